@@ -1,0 +1,177 @@
+"""A crystal: its cell, atoms, symmetry and reflections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import orix.crystal_map
+    import py4DSTEM.process.diffraction
+
+
+@dataclass(frozen=True, eq=False)
+class Reflections:
+    """Reflections of a phase up to some k_max, the direct beam left out.
+
+    Attributes
+    ----------
+    hkl : ndarray, int64, shape (n, 3)
+        Miller indices.
+    g : ndarray, float64, shape (n, 3)
+        Reciprocal lattice vectors in crystal Cartesian coordinates, Å⁻¹.
+    intensity : ndarray, float64, shape (n,)
+        Squared modulus of the structure factor (py4DSTEM's units).
+    """
+
+    hkl: np.ndarray
+    g: np.ndarray
+    intensity: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """A crystal.
+
+    Crystal Cartesian coordinates: a along x, c* along z, as in py4DSTEM and orix.
+
+    Attributes
+    ----------
+    name : str
+    cell : tuple of six floats
+        a, b, c in Å, α, β, γ in degrees.
+    positions : ndarray, shape (n, 3)
+        Fractional coordinates of all atoms of the cell.
+    numbers : ndarray, int, shape (n,)
+        Atomic numbers.
+    occupancy : ndarray, shape (n,)
+        Site occupancies.
+    """
+
+    name: str
+    cell: tuple[float, float, float, float, float, float]
+    positions: np.ndarray
+    numbers: np.ndarray
+    occupancy: np.ndarray
+
+    @cached_property
+    def lattice(self) -> np.ndarray:
+        """Direct lattice vectors in Å, one a row, shape (3, 3)."""
+        a, b, c = self.cell[:3]
+        cos_a, cos_b, cos_g = np.cos(np.deg2rad(self.cell[3:]))
+        sin_g = np.sin(np.deg2rad(self.cell[5]))
+        c_y = (cos_a - cos_b * cos_g) / sin_g
+        c_z = np.sqrt(1 - cos_b**2 - c_y**2)
+        return np.array([[a, 0, 0], [b * cos_g, b * sin_g, 0], [c * cos_b, c * c_y, c * c_z]])
+
+    @cached_property
+    def _spglib(self) -> Any:
+        import spglib
+
+        # Sites of unequal occupancy are unequal sites: spglib sees them as different elements.
+        kinds = self.numbers * 1000 + np.rint(self.occupancy * 999).astype(int)
+        found = spglib.get_symmetry_dataset((self.lattice, self.positions, kinds), symprec=1e-3)
+        if found is None:
+            raise ValueError(f"spglib finds no symmetry for {self.name}: do two atoms coincide?")
+        return found
+
+    @property
+    def space_group(self) -> int:
+        """Number in the International Tables, as spglib finds it from the atoms."""
+        return int(self._spglib.number)
+
+    @property
+    def space_group_symbol(self) -> str:
+        """Short Hermann-Mauguin symbol."""
+        return str(self._spglib.international)
+
+    @cached_property
+    def symmetry(self) -> np.ndarray:
+        """Proper rotations of the Laue group in crystal Cartesian coordinates, shape (n, 3, 3).
+
+        Diffraction adds inversion to the point group, so an improper operation counts as its proper part.
+        They act on the left of an orientation matrix.
+        """
+        to_cartesian = self.lattice.T
+        rotations = to_cartesian @ self._spglib.rotations @ np.linalg.inv(to_cartesian)
+        proper = rotations * np.sign(np.linalg.det(rotations))[:, None, None]
+        _, first = np.unique(np.round(proper, 4) + 0.0, axis=0, return_index=True)
+        return proper[np.sort(first)]
+
+    def reflections(self, k_max: float) -> Reflections:
+        """Return all reflections with 0 < |g| ≤ k_max (Å⁻¹) and a structure factor."""
+        return _reflections(self, float(k_max))
+
+    def same_crystal(self, other: Phase, tolerance: float = 0.005) -> bool:
+        """Tell whether the other phase has the same cell (relative tolerance), atoms and symmetry."""
+        return (
+            np.allclose(self.cell, other.cell, rtol=tolerance)
+            and len(self.numbers) == len(other.numbers)
+            and sorted(self.numbers) == sorted(other.numbers)
+            and self.space_group == other.space_group
+            and self._same_strong_reflections(other)
+        )
+
+    def _same_strong_reflections(self, other: Phase) -> bool:
+        k_max = 3.0 / min(self.cell[:3])
+        mine, theirs = self.reflections(k_max), other.reflections(k_max)
+        return len(mine.hkl) == len(theirs.hkl) and np.allclose(
+            np.sort(mine.intensity), np.sort(theirs.intensity), rtol=0.02, atol=1e-3 * mine.intensity.max()
+        )
+
+    def to_py4dstem(self) -> py4DSTEM.process.diffraction.Crystal:
+        """Return py4DSTEM's ``Crystal``."""
+        from py4DSTEM.process.diffraction import Crystal
+
+        crystal = Crystal(self.positions, self.numbers, self.cell)
+        crystal.occupancy = self.occupancy
+        return crystal
+
+    def to_orix(self) -> orix.crystal_map.Phase:
+        """Return orix's ``Phase``, with its space group and atoms."""
+        from diffpy.structure import Atom, Lattice, Structure
+        from orix.crystal_map import Phase as OrixPhase
+        from pymatgen.core import Element
+
+        atoms = [
+            Atom(Element.from_Z(int(z)).symbol, xyz, occupancy=float(occ))
+            for z, xyz, occ in zip(self.numbers, self.positions, self.occupancy, strict=True)
+        ]
+        structure = Structure(atoms=atoms, lattice=Lattice(*self.cell))
+        return OrixPhase(name=self.name, space_group=self.space_group, structure=structure)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values from which ``from_dict`` makes the same phase."""
+        return {
+            "name": self.name,
+            "cell": [float(value) for value in self.cell],
+            "positions": np.asarray(self.positions, float).tolist(),
+            "numbers": np.asarray(self.numbers, int).tolist(),
+            "occupancy": np.asarray(self.occupancy, float).tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Phase:
+        """Make the phase that ``to_dict`` described."""
+        return cls(
+            str(values["name"]),
+            tuple(float(value) for value in values["cell"]),  # type: ignore[arg-type]
+            np.asarray(values["positions"], float).reshape(-1, 3),
+            np.asarray(values["numbers"], int),
+            np.asarray(values["occupancy"], float),
+        )
+
+
+@lru_cache(maxsize=64)
+def _reflections(phase: Phase, k_max: float) -> Reflections:
+    crystal = phase.to_py4dstem()
+    crystal.calculate_structure_factors(k_max)
+    beside = crystal.g_vec_leng > 1e-6
+    return Reflections(
+        crystal.hkl.T[beside].astype(np.int64),
+        crystal.g_vec_all.T[beside],
+        crystal.struct_factors_int[beside].astype(float),
+    )

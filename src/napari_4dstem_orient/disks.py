@@ -1,0 +1,130 @@
+"""Bragg disks of a whole scan in one flat buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class BraggDisks:
+    """The ragged lists of Bragg disks of all scan positions, as one flat buffer (CSR).
+
+    The disks of flat scan position ``i`` (row-major) are ``offsets[i]:offsets[i + 1]``.
+
+    Attributes
+    ----------
+    scan_shape : (int, int)
+        Scan positions along (y, x).
+    offsets : ndarray, int64, shape (scan_y * scan_x + 1,)
+    qx, qy : ndarray, float32, shape (n,)
+        Position along the detector's first (qx) and second (qy) axis: detector pixels as detected; Å⁻¹ from
+        the direct beam and in the scan frame once ``calibrated``.
+    intensity : ndarray, float32, shape (n,)
+        Correlation with the probe template, as the detection engine gives it.
+    calibrated : bool
+        Whether qx, qy are in Å⁻¹, centred and turned into the scan frame.
+    detector_shape : (int, int) or None
+        Detector pixels along (y, x), where known.
+    provenance : dict
+        The settings that made the disks, as plain JSON values.
+    """
+
+    scan_shape: tuple[int, int]
+    offsets: np.ndarray
+    qx: np.ndarray
+    qy: np.ndarray
+    intensity: np.ndarray
+    calibrated: bool = False
+    detector_shape: tuple[int, int] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        positions = self.scan_shape[0] * self.scan_shape[1]
+        if len(self.offsets) != positions + 1 or self.offsets[0] != 0 or np.any(np.diff(self.offsets) < 0):
+            raise ValueError(f"offsets do not describe {positions} scan positions")
+        if not len(self.qx) == len(self.qy) == len(self.intensity) == self.offsets[-1]:
+            raise ValueError("qx, qy, intensity and offsets disagree about the number of disks")
+
+    @classmethod
+    def from_lists(
+        cls, scan_shape: tuple[int, int], lists: Sequence[np.ndarray], **fields: Any
+    ) -> BraggDisks:
+        """Join one (n_i, 3) array of (qx, qy, intensity) for each scan position, row-major."""
+        counts = np.fromiter((len(rows) for rows in lists), dtype=np.int64, count=len(lists))
+        flat = np.concatenate([np.asarray(rows, np.float32).reshape(-1, 3) for rows in lists] or [np.zeros((0, 3))])
+        return cls(
+            scan_shape,
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            np.ascontiguousarray(flat[:, 0], np.float32),
+            np.ascontiguousarray(flat[:, 1], np.float32),
+            np.ascontiguousarray(flat[:, 2], np.float32),
+            **fields,
+        )
+
+    def __len__(self) -> int:
+        return len(self.qx)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of disks at each scan position, shape (scan_y, scan_x)."""
+        return np.diff(self.offsets).reshape(self.scan_shape)
+
+    @property
+    def owner(self) -> np.ndarray:
+        """Flat scan position of every disk, shape (n,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def at(self, row: int, col: int) -> np.ndarray:
+        """Return the disks of one scan position as an (n, 3) array of (qx, qy, intensity)."""
+        flat = row * self.scan_shape[1] + col
+        part = slice(self.offsets[flat], self.offsets[flat + 1])
+        return np.stack([self.qx[part], self.qy[part], self.intensity[part]], axis=1)
+
+    def only(self, row: int, col: int) -> BraggDisks:
+        """Return a 1 × 1 scan holding the disks of one position."""
+        return BraggDisks.from_lists(
+            (1, 1),
+            [self.at(row, col)],
+            calibrated=self.calibrated,
+            detector_shape=self.detector_shape,
+            provenance=self.provenance,
+        )
+
+    def padded(self, length: int, positions: slice | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return disks as a dense block, the strongest ``length`` of each position first.
+
+        Parameters
+        ----------
+        length : int
+            Disks kept for each position.
+        positions : slice or ndarray of int, optional
+            Flat scan positions to take; all by default.
+
+        Returns
+        -------
+        block : ndarray, float32, shape (n, length, 3)
+            (qx, qy, intensity), zero beyond the last disk.
+        mask : ndarray, bool, shape (n, length)
+            True where there is a disk.
+        """
+        flat = np.arange(len(self.offsets) - 1)[positions if positions is not None else slice(None)]
+        counts = self.offsets[flat + 1] - self.offsets[flat]
+        width = int(max(counts.max(initial=0), 1))
+        columns = np.arange(width)
+        inside = columns < counts[:, None]
+        index = np.where(inside, self.offsets[flat][:, None] + columns, 0)
+        block = np.zeros((len(flat), width, 3), np.float32)
+        if len(self):
+            for axis, values in enumerate((self.qx, self.qy, self.intensity)):
+                block[..., axis] = np.where(inside, values[index], 0)
+        order = np.argsort(np.where(inside, -block[..., 2], np.inf), axis=1, kind="stable")[:, :length]
+        block = np.take_along_axis(block, order[..., None], axis=1)
+        inside = np.take_along_axis(inside, order, axis=1)
+        if width < length:
+            block = np.pad(block, ((0, 0), (0, length - width), (0, 0)))
+            inside = np.pad(inside, ((0, 0), (0, length - width)))
+        return block, inside

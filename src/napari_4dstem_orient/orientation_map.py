@@ -1,0 +1,91 @@
+"""The answer: how the crystal is turned at every scan position, and which crystal it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
+
+
+class Reason(IntEnum):
+    """Why a scan position has, or has not, an answer."""
+
+    INDEXED = 0
+    TOO_FEW_DISKS = 1
+    LOW_SCORE = 2
+    NOT_RUN = 3
+
+    @property
+    def text(self) -> str:
+        """What to show on hover."""
+        return {
+            Reason.INDEXED: "indexed",
+            Reason.TOO_FEW_DISKS: "not indexed: too few disks",
+            Reason.LOW_SCORE: "not indexed: no orientation explains the disks well enough",
+            Reason.NOT_RUN: "not indexed: not run yet",
+        }[self]
+
+
+@dataclass(frozen=True, eq=False)
+class OrientationMap:
+    """Orientations, phases and scores of a scan, and the settings that made them.
+
+    Attributes
+    ----------
+    phases : tuple of Phase
+        ``phase_id`` counts into this.
+    rotation : ndarray, float32, shape (scan_y, scan_x, 3, 3)
+        Columns are the lab axes x, y, z in crystal Cartesian coordinates (g_lab = Rᵀ g_crystal), as in py4DSTEM;
+        the same matrix as orix's ``Orientation``. Lab x is the first scan axis (down the rows), y the second,
+        z = x × y; the beam travels along -z. Identity where there is no answer.
+    phase_id : ndarray, int32, shape (scan_y, scan_x)
+        Index into ``phases``; -1 where there is no answer.
+    score : ndarray, float32, shape (scan_y, scan_x)
+        How well the answer explains the disks, 0 to 1 (see ``indexing.scoring``), the same for every method.
+    reason : ndarray, uint8, shape (scan_y, scan_x)
+        A ``Reason`` for each position.
+    explained : ndarray, int32, shape (scan_y, scan_x)
+        Number of measured disks (direct beam apart) that the answer explains.
+    runner_up : ndarray, float32, shape (scan_y, scan_x, n, 3, 3)
+        Further hypotheses, best first; n may be 0.
+    runner_up_score : ndarray, float32, shape (scan_y, scan_x, n)
+        Their scores; 0 where there is no such hypothesis.
+    method : str
+        ``"transformer"`` or ``"template"``.
+    r_pixel : float or None
+        Scan step in nm.
+    provenance : dict
+        Program version, inputs, parameters, model hash, device, as plain JSON values.
+    """
+
+    phases: tuple[Phase, ...]
+    rotation: np.ndarray
+    phase_id: np.ndarray
+    score: np.ndarray
+    reason: np.ndarray
+    explained: np.ndarray
+    runner_up: np.ndarray
+    runner_up_score: np.ndarray
+    method: str
+    r_pixel: float | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.phase_id.shape
+        if len(shape) != 2 or self.rotation.shape != (*shape, 3, 3) or self.score.shape != shape:
+            raise ValueError("rotation, phase_id and score disagree about the scan's shape")
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Number of scan positions along (y, x)."""
+        return self.phase_id.shape[0], self.phase_id.shape[1]
+
+    @property
+    def indexed(self) -> np.ndarray:
+        """True where there is an answer, shape (scan_y, scan_x)."""
+        return self.phase_id >= 0

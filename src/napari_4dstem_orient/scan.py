@@ -1,0 +1,128 @@
+"""A 4D-STEM scan that is never assumed to fit in memory, and what calibrates it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns detector pixels and scan steps into physical units; ``None`` means unknown.
+
+    Attributes
+    ----------
+    voltage : float or None
+        Accelerating voltage in kV.
+    q_pixel : float or None
+        Size of a detector pixel in Å⁻¹.
+    r_pixel : float or None
+        Scan step in nm.
+    semiangle : float or None
+        Convergence semiangle in mrad.
+    rotation : float
+        Angle in degrees that turns detector axes into scan axes (py4DSTEM's ``QR_rotation``).
+    flip : bool
+        Whether the detector axes are exchanged before that turn (py4DSTEM's ``QR_flip``).
+    q_pixel_from : str
+        Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"`` or ``"fitted"``.
+    """
+
+    voltage: float | None = None
+    q_pixel: float | None = None
+    r_pixel: float | None = None
+    semiangle: float | None = None
+    rotation: float = 0.0
+    flip: bool = False
+    q_pixel_from: str = "unknown"
+
+    def __post_init__(self) -> None:
+        for name in ("voltage", "q_pixel", "r_pixel", "semiangle"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise UserError(f"The calibration's {name} is {value}; it must be a positive number or left empty.")
+
+    def with_(self, **changes: Any) -> Calibration:
+        """Return a copy with the given fields replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A lazy 4D dataset: a diffraction pattern at every scan position.
+
+    Attributes
+    ----------
+    data : dask array, shape (scan_y, scan_x, det_y, det_x)
+        Counts; nothing is read until a pattern is asked for.
+    calibration : Calibration
+        What the file, or the user, says about units.
+    source : str
+        The file (and dataset within it) or sample it came from.
+    metadata : dict
+        Whatever else the file says, as plain JSON values.
+    """
+
+    data: da.Array
+    calibration: Calibration = field(default_factory=Calibration)
+    source: str = "memory"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 4:
+            raise UserError(
+                f"{self.source} has {self.data.ndim} dimensions; a scan has four (scan_y, scan_x, det_y, det_x)."
+            )
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Number of scan positions along (y, x)."""
+        return self.data.shape[0], self.data.shape[1]
+
+    @property
+    def detector_shape(self) -> tuple[int, int]:
+        """Number of detector pixels along (y, x)."""
+        return self.data.shape[2], self.data.shape[3]
+
+    def pattern(self, row: int, col: int) -> np.ndarray:
+        """Return one diffraction pattern, float32 of shape (det_y, det_x)."""
+        return np.asarray(self.data[row, col].compute(scheduler="synchronous"), dtype=np.float32)
+
+    def batches(self, patterns: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """Read the scan in order, a few rows at a time.
+
+        Parameters
+        ----------
+        patterns : int
+            About how many patterns to hold at once (at least one scan row is cut into such pieces).
+
+        Yields
+        ------
+        where : slice
+            Flat scan positions (row-major) of the batch.
+        block : ndarray, float32, shape (n, det_y, det_x)
+            Their patterns.
+        """
+        rows, cols = self.scan_shape
+        step_rows = max(1, patterns // cols)
+        step_cols = min(cols, max(1, patterns))
+        for row in range(0, rows, step_rows):
+            stop = min(row + step_rows, rows)
+            for col in range(0, cols, step_cols):
+                end = min(col + step_cols, cols)
+                block = self.data[row:stop, col:end].compute(scheduler="synchronous")
+                flat = np.asarray(block, dtype=np.float32).reshape(-1, *self.detector_shape)
+                start = row * cols + col
+                yield slice(start, start + len(flat)), flat
+
+    def with_calibration(self, calibration: Calibration) -> Scan:
+        """Return the same data under another calibration."""
+        return replace(self, calibration=calibration)

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Make an environment, install the plugin with napari in it, and run the demo or the tests.
+
+python3 bootstrap.py demo [--headless] [--out DIR]
+python3 bootstrap.py test [anything pytest takes]
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+ENVIRONMENT = ROOT / ".venv"
+STAMP = ENVIRONMENT / "installed.txt"
+BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
+PYTHONS = ("3.12", "3.11")  # py4DSTEM needs numpy < 2, which later Pythons have no wheels for
+EXTRA = {"demo": "qt", "test": "dev"}
+
+# What Qt and napari load on Linux, and the Debian package that has it.
+WINDOW_LIBRARIES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libGLX_mesa.so.0": "libgl1-mesa-dri",
+    "libX11-xcb.so.1": "libx11-xcb1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-randr.so.0": "libxcb-randr0",
+    "libxcb-render-util.so.0": "libxcb-render-util0",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+}
+TEST_PROGRAMS = {"xvfb-run": "xvfb", "xauth": "xauth"}
+FONTS = {"/usr/share/fonts": "fonts-dejavu-core"}
+
+
+def main() -> int:
+    """Run the command that the arguments name; return its exit code."""
+    command, rest = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    if command not in EXTRA:
+        print(__doc__)
+        return 0 if command in ("-h", "--help") else 2
+    os.chdir(ROOT)
+    python = find_python()
+    window = command == "test" or ("--headless" not in rest and has_display())
+    install_system_packages(missing_packages(python, window, tests=command == "test"))
+    install(python, EXTRA[command])
+    if command == "demo":
+        return subprocess.call([str(BIN / "napari-4dstem-orient"), "demo", *rest])
+    return subprocess.call([*virtual_display(), str(BIN / "python"), "-m", "pytest", *rest])
+
+
+def find_python() -> str:
+    """Return the path of a Python that the dependencies support: this one if it will do."""
+    if f"{sys.version_info.major}.{sys.version_info.minor}" in PYTHONS:
+        return sys.executable
+    candidates = [[f"python{version}"] for version in PYTHONS]
+    if os.name == "nt":
+        candidates = [["py", f"-{version}"] for version in PYTHONS]
+    ask = "import sys; print(sys.executable)"
+    for candidate in candidates:
+        try:
+            return subprocess.check_output(
+                [*candidate, "-c", ask], text=True, stderr=subprocess.DEVNULL
+            ).strip()
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    this = sys.version.split()[0]
+    sys.exit(f"Python {' or '.join(PYTHONS)} is needed (this is {this}); install one and run this again.")
+
+
+def has_display() -> bool:
+    """Tell whether a window could be shown."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def missing_packages(python: str, window: bool, tests: bool) -> list[str]:
+    """Return the Debian names of what a Linux system lacks."""
+    if sys.platform != "linux":
+        return []
+    missing = []
+    if subprocess.call([python, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL):
+        missing.append("python3-venv")
+    if window:
+        missing += [package for library, package in WINDOW_LIBRARIES.items() if not loads(library)]
+        missing += [package for folder, package in FONTS.items() if not Path(folder).is_dir()]
+    if tests:
+        missing += [package for program, package in TEST_PROGRAMS.items() if not shutil.which(program)]
+    return missing
+
+
+def loads(library: str) -> bool:
+    """Tell whether the system's loader finds a library."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def install_system_packages(packages: list[str]) -> None:
+    """Install what is missing where we may; elsewhere say what it is and how to get it."""
+    if not packages:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+        step("system packages: " + " ".join(packages), ["apt-get", "--quiet=2", "update"], must=False)
+        step("system packages", [*command, "--quiet=2"])
+    elif shutil.which("apt-get"):
+        sys.exit("Missing system packages. Install them and run this again:\n  sudo " + " ".join(command))
+    else:
+        print("These seem to be missing (Debian's names for them): " + " ".join(packages))
+        print("If a later step fails, install them with your system's package manager and run this again.")
+
+
+def install(python: str, extra: str) -> None:
+    """Make the environment and install the tested versions, unless that has been done already."""
+    parts = [(ROOT / name).read_bytes() for name in ("constraints.txt", "pyproject.toml", "hatch_build.py")]
+    wanted = hashlib.sha256(b"".join(parts) + str(ROOT).encode()).hexdigest()
+    have = STAMP.read_text().split() if STAMP.exists() else []
+    if have[:1] == [wanted] and have[1] in (extra, "dev"):
+        return
+    if not (have and (BIN / "pip").exists()):
+        step("1/3 environment in .venv", [python, "-m", "venv", "--clear", str(ENVIRONMENT)])
+    pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--constraint", "constraints.txt"]
+    step("2/3 PyTorch (the largest download)", [*pip, "torch"])
+    step("3/3 napari, py4DSTEM, orix and this plugin", [*pip, "--editable", f".[{extra}]"])
+    STAMP.write_text(f"{wanted} {extra}\n")
+
+
+def step(title: str, command: list[str], must: bool = True) -> None:
+    """Run one step of the installation quietly, saying now and then that it is alive."""
+    began = time.monotonic()
+    print(title, end=" ", flush=True)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
+        while True:
+            try:
+                code = running.wait(timeout=5)
+                break
+            except subprocess.TimeoutExpired:
+                print(".", end="", flush=True)
+    print(f" {time.monotonic() - began:.0f} s", flush=True)
+    if code and must:
+        sys.exit(f"This failed (exit code {code}): {' '.join(command)}")
+
+
+def virtual_display() -> list[str]:
+    """Return what to put before a command so that its windows open on a display of their own, on Linux."""
+    if sys.platform != "linux":
+        return []
+    os.environ.pop("WAYLAND_DISPLAY", None)
+    return ["xvfb-run", "--auto-servernum", "--server-args", "-screen 0 1600x1000x24"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Crystal orientation and phase maps from 4D-STEM scans, in napari, on the command line and in Python.
+
+The job: ``load`` → ``detect_disks`` → ``calibrate`` → ``map_orientations`` → ``OrientationMap.save``.
+Importing this package is instant: each name is fetched from its module when it is first used.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.calibration.calibrate import calibrate
+    from napari_4dstem_orient.crystals.library import find_phase
+    from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.detection.detect import detect_disks
+    from napari_4dstem_orient.disks import BraggDisks
+    from napari_4dstem_orient.errors import UserError
+    from napari_4dstem_orient.io.load import load
+    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.pipeline import map_orientations, map_scan
+    from napari_4dstem_orient.scan import Calibration, Scan
+
+_HOMES = {
+    "BraggDisks": "disks",
+    "Calibration": "scan",
+    "OrientationMap": "orientation_map",
+    "Phase": "crystals.phase",
+    "Scan": "scan",
+    "UserError": "errors",
+    "calibrate": "calibration.calibrate",
+    "detect_disks": "detection.detect",
+    "find_phase": "crystals.library",
+    "load": "io.load",
+    "map_orientations": "pipeline",
+    "map_scan": "pipeline",
+}
+
+__all__ = [
+    "BraggDisks",
+    "Calibration",
+    "OrientationMap",
+    "Phase",
+    "Scan",
+    "UserError",
+    "__version__",
+    "calibrate",
+    "detect_disks",
+    "find_phase",
+    "load",
+    "map_orientations",
+    "map_scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = version("napari-4dstem-orient")
+    elif name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

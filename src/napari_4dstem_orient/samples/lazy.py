@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import dask.array as da
 
 BLOCK = 16
-"""Scan positions (along a row) made together: few enough for a click, many enough for a pass over the scan."""
+"""Scan positions (along a row) made together: few for a click, many for a pass over the scan."""
 
 Expected = Callable[[int, slice], np.ndarray]
 """``expected(row, columns)`` returns the mean counts of those positions, shape (n, det_y, det_x)."""

@@ -1,9 +1,9 @@
 """Sample "Silver twins (SPED)": a scan DERIVED from the real patterns of five silver grains.
 
 The resource holds the sum of all real patterns of each of five clusters of a scanning precession electron
-diffraction scan, and the positions of each cluster (T. Bergh, NTNU; CC-BY-4.0, see ``resources/ATTRIBUTION.md``).
-The scan shown here puts the mean pattern of its cluster at every position and adds noise; it is not the measured
-scan.
+diffraction scan, and the positions of each cluster (T. Bergh, NTNU; CC-BY-4.0:
+``resources/ATTRIBUTION.md``). The scan shown here puts the mean pattern of its cluster at every position
+and adds noise; it is not the measured one.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def silver_patterns() -> np.ndarray:
 def silver_twins() -> Scan:
     """Open the sample: silver twins under precessed illumination at 200 kV, DERIVED from real patterns.
 
-    Every position of a grain has the grain's mean real pattern plus counting noise. Positions of no grain (the
-    protective platinum layer) have the direct beam and the diffuse background that all five patterns share, no
-    Bragg disks.
+    Every position of a grain has the grain's mean real pattern plus counting noise. Positions of no grain
+    (in the protective platinum layer) have the direct beam and the diffuse background that all five
+    patterns share, and no Bragg disks.
 
     Returns
     -------

@@ -7,12 +7,14 @@ python3 bootstrap.py test [anything pytest takes]
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -145,16 +147,17 @@ def step(title: str, command: list[str], must: bool = True) -> None:
     """Run one step of the installation quietly, saying now and then that it is alive."""
     began = time.monotonic()
     print(title, end=" ", flush=True)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
-        while True:
-            try:
-                code = running.wait(timeout=5)
-                break
-            except subprocess.TimeoutExpired:
-                print(".", end="", flush=True)
-    print(f" {time.monotonic() - began:.0f} s", flush=True)
-    if code and must:
-        sys.exit(f"This failed (exit code {code}): {' '.join(command)}")
+    with tempfile.TemporaryFile() as said:
+        running = subprocess.Popen(command, stdout=said, stderr=said)
+        while running.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(timeout=5)
+            print(".", end="", flush=True)
+        print(f" {time.monotonic() - began:.0f} s", flush=True)
+        if running.returncode and must:
+            said.seek(0)
+            print(said.read().decode(errors="replace"))
+            sys.exit(f"This failed (exit code {running.returncode}): {' '.join(command)}")
 
 
 def virtual_display() -> list[str]:

@@ -1,0 +1,58 @@
+"""The options that several commands share, each spelled and explained once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_4dstem_orient.errors import UserError
+
+Input = Annotated[str, typer.Argument(help="A 4D dataset, or a file of Bragg peaks (py4DSTEM).", metavar="INPUT")]
+Phases = Annotated[
+    list[str],
+    typer.Option("--phase", help="A CIF file or the name of a bundled crystal; again for more.", metavar="CIF|NAME"),
+]
+Device = Annotated[str, typer.Option(help="Where the transformer runs: auto, cpu, cuda or mps.")]
+Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a file that holds several.")]
+ScanShape = Annotated[
+    str | None, typer.Option(help="Scan rows x columns of a flat stack of patterns, such as 256x256.")
+]
+Probe = Annotated[
+    str | None, typer.Option(help="A vacuum scan or pattern to take the probe from.", metavar="FILE[::/path]")
+]
+Voltage = Annotated[float | None, typer.Option(help="Accelerating voltage.", metavar="kV")]
+QPixel = Annotated[float | None, typer.Option(help="Size of a detector pixel.", metavar="Å⁻¹")]
+RPixel = Annotated[float | None, typer.Option(help="Scan step.", metavar="nm")]
+Semiangle = Annotated[float | None, typer.Option(help="Convergence semiangle.", metavar="mrad")]
+Rotation = Annotated[
+    float | None, typer.Option(help="Turn from detector axes to scan axes.", metavar="degrees")
+]
+Flip = Annotated[
+    bool | None, typer.Option("--flip/--no-flip", help="Exchange the detector axes before that turn.")
+]
+
+
+def scan_shape(text: str | None) -> tuple[int, int] | None:
+    """Return (rows, columns) from text such as ``256x256``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+)\s*[x×,]\s*(\d+)\s*", text)
+    if not found or not int(found[1]) * int(found[2]):
+        raise UserError(f"--scan-shape {text} is not rows x columns; write for example --scan-shape 256x256.")
+    return int(found[1]), int(found[2])
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return the options that were given: those that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def writable(path: Path) -> Path:
+    """Return a path that can be written; raise UserError now rather than after the work."""
+    from napari_4dstem_orient.io.atomic import check_writable
+
+    check_writable(path)
+    return path

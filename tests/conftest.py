@@ -1,0 +1,53 @@
+"""What every test may use: strict Qt checks, a small synthetic scan, two phases."""
+
+import os
+
+os.environ.setdefault("NAPARI_STRICT_QT", "1")
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.scan import Calibration, Scan
+
+FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+
+
+def fcc(name: str, a: float, number: int) -> Phase:
+    """Return a face-centred cubic element."""
+    return Phase(name, (a, a, a, 90.0, 90.0, 90.0), FCC, np.full(4, number), np.ones(4))
+
+
+@pytest.fixture(scope="session")
+def copper() -> Phase:
+    return fcc("Cu", 3.615, 29)
+
+
+@pytest.fixture(scope="session")
+def silver() -> Phase:
+    return fcc("Ag", 4.086, 47)
+
+
+@pytest.fixture
+def small_scan() -> Scan:
+    """3 × 4 patterns of 64 × 64 pixels: a direct beam at (31, 33), four disks of copper's {200}."""
+    rng = np.random.default_rng(1)
+    rows, cols = np.mgrid[:64, :64]
+    pattern = np.zeros((64, 64))
+    reach = 2 / 3.615 / 0.05
+    disks = [(0, 0, 400), (reach, 0, 90), (-reach, 0, 80), (0, reach, 70), (0, -reach, 60)]
+    for row, col, height in disks:
+        pattern += height * ((rows - 31 - row) ** 2 + (cols - 33 - col) ** 2 <= 9)
+    data = rng.poisson(np.broadcast_to(pattern + 1, (3, 4, 64, 64))).astype(np.uint16)
+    calibration = Calibration(voltage=300, q_pixel=0.05, r_pixel=2.0, semiangle=2.0, q_pixel_from="typed")
+    return Scan(da.from_array(data, chunks=(1, 4, 64, 64)), calibration, source="synthetic")
+
+
+@pytest.fixture
+def few_disks() -> BraggDisks:
+    """Calibrated disks at 2 × 3 positions, none at the last: copper's [001] pattern out to {200}."""
+    g = 2 / 3.615
+    pattern = np.array([[0, 0, 100], [g, 0, 9], [-g, 0, 9], [0, g, 8], [0, -g, 8]], np.float32)
+    return BraggDisks.from_lists((2, 3), [pattern] * 5 + [pattern[:0]], calibrated=True)

@@ -1,0 +1,81 @@
+"""The manifest: everything npe2's own validation lets through."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from app_model.expressions import parse_expression
+from napari._app_model.constants import MenuId
+from npe2 import PluginManager, PluginManifest
+from npe2.manifest.contributions import ContributionPoints
+from npe2.manifest.utils import import_python_name
+from npe2.types import PythonName
+from pydantic import BaseModel
+
+import napari_4dstem_orient
+
+MANIFEST = Path(napari_4dstem_orient.__file__).with_name("napari.yaml")
+CONTENT = yaml.safe_load(MANIFEST.read_text())
+CONTRIBUTIONS = CONTENT["contributions"]
+COMMANDS = {command["id"]: command for command in CONTRIBUTIONS["commands"]}
+
+
+def test_npe2_finds_and_accepts_it() -> None:
+    manifest = PluginManifest.from_distribution("napari-4dstem-orient")
+    assert manifest.display_name == "4D-STEM Orientation Mapping"
+    assert len(manifest.contributions.widgets) == 6
+
+
+@pytest.mark.parametrize("command", CONTRIBUTIONS["commands"], ids=lambda command: command["id"])
+def test_every_command_leads_to_code(command: dict) -> None:
+    assert callable(import_python_name(PythonName(command["python_name"])))
+    parse_expression(command.get("enablement", "True"))
+
+
+def test_every_contribution_names_a_command_that_exists() -> None:
+    used = [
+        item["command"]
+        for kind in ("widgets", "readers", "writers", "sample_data")
+        for item in CONTRIBUTIONS[kind]
+    ]
+    used += [item["command"] for items in CONTRIBUTIONS["menus"].values() for item in items]
+    assert set(used) == set(COMMANDS)
+
+
+def test_no_field_is_unknown_to_npe2() -> None:
+    def known(model: type[BaseModel]) -> set[str]:
+        return set(model.model_fields) | {field.alias for field in model.model_fields.values() if field.alias}
+
+    assert set(CONTENT) <= known(PluginManifest)
+    assert set(CONTRIBUTIONS) <= known(ContributionPoints)
+    parsed = PluginManifest.from_file(MANIFEST).contributions
+    for kind in ("commands", "widgets", "readers", "writers", "sample_data"):
+        for raw, item in zip(CONTRIBUTIONS[kind], getattr(parsed, kind), strict=True):
+            assert set(raw) <= known(type(item)), raw
+
+
+def test_menus_are_open_to_plugins() -> None:
+    assert set(CONTRIBUTIONS["menus"]) <= {str(menu) for menu in MenuId.contributables()}
+
+
+def test_no_two_titles_or_widget_names_are_the_same() -> None:
+    for kind, field in (("commands", "title"), ("widgets", "display_name"), ("sample_data", "display_name")):
+        names = [item[field] for item in CONTRIBUTIONS[kind]]
+        assert len(names) == len(set(names))
+
+
+def test_file_commands_stay_out_of_the_palette() -> None:
+    for kind in ("readers", "writers"):
+        for item in CONTRIBUTIONS[kind]:
+            assert COMMANDS[item["command"]]["enablement"] == "False"
+
+
+FILES = "a.h5 a_master.h5 a.hdf5 a.emd a.py4dstem a.hspy a.zspy a.mib a.blo a.dm3 a.dm4 a.raw a.xml a.tvips a.mrc a.npy"
+
+
+@pytest.mark.parametrize("name", FILES.split())
+def test_the_reader_is_offered_for_every_format(name: str) -> None:
+    manager = PluginManager()
+    manager.register(PluginManifest.from_file(MANIFEST))
+    offered = [reader.command for reader in manager.iter_compatible_readers([name])]
+    assert offered == ["napari-4dstem-orient.read"]

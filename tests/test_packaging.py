@@ -1,0 +1,91 @@
+"""What an import costs, who may import Qt, and that what is packed is what the program asks for."""
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import metadata, version
+from pathlib import Path
+
+import pytest
+
+import napari_4dstem_orient
+from napari_4dstem_orient.resource_files import FOLDER, resource
+
+PACKAGE = Path(napari_4dstem_orient.__file__).parent
+ROOT = Path(__file__).parents[1]
+WINDOW = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
+HEAVY = WINDOW | {"torch", "py4DSTEM", "orix", "pymatgen", "matplotlib", "dask", "h5py"}
+CORE = sorted(
+    path for path in PACKAGE.rglob("*.py") if "napari_plugin" not in path.relative_to(PACKAGE).parts
+)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules that a fresh Python has after a statement."""
+    code = f"import json, sys\n{statement}\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    loaded = loaded_by("import napari_4dstem_orient; napari_4dstem_orient.__version__")
+    assert not loaded & (HEAVY | {"numpy"})
+
+
+def test_help_of_the_command_line_loads_nothing_heavy() -> None:
+    loaded = loaded_by(
+        "from typer.testing import CliRunner; from napari_4dstem_orient.cli import app\n"
+        "assert CliRunner().invoke(app, ['map', '--help']).exit_code == 0"
+    )
+    assert not loaded & HEAVY
+
+
+def test_every_promised_name_is_there() -> None:
+    code = "import napari_4dstem_orient as n\nfor name in n.__all__: getattr(n, name)"
+    loaded = loaded_by(code)
+    assert not loaded & {"napari", "qtpy", "PyQt6"}
+    assert napari_4dstem_orient.__version__ == version("napari-4dstem-orient")
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        napari_4dstem_orient.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_core_imports_neither_qt_nor_napari(path: Path) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            imported.add((node.module or "").split(".")[0])
+    assert not imported & WINDOW
+
+
+def test_resources_are_those_at_the_top_of_the_repository() -> None:
+    assert resource("ATTRIBUTION.md").read_bytes() == (ROOT / "resources" / "ATTRIBUTION.md").read_bytes()
+    assert FOLDER.parent == PACKAGE
+    with pytest.raises(FileNotFoundError, match="install"):
+        resource("models", "no-such-model")
+
+
+def test_every_dependency_is_pinned_for_bootstrap() -> None:
+    pinned = {
+        line.split("==")[0].lower()
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
+    names = {requirement.split(">")[0].split("<")[0].split("[")[0].strip().lower() for requirement in wanted}
+    assert not {name.replace("_", "-") for name in names} - {name.replace("_", "-") for name in pinned}
+
+
+def test_hub_finds_what_it_shows() -> None:
+    shown = metadata("napari-4dstem-orient")
+    assert "Framework :: napari" in shown.get_all("Classifier")
+    assert shown["Author"]
+    assert shown["Summary"]
+    assert {"Homepage", "Bug Tracker"} <= {url.split(",")[0] for url in shown.get_all("Project-URL")}
+    assert not any("PyQt" in need and "extra" not in need for need in shown.get_all("Requires-Dist"))

@@ -73,7 +73,7 @@ def test_file_commands_stay_out_of_the_palette() -> None:
 FILES = "a.h5 a_master.h5 a.hdf5 a.emd a.py4dstem a.hspy a.zspy a.mib a.blo a.dm3 a.dm4 a.raw a.xml a.tvips a.mrc a.npy"
 
 
-@pytest.mark.parametrize("name", FILES.split())
+@pytest.mark.parametrize("name", [*FILES.split(), "a.npy"])
 def test_the_reader_is_offered_for_every_format(name: str) -> None:
     manager = PluginManager()
     manager.register(PluginManifest.from_file(MANIFEST))

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
+from napari_4dstem_orient.scan import Calibration
+
 
 class Stage(StrEnum):
     """The steps of the job; each needs those listed in ``UPSTREAM``."""
@@ -33,13 +35,22 @@ UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
 }
 
 
+NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
+    "q_pixel": (Stage.CALIBRATED,),
+    "rotation": (Stage.CALIBRATED,),
+    "flip": (Stage.CALIBRATED,),
+    "voltage": (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP),
+}
+"""Which results were made with which field of the calibration."""
+
+
 class Session:
     """The results of one viewer.
 
     Signals
     -------
     changed : Signal(Stage)
-        A stage got a new result or became stale.
+        A stage got a new result, lost it, or became stale; ``Stage.SCAN`` also when the calibration changed.
     position_changed : Signal(int, int)
         The inspected scan position (row, column) moved.
     """
@@ -51,25 +62,25 @@ class Session:
         self._results: dict[Stage, Any] = {}
         self._stale: set[Stage] = set()
         self._position: tuple[int, int] | None = None
+        self._calibration = Calibration()
 
     def get(self, stage: Stage) -> Any:
         """Return a stage's result, stale or not, or None."""
         return self._results.get(stage)
 
     def put(self, stage: Stage, result: Any) -> None:
-        """Set a stage's result; what was made from the former one becomes stale, or is dropped for a new scan."""
+        """Set a stage's result; what was made from the former becomes stale, or goes with a new scan."""
+        below = [later for later in self._results if stage in _ancestors(later)]
+        if stage is Stage.SCAN:
+            self._drop(below)
+            self._calibration = result.calibration
         self._results[stage] = result
         self._stale.discard(stage)
-        below = [later for later in Stage if stage in _ancestors(later) and later in self._results]
-        for later in below:
-            if stage is Stage.SCAN:
-                del self._results[later]
-                self._stale.discard(later)
-            else:
-                self._stale.add(later)
-        if stage is Stage.SCAN:
-            rows, cols = result.scan_shape
-            self._position = (rows // 2, cols // 2)
+        if stage is not Stage.SCAN:
+            self._stale.update(below)
+        rows, cols = self.scan_shape or (1, 1)
+        if stage is Stage.SCAN or self._position is None:
+            self._position = rows // 2, cols // 2
         for touched in (stage, *below):
             self.changed.emit(touched)
 
@@ -78,8 +89,42 @@ class Session:
         return stage in self._stale
 
     def missing(self, stage: Stage) -> list[Stage]:
-        """Return the stages that must be done before this one, in order."""
-        return [earlier for earlier in Stage if earlier in _ancestors(stage) and earlier not in self._results]
+        """Return the stages that must be done before this one, in order.
+
+        Nothing is missing above a result that is there: disks read from a file need neither scan nor probe.
+        """
+        needed: list[Stage] = []
+        for earlier in UPSTREAM[stage]:
+            if earlier not in self._results:
+                needed += [*self.missing(earlier), earlier]
+        return needed
+
+    @property
+    def scan_shape(self) -> tuple[int, int] | None:
+        """Scan positions along (y, x) of what is loaded: a scan, or disks or a map from a file."""
+        for stage in (Stage.SCAN, Stage.DISKS, Stage.CALIBRATED, Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP):
+            if stage in self._results:
+                return self._results[stage].scan_shape
+        return None
+
+    @property
+    def calibration(self) -> Calibration:
+        """What calibrates the data, also where only disks were read."""
+        return self._calibration
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Calibrate the same data otherwise; what was made with a field that changed becomes stale."""
+        old, self._calibration = self._calibration, calibration
+        fields = [name for name in vars(calibration) if getattr(old, name) != getattr(calibration, name)]
+        if not fields:
+            return
+        if Stage.SCAN in self._results:
+            self._results[Stage.SCAN] = self._results[Stage.SCAN].with_calibration(calibration)
+        made_with = {stage for name in fields for stage in NEEDS_CALIBRATION.get(name, ())}
+        stale = [later for later in self._results if made_with & {later, *_ancestors(later)}]
+        self._stale.update(stale)
+        for touched in (Stage.SCAN, *stale):
+            self.changed.emit(touched)
 
     @property
     def position(self) -> tuple[int, int] | None:
@@ -88,14 +133,18 @@ class Session:
 
     def move_to(self, row: int, col: int) -> None:
         """Inspect another scan position, kept inside the scan."""
-        scan = self.get(Stage.SCAN)
-        if scan is None:
+        if self.scan_shape is None:
             return
-        rows, cols = scan.scan_shape
+        rows, cols = self.scan_shape
         position = int(np.clip(row, 0, rows - 1)), int(np.clip(col, 0, cols - 1))
         if position != self._position:
             self._position = position
             self.position_changed.emit(*position)
+
+    def _drop(self, stages: list[Stage]) -> None:
+        for stage in stages:
+            del self._results[stage]
+            self._stale.discard(stage)
 
 
 def _ancestors(stage: Stage) -> set[Stage]:

@@ -1,0 +1,122 @@
+"""Forms made from settings dataclasses: what the form shows, the dataclass says."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from types import UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from magicgui.widgets import Container, FloatSpinBox, LineEdit, create_widget
+from magicgui.widgets.bases import ValueWidget
+from qtpy.QtCore import QLocale
+from qtpy.QtGui import QDoubleValidator
+
+S = TypeVar("S")
+
+
+class NumberOrNothing(LineEdit):
+    """A number that may be left empty; its value is a float or None."""
+
+    def __init__(self, value: float | None = None, empty: str = "unknown", **options: Any) -> None:
+        bounds = options.pop("min", None), options.pop("max", None)
+        for unused in ("step", "annotation", "nullable"):
+            options.pop(unused, None)
+        super().__init__(nullable=False, **options)
+        validator = QDoubleValidator(self.native)
+        validator.setLocale(QLocale.c())
+        if bounds[0] is not None:
+            validator.setBottom(float(bounds[0]))
+        if bounds[1] is not None:
+            validator.setTop(float(bounds[1]))
+        self.native.setValidator(validator)
+        self.native.setPlaceholderText(empty)
+        self.value = value
+
+    def get_value(self) -> float | None:
+        """Return the number, or None where the field is empty or not yet a number."""
+        try:
+            return float(super().get_value())
+        except ValueError:
+            return None
+
+    @property
+    def value(self) -> float | None:
+        """The number, or None where the field is empty."""
+        return self.get_value()
+
+    @value.setter
+    def value(self, value: float | None) -> None:
+        if value is None or value == "":
+            self._widget._mgui_set_value("")
+        elif value != self.get_value():
+            self._widget._mgui_set_value(f"{float(value):.6g}")
+
+
+class Form(Container, Generic[S]):
+    """The fields of one settings dataclass; ``changed`` tells of every edit."""
+
+    def __init__(self, settings: S) -> None:
+        assert dataclasses.is_dataclass(settings)
+        self._type = type(settings)
+        super().__init__(
+            widgets=[
+                field_widget(name, hint, getattr(settings, name)) for name, hint in _hints(self._type).items()
+            ]
+        )
+        self.margins = (0, 0, 0, 0)
+
+    def settings(self) -> S:
+        """Return the settings that the form shows."""
+        return self._type(**{name: self[name].value for name in _hints(self._type)})
+
+    def set(self, settings: S) -> None:
+        """Show other settings; ``changed`` is emitted once, if anything differs."""
+        before = self.settings()
+        with self.changed.blocked():
+            for name in _hints(self._type):
+                _make_room(self[name], getattr(settings, name))
+                self[name].value = getattr(settings, name)
+        if self.settings() != before:
+            self.changed.emit(self)
+
+
+def form_for(settings: type[S] | S) -> Form[S]:
+    """Make the form of a settings dataclass.
+
+    Parameters
+    ----------
+    settings : dataclass type or instance
+        A type shows its defaults. Fields are ``Annotated[type, parameter(...)]``.
+    """
+    return Form(settings() if isinstance(settings, type) else settings)  # type: ignore[arg-type]
+
+
+def field_widget(name: str, hint: Any, value: Any) -> ValueWidget:
+    """Make the widget of one field from its ``Annotated`` hint."""
+    options: dict[str, Any] = {}
+    if get_origin(hint) is Annotated:
+        hint, *extras = get_args(hint)
+        for extra in extras:
+            if isinstance(extra, dict):
+                options |= extra
+    if get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint) and "choices" not in options:
+        label, tooltip = options.pop("label", None), options.pop("tooltip", None)
+        return NumberOrNothing(name=name, label=label, tooltip=tooltip, value=value, **options)
+    widget = create_widget(annotation=hint, name=name, options=options)
+    _make_room(widget, value)
+    widget.value = value
+    return widget
+
+
+def _make_room(widget: ValueWidget, value: Any) -> None:
+    """Give a spin box enough decimals for three significant digits, or it would round 0.0002 to nothing."""
+    if isinstance(widget, FloatSpinBox) and value:
+        needed = 2 - math.floor(math.log10(abs(value)))
+        digits = len(f"{value:.{max(needed, 0)}f}".rstrip("0").partition(".")[2])
+        widget.native.setDecimals(max(widget.native.decimals(), digits))
+
+
+def _hints(settings_type: type) -> dict[str, Any]:
+    hints = get_type_hints(settings_type, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(settings_type) if field.init}

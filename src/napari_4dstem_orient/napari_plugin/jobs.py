@@ -1,0 +1,317 @@
+"""Long work off the main thread: with progress, time left, cancel; previews where the newest request wins."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from napari.utils.notifications import Notification, notification_manager, show_error
+from qtpy.QtCore import QObject, Signal, Slot
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+
+from napari_4dstem_orient.errors import Cancelled, UserError
+
+SECONDS_BETWEEN_REPORTS = 0.05
+
+# A QObject must not be destroyed by the thread that works for it, so it is kept here until the main thread
+# has heard that the work is over.
+_at_work: set[QObject] = set()
+
+
+def notify(error: BaseException) -> None:
+    """Tell the user: one sentence for what they can mend, napari's error notification for what we must."""
+    if isinstance(error, UserError):
+        show_error(str(error))
+    else:
+        notification_manager.dispatch(Notification.from_exception(error))
+
+
+class Job(QObject):
+    """One call of a core function in a thread of its own.
+
+    Signals
+    -------
+    progress : Signal(int, int)
+        Work done and to do, at most twenty times a second.
+    finished : Signal(object)
+        The function's result.
+    failed : Signal(object)
+        The exception it raised.
+    cancelled : Signal()
+        It stopped because ``cancel`` was called.
+    """
+
+    progress = Signal(int, int)
+    finished = Signal(object)
+    failed = Signal(object)
+    cancelled = Signal()
+    _ended = Signal(str, object)
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        self._call = (function, args, kwargs)
+        self._cancel = threading.Event()
+        self._detached = False
+        self._reported = 0.0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._ended.connect(self._on_ended)  # queued: from the thread to the main loop
+
+    def start(self) -> None:
+        """Begin; the function is called with ``progress=``."""
+        _at_work.add(self)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Stop at the function's next report of progress."""
+        self._cancel.set()
+
+    def detach(self) -> None:
+        """Stop, and tell nobody: whoever listened is going away."""
+        self.cancel()
+        self._detached = True
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the thread to end."""
+        self._thread.join(seconds)
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is still at work."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        function, args, kwargs = self._call
+        try:
+            outcome = "finished", function(*args, progress=self._report, **kwargs)
+        except Cancelled:
+            outcome = "cancelled", None
+        except BaseException as error:  # handed to the main thread, whatever it is
+            outcome = "failed", error
+        if self._cancel.is_set():
+            outcome = "cancelled", None
+        self._call = (function, (), {})  # a kept job must not keep the scan
+        self._ended.emit(*outcome)
+
+    def _report(self, done: int, total: int) -> None:
+        if self._cancel.is_set():
+            raise Cancelled
+        now = time.monotonic()
+        if now - self._reported >= SECONDS_BETWEEN_REPORTS or done >= total:
+            self._reported = now
+            if not self._detached:
+                self.progress.emit(int(done), int(total))
+
+    @Slot(str, object)
+    def _on_ended(self, how: str, result: Any) -> None:
+        _at_work.discard(self)
+        if self._detached:
+            return
+        if how == "cancelled":
+            self.cancelled.emit()
+        else:
+            getattr(self, how).emit(result)
+
+
+class JobBar(QWidget):
+    """Progress, time left and a Cancel button for the one job a step may run at a time; hidden when idle.
+
+    Signals
+    -------
+    running_changed : Signal(bool)
+        A job began or ended.
+    """
+
+    running_changed = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.job: Job | None = None
+        self._done: Callable[[Any], None] | None = None
+        self._title = ""
+        self._clock = Clock()
+        self.label = QLabel()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.clicked.connect(self.cancel)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.label, 0, 0, 1, 2)
+        layout.addWidget(self.bar, 1, 0)
+        layout.addWidget(self.cancel_button, 1, 1)
+        self.hide()
+
+    @property
+    def running(self) -> bool:
+        """Whether a job is under way."""
+        return self.job is not None
+
+    def run(
+        self, title: str, done: Callable[[Any], None], function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Job:
+        """Run ``function(*args, progress=…, **kwargs)`` in a thread, ``done(result)`` in the main thread.
+
+        Errors become notifications and ``done`` is not called: what was there before stays.
+        """
+        if self.job is not None:
+            raise RuntimeError("a step runs one job at a time")
+        self._title, self._done, self._clock = title, done, Clock()
+        job = self.job = Job(function, *args, **kwargs)
+        job.progress.connect(self._on_progress)
+        job.finished.connect(self._on_finished)
+        job.failed.connect(self._on_failed)
+        job.cancelled.connect(self._on_cancelled)
+        self.label.setText(f"{title} …")
+        self.bar.setRange(0, 0)
+        self.cancel_button.setEnabled(True)
+        self.show()
+        self.running_changed.emit(True)
+        job.start()
+        return job
+
+    def cancel(self) -> None:
+        """Ask the running job to stop."""
+        if self.job is not None:
+            self.cancel_button.setEnabled(False)
+            self.label.setText(f"{self._title}: stopping …")
+            self.job.cancel()
+
+    def abandon(self) -> None:
+        """Cancel without waiting and without hearing from the job again."""
+        if self.job is not None:
+            self.job.detach()
+            self.job = None
+
+    @Slot(int, int)
+    def _on_progress(self, done: int, total: int) -> None:
+        if self.job is None or not self.cancel_button.isEnabled():
+            return
+        self.bar.setRange(0, total)
+        self.bar.setValue(done)
+        self.label.setText(f"{self._title}: {self._clock.text(done, total)}")
+
+    @Slot(object)
+    def _on_finished(self, result: Any) -> None:
+        done = self._done
+        self._end()
+        if done is not None:
+            try:
+                done(result)
+            except UserError as error:
+                notify(error)
+
+    @Slot(object)
+    def _on_failed(self, error: BaseException) -> None:
+        self._end()
+        notify(error)
+
+    @Slot()
+    def _on_cancelled(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self.job = self._done = None
+        self.hide()
+        self.running_changed.emit(False)
+
+
+class Clock:
+    """How far a job is and how long it will still take, in words."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, int] | None = None
+
+    def text(self, done: int, total: int) -> str:
+        """Return, for example, "37 %, 12 s left"."""
+        now = time.monotonic()
+        percent = f"{100 * done // max(total, 1)} %"
+        if self._start is None:
+            self._start = now, done
+            return percent
+        elapsed, since = now - self._start[0], done - self._start[1]
+        if elapsed < 0.5 or since <= 0:
+            return percent
+        return f"{percent}, {duration(elapsed / since * (total - done))} left"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+class Latest(QObject):
+    """Answer requests off the main thread, one at a time; a newer request replaces the one that waits.
+
+    Signals
+    -------
+    answered : Signal(object)
+        The result of a request.
+    failed : Signal(object)
+        The exception that a request raised.
+    """
+
+    answered = Signal(object)
+    failed = Signal(object)
+    _done = Signal(int, object, object)
+    _idle = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._waiting: tuple[int, Callable[[], Any]] | None = None
+        self._asked = self._dropped = 0
+        self._busy = False
+        self._done.connect(self._on_done)
+        self._idle.connect(self._on_idle)
+
+    def ask(self, function: Callable[[], Any]) -> None:
+        """Call the function soon, unless something newer is asked before its turn comes."""
+        with self._lock:
+            self._asked += 1
+            self._waiting = self._asked, function
+            if self._busy:
+                return
+            self._busy = True
+        _at_work.add(self)
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def drop(self) -> None:
+        """Forget what was asked so far; an answer under way will not be told."""
+        with self._lock:
+            self._dropped = self._asked
+            self._waiting = None
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if self._waiting is None:
+                    self._busy = False
+                    break
+                number, function = self._waiting
+                self._waiting = None
+            try:
+                outcome = function(), None
+            except BaseException as error:  # handed to the main thread, whatever it is
+                outcome = None, error
+            self._done.emit(number, *outcome)
+        self._idle.emit()
+
+    @Slot(int, object, object)
+    def _on_done(self, number: int, result: Any, error: BaseException | None) -> None:
+        if number <= self._dropped:
+            return
+        if error is None:
+            self.answered.emit(result)
+        else:
+            self.failed.emit(error)
+
+    @Slot()
+    def _on_idle(self) -> None:
+        if not self._busy:
+            _at_work.discard(self)

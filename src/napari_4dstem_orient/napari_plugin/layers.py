@@ -1,0 +1,87 @@
+"""Layers of the scan, all in one unit: nm where the scan step is known, scan positions where not.
+
+With nm and µm (or pixels) mixed, napari's coordinates of one of them are off by a thousand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+
+from napari_4dstem_orient.napari_plugin.map_layers import MAP
+
+if TYPE_CHECKING:
+    import napari
+
+OURS = "napari-4dstem-orient"
+"""Key in a layer's ``metadata``: what the layer shows, whatever the user renames it to."""
+
+
+def placement(r_pixel: float | None) -> dict[str, Any]:
+    """Return scale and units of a layer with one pixel for each scan position."""
+    return {"scale": (r_pixel or 1.0,) * 2, "units": ("nm" if r_pixel else "pixel",) * 2}
+
+
+def put_layer(
+    viewer: napari.Viewer, name: str, data: Any, r_pixel: float | None, kind: str = "image", **options: Any
+) -> Layer:
+    """Show data over the scan: in our layer of that name if there is one, else in a new one.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    name : str
+        What the layer shows; its first name.
+    data : array
+        As the layer type wants it, in scan positions (row, column).
+    r_pixel : float or None
+        Scan step in nm.
+    kind : str
+        napari's layer type.
+    **options
+        For a new layer, as ``viewer.add_image`` takes them.
+    """
+    layer = find_layer(viewer, name)
+    if layer is None:
+        metadata = {OURS: name, **options.pop("metadata", {})}
+        add = getattr(viewer, f"add_{kind}")
+        return add(data, name=name, metadata=metadata, **placement(r_pixel), **options)
+    layer.data = data
+    _place(layer, r_pixel)
+    if kind == "image" and "contrast_limits" not in options:
+        layer.reset_contrast_limits()
+    return layer
+
+
+def find_layer(viewer: napari.Viewer, name: str) -> Layer | None:
+    """Return our layer that shows ``name``, or None."""
+    return next((layer for layer in viewer.layers if layer.metadata.get(OURS) == name), None)
+
+
+def scan_layers(viewer: napari.Viewer) -> list[Layer]:
+    """Return all layers that lie over the scan: ours and those of maps."""
+    return [layer for layer in viewer.layers if OURS in layer.metadata or MAP in layer.metadata]
+
+
+def remove_layers(viewer: napari.Viewer) -> None:
+    """Take away what was shown of the former scan."""
+    for layer in scan_layers(viewer):
+        viewer.layers.remove(layer)
+
+
+def rescale(viewer: napari.Viewer, r_pixel: float | None) -> None:
+    """Put all scan layers on another scan step."""
+    touched = False
+    for layer in scan_layers(viewer):
+        touched |= _place(layer, r_pixel)
+    if touched:
+        viewer.reset_view()
+
+
+def _place(layer: Layer, r_pixel: float | None) -> bool:
+    wanted = placement(r_pixel)
+    if tuple(layer.scale) == wanted["scale"] and tuple(map(str, layer.units)) == wanted["units"]:
+        return False
+    layer.scale, layer.units = wanted["scale"], wanted["units"]
+    return True

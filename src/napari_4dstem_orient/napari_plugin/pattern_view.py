@@ -1,0 +1,218 @@
+"""A view of one diffraction pattern with what lies over it, in reciprocal units.
+
+Reciprocal space needs a viewer model of its own: layers in nm and in 1/nm in one viewer lose their units.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Points
+from napari.qt import QtViewer
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+PER_NM = 10.0
+"""1/nm in one Å⁻¹: a scale bar in 1/nm has whole numbers where one in 1/Å has not."""
+
+
+class PatternView(QWidget):
+    """A diffraction pattern, circles and points over it, a title above it, a scale bar in 1/nm.
+
+    All positions are given as (n, 2) detector pixels, (qx, qy) = (row, column), whatever the scale.
+
+    Parameters
+    ----------
+    title : str
+        Said above the pattern; empty for none.
+    size : (int, int)
+        Smallest height and width of the canvas in screen pixels.
+    """
+
+    def __init__(
+        self, title: str = "", size: tuple[int, int] = (200, 200), parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.model = ViewerModel()
+        self.model.canvas.size = size  # before the QtViewer, or it squeezes the main canvas
+        self.qt_viewer = QtViewer(self.model)
+        self.qt_viewer.setAcceptDrops(False)
+        self.qt_viewer.setMinimumSize(size[1], size[0])
+        self.qt_viewer.installEventFilter(self)
+        self.title = QLabel(title)
+        self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.title.setVisible(bool(title))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.title)
+        layout.addWidget(self.qt_viewer, 1)
+        self.model.canvas.overlays.scale_bar.visible = True
+        self.model.canvas.overlays.scale_bar.font_size = 9
+        self.model.canvas.overlays.text.font_size = 10
+        self.model.canvas.overlays.text.position = "top_left"
+        self._scale, self._origin, self._units = 1.0, np.zeros(2), "pixel"
+        self._styles: dict[str, tuple] = {}
+        self._fit_shape: tuple[float, ...] | None = None
+
+    def set_title(self, text: str) -> None:
+        """Change what stands above the pattern."""
+        self.title.setText(text)
+        self.title.setVisible(bool(text))
+
+    def set_frame(self, q_pixel: float | None, origin: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Say how large a detector pixel is (Å⁻¹; None: unknown) and which one is the direct beam."""
+        self._scale, self._units = (q_pixel * PER_NM, "1/nm") if q_pixel else (1.0, "pixel")
+        self._origin = np.asarray(origin, float)
+        for layer in self.model.layers:
+            self._place(layer)
+
+    def show_pattern(self, pattern: np.ndarray | None, limits: tuple[float, float] | None = None) -> None:
+        """Show a pattern, shape (det_y, det_x); None shows none.
+
+        Parameters
+        ----------
+        pattern : ndarray or None
+        limits : (float, float), optional
+            Intensities shown as black and white; by default the pattern's own (see ``contrast_limits``).
+        """
+        if pattern is None:
+            self.remove("pattern")
+            return
+        limits = limits or contrast_limits(pattern)
+        layer = self._layer("pattern")
+        if layer is None:
+            layer = Image(
+                pattern, name="pattern", contrast_limits=limits, gamma=0.5, units=("pixel", "pixel")
+            )
+            self._add(layer, 0)
+        else:
+            layer.data = pattern
+            layer.contrast_limits_range = limits
+            layer.contrast_limits = limits
+        self._fit(pattern.shape)
+
+    def show_circles(self, name: str, positions: np.ndarray, radius: float, color: str = "#ffcc00") -> None:
+        """Draw a circle of ``radius`` pixels around each position; replaces those of the same name."""
+        self._points(name, positions, np.full(len(positions), 2.0 * radius), color, hollow=True)
+
+    def show_points(
+        self,
+        name: str,
+        positions: np.ndarray,
+        sizes: np.ndarray | float = 2.0,
+        color: str = "#ffcc00",
+        symbol: str = "disc",
+    ) -> None:
+        """Draw a filled mark of ``sizes`` pixels across at each position; replaces those of the same name."""
+        sizes = np.broadcast_to(sizes, len(positions))
+        self._points(name, positions, sizes, color, hollow=False, symbol=symbol)
+
+    def remove(self, name: str) -> None:
+        """Take away the pattern or the marks of this name."""
+        layer = self._layer(name)
+        if layer is not None:
+            self.model.layers.remove(layer)
+            self._styles.pop(name, None)
+
+    def clear(self, message: str = "") -> None:
+        """Show nothing but a message saying why."""
+        self.model.layers.clear()
+        self._styles.clear()
+        self._fit_shape = None
+        self.say(message)
+
+    def say(self, message: str) -> None:
+        """Write a few words into the corner of the view; empty for none."""
+        self.model.canvas.overlays.text.text = message
+        self.model.canvas.overlays.text.visible = bool(message)
+
+    def reset_view(self, shape: tuple[int, ...] | None = None) -> None:
+        """Show the whole pattern (or ``shape`` detector pixels around the frame's first)."""
+        if shape is not None or self._fit_shape is not None:
+            shape = shape or self._fit_shape
+            self._fit_shape = None
+            self._fit(shape)
+
+    def _points(
+        self,
+        name: str,
+        positions: np.ndarray,
+        sizes: np.ndarray,
+        color: str,
+        hollow: bool,
+        symbol: str = "disc",
+    ) -> None:
+        positions = np.asarray(positions, float).reshape(-1, 2)
+        width = 2.0 / max(3 * float(np.max(sizes, initial=1.0)), 8) if hollow else 0.0
+        layer = self._layer(name)
+        if layer is None:
+            layer = Points(np.zeros((0, 2)), name=name, antialiasing=1)
+            self._add(layer)
+        # In place: napari collects garbage whenever a layer goes, a quarter of a second each time.
+        layer.data = positions
+        if not len(positions):
+            return
+        layer.size = sizes
+        style = (len(positions), symbol, width, color, hollow)
+        if self._styles.get(name) != style:  # each of these redraws
+            self._styles[name] = style
+            layer.symbol = symbol
+            layer.border_width = width
+            layer.border_color = color
+            layer.face_color = "transparent" if hollow else color
+
+    def _layer(self, name: str) -> Layer | None:
+        return self.model.layers[name] if name in self.model.layers else None  # noqa: SIM401 (a list)
+
+    def _add(self, layer: Layer, index: int | None = None) -> None:
+        self._place(layer)
+        self.model.layers.insert(len(self.model.layers) if index is None else index, layer)
+        self.model.layers.selection.clear()
+
+    def _place(self, layer: Layer) -> None:
+        layer.scale = (self._scale, self._scale)
+        layer.translate = -self._origin * self._scale
+        layer.units = (self._units, self._units)
+
+    def _fit(self, shape: tuple[float, ...]) -> None:
+        """Fit the camera to a pattern of a new size; a user's zoom on the same size stays."""
+        key = (*shape, self._scale)
+        if key == self._fit_shape:
+            return
+        self._fit_shape = tuple(shape)
+        self.model.reset_view(margin=0.02)
+
+    def eventFilter(self, watched, event):
+        """Fit the pattern again when the view gets its real size."""
+        if event.type() == QEvent.Type.Resize and self.model.layers:
+            self.model.reset_view(margin=0.02)
+        return super().eventFilter(watched, event)
+
+    def close_view(self) -> None:
+        """Free the canvas; the view is of no use afterwards."""
+        self.qt_viewer.removeEventFilter(self)
+        self.qt_viewer.close()
+
+
+def contrast_limits(pattern: np.ndarray) -> tuple[float, float]:
+    """Return intensities to show as black and white: the weak disks matter more than the direct beam."""
+    finite = pattern[np.isfinite(pattern)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, [1, 99.7])
+    return (float(low), float(high)) if high > low else (float(finite.min()), float(finite.max()) + 1e-6)
+
+
+def link_cameras(views: list[PatternView]) -> None:
+    """Let zoom and pan of one view move the others."""
+    cameras = [view.model.scene.camera for view in views]
+
+    def follow(source):
+        for camera in cameras:
+            if camera is not source:
+                camera.zoom, camera.center = source.zoom, source.center
+
+    for camera in cameras:
+        camera.events.zoom.connect(lambda event, camera=camera: follow(camera))
+        camera.events.center.connect(lambda event, camera=camera: follow(camera))

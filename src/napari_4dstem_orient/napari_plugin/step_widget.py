@@ -1,0 +1,122 @@
+"""What the dock widgets of all steps share: scrolling, what is missing, one job, a clean end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.napari_plugin.jobs import JobBar
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+HOW_TO_GET = {
+    Stage.SCAN: "a scan (open one in Data)",
+    Stage.PROBE: "a probe (choose one in Bragg disks)",
+    Stage.DISKS: "Bragg disks (find them in Bragg disks)",
+    Stage.CALIBRATED: "calibrated disks (press Apply in Calibration)",
+    Stage.TRANSFORMER_MAP: "a map (run one in Orientations)",
+    Stage.TEMPLATE_MAP: "a template matching map (run one in Orientations)",
+}
+
+
+def needs_text(missing: list[Stage]) -> str:
+    """Return "Needs: ..." for the first stage that is missing, or nothing."""
+    return f"Needs: {HOW_TO_GET[missing[0]]}." if missing else ""
+
+
+class StepWidget(QWidget):
+    """A dock widget of one viewer: put the step's own widgets into ``body``, long work into ``jobs``.
+
+    Subclasses override ``refresh`` (called when any stage changes, and once by themselves at the end of their
+    constructor) and ``release`` where they hold more than Qt frees by itself.
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.session = session_for(viewer)
+        self.needs = QLabel()
+        self.needs.setWordWrap(True)
+        self.needs.setStyleSheet("color: #e0a030")
+        self.needs.hide()
+        content = QWidget()
+        self.body = QVBoxLayout(content)
+        self.body.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.setContentsMargins(4, 4, 8, 4)
+        scroll = QScrollArea()
+        scroll.setWidget(content)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.jobs = JobBar()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 0, 4)
+        layout.addWidget(self.needs)
+        layout.addWidget(scroll, 1)
+        layout.addWidget(self.jobs)
+        self.setMinimumWidth(330)
+        self._docked = self._closed = False
+        self.session.changed.connect(self._on_changed)
+        self.jobs.running_changed.connect(self._on_running)
+
+    def refresh(self) -> None:
+        """Show what the session holds now; enable what can be done."""
+
+    def release(self) -> None:
+        """Free what this widget holds outside Qt's tree."""
+
+    def say_needs(self, text: str) -> None:
+        """Show, above everything, what must be done before this step; empty hides it."""
+        self.needs.setText(text)
+        self.needs.setVisible(bool(text))
+
+    def close_step(self) -> None:
+        """Cancel what runs and let go of the session; the widget is of no use afterwards."""
+        if self._closed:
+            return
+        self._closed = True
+        self.session.changed.disconnect(self._on_changed)
+        self.jobs.abandon()
+        self.release()
+
+    def _on_changed(self, stage: Stage) -> None:
+        self.refresh()
+
+    def _on_running(self, running: bool) -> None:
+        self.refresh()
+
+    def event(self, event: QEvent) -> bool:
+        """Notice that napari has taken the widget out of its dock: that is how a dock's × closes it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.close_step()
+                QTimer.singleShot(0, self.deleteLater)
+        return super().event(event)
+
+    def closeEvent(self, event: Any) -> None:
+        """Let go when closed as a window of its own."""
+        self.close_step()
+        super().closeEvent(event)
+
+
+def button(text: str, tooltip: str, clicked: Callable[[], Any]) -> QPushButton:
+    """Make a push button."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    made.clicked.connect(lambda checked=False: clicked())
+    return made
+
+
+def section(title: str) -> QLabel:
+    """Make the heading of a part of a form."""
+    label = QLabel(title)
+    label.setStyleSheet("font-weight: bold; margin-top: 6px")
+    return label

@@ -1,0 +1,184 @@
+"""Orientation maps as napari layers: IPF colours, phase and score, updated in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_4dstem_orient.orientation_map import Reason
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+MAP = "orientation_map"
+"""Key in a layer's ``metadata``: the ``OrientationMap`` that the layer shows."""
+KIND = "orientation_layer"
+"""Key in a layer's ``metadata``: which of its faces the layer shows, a key of ``TITLES``."""
+
+TITLES = {
+    "score": "score",
+    "phase": "phase",
+    "ipf-x": "IPF-X (in-plane)",
+    "ipf-z": "IPF-Z (out-of-plane)",
+}
+"""From the bottom of the layer list to its top."""
+
+PHASE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+"""Okabe and Ito's palette, told apart with every colour vision."""
+
+
+def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap, prefix: str = "") -> list[Layer]:
+    """Show a map as four layers, or refresh the four that show the same method's former map.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    orientation_map : OrientationMap
+    prefix : str
+        Begins the layers' names; the method's name by default.
+
+    Returns
+    -------
+    list of Layer
+        Score, phase, IPF-X (in-plane) and IPF-Z (out-of-plane), bottom first. Only IPF-Z is made visible.
+    """
+    prefix = prefix or orientation_map.method.capitalize()
+    return [
+        _refresh(viewer, orientation_map, kind, f"{prefix} {title}") for kind, title in TITLES.items()
+    ]
+
+
+def map_layers(viewer: napari.Viewer, method: str | None = None, kind: str | None = None) -> list[Layer]:
+    """Return the viewer's layers that show a map, bottom first, of one method and of one kind where asked."""
+    return [
+        layer
+        for layer in viewer.layers
+        if MAP in layer.metadata
+        and method in (None, layer.metadata[MAP].method)
+        and kind in (None, layer.metadata[KIND])
+    ]
+
+
+def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
+    """Return the map of the topmost visible map layer, or None."""
+    visible = [layer for layer in map_layers(viewer) if layer.visible]
+    return visible[-1].metadata[MAP] if visible else None
+
+
+def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, name: str) -> Layer:
+    placement = _placement(orientation_map)
+    metadata = {MAP: orientation_map, KIND: kind}
+    content = _CONTENT[kind](orientation_map)
+    existing = map_layers(viewer, orientation_map.method, kind)
+    if not existing:
+        add = viewer.add_labels if kind == "phase" else viewer.add_image
+        return add(name=name, metadata=metadata, visible=kind == "ipf-z", **content, **placement)
+    layer = existing[-1]
+    for attribute in ("data", "features", "colormap"):
+        if attribute in content:
+            setattr(layer, attribute, content[attribute])
+    for attribute, value in placement.items():
+        setattr(layer, attribute, value)
+    layer.metadata = metadata
+    return layer
+
+
+def _placement(orientation_map: OrientationMap) -> dict[str, Any]:
+    step = orientation_map.r_pixel
+    return {"scale": (step or 1.0,) * 2, "units": ("nm" if step else "pixel",) * 2}
+
+
+def _ipf(direction: str) -> Callable[[OrientationMap], dict[str, Any]]:
+    def content(orientation_map: OrientationMap) -> dict[str, Any]:
+        from napari_4dstem_orient.analysis.colors import ipf_colors
+
+        return {"data": ipf_colors(orientation_map, direction).astype(np.float32), "rgb": True}
+
+    return content
+
+
+def _score(orientation_map: OrientationMap) -> dict[str, Any]:
+    return {"data": orientation_map.score, "colormap": "viridis", "contrast_limits": (0.0, 1.0)}
+
+
+def _phase(orientation_map: OrientationMap) -> dict[str, Any]:
+    import pandas as pd
+    from napari.utils.colormaps import DirectLabelColormap
+
+    names = [phase.name for phase in orientation_map.phases]
+    colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+    for number in range(len(names)):
+        colours[number + 1] = PHASE_COLOURS[number % len(PHASE_COLOURS)]
+    return {
+        "data": orientation_map.phase_id + 1,
+        "features": pd.DataFrame({"phase": ["not indexed", *names]}),
+        "colormap": DirectLabelColormap(color_dict=colours),
+    }
+
+
+_CONTENT: dict[str, Callable[[OrientationMap], dict[str, Any]]] = {
+    "score": _score,
+    "phase": _phase,
+    "ipf-x": _ipf("x"),
+    "ipf-z": _ipf("z"),
+}
+
+
+def describe_position(orientation_map: OrientationMap, row: int, col: int) -> str:
+    """Say what a map says about one scan position, or why it says nothing."""
+    from napari_4dstem_orient.analysis.directions import in_plane_direction, zone_axis
+
+    where = f"row {row}, column {col} · {orientation_map.method}"
+    reason = Reason(int(orientation_map.reason[row, col]))
+    if not orientation_map.indexed[row, col]:
+        return f"{where} · {reason.text}"
+    phase = orientation_map.phases[orientation_map.phase_id[row, col]]
+    rotation = orientation_map.rotation[row, col]
+    return (
+        f"{where} · {phase.name} · zone axis {zone_axis(rotation, phase)[1]}"
+        f" · in-plane {in_plane_direction(rotation, phase)[1]} · score {orientation_map.score[row, col]:.2f}"
+    )
+
+
+HOVER = "orientation_under_cursor"
+"""Key of our text among the canvas overlays."""
+
+
+def show_answer_under_cursor(viewer: napari.Viewer) -> None:
+    """Show on the canvas what the topmost visible map says about the position under the cursor.
+
+    napari writes its own status bar and tooltip from a thread, so the text has an overlay of its own.
+    """
+    from napari.components.overlays import TextOverlay
+
+    overlays = viewer.canvas.overlays
+    if HOVER in overlays:
+        return
+    overlays[HOVER] = TextOverlay(position="top_left", font_size=9)
+
+    def on_move(viewer: napari.Viewer, event: Any) -> None:
+        overlay = overlays[HOVER]
+        text = text_at(viewer, event.position)
+        if text != overlay.text:
+            overlay.text = text
+            overlay.visible = bool(text)
+
+    viewer.mouse_move_callbacks.append(on_move)
+
+
+def text_at(viewer: napari.Viewer, position: tuple[float, ...]) -> str:
+    """Return what the topmost visible map says about a world position; empty beside the map."""
+    visible = [layer for layer in map_layers(viewer) if layer.visible]
+    if not visible:
+        return ""
+    orientation_map = visible[-1].metadata[MAP]
+    row, col = np.rint(visible[-1].world_to_data(position)[-2:]).astype(int)
+    rows, cols = orientation_map.scan_shape
+    if not (0 <= row < rows and 0 <= col < cols):
+        return ""
+    return describe_position(orientation_map, int(row), int(col))

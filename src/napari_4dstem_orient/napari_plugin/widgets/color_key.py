@@ -1,0 +1,103 @@
+"""The colour key beside the map: which colour stands for which crystal direction, for every phase of the map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.napari_plugin.indexers import STAGES
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.crystals.phase import Phase
+
+DPI = 200
+
+
+class ColorKeyWidget(QWidget):
+    """orix's TSL colour key of each phase of the viewer's maps.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._session = session_for(napari_viewer)
+        self._hint = QLabel("The colour key appears here with the first orientation map.")
+        self._hint.setWordWrap(True)
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.pictures: list[Picture] = []
+        self._phases: tuple[Phase, ...] = ()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(4, 4, 4, 4)
+        self._column.addWidget(self._hint)
+        self._session.changed.connect(self._on_changed)
+        self._refresh()
+
+    def _on_changed(self, stage: object) -> None:
+        if stage in STAGES.values():
+            self._refresh()
+
+    def _refresh(self) -> None:
+        maps = [self._session.get(stage) for stage in STAGES.values()]
+        phases = {phase.name: phase for found in maps if found is not None for phase in found.phases}
+        if tuple(phases.values()) == self._phases:
+            return
+        self._phases = tuple(phases.values())
+        for picture in self.pictures:
+            self._column.removeWidget(picture)
+            picture.deleteLater()
+        self.pictures = [Picture(_render(phase)) for phase in self._phases]
+        for picture in self.pictures:
+            self._column.addWidget(picture)
+        self._hint.setVisible(not self.pictures)
+
+    def closeEvent(self, event: object) -> None:  # noqa: N802 (Qt's name)
+        """Stop listening."""
+        self._session.changed.disconnect(self._on_changed, missing_ok=True)
+        super().closeEvent(event)
+
+
+class Picture(QLabel):
+    """An image that fills its place as far as its proportions allow."""
+
+    def __init__(self, rgba: np.ndarray) -> None:
+        super().__init__()
+        height, width = rgba.shape[:2]
+        image = QImage(rgba.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
+        self._whole = QPixmap.fromImage(image.copy())
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumSize(100, 80)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+
+    def resizeEvent(self, event: object) -> None:  # noqa: N802 (Qt's name)
+        """Scale the image to the new place."""
+        self.setPixmap(
+            self._whole.scaled(
+                self.size(),
+                Qt.AspectRatioMode.KeepAspectRatio,
+                Qt.TransformationMode.SmoothTransformation,
+            )
+        )
+        super().resizeEvent(event)
+
+
+def _render(phase: Phase) -> np.ndarray:
+    """Draw a phase's key; the figure belongs to no window, so it needs no closing."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from napari_4dstem_orient.analysis.colors import color_key_figure
+
+    figure = color_key_figure(phase)
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(canvas.buffer_rgba())

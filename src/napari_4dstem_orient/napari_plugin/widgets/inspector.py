@@ -1,0 +1,237 @@
+"""Inspector: the measured pattern beside what each method predicts, for the scan position last clicked."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+
+from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.inspection import (
+    Answer,
+    Position,
+    angle_between,
+    answer_at,
+    draw_spots,
+    illumination,
+    look,
+    to_detector,
+)
+from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, link_cameras
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
+from napari_4dstem_orient.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+MEASURED = "#ffcc00"
+"""Colour of the measured disks in every view."""
+CIRCLE = 1.6
+"""Radius of the circles in disk radii, so that a disk can be seen within its circle."""
+SMALLEST_DISK = 1.5
+"""Pixels; a smaller one could not be seen."""
+
+
+class InspectorWidget(StepWidget):
+    """Three linked views (measured, template matching, transformer), and in words what they show.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.indexers = indexers_for(self.session)
+        self.measured = Column("Measured")
+        self.predicted = {method: Column(f"{title}: predicted") for method, title in METHODS.items()}
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        for column in self.columns:
+            row.addLayout(column, 1)
+        self.body.setAlignment(Qt.AlignmentFlag(0))
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.addLayout(row)
+        link_cameras([column.view for column in self.columns])
+        self._shown: Position | None = None
+        self._answers: dict[str, Answer] = {}
+        self._reader = Latest()
+        self._reader.answered.connect(self._on_position)
+        self._reader.failed.connect(notify)
+        self._matchers = {method: Latest() for method in METHODS}
+        for method, matcher in self._matchers.items():
+            matcher.answered.connect(partial(self._on_matched, method))
+            matcher.failed.connect(partial(self._on_match_failed, method))
+        self.session.position_changed.connect(self._on_moved)
+        self.indexers.changed.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def columns(self) -> list[Column]:
+        """Measured, template matching, transformer: from left to right."""
+        return [self.measured, *self.predicted.values()]
+
+    def refresh(self) -> None:
+        """Look at the current position again."""
+        scan, where = self.session.get(Stage.SCAN), self.session.position
+        for matcher in self._matchers.values():
+            matcher.drop()
+        if scan is None or where is None:
+            self._reader.drop()
+            for column in self.columns:
+                column.clear("")
+            self.measured.view.say("Open a scan, then click or drag on it.")
+            return
+        found = {method: self.session.get(stage) for method, stage in STAGES.items()}
+        maps = {method: answer for method, answer in found.items() if answer is not None}
+        disks, calibrated = self.session.get(Stage.DISKS), self.session.get(Stage.CALIBRATED)
+        self._reader.ask(partial(look, scan, disks, calibrated, maps, where))
+
+    def release(self) -> None:
+        """Stop listening and free the canvases."""
+        self.session.position_changed.disconnect(self._on_moved)
+        self.indexers.changed.disconnect(self.refresh)
+        for latest in (self._reader, *self._matchers.values()):
+            latest.drop()
+            latest.blockSignals(True)
+        for column in self.columns:
+            column.view.close_view()
+
+    def _on_moved(self, row: int, col: int) -> None:
+        self.refresh()
+
+    # ---------------------------------------------------------------- what was read
+
+    def _on_position(self, position: Position) -> None:
+        scan = self.session.get(Stage.SCAN)
+        if scan is None:
+            return
+        self._shown, self._answers = position, dict(position.answers)
+        view = self.measured.view
+        view.set_frame(scan.calibration.q_pixel, position.origin)
+        view.show_pattern(position.pattern)
+        view.show_circles("disks", position.disks + position.origin, CIRCLE * self._radius(), MEASURED)
+        for method in METHODS:
+            self._show_answer(method)
+            if method not in position.answers:
+                self._match_here(method)
+        self._describe()
+
+    def _radius(self) -> float:
+        probe = self.session.get(Stage.PROBE)
+        return max(SMALLEST_DISK, float(probe.radius)) if probe is not None else 2 * SMALLEST_DISK
+
+    def _show_answer(self, method: str) -> None:
+        scan, position, answer = self.session.get(Stage.SCAN), self._shown, self._answers.get(method)
+        if scan is None or position is None:
+            return
+        view = self.predicted[method].view
+        positions, intensity = np.zeros((0, 2)), np.zeros(0)
+        if answer is not None and len(answer.spots):
+            positions, intensity = to_detector(answer.spots[:, :2], scan.calibration), answer.spots[:, 2]
+        image = draw_spots(positions, intensity, scan.detector_shape, position.origin, self._radius())
+        view.set_frame(scan.calibration.q_pixel, position.origin)
+        view.show_pattern(image if len(positions) else np.zeros_like(image), (0.0, 1.0))
+        view.show_circles("disks", position.disks + position.origin, CIRCLE * self._radius(), MEASURED)
+
+    # ---------------------------------------------------------------- one position, matched at once
+
+    def _match_here(self, method: str) -> None:
+        scan, calibrated = self.session.get(Stage.SCAN), self.session.get(Stage.CALIBRATED)
+        if calibrated is None or not self.indexers.can(method) or self._shown is None:
+            return
+        row, col = where = self._shown.where
+        indexers, light = self.indexers, illumination(scan)
+
+        def match() -> tuple[tuple[int, int], Answer]:
+            indexer = indexers.get(method, scan.calibration.voltage)
+            return where, answer_at(indexer.index(calibrated.only(row, col)), 0, 0, light)
+
+        self._matchers[method].ask(match)
+
+    def _on_matched(self, method: str, result: tuple[tuple[int, int], Answer]) -> None:
+        where, answer = result
+        if self._shown is None or where != self._shown.where or where != self.session.position:
+            return
+        self._answers[method] = answer
+        self._show_answer(method)
+        self._describe()
+
+    def _on_match_failed(self, method: str, error: BaseException) -> None:
+        self.predicted[method].say(str(error))
+
+    # ---------------------------------------------------------------- in words
+
+    def _describe(self) -> None:
+        assert self._shown is not None
+        row, col = self._shown.where
+        disks = self.session.get(Stage.CALIBRATED) or self.session.get(Stage.DISKS)
+        count = len(self._shown.disks)
+        lines = [f"<b>row {row}, column {col}</b>", f"{count} Bragg disks" if disks is not None else "disks: not detected"]
+        angle = angle_between(*(self._answers.get(method) for method in METHODS))
+        if angle is not None:
+            lines.append(f"The answers differ by <b>{angle:.1f}°</b>")
+        self.measured.say("<br>".join(lines))
+        for method, column in self.predicted.items():
+            stale = self.session.is_stale(STAGES[method])
+            column.say(self._answer_text(method, count) + ("<br><i>stale: run the map again</i>" if stale else ""))
+
+    def _answer_text(self, method: str, count: int) -> str:
+        answer = self._answers.get(method)
+        if answer is None:
+            return self._why_no_answer(method)
+        if answer.phase is None:
+            return answer.reason.text
+        return answer_text(answer, count)
+
+    def _why_no_answer(self, method: str) -> str:
+        missing = self.session.missing(STAGES[method])
+        if missing:
+            return f"no answer yet: needs {missing[0].value}"
+        if self.indexers.can(method):
+            return "looking at this position …"
+        choice = self.indexers.choice
+        return "no answer: choose a phase in Orientation map" if not choice.phases else f"no answer: {choice.why_no_model}"
+
+
+def answer_text(answer: Answer, count: int) -> str:
+    """Say an answer in rich text: directions, phase, score, disks explained, and the doubt of half a turn."""
+    from napari_4dstem_orient.analysis.directions import in_plane_direction, zone_axis
+
+    assert answer.phase is not None
+    lines = [
+        f"zone axis <b>{zone_axis(answer.rotation, answer.phase)[1]}</b>"
+        f" · in-plane <b>{in_plane_direction(answer.rotation, answer.phase)[1]}</b>",
+        f"{answer.phase.name} · score {answer.score:.2f} · explains {answer.explained} of {count} disks",
+    ]
+    if answer.half_turn:
+        lines.append("<i>turned by 180° in the plane it would fit nearly as well</i>")
+    return "<br>".join(lines)
+
+
+class Column(QVBoxLayout):
+    """A pattern with its title above and words below."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.view = PatternView(title)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
+        self.words.setMinimumHeight(3 * self.words.fontMetrics().lineSpacing() + 4)
+        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.addWidget(self.view, 1)
+        self.addWidget(self.words)
+
+    def say(self, text: str) -> None:
+        """Write below the pattern."""
+        self.words.setText(text)
+
+    def clear(self, text: str) -> None:
+        """Show no pattern, and these words."""
+        self.view.clear()
+        self.say(text)

@@ -1,0 +1,56 @@
+"""npe2 writers: a layer of an orientation map, saved through File > Save, becomes what other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+
+def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the whole map that a layer belongs to, as the suffix says: .h5 (result file), .ang or .ctf.
+
+    Raises
+    ------
+    UserError
+        The layer belongs to no orientation map, or the suffix is another one.
+    """
+    from napari_4dstem_orient.io.ebsd import save_ang, save_ctf
+    from napari_4dstem_orient.io.result import save_map
+
+    orientation_map = _map_of(meta)
+    save = {".h5": save_map, ".ang": save_ang, ".ctf": save_ctf}.get(Path(path).suffix.lower())
+    if save is None:
+        raise UserError(f"{path} ends neither in .h5 nor .ang nor .ctf; choose one of these to save a map.")
+    save(orientation_map, Path(path))
+    return [path]
+
+
+def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write a map's IPF colours with colour key and scale bar: in-plane for the IPF-X layer, else out-of-plane.
+
+    Raises
+    ------
+    UserError
+        The layer belongs to no orientation map.
+    """
+    from napari_4dstem_orient.io.images import save_ipf_image
+
+    orientation_map = _map_of(meta)
+    save_ipf_image(orientation_map, Path(path), direction="x" if meta["metadata"].get(KIND) == "ipf-x" else "z")
+    return [path]
+
+
+def _map_of(meta: dict[str, Any]) -> OrientationMap:
+    orientation_map = meta.get("metadata", {}).get(MAP)
+    if orientation_map is None:
+        raise UserError(
+            f"The layer {meta.get('name', '')!r} belongs to no orientation map;"
+            " select one of a map's layers (IPF-X, IPF-Z, score) and save again."
+        )
+    return orientation_map

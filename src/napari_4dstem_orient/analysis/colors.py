@@ -106,7 +106,7 @@ def color_key_image(phase: Phase, size: int = 256) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _key_image(phase: Phase, size: int) -> np.ndarray:
-    finer = 3
+    finer = 2
     left, right, bottom, top = key_extent(phase)
     step = max(right - left, top - bottom) / (size * finer)
     width, height = (
@@ -116,16 +116,15 @@ def _key_image(phase: Phase, size: int) -> np.ndarray:
     # Points of the plane back onto the sphere, seen from its south pole.
     square = x**2 + y**2
     vectors = (np.stack([2 * x, 2 * y, 1 - square], axis=-1) / (1 + square)[..., None]).reshape(-1, 3)
-    inside = ((vectors @ _sector(phase).data.T >= -1e-9).all(axis=1) & (vectors[:, 2] >= -1e-9)).astype(
-        np.float32
-    )
-    rgb = direction_rgb(vectors @ to_standard(phase), phase)
+    inside = (vectors @ _sector(phase).data.T >= -1e-9).all(axis=1) & (vectors[:, 2] >= -1e-9)
+    rgb = np.zeros((len(vectors), 3), np.float32)
+    rgb[inside] = direction_rgb(vectors[inside] @ to_standard(phase), phase)
 
     def blocks(values: np.ndarray) -> np.ndarray:
         return values.reshape(height // finer, finer, width // finer, finer, -1).mean(axis=(1, 3))
 
-    alpha = blocks(inside)
-    color = blocks(rgb * inside[:, None]) / np.maximum(alpha, 1e-6)
+    alpha = blocks(inside.astype(np.float32))
+    color = blocks(rgb) / np.maximum(alpha, 1e-6)
     return np.rint(255 * np.concatenate([color, alpha], axis=-1).clip(0, 1)).astype(np.uint8)
 
 
@@ -174,22 +173,20 @@ def key_corners(phase: Phase) -> list[tuple[np.ndarray, str]]:
     return [(xy, direction.mathtext) for xy, direction in zip(_project(corners), directions, strict=True)]
 
 
-def draw_color_key(axes: Axes, phase: Phase, size: int = 400, fontsize: float = 9) -> None:
+def draw_color_key(axes: Axes, phase: Phase, size: int = 300, fontsize: float = 9) -> None:
     """Draw the colour key with its outline, corner labels and the phase's name onto matplotlib axes."""
     left, right, bottom, top = key_extent(phase)
     axes.imshow(color_key_image(phase, size), extent=(left, right, bottom, top), interpolation="bilinear")
     axes.plot(*key_outline(phase).T, color="black", linewidth=0.8)
-    corners = key_corners(phase)
-    middle = (bottom + top) / 2
-    gap = 0.04 * max(right - left, top - bottom)
-    for (x, y), label in corners:
-        above = y > middle
+    middle, gap = (bottom + top) / 2, 0.04 * max(right - left, top - bottom)
+    for (x, y), label in key_corners(phase):
+        side = 0 if abs(y - middle) < gap else np.sign(y - middle)
         axes.text(
-            x,
-            y + (gap if above else -gap),
+            x - (gap if side == 0 else 0),
+            y + side * gap,
             label,
-            ha="center",
-            va="bottom" if above else "top",
+            ha="right" if side == 0 else "center",
+            va={1: "bottom", 0: "center", -1: "top"}[side],
             size=fontsize,
         )
     axes.set(xlim=(left - gap, right + gap), ylim=(bottom - 4 * gap, top + 4 * gap), aspect="equal")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_INDEX = 6
 # How many degrees nearer a direction must be to be worth one more unit in its indices.
 _DEGREES_PER_INDEX = 0.2
-# A direction inside the standard triangle of every Laue class: equivalent orientations are told by the one next to it.
+# Inside the standard triangle of every Laue class: the equivalent orientation nearest to it is shown.
 _INSIDE = np.array([0.9, 0.25, 1.2])
 
 
@@ -65,7 +65,7 @@ def in_plane_direction(rotation: np.ndarray, phase: Phase) -> Direction:
 
 
 def standard_variant(rotation: np.ndarray, phase: Phase) -> np.ndarray:
-    """Return the symmetrically equivalent matrix S R whose zone axis lies in, or next to, the standard triangle."""
+    """Return the equivalent matrix S R whose zone axis lies in, or next to, the standard triangle."""
     variants = phase.symmetry @ np.asarray(rotation, float)
     # Variants that share a zone axis differ in lab x only: that breaks the tie.
     nearness = _INSIDE @ (variants[:, :, 2] + 1e-3 * variants[:, :, 0]).T

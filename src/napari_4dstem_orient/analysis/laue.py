@@ -74,8 +74,8 @@ def is_hexagonal(phase: Phase) -> bool:
 def to_standard(phase: Phase) -> np.ndarray:
     """Return the rotation from the phase's Cartesian coordinates to those of orix's Laue class, shape (3, 3).
 
-    The identity for nearly all crystals. Not so for monoclinic ones with b unique (orix wants the twofold axis along
-    z), for -31m (twofold axes at right angles to a) and for rhombohedral or primitive axes.
+    The identity for nearly all crystals. Not so for monoclinic ones with b unique (orix wants the twofold
+    axis along z), for -31m (twofold axes at right angles to a) and for rhombohedral or primitive axes.
     """
     standard = laue_class(phase).orix.laue.proper_subgroup.to_matrix()
     ours = phase.symmetry
@@ -98,13 +98,16 @@ def _same_group(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _two_axes(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a principal axis and the highest axis most nearly at right angles to it (x or y where there is none)."""
+    """Return a principal axis and the highest one at right angles to it (x or y where there is none)."""
     cosine = (np.trace(rotations, axis1=1, axis2=2) - 1) / 2
     turns = rotations[cosine < 0.9]
     order = np.rint(2 * np.pi / np.arccos(np.clip(cosine[cosine < 0.9], -1, 1)))
     # The projector onto a rotation's axis has the axis in each of its columns; the longest is the safest.
     projector = np.stack(
-        [sum(np.linalg.matrix_power(r, k) for k in range(int(n))) / n for r, n in zip(turns, order)]
+        [
+            np.mean([np.linalg.matrix_power(turn, k) for k in range(int(n))], axis=0)
+            for turn, n in zip(turns, order, strict=True)
+        ]
     )
     column = np.linalg.norm(projector, axis=1).argmax(axis=1)
     axes = np.take_along_axis(projector, column[:, None, None], axis=2)[..., 0]

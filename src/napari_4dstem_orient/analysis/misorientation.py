@@ -20,7 +20,8 @@ def misorientation(first: np.ndarray, second: np.ndarray, phase: Phase) -> np.nd
     Parameters
     ----------
     first, second : ndarray, shape (..., 3, 3)
-        Orientation matrices (columns are the lab axes in crystal Cartesian coordinates); leading dimensions broadcast.
+        Orientation matrices (columns are the lab axes in crystal Cartesian coordinates); leading dimensions
+        broadcast.
     phase : Phase
         The crystal both belong to.
 

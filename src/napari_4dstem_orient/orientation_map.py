@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,3 +90,28 @@ class OrientationMap:
     def indexed(self) -> np.ndarray:
         """True where there is an answer, shape (scan_y, scan_x)."""
         return self.phase_id >= 0
+
+    def save(self, path: str | Path) -> None:
+        """Write the result file (HDF5; see ``io.result``).
+
+        Raises
+        ------
+        UserError
+            The file cannot be written.
+        """
+        from napari_4dstem_orient.io.result import save_map
+
+        save_map(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> OrientationMap:
+        """Read a result file.
+
+        Raises
+        ------
+        UserError
+            The file is missing, damaged or not a result file.
+        """
+        from napari_4dstem_orient.io.result import load_map
+
+        return load_map(path)

@@ -88,7 +88,7 @@ def map_scan(
     measured, known = load_input(source, dataset, scan_shape, **calibration)
     check_calibration(measured, known)
     if isinstance(measured, Scan):
-        measured = detect(measured, probe, settings, report("Detecting Bragg disks"))
+        measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
     disks, doubts = calibrated(measured, known)
     indexer = make_indexer(disks, phases, known.voltage, method=method, model=model, device=device)
     answer = indexer.index(disks, report("Mapping orientations"))
@@ -144,3 +144,101 @@ def map_orientations(
     indexer = make_indexer(disks, phases, voltage, method=method, model=model, device=device)
     answer = indexer.index(disks, progress)
     return replace(answer, provenance={**environment(), "detection": disks.provenance, **answer.provenance})
+
+
+def check_method(method: str) -> None:
+    """Raise UserError for a method that there is not."""
+    if method not in METHODS:
+        raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+
+
+def load_input(
+    source: str | Path | Scan,
+    dataset: str | None = None,
+    scan_shape: tuple[int, int] | None = None,
+    **calibration: Any,
+) -> tuple[Scan | BraggDisks, Calibration]:
+    """Open a scan or a file of Bragg peaks, and say what is known about its units."""
+    if isinstance(source, Scan):
+        known = source.calibration.with_(**calibration)
+        return source.with_calibration(known), known
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file, load_disks
+
+    if is_disk_file(source):
+        disks = load_disks(source, dataset)
+        known = Calibration(**disks.provenance.get("calibration", {})).with_(**calibration)
+        return disks, known
+    from napari_4dstem_orient.io.load import load
+
+    scan = load(source, dataset, scan_shape, **calibration)
+    return scan, scan.calibration
+
+
+def check_calibration(measured: Scan | BraggDisks, known: Calibration) -> None:
+    """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
+    calibrated_already = isinstance(measured, BraggDisks) and measured.calibrated
+    for name, option, what in (
+        ("voltage", "--voltage 300", "the accelerating voltage (kV)"),
+        ("q_pixel", "--q-pixel 0.02", "the size of a detector pixel (Å⁻¹)"),
+    ):
+        if getattr(known, name) is None and not (name == "q_pixel" and calibrated_already):
+            raise UserError(f"The input does not say {what}; give it, for example {option}.")
+
+
+def find_disks(
+    scan: Scan,
+    probe: Probe | None = None,
+    settings: DetectionSettings | None = None,
+    progress: Progress = silent,
+) -> BraggDisks:
+    """Detect Bragg disks with a probe and settings found from the scan where they are not given."""
+    from napari_4dstem_orient.detection.detect import detect_disks
+
+    return detect_disks(scan, probe, settings, progress)
+
+
+def calibrated(measured: BraggDisks, known: Calibration) -> tuple[BraggDisks, dict[str, Any]]:
+    """Return disks in Å⁻¹, centred and in the scan frame, and what calibrating them found."""
+    if measured.calibrated:
+        return measured, {}
+    from napari_4dstem_orient.calibration.calibrate import calibrate
+
+    disks, found = calibrate(measured, known)
+    return disks, asdict(found)
+
+
+def make_indexer(
+    disks: BraggDisks,
+    phases: Sequence[Phase],
+    voltage: float,
+    *,
+    method: str = "transformer",
+    model: str | Path | None = None,
+    device: str = "auto",
+) -> Indexer:
+    """Return what will index these disks; for arguments and errors see ``map_orientations``."""
+    check_method(method)
+    if not phases:
+        raise UserError("No crystal phase is given; give a CIF file or the name of a bundled crystal.")
+    if not len(disks):
+        raise UserError("There are no Bragg disks at any scan position; change the detection settings.")
+    if not disks.calibrated:
+        raise UserError("The Bragg disks are not calibrated; call calibrate first.")
+    if method == "template":
+        from napari_4dstem_orient.indexing.template import TemplateMatcher
+
+        return TemplateMatcher(tuple(phases), voltage)
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+
+    return TransformerIndexer.load(model, device=device)
+
+
+def environment() -> dict[str, Any]:
+    """Return which program, with which libraries, ran when."""
+    libraries = ("numpy", "torch", "py4DSTEM", "orix")
+    return {
+        "program": "napari-4dstem-orient",
+        "version": version("napari-4dstem-orient"),
+        "libraries": {name: version(name) for name in libraries},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_4dstem_orient.errors import UserError
 
-Input = Annotated[str, typer.Argument(help="A 4D dataset, or a file of Bragg peaks (py4DSTEM).", metavar="INPUT")]
+if TYPE_CHECKING:
+    from napari_4dstem_orient.detection.probe import Probe
+
+Input = Annotated[
+    str, typer.Argument(help="A 4D dataset, or a file of Bragg peaks (py4DSTEM).", metavar="INPUT")
+]
 Phases = Annotated[
     list[str],
-    typer.Option("--phase", help="A CIF file or the name of a bundled crystal; again for more.", metavar="CIF|NAME"),
+    typer.Option(
+        "--phase", help="A CIF file or the name of a bundled crystal; again for more.", metavar="CIF|NAME"
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where the transformer runs: auto, cpu, cuda or mps.")]
 Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a file that holds several.")]
@@ -50,9 +58,24 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def writable(path: Path) -> Path:
-    """Return a path that can be written; raise UserError now rather than after the work."""
-    from napari_4dstem_orient.io.atomic import check_writable
+def writable(path: Path) -> None:
+    """Raise UserError now, rather than after the work, where a file cannot be written."""
+    from napari_4dstem_orient.io.atomic import writing
 
-    check_writable(path)
-    return path
+    with suppress(_Enough), writing(path):
+        raise _Enough
+
+
+class _Enough(Exception):
+    """Leaves ``writing`` before there is anything to write."""
+
+
+def read_probe(where: str | None) -> Probe | None:
+    """Return the probe measured on a vacuum scan, given as ``FILE`` or ``FILE::/path``."""
+    if where is None:
+        return None
+    from napari_4dstem_orient.detection.probe import probe_from_vacuum
+    from napari_4dstem_orient.io.load import load
+
+    file, _, dataset = where.partition("::")
+    return probe_from_vacuum(load(file, dataset or None))

@@ -1,0 +1,35 @@
+"""The command line ``napari-4dstem-orient``: one module for each command, all thin over the core."""
+
+import sys
+
+import typer
+
+from napari_4dstem_orient.cli.benchmark import benchmark
+from napari_4dstem_orient.cli.demo import demo
+from napari_4dstem_orient.cli.detect import detect
+from napari_4dstem_orient.cli.map import map_
+from napari_4dstem_orient.cli.models import evaluate, train
+from napari_4dstem_orient.errors import UserError
+
+app = typer.Typer(
+    help="Crystal orientation and phase maps from 4D-STEM scans.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(demo)
+app.command("map")(map_)
+app.command()(detect)
+app.command()(train)
+app.command()(evaluate)
+app.command()(benchmark)
+
+
+def main() -> None:
+    """Run the command line: exit code 2 and one sentence for what the user can mend."""
+    try:
+        app()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,63 @@
+"""``demo``: the main job on the two bundled samples, in napari or, without a display, into a folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_4dstem_orient.cli.progress_bars import progress_bars
+
+
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="Write files; do not open napari.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the files.", metavar="DIR")] = Path("demo-output"),
+) -> None:
+    """Run the main job on the bundled samples: real silver patterns and simulated copper."""
+    if headless or not has_display():
+        write_demo(out)
+    else:
+        from napari_4dstem_orient.napari_plugin.workbench import open_demo
+
+        open_demo()
+
+
+def has_display() -> bool:
+    """Tell whether a window could be shown."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def write_demo(out: Path) -> None:
+    """Map both samples with both methods; write maps, result files and a report, and print the report."""
+    from napari_4dstem_orient.cli import demo_report
+    from napari_4dstem_orient.io.atomic import writing
+    from napari_4dstem_orient.io.export import export
+
+    make_folder(out)
+    report = [f"napari-4dstem-orient {demo_report.describe_environment()}"]
+    with progress_bars() as bars:
+        for sample in (demo_report.silver, demo_report.copper):
+            text, result, disks, stem = sample(bars)
+            result.save(out / f"{stem}.h5")
+            export(result, out, {"ang", "ctf", "png"}, stem, disks)
+            report.append(text)
+    text = "\n\n".join(report) + "\n"
+    with writing(out / "report.txt") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    typer.echo(text)
+    typer.echo(f"Written to {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
+
+
+def make_folder(path: Path) -> None:
+    """Make the output folder, or say why it cannot be."""
+    from napari_4dstem_orient.errors import UserError
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Cannot make the folder {path}: {error.strerror}; give another with --out."
+        ) from error

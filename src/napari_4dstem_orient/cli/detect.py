@@ -1,0 +1,44 @@
+"""``detect``: from a scan to Bragg disks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_4dstem_orient.cli import options
+from napari_4dstem_orient.cli.progress_bars import progress_bars
+
+
+def detect(
+    source: Annotated[str, typer.Argument(help="A 4D dataset.", metavar="INPUT")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file of Bragg disks (py4DSTEM).", metavar="DISKS.h5")
+    ],
+    dataset: options.Dataset = None,
+    scan_shape: options.ScanShape = None,
+    voltage: options.Voltage = None,
+    q_pixel: options.QPixel = None,
+    r_pixel: options.RPixel = None,
+    semiangle: options.Semiangle = None,
+    rotation: options.Rotation = None,
+    flip: options.Flip = None,
+    probe: options.Probe = None,
+) -> None:
+    """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads."""
+    options.writable(output)
+    shape = options.scan_shape(scan_shape)
+
+    from napari_4dstem_orient.io.bragg_peaks import save_disks
+    from napari_4dstem_orient.io.load import load
+    from napari_4dstem_orient.pipeline import find_disks
+
+    calibration = options.given(
+        voltage=voltage, q_pixel=q_pixel, r_pixel=r_pixel, semiangle=semiangle, rotation=rotation, flip=flip
+    )
+    scan = load(source, dataset, shape, **calibration)
+    with progress_bars() as report:
+        disks = find_disks(scan, options.read_probe(probe), progress=report("Detecting Bragg disks"))
+    save_disks(disks, output, calibration=scan.calibration)
+    typer.echo(f"{output}: {len(disks)} disks at {disks.counts.size} scan positions.")

@@ -1,0 +1,94 @@
+"""``map``: from a file to an orientation map."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_4dstem_orient.cli import options
+from napari_4dstem_orient.cli.progress_bars import progress_bars
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+
+class Method(StrEnum):
+    """The two ways of finding an orientation."""
+
+    transformer = "transformer"
+    template = "template"
+
+
+class Format(StrEnum):
+    """What a map can be exported as, beside the result file."""
+
+    ang = "ang"
+    ctf = "ctf"
+    emd = "emd"
+    png = "png"
+    tiff = "tiff"
+
+
+def map_(
+    source: options.Input,
+    phase: options.Phases,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The result file.", metavar="RESULT.h5")],
+    method: Annotated[Method, typer.Option(help="How orientations are found.")] = Method.transformer,
+    model: Annotated[
+        Path | None, typer.Option(help="The transformer's model; a shipped one by default.")
+    ] = None,
+    device: options.Device = "auto",
+    dataset: options.Dataset = None,
+    scan_shape: options.ScanShape = None,
+    voltage: options.Voltage = None,
+    q_pixel: options.QPixel = None,
+    r_pixel: options.RPixel = None,
+    semiangle: options.Semiangle = None,
+    rotation: options.Rotation = None,
+    flip: options.Flip = None,
+    probe: options.Probe = None,
+    export: Annotated[
+        list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
+    ] = None,
+) -> None:
+    """Map the crystal orientations of a scan and save the result."""
+    options.writable(output)
+    shape = options.scan_shape(scan_shape)
+
+    from napari_4dstem_orient.crystals.library import find_phase
+    from napari_4dstem_orient.io.export import export as export_map
+    from napari_4dstem_orient.pipeline import map_scan
+
+    phases = [find_phase(name) for name in phase]
+    calibration = options.given(
+        voltage=voltage, q_pixel=q_pixel, r_pixel=r_pixel, semiangle=semiangle, rotation=rotation, flip=flip
+    )
+    with progress_bars() as report:
+        result, disks = map_scan(
+            source,
+            phases,
+            method=method.value,
+            model=model,
+            device=device,
+            dataset=dataset,
+            scan_shape=shape,
+            probe=options.read_probe(probe),
+            report=report,
+            **calibration,
+        )
+    result.save(output)
+    if export:
+        export_map(result, output.parent, {choice.value for choice in export}, output.stem, disks)
+    typer.echo(f"{output}: {summary(result)}")
+
+
+def summary(result: OrientationMap) -> str:
+    """Say in one line how much of a map has an answer."""
+    indexed = result.indexed
+    names = ", ".join(
+        f"{phase.name} {(result.phase_id == number).mean():.1%}" for number, phase in enumerate(result.phases)
+    )
+    return f"{indexed.sum()} of {indexed.size} positions indexed ({names}), method {result.method}."

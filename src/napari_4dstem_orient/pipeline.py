@@ -69,8 +69,8 @@ def map_scan(
     report : callable
         Called with the name of each step; returns the step's progress callback.
     **calibration
-        ``voltage`` (kV), ``q_pixel`` (Å⁻¹), ``r_pixel`` (nm), ``semiangle`` (mrad), ``rotation`` (degrees) and
-        ``flip`` replace what the file says.
+        ``voltage`` (kV), ``q_pixel`` (Å⁻¹), ``r_pixel`` (nm), ``semiangle`` (mrad), ``rotation`` (degrees)
+        and ``flip`` replace what the file says.
 
     Returns
     -------

@@ -70,8 +70,8 @@ def silver(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
         [
             f"Silver twins (SPED): {scan.metadata['derived']}",
             scan.metadata["attribution"],
-            f"Transformer: all {result.indexed.size} positions, {result.indexed.sum()} indexed; from patterns to map"
-            f" in {seconds:.0f} s. Template matching: {PER_GRAIN} positions of each grain.",
+            f"Transformer: {result.indexed.sum()} of {result.indexed.size} positions indexed, from patterns to"
+            f" map in {seconds:.0f} s. Template matching: {PER_GRAIN} positions of each grain.",
             "Each grain's orientation is the one nearest to all others in it. Angles in degrees.",
             "",
             *zone_table(answers, phase),
@@ -126,7 +126,8 @@ def copper(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
     judged = ~truth.vacuum & ~truth.boundary
     lines = [
         f"Copper polycrystal (simulated): {scan.metadata['simulated']}",
-        f"{judged.sum()} positions are neither vacuum nor beside a grain boundary; {truth.vacuum.sum()} are vacuum.",
+        f"{judged.sum()} positions are neither vacuum nor beside a grain boundary;"
+        f" {truth.vacuum.sum()} are vacuum.",
         "",
         f"{'':24}{'transformer':>12}{'template':>12}",
     ]

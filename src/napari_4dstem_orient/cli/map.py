@@ -37,9 +37,7 @@ def map_(
     phase: options.Phases,
     output: Annotated[Path, typer.Option("--output", "-o", help="The result file.", metavar="RESULT.h5")],
     method: Annotated[Method, typer.Option(help="How orientations are found.")] = Method.transformer,
-    model: Annotated[
-        Path | None, typer.Option(help="The transformer's model; a shipped one by default.")
-    ] = None,
+    model: options.Model = None,
     device: options.Device = "auto",
     dataset: options.Dataset = None,
     scan_shape: options.ScanShape = None,

@@ -21,7 +21,7 @@ def train(
     device: options.Device = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the simulated patterns.")] = 0,
 ) -> None:
-    """Train a model for one crystal, or several, on simulated patterns. Run again to go on where it stopped."""
+    """Train a model on simulated patterns; the same command again goes on where it stopped."""
     options.writable(output)
 
     from napari_4dstem_orient.crystals.library import find_phase

@@ -23,6 +23,9 @@ Phases = Annotated[
         "--phase", help="A CIF file or the name of a bundled crystal; again for more.", metavar="CIF|NAME"
     ),
 ]
+Model = Annotated[
+    Path | None, typer.Option(help="The transformer's model; by default the shipped one that fits.")
+]
 Device = Annotated[str, typer.Option(help="Where the transformer runs: auto, cpu, cuda or mps.")]
 Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a file that holds several.")]
 ScanShape = Annotated[

@@ -70,7 +70,7 @@ def silver(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
         [
             f"Silver twins (SPED): {scan.metadata['derived']}",
             scan.metadata["attribution"],
-            f"Transformer: {result.indexed.sum()} of {result.indexed.size} positions indexed, from patterns to"
+            f"Transformer: {result.indexed.sum()} of {result.indexed.size} positions indexed, patterns to"
             f" map in {seconds:.0f} s. Template matching: {PER_GRAIN} positions of each grain.",
             "Each grain's orientation is the one nearest to all others in it. Angles in degrees.",
             "",

@@ -16,31 +16,43 @@ def train(
     voltage: Annotated[float, typer.Option(help="Accelerating voltage.", metavar="kV")],
     k_max: Annotated[float, typer.Option(help="Largest scattering vector the model sees.", metavar="Å⁻¹")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file.", metavar="MODEL")],
-    minutes: Annotated[float, typer.Option(help="How long to train.")] = 15.0,
-    precession: Annotated[float, typer.Option(help="Precession angle of the beam.", metavar="degrees")] = 0.0,
+    patterns: Annotated[int, typer.Option(help="Simulated patterns to train on.", min=1)] = 2_000_000,
+    precession: Annotated[
+        float, typer.Option(help="Half-angle of the precession cone.", metavar="degrees")
+    ] = 0.0,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Begin with this model's weights.", metavar="MODEL")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Determines weights and patterns.")] = 0,
     device: options.Device = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the simulated patterns.")] = 0,
 ) -> None:
-    """Train a model on simulated patterns; the same command again goes on where it stopped."""
+    """Train a model on simulated patterns; stopped, the same command goes on from its checkpoint."""
     options.writable(output)
 
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.indexing.transformer.training import train_model
+    from napari_4dstem_orient.indexing.transformer.training import TrainingSettings, train_model
+
+    def tell(figures: dict[str, float]) -> None:
+        typer.echo(
+            f"{figures['patterns']:,.0f} patterns: median {figures['median']:.2f}°,"
+            f" {figures['within_5']:.1%} within 5° (best hypothesis {figures['best_within_5']:.1%})"
+        )
 
     phases = [find_phase(name) for name in phase]
     with progress_bars() as report:
-        card = train_model(
+        model = train_model(
             phases,
             voltage,
             k_max,
             output,
-            minutes=minutes,
             precession=precession,
+            settings=TrainingSettings(patterns=patterns, seed=seed),
+            start_from=start_from,
             device=device,
-            seed=seed,
             progress=report("Training"),
+            report=tell,
         )
-    typer.echo(f"{output}: {card}")
+    typer.echo(f"{output}: {model.card.title}; card and curves lie beside it.")
 
 
 def evaluate(

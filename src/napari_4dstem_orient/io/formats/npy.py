@@ -1,0 +1,37 @@
+"""NumPy's .npy, mapped into memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.source import Source
+from napari_4dstem_orient.io.units import shape_text
+from napari_4dstem_orient.scan import Calibration
+
+NAME = "NumPy array"
+SUFFIXES = (".npy",)
+
+
+def matches(path: Path) -> bool:
+    """Whether the name is NumPy's."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read(path: Path, voltage: float | None = None) -> list[Source]:
+    """Return the array, unread."""
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise UserError(f"{path.name} is not a NumPy .npy file; save it with numpy.save.")
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        raise UserError(f"{path.name} is cut short or holds Python objects; save it again.") from error
+    if array.ndim not in (3, 4) or array.dtype.kind not in "uif":
+        raise UserError(
+            f"{path.name} holds {array.dtype} of shape {shape_text(array.shape)}; a scan has four dimensions "
+            "(scan_y, scan_x, det_y, det_x) of real numbers."
+        )
+    return [Source([array], calibration=Calibration(voltage=voltage))]

@@ -1,0 +1,65 @@
+"""TVIPS streams: name_000.tvips, name_001.tvips, ..."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.source import Source, begun, head, records
+from napari_4dstem_orient.io.units import kilovolts
+from napari_4dstem_orient.scan import Calibration
+
+NAME = "TVIPS"
+SUFFIXES = (".tvips",)
+
+_HEADER = np.dtype(
+    [
+        ("size", "<u4"),
+        ("version", "<u4"),
+        ("columns", "<u4"),
+        ("rows", "<u4"),
+        ("bits", "<u4"),
+        ("unused", "<u4", 5),
+        ("voltage", "<u4"),
+        ("magnification", "<u4"),
+        ("frame_header", "<u4"),
+    ]
+)
+
+
+def matches(path: Path) -> bool:
+    """Whether the name is TVIPS's."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read(path: Path, voltage: float | None = None) -> list[Source]:
+    """Return the frames of all parts; a stream says nothing reliable about scan shape or pixel size."""
+    if not path.stem.endswith("_000"):
+        raise UserError(
+            f"{path.name} is not the first part of a TVIPS stream; open the one ending in _000.tvips."
+        )
+    header = np.frombuffer(head(path, _HEADER.itemsize), _HEADER)[0]
+    if (
+        header["version"] not in (1, 2)
+        or header["bits"] not in (8, 16)
+        or not header["rows"] * header["columns"]
+    ):
+        raise UserError(f"{path.name} is not a TVIPS stream, or is damaged.")
+    notes = 12 if header["version"] == 1 else int(header["frame_header"])
+    pixel, shape = f"<u{header['bits'] // 8}", (int(header["rows"]), int(header["columns"]))
+    record = np.dtype([("notes", f"V{notes}"), ("data", pixel, shape)])
+    files = [path, *_further(path)]
+    offsets = [int(header["size"]), *[0] * (len(files) - 1)]
+    parts = [records(file, record, offset)["data"] for file, offset in zip(files, offsets, strict=True)]
+    promised = sum(begun(file, record, offset) for file, offset in zip(files, offsets, strict=True))
+    return [Source(parts, "", Calibration(voltage=voltage or kilovolts(header["voltage"])), None, promised)]
+
+
+def _further(path: Path) -> list[Path]:
+    found, number = [], 1
+    while (part := path.with_name(f"{path.stem[:-3]}{number:03d}{path.suffix}")).exists():
+        found.append(part)
+        number += 1
+    return found

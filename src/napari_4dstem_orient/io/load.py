@@ -1,0 +1,245 @@
+"""Open a 4D-STEM file of any known format, lazily."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.checks import check_sample
+from napari_4dstem_orient.io.formats import arina, blo, dm, empad, hdf5, hyperspy, mib, mrc, npy, tvips
+from napari_4dstem_orient.io.source import Source
+from napari_4dstem_orient.io.units import parse_shape, shape_text
+from napari_4dstem_orient.scan import Calibration, Scan
+
+FORMATS: tuple[ModuleType, ...] = (arina, hyperspy, mib, blo, dm, empad, tvips, mrc, npy, hdf5)
+"""Tried in this order: the first whose ``matches`` says yes reads the file."""
+
+SUFFIXES: tuple[str, ...] = tuple(dict.fromkeys(suffix for module in FORMATS for suffix in module.SUFFIXES))
+"""Every file name ending that ``load`` knows."""
+
+_TYPED = {item.name for item in fields(Calibration)} - {"q_pixel_from"}
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What is known of a dataset before it is loaded.
+
+    Attributes
+    ----------
+    name : str
+        What to give ``load`` as ``dataset``; empty where the file holds only one.
+    shape : tuple of int
+        (scan_y, scan_x, det_y, det_x), or (n, det_y, det_x) for a flat stack.
+    dtype : str
+    flat : bool
+        Whether it is a flat stack, whose scan shape must be known.
+    scan_shape : (int, int) or None
+        Rows and columns that the file tells; None asks the user.
+    suggested_shape : (int, int)
+        A scan shape with that many patterns, to begin with.
+    calibration : Calibration
+        What the file says.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    flat: bool
+    scan_shape: tuple[int, int] | None
+    suggested_shape: tuple[int, int]
+    calibration: Calibration
+
+    @property
+    def patterns(self) -> int:
+        """Number of patterns."""
+        return int(np.prod(self.shape[:-2], dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known of a file before it is loaded.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+        The format's name.
+    datasets : tuple of DatasetFacts
+        Those to choose from: 4D ones, or flat stacks where there is no 4D one.
+    """
+
+    path: Path
+    format: str
+    datasets: tuple[DatasetFacts, ...]
+
+
+def load(
+    path: str | Path,
+    dataset: str | None = None,
+    scan_shape: tuple[int, int] | str | None = None,
+    **calibration: Any,
+) -> Scan:
+    """Open a scan; nothing but its header and five patterns is read.
+
+    Parameters
+    ----------
+    path : path
+        A file of any format in ``FORMATS``.
+    dataset : str, optional
+        Path of the 4D dataset in a file that holds several.
+    scan_shape : (rows, columns) or str such as "256x256", optional
+        Needed for flat stacks whose file does not tell it.
+    **calibration
+        Voltage (kV), q_pixel (Å⁻¹), r_pixel (nm), semiangle (mrad), rotation (degrees), flip: what is given
+        wins over what the file says; None leaves it to the file.
+
+    Returns
+    -------
+    Scan
+        Axes are (scan_y, scan_x, det_y, det_x) for every format.
+
+    Raises
+    ------
+    UserError
+        No such file, unknown or damaged format, no or several datasets, scan shape missing or impossible, or
+        patterns with NaN or negative pixels.
+    """
+    typed = {name: value for name, value in calibration.items() if value is not None}
+    if unknown := set(typed) - _TYPED:
+        raise TypeError(f"load() got unknown calibration keywords: {', '.join(sorted(unknown))}")
+    path = Path(path).expanduser()
+    _, sources = _read(path, typed.get("voltage"))
+    source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
+    shape = _scan_shape(source, parse_shape(scan_shape) if scan_shape is not None else None, path)
+    if "q_pixel" in typed:
+        typed["q_pixel_from"] = "typed"
+    scan = Scan(
+        source.array(shape),
+        source.calibration.with_(**typed),
+        str(path) + (f"::{source.name}" if source.name else ""),
+        source.metadata,
+    )
+    check_sample(scan)
+    return scan
+
+
+def inspect(path: str | Path) -> FileFacts:
+    """Tell what a file holds without loading it.
+
+    Raises
+    ------
+    UserError
+        No such file, unknown or damaged format, or nothing in it that could be a scan.
+    """
+    path = Path(path).expanduser()
+    module, sources = _read(path, None)
+    return FileFacts(path, module.NAME, tuple(_facts(source) for source in _offered(path, sources)))
+
+
+def list_datasets(path: str | Path) -> list[str]:
+    """Return the paths of the 4D datasets of a file (of its flat stacks where it has no 4D one)."""
+    return [facts.name for facts in inspect(path).datasets]
+
+
+def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
+    if not path.exists():
+        raise UserError(f"{path} does not exist; check the name and the folder.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UserError(f"{path.name} is empty (0 bytes); copy it again.")
+    module = next((module for module in FORMATS if module.matches(path)), None)
+    if module is None:
+        known = ", ".join(SUFFIXES)
+        raise UserError(f"{path.name} is {_what(path)} that no reader here knows; supported are {known}.")
+    try:
+        return module, module.read(path, voltage)
+    except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path.name} cannot be read as {module.NAME} ({why}); it is damaged or another format."
+        ) from error
+
+
+def _what(path: Path) -> str:
+    return "a folder" if path.is_dir() else f"a {path.suffix} file" if path.suffix else "a file"
+
+
+def _offered(path: Path, sources: list[Source]) -> list[Source]:
+    """Return the datasets to choose from: 4D ones, or flat stacks where there is no 4D one."""
+    offered = [source for source in sources if not source.flat] or sources
+    if offered:
+        return offered
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+
+    if is_disk_file(path):
+        raise UserError(f"{path.name} holds Bragg disks, not patterns; load it as disks.")
+    raise UserError(f"{path.name} holds no scan: no 4D dataset and no stack of patterns.")
+
+
+def _choose(sources: list[Source], dataset: str | None, path: Path) -> Source:
+    named = "; ".join(f"{source.name} ({shape_text(source.shape)})" for source in sources[:8])
+    if dataset is None:
+        if len(sources) == 1:
+            return sources[0]
+        raise UserError(f"{path.name} holds {len(sources)} datasets, choose one: {named}.")
+    wanted = "/" + dataset.strip("/")
+    found = [source for source in sources if source.name == wanted]
+    found = found or [source for source in sources if source.name.startswith(wanted + "/")]
+    if len(found) == 1:
+        return found[0]
+    if not any(source.name for source in sources):
+        raise UserError(f"{path.name} holds one dataset only; leave out the dataset {dataset}.")
+    raise UserError(f"{path.name} has no 4D dataset {dataset}; it has: {named}.")
+
+
+def _scan_shape(source: Source, typed: tuple[int, int] | None, path: Path) -> tuple[int, int]:
+    """Return the scan shape: typed, else the file's; it must fit the patterns there are."""
+    if 0 in source.shape:
+        raise UserError(f"{path.name} holds no patterns: its shape is {shape_text(source.shape)}.")
+    patterns = source.patterns
+    told = source.scan_shape if source.flat else source.shape[:2]
+    cut_short = source.promised is not None and source.promised > patterns
+    if cut_short and not (typed and typed[0] * typed[1] <= patterns):
+        cols = (typed or told or suggest_scan_shape(patterns))[1]
+        raise UserError(
+            f"{path.name} is cut short: {patterns:,} of {source.promised:,} patterns are complete; "
+            f"copy it again, or give the scan shape {patterns // cols}x{cols} to read the complete rows."
+        )
+    shape = typed or told
+    if shape is None:
+        rows, cols = suggest_scan_shape(patterns)
+        raise UserError(
+            f"{path.name} holds {patterns:,} patterns in a flat stack; "
+            f"give the scan shape, for example {rows}x{cols}."
+        )
+    if shape[0] * shape[1] != patterns and not cut_short:
+        rows, cols = suggest_scan_shape(patterns)
+        raise UserError(
+            f"The scan shape {shape[0]}x{shape[1]} needs {shape[0] * shape[1]:,} patterns, but {path.name} "
+            f"holds {patterns:,}; give a shape with that many, for example {rows}x{cols}."
+        )
+    return int(shape[0]), int(shape[1])
+
+
+def suggest_scan_shape(patterns: int) -> tuple[int, int]:
+    """Return the (rows, columns) nearest to a square that hold exactly so many patterns."""
+    rows = next(rows for rows in range(int(patterns**0.5), 0, -1) if patterns % rows == 0)
+    return rows, patterns // rows
+
+
+def _facts(source: Source) -> DatasetFacts:
+    told = source.scan_shape if source.flat else (int(source.shape[0]), int(source.shape[1]))
+    return DatasetFacts(
+        source.name,
+        source.shape,
+        str(source.dtype),
+        source.flat,
+        told,
+        told or suggest_scan_shape(max(1, source.patterns)),
+        source.calibration,
+    )

@@ -1,0 +1,186 @@
+"""What every reader returns: the datasets of a file, opened but not read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.scan import Calibration
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+_CHUNK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One dataset of a file.
+
+    Attributes
+    ----------
+    parts : sequence of array-likes
+        One of shape (scan_y, scan_x, det_y, det_x), or flat stacks of shape (n, det_y, det_x), in order.
+        NumPy slicing reads from the file; nothing else does.
+    name : str
+        Path of the dataset in the file; empty where a file holds only one.
+    calibration : Calibration
+        What the file says about units.
+    scan_shape : (int, int) or None
+        What the file says about the scan of a flat stack.
+    promised : int or None
+        Patterns that the file's header promises, where it holds fewer.
+    metadata : dict
+        Whatever else the file says, as plain JSON values.
+    """
+
+    parts: Sequence[Any]
+    name: str = ""
+    calibration: Calibration = field(default_factory=Calibration)
+    scan_shape: tuple[int, int] | None = None
+    promised: int | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def flat(self) -> bool:
+        """Whether this is a flat stack."""
+        return len(self.parts[0].shape) == 3
+
+    @property
+    def patterns(self) -> int:
+        """Number of patterns."""
+        return sum(int(np.prod(part.shape[:-2], dtype=np.int64)) for part in self.parts)
+
+    @property
+    def detector_shape(self) -> tuple[int, int]:
+        """Detector pixels along (y, x)."""
+        rows, cols = self.parts[0].shape[-2:]
+        return int(rows), int(cols)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of a pixel."""
+        return np.dtype(self.parts[0].dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As stored: (scan_y, scan_x, det_y, det_x), or (n, det_y, det_x) for a flat stack."""
+        return (self.patterns, *self.detector_shape) if self.flat else tuple(self.parts[0].shape)
+
+    def array(self, scan_shape: tuple[int, int]) -> da.Array:
+        """Return the lazy 4D array under a scan shape whose product is not above ``patterns``."""
+        if not self.flat and tuple(self.parts[0].shape[:2]) == scan_shape:
+            return lazy(self.parts[0])
+        parts = self.parts if self.flat else [_Flattened(self.parts[0])]
+        return lazy(Stack(parts, scan_shape))
+
+
+class Stack:
+    """Flat stacks of patterns seen as one array (scan_y, scan_x, det_y, det_x); reads only what is asked for.
+
+    dask's own reshape would read a whole chunk for one pattern.
+    """
+
+    ndim = 4
+
+    def __init__(self, parts: Sequence[Any], scan_shape: tuple[int, int]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *(part.shape[0] for part in parts)])
+        self.shape = (*scan_shape, *(int(size) for size in parts[0].shape[1:]))
+        self.dtype = np.dtype(parts[0].dtype)
+
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+        rows, cols, *detector = key
+        first = np.arange(self.shape[0])[rows] * self.shape[1]
+        flat = np.add.outer(first, np.arange(self.shape[1])[cols])
+        block = self._read(flat.ravel()).reshape(*flat.shape, *self.shape[2:])
+        return block[(..., *detector)] if detector else block
+
+    def _read(self, wanted: np.ndarray) -> np.ndarray:
+        part = np.searchsorted(self._starts, wanted, side="right") - 1
+        cuts = np.flatnonzero((np.diff(wanted) != 1) | (np.diff(part) != 0)) + 1
+        runs = np.split(np.arange(len(wanted)), cuts) if len(wanted) else []
+        blocks = []
+        for run in runs:
+            number = part[run[0]]
+            start = int(wanted[run[0]] - self._starts[number])
+            blocks.append(np.asarray(self._parts[number][start : start + len(run)]))
+        return np.concatenate(blocks) if blocks else np.empty((0, *self.shape[2:]), self.dtype)
+
+
+class _Flattened:
+    """A (scan_y, scan_x, det_y, det_x) array seen as (n, det_y, det_x), for contiguous slices."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self._cols = array.shape[1]
+        self.shape = (array.shape[0] * array.shape[1], *array.shape[2:])
+        self.dtype = array.dtype
+
+    def __getitem__(self, wanted: slice) -> np.ndarray:
+        blocks = []
+        for row in range(wanted.start // self._cols, -(-wanted.stop // self._cols)):
+            start, stop = wanted.start - row * self._cols, wanted.stop - row * self._cols
+            blocks.append(np.asarray(self._array[row, max(start, 0) : min(stop, self._cols)]))
+        return np.concatenate(blocks)
+
+
+def lazy(array: Any) -> da.Array:
+    """Wrap an array-like of shape (scan_y, scan_x, det_y, det_x); scan rows of about 32 MB a chunk."""
+    import dask.array as da
+
+    pattern = max(1, int(np.prod(array.shape[2:], dtype=np.int64)) * np.dtype(array.dtype).itemsize)
+    cols = min(array.shape[1], max(1, _CHUNK_BYTES // pattern))
+    rows = min(array.shape[0], max(1, _CHUNK_BYTES // (pattern * cols)))
+    # name=False: a name made from the contents would read the whole file.
+    return da.from_array(array, chunks=(rows, cols, -1, -1), name=False, meta=np.empty((0,) * 4, array.dtype))
+
+
+def records(path: Path, record: np.dtype, offset: int = 0, at_most: int | None = None) -> np.memmap:
+    """Map the complete records (header and pattern) of a file into memory, not reading them.
+
+    Parameters
+    ----------
+    path : Path
+    record : dtype
+        Structured type of one record.
+    offset : int
+        Bytes before the first record.
+    at_most : int, optional
+        Records to map where something else follows them.
+
+    Raises
+    ------
+    UserError
+        Not one complete record.
+    """
+    count = (path.stat().st_size - offset) // record.itemsize
+    count = count if at_most is None else min(count, at_most)
+    if count < 1:
+        raise UserError(f"{path.name} is cut short: it ends within its first pattern; copy it again.")
+    return np.memmap(path, dtype=record, mode="r", offset=offset, shape=(int(count),))
+
+
+def begun(path: Path, record: np.dtype, offset: int = 0) -> int:
+    """Return how many records a file begins, the last perhaps cut short."""
+    return -(-(path.stat().st_size - offset) // record.itemsize)
+
+
+def head(path: Path, length: int) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises
+    ------
+    UserError
+        The file is shorter.
+    """
+    with path.open("rb") as file:
+        start = file.read(length)
+    if len(start) < length:
+        raise UserError(f"{path.name} is cut short: its header is not complete; copy it again.")
+    return start

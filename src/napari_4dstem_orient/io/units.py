@@ -1,0 +1,111 @@
+"""The many spellings of reciprocal and real lengths in files, and what they are in Å⁻¹, nm and kV."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import Any
+
+from napari_4dstem_orient.errors import UserError
+
+_NM_PER = {
+    "nm": 1.0,
+    "nanometer": 1.0,
+    "a": 0.1,
+    "pm": 1e-3,
+    "um": 1e3,
+    "micrometer": 1e3,
+    "mm": 1e6,
+    "m": 1e9,
+}
+_RAD_PER = {"rad": 1.0, "mrad": 1e-3, "deg": math.pi / 180, "degree": math.pi / 180}
+
+
+def wavelength(voltage: float) -> float:
+    """Return the relativistic electron wavelength in Å for a voltage in kV."""
+    volts = voltage * 1e3
+    return 12.264259661581 / math.sqrt(volts * (1 + 9.7847538e-7 * volts))
+
+
+def reciprocal_pixel(size: Any, units: Any, voltage: float | None) -> float | None:
+    """Return a detector pixel's size in Å⁻¹, or None where size or units do not say.
+
+    Parameters
+    ----------
+    size : number
+        As the file has it.
+    units : str
+        ``A^-1``, ``1/nm``, ``nm⁻¹``, ``mrad``, ... . Lengths (``nm``) and ``px`` are not reciprocal sizes.
+    voltage : float or None
+        In kV; angles need it.
+    """
+    number, name = _positive(size), _plain(units)
+    if number is None:
+        return None
+    if name in _RAD_PER:
+        return number * _RAD_PER[name] / wavelength(voltage) if voltage else None
+    inverse = re.fullmatch(r"1/(\w+)|(\w+?)\^?-1", name)
+    length = _NM_PER.get(inverse[1] or inverse[2]) if inverse else None
+    return number * 0.1 / length if length else None
+
+
+def scan_step(size: Any, units: Any) -> float | None:
+    """Return a scan step in nm, or None where size or units do not say."""
+    number, name = _positive(size), _plain(units)
+    return number * _NM_PER[name] if number is not None and name in _NM_PER else None
+
+
+def kilovolts(value: Any) -> float | None:
+    """Return a voltage in kV from a number in V or kV (electron microscopes run between 1 kV and 3 MV)."""
+    number = _positive(value)
+    if number is None:
+        return None
+    return number / 1e3 if number > 3500 else number
+
+
+def text(value: Any) -> str:
+    """Return what a file holds as a string: bytes and 0-d arrays decoded, None as nothing."""
+    value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
+    return (
+        "" if value is None else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    )
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Return ``256 × 256`` for (256, 256)."""
+    return " × ".join(str(size) for size in shape)
+
+
+def parse_shape(value: Any) -> tuple[int, int]:
+    """Return (rows, columns) from a pair or from text such as ``256x128``.
+
+    Raises
+    ------
+    UserError
+        Not two positive whole numbers.
+    """
+    parts = value.lower().replace("×", "x").replace(",", "x").split("x") if isinstance(value, str) else value
+    try:
+        rows, cols = (int(part) for part in parts)
+        if rows > 0 and cols > 0:
+            return rows, cols
+    except (TypeError, ValueError):
+        pass
+    raise UserError(f"The scan shape {value} is not rows x columns; write for example 256x256.")
+
+
+def _positive(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def _plain(units: Any) -> str:
+    """Reduce a unit's spelling: ``[1/Å]``, ``A⁻¹``, ``$A^{-1}$``, ``Å**-1`` become ``a^-1`` or ``1/a``."""
+    name = unicodedata.normalize("NFKC", text(units).replace("⁻", "^-")).replace("**", "^")
+    name = name.replace("Å", "A").replace("å", "A").replace("µ", "u").replace("μ", "u").replace("−", "-")
+    name = "".join(letter for letter in name if letter not in "[]{}()$_ \\").lower()
+    return re.sub("angstr[oö]ms?", "a", name)

@@ -1,0 +1,38 @@
+"""The crystals that come with the program, and how a phase is found by name or file."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from napari_4dstem_orient.crystals.cif import read_cif
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.resource_files import resource
+
+
+def bundled() -> dict[str, Path]:
+    """Return the CIFs that come with the program, by name ("Cu", "TiO2", ...), in alphabetical order."""
+    return {path.stem: path for path in sorted(resource("crystals").glob("*.cif"))}
+
+
+def find_phase(name_or_path: str | Path) -> Phase:
+    """Return a bundled crystal (upper or lower case alike) or that of a CIF.
+
+    Raises
+    ------
+    UserError
+        If there is neither such a crystal nor such a file, or the CIF is refused (see ``read_cif``).
+    """
+    crystals = bundled()
+    by_lower = {name.lower(): path for name, path in crystals.items()}
+    wanted = str(name_or_path).strip()
+    if wanted.lower() in by_lower:
+        return read_cif(by_lower[wanted.lower()])
+    if Path(wanted).suffix.lower() == ".cif" or Path(wanted).exists():
+        return read_cif(wanted)
+    near = [by_lower[name].stem for name in get_close_matches(wanted.lower(), by_lower, n=3, cutoff=0.5)]
+    hint = f" (nearest: {', '.join(near)})" if near else ""
+    raise UserError(
+        f"There is no crystal {wanted!r}{hint}; choose one of {', '.join(crystals)}, or give the path of a CIF."
+    )

@@ -40,7 +40,7 @@ def map_scan(
     model: str | Path | None = None,
     device: str = "auto",
     dataset: str | None = None,
-    scan_shape: tuple[int, int] | None = None,
+    scan_shape: tuple[int, int] | str | None = None,
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
     report: Report = quiet,
@@ -60,7 +60,7 @@ def map_scan(
     device : "auto", "cpu", "cuda" or "mps"
     dataset : str, optional
         Which dataset of a file that holds several.
-    scan_shape : (int, int), optional
+    scan_shape : (int, int) or str such as "256x256", optional
         Scan rows and columns of a flat stack of patterns.
     probe : Probe, optional
         Found from the scan by default.
@@ -70,7 +70,7 @@ def map_scan(
         Called with the name of each step; returns the step's progress callback.
     **calibration
         ``voltage`` (kV), ``q_pixel`` (Å⁻¹), ``r_pixel`` (nm), ``semiangle`` (mrad), ``rotation`` (degrees)
-        and ``flip`` replace what the file says.
+        and ``flip`` replace what the file says; None leaves it to the file.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def map_scan(
 def map_orientations(
     disks: BraggDisks,
     phases: Sequence[Phase],
-    voltage: float,
+    voltage: float | None,
     *,
     method: str = "transformer",
     model: str | Path | None = None,
@@ -155,18 +155,21 @@ def check_method(method: str) -> None:
 def load_input(
     source: str | Path | Scan,
     dataset: str | None = None,
-    scan_shape: tuple[int, int] | None = None,
+    scan_shape: tuple[int, int] | str | None = None,
     **calibration: Any,
 ) -> tuple[Scan | BraggDisks, Calibration]:
     """Open a scan or a file of Bragg peaks, and say what is known about its units."""
+    typed = {name: value for name, value in calibration.items() if value is not None}
+    if "q_pixel" in typed:
+        typed["q_pixel_from"] = "typed"
     if isinstance(source, Scan):
-        known = source.calibration.with_(**calibration)
+        known = source.calibration.with_(**typed)
         return source.with_calibration(known), known
     from napari_4dstem_orient.io.bragg_peaks import is_disk_file, load_disks
 
     if is_disk_file(source):
         disks = load_disks(source, dataset)
-        known = Calibration(**disks.provenance.get("calibration", {})).with_(**calibration)
+        known = Calibration(**disks.provenance.get("calibration", {})).with_(**typed)
         return disks, known
     from napari_4dstem_orient.io.load import load
 
@@ -210,7 +213,7 @@ def calibrated(measured: BraggDisks, known: Calibration) -> tuple[BraggDisks, di
 def make_indexer(
     disks: BraggDisks,
     phases: Sequence[Phase],
-    voltage: float,
+    voltage: float | None,
     *,
     method: str = "transformer",
     model: str | Path | None = None,
@@ -224,6 +227,8 @@ def make_indexer(
         raise UserError("There are no Bragg disks at any scan position; change the detection settings.")
     if not disks.calibrated:
         raise UserError("The Bragg disks are not calibrated; call calibrate first.")
+    if voltage is None:
+        raise UserError("The accelerating voltage (kV) is not known; give it, for example --voltage 300.")
     if method == "template":
         from napari_4dstem_orient.indexing.template import TemplateMatcher
 

@@ -51,7 +51,7 @@ def silver(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
     result, disks = map_scan(scan, [phase], report=prefixed(report, "Silver: "))
     seconds = time.monotonic() - began
     chosen = some_positions(grains, PER_GRAIN)
-    part = at_positions(disks, chosen.ravel())
+    part = at_positions(disks, chosen.ravel().tolist())
     voltage = scan.calibration.voltage
     bar = report("Silver: template matching")
     matched = map_orientations(part, [phase], voltage, method="template", progress=bar)

@@ -24,20 +24,26 @@ def detect(
     semiangle: options.Semiangle = None,
     rotation: options.Rotation = None,
     flip: options.Flip = None,
-    probe: options.Probe = None,
+    probe: options.ProbeFile = None,
 ) -> None:
     """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads."""
     options.writable(output)
-    shape = options.scan_shape(scan_shape)
 
     from napari_4dstem_orient.io.bragg_peaks import save_disks
     from napari_4dstem_orient.io.load import load
     from napari_4dstem_orient.pipeline import find_disks
 
-    calibration = options.given(
-        voltage=voltage, q_pixel=q_pixel, r_pixel=r_pixel, semiangle=semiangle, rotation=rotation, flip=flip
+    scan = load(
+        source,
+        dataset,
+        scan_shape,
+        voltage=voltage,
+        q_pixel=q_pixel,
+        r_pixel=r_pixel,
+        semiangle=semiangle,
+        rotation=rotation,
+        flip=flip,
     )
-    scan = load(source, dataset, shape, **calibration)
     with progress_bars() as report:
         disks = find_disks(scan, options.read_probe(probe), progress=report("Detecting Bragg disks"))
     save_disks(disks, output, calibration=scan.calibration)

@@ -47,23 +47,19 @@ def map_(
     semiangle: options.Semiangle = None,
     rotation: options.Rotation = None,
     flip: options.Flip = None,
-    probe: options.Probe = None,
+    probe: options.ProbeFile = None,
     export: Annotated[
         list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
     ] = None,
 ) -> None:
     """Map the crystal orientations of a scan and save the result."""
     options.writable(output)
-    shape = options.scan_shape(scan_shape)
 
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.io.export import export as export_map
     from napari_4dstem_orient.pipeline import map_scan
 
     phases = [find_phase(name) for name in phase]
-    calibration = options.given(
-        voltage=voltage, q_pixel=q_pixel, r_pixel=r_pixel, semiangle=semiangle, rotation=rotation, flip=flip
-    )
     with progress_bars() as report:
         result, disks = map_scan(
             source,
@@ -72,10 +68,15 @@ def map_(
             model=model,
             device=device,
             dataset=dataset,
-            scan_shape=shape,
+            scan_shape=scan_shape,
             probe=options.read_probe(probe),
             report=report,
-            **calibration,
+            voltage=voltage,
+            q_pixel=q_pixel,
+            r_pixel=r_pixel,
+            semiangle=semiangle,
+            rotation=rotation,
+            flip=flip,
         )
     result.save(output)
     if export:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from napari_4dstem_orient.errors import UserError
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
@@ -31,7 +28,7 @@ Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a fil
 ScanShape = Annotated[
     str | None, typer.Option(help="Scan rows x columns of a flat stack of patterns, such as 256x256.")
 ]
-Probe = Annotated[
+ProbeFile = Annotated[
     str | None, typer.Option(help="A vacuum scan or pattern to take the probe from.", metavar="FILE[::/path]")
 ]
 Voltage = Annotated[float | None, typer.Option(help="Accelerating voltage.", metavar="kV")]
@@ -44,21 +41,6 @@ Rotation = Annotated[
 Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Exchange the detector axes before that turn.")
 ]
-
-
-def scan_shape(text: str | None) -> tuple[int, int] | None:
-    """Return (rows, columns) from text such as ``256x256``."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*(\d+)\s*[x×,]\s*(\d+)\s*", text)
-    if not found or not int(found[1]) * int(found[2]):
-        raise UserError(f"--scan-shape {text} is not rows x columns; write for example --scan-shape 256x256.")
-    return int(found[1]), int(found[2])
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """Return the options that were given: those that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def writable(path: Path) -> None:
@@ -74,11 +56,10 @@ class _Enough(Exception):
 
 
 def read_probe(where: str | None) -> Probe | None:
-    """Return the probe measured on a vacuum scan, given as ``FILE`` or ``FILE::/path``."""
+    """Return the probe measured on a vacuum file, given as ``FILE`` or ``FILE::/path``."""
     if where is None:
         return None
-    from napari_4dstem_orient.detection.probe import probe_from_vacuum
-    from napari_4dstem_orient.io.load import load
+    from napari_4dstem_orient.detection.probe import probe_from_file
 
     file, _, dataset = where.partition("::")
-    return probe_from_vacuum(load(file, dataset or None))
+    return probe_from_file(file, dataset or None)

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.progress import Progress, silent
@@ -25,6 +27,9 @@ Report = Callable[[str], Progress]
 """Called with the name of a step that begins; returns where that step reports its progress."""
 
 METHODS = ("transformer", "template")
+
+FARTHEST_TEMPLATE = 2.1
+"""Å⁻¹; farther disks hardly sharpen a template, but its library grows with the cube of this."""
 
 
 def quiet(step: str) -> Progress:
@@ -43,6 +48,7 @@ def map_scan(
     scan_shape: tuple[int, int] | str | None = None,
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
+    precession: float | None = None,
     report: Report = quiet,
     **calibration: Any,
 ) -> tuple[OrientationMap, BraggDisks]:
@@ -66,6 +72,8 @@ def map_scan(
         Found from the scan by default.
     settings : DetectionSettings, optional
         Suggested from the scan by default.
+    precession : float, optional
+        Half-angle of the precession cone in degrees; what the file says, or 0, by default.
     report : callable
         Called with the name of each step; returns the step's progress callback.
     **calibration
@@ -88,9 +96,12 @@ def map_scan(
     measured, known = load_input(source, dataset, scan_shape, **calibration)
     check_calibration(measured, known)
     if isinstance(measured, Scan):
+        precession = measured.metadata.get("precession_degrees") if precession is None else precession
         measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
     disks, doubts = calibrated(measured, known)
-    indexer = make_indexer(disks, phases, known.voltage, method=method, model=model, device=device)
+    indexer = make_indexer(
+        disks, phases, known.voltage, method=method, model=model, device=device, precession=precession or 0.0
+    )
     answer = indexer.index(disks, report("Mapping orientations"))
     provenance = {
         **environment(),
@@ -112,6 +123,7 @@ def map_orientations(
     method: str = "transformer",
     model: str | Path | None = None,
     device: str = "auto",
+    precession: float = 0.0,
     progress: Progress = silent,
 ) -> OrientationMap:
     """Say how the crystal is turned, and which crystal it is, at every scan position.
@@ -129,6 +141,8 @@ def map_orientations(
         The transformer's model file; the shipped model that fits by default.
     device : "auto", "cpu", "cuda" or "mps"
         Where the transformer runs.
+    precession : float
+        Half-angle of the precession cone in degrees.
     progress : callable
         ``progress(done, total)`` in scan positions.
 
@@ -141,7 +155,9 @@ def map_orientations(
     UserError
         No disks anywhere, disks not calibrated, or no model fits (and why).
     """
-    indexer = make_indexer(disks, phases, voltage, method=method, model=model, device=device)
+    indexer = make_indexer(
+        disks, phases, voltage, method=method, model=model, device=device, precession=precession
+    )
     answer = indexer.index(disks, progress)
     return replace(answer, provenance={**environment(), "detection": disks.provenance, **answer.provenance})
 
@@ -218,6 +234,7 @@ def make_indexer(
     method: str = "transformer",
     model: str | Path | None = None,
     device: str = "auto",
+    precession: float = 0.0,
 ) -> Indexer:
     """Return what will index these disks; for arguments and errors see ``map_orientations``."""
     check_method(method)
@@ -232,10 +249,43 @@ def make_indexer(
     if method == "template":
         from napari_4dstem_orient.indexing.template import TemplateMatcher
 
-        return TemplateMatcher(tuple(phases), voltage)
+        return TemplateMatcher(phases, voltage, template_reach(disks), precession)
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-    return TransformerIndexer.load(model, device=device)
+    models = fitting_models(phases, voltage, disks.reach, precession, model)
+    return TransformerIndexer.load(models, device=device)
+
+
+def template_reach(disks: BraggDisks) -> float:
+    """Return |q| in Å⁻¹ up to which templates are made: as far as the detector, or a disk, reaches."""
+    reach = disks.reach or float(np.hypot(disks.qx, disks.qy).max())
+    return min(reach, FARTHEST_TEMPLATE)
+
+
+def fitting_models(
+    phases: Sequence[Phase],
+    voltage: float,
+    reach: float | None,
+    precession: float,
+    model: str | Path | None = None,
+) -> list[Path]:
+    """Return the model files that know all phases: the one that is named, or shipped ones.
+
+    Raises
+    ------
+    UserError
+        Why the named one, or every one there is, does not fit.
+    """
+    from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
+    from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
+
+    available = list_models()
+    if model is not None:
+        available = [AvailableModel(Path(model), read_card(model))]
+        reason = why_not(available[0].card, phases, voltage, reach, precession)
+        if reason:
+            raise UserError(f"The model {model} does not fit: {reason}.")
+    return [chosen.path for chosen in choose_models(available, phases, voltage, reach, precession)]
 
 
 def environment() -> dict[str, Any]:

@@ -54,7 +54,8 @@ def silver(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
     part = at_positions(disks, chosen.ravel().tolist())
     voltage = scan.calibration.voltage
     bar = report("Silver: template matching")
-    matched = map_orientations(part, [phase], voltage, method="template", progress=bar)
+    precession = scan.metadata["precession_degrees"]
+    matched = map_orientations(part, [phase], voltage, method="template", precession=precession, progress=bar)
     answers = {
         "transformer": [typical(result.rotation[grain & result.indexed], phase) for grain in grains],
         "template": [
@@ -165,6 +166,7 @@ def at_positions(disks: BraggDisks, flat: Sequence[int]) -> BraggDisks:
         lists,
         calibrated=disks.calibrated,
         detector_shape=disks.detector_shape,
+        reach=disks.reach,
         provenance=disks.provenance,
     )
 

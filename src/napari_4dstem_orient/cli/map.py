@@ -48,6 +48,7 @@ def map_(
     rotation: options.Rotation = None,
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
+    precession: options.Precession = None,
     export: Annotated[
         list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
     ] = None,
@@ -70,6 +71,7 @@ def map_(
             dataset=dataset,
             scan_shape=scan_shape,
             probe=options.read_probe(probe),
+            precession=precession,
             report=report,
             voltage=voltage,
             q_pixel=q_pixel,

@@ -17,9 +17,7 @@ def train(
     k_max: Annotated[float, typer.Option(help="Largest scattering vector the model sees.", metavar="Å⁻¹")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file.", metavar="MODEL")],
     patterns: Annotated[int, typer.Option(help="Simulated patterns to train on.", min=1)] = 2_000_000,
-    precession: Annotated[
-        float, typer.Option(help="Half-angle of the precession cone.", metavar="degrees")
-    ] = 0.0,
+    precession: options.Precession = None,
     start_from: Annotated[
         Path | None, typer.Option(help="Begin with this model's weights.", metavar="MODEL")
     ] = None,
@@ -45,7 +43,7 @@ def train(
             voltage,
             k_max,
             output,
-            precession=precession,
+            precession=precession or 0.0,
             settings=TrainingSettings(patterns=patterns, seed=seed),
             start_from=start_from,
             device=device,

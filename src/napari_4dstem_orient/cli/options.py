@@ -38,6 +38,9 @@ Semiangle = Annotated[float | None, typer.Option(help="Convergence semiangle.", 
 Rotation = Annotated[
     float | None, typer.Option(help="Turn from detector axes to scan axes.", metavar="degrees")
 ]
+Precession = Annotated[
+    float | None, typer.Option(help="Half-angle of the precession cone.", metavar="degrees")
+]
 Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Exchange the detector axes before that turn.")
 ]

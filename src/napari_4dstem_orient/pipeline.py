@@ -94,7 +94,7 @@ def map_scan(
     """
     check_method(method)
     measured, known = load_input(source, dataset, scan_shape, **calibration)
-    check_calibration(measured, known)
+    check_calibration(known)
     if isinstance(measured, Scan):
         precession = measured.metadata.get("precession_degrees") if precession is None else precession
         measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
@@ -181,27 +181,24 @@ def load_input(
     if isinstance(source, Scan):
         known = source.calibration.with_(**typed)
         return source.with_calibration(known), known
-    from napari_4dstem_orient.io.bragg_peaks import is_disk_file, load_disks
+    from napari_4dstem_orient.io.bragg_peaks import disks_calibration, is_disk_file, load_disks
 
     if is_disk_file(source):
-        disks = load_disks(source, dataset)
-        known = Calibration(**disks.provenance.get("calibration", {})).with_(**typed)
-        return disks, known
+        return load_disks(source, dataset), disks_calibration(source, dataset).with_(**typed)
     from napari_4dstem_orient.io.load import load
 
     scan = load(source, dataset, scan_shape, **calibration)
     return scan, scan.calibration
 
 
-def check_calibration(measured: Scan | BraggDisks, known: Calibration) -> None:
+def check_calibration(known: Calibration) -> None:
     """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
-    calibrated_already = isinstance(measured, BraggDisks) and measured.calibrated
-    for name, option, what in (
-        ("voltage", "--voltage 300", "the accelerating voltage (kV)"),
-        ("q_pixel", "--q-pixel 0.02", "the size of a detector pixel (Å⁻¹)"),
-    ):
-        if getattr(known, name) is None and not (name == "q_pixel" and calibrated_already):
-            raise UserError(f"The input does not say {what}; give it, for example {option}.")
+    if known.voltage is None:
+        raise UserError(
+            "The input does not say the accelerating voltage (kV); give it, such as --voltage 300."
+        )
+    if known.q_pixel is None:
+        raise UserError("The input does not say how large a pixel is (Å⁻¹); give it, such as --q-pixel 0.02.")
 
 
 def find_disks(

@@ -29,6 +29,8 @@ class BraggDisks:
         Whether qx, qy are in Å⁻¹, centred and turned into the scan frame.
     detector_shape : (int, int) or None
         Detector pixels along (y, x), where known.
+    reach : float or None
+        |q| in Å⁻¹ up to which the detector sees every direction, where known (calibrated disks).
     provenance : dict
         The settings that made the disks, as plain JSON values.
     """
@@ -40,6 +42,7 @@ class BraggDisks:
     intensity: np.ndarray
     calibrated: bool = False
     detector_shape: tuple[int, int] | None = None
+    reach: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,7 @@ class BraggDisks:
             [self.at(row, col)],
             calibrated=self.calibrated,
             detector_shape=self.detector_shape,
+            reach=self.reach,
             provenance=self.provenance,
         )
 

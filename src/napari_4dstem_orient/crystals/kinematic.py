@@ -1,0 +1,161 @@
+"""Kinematic diffraction patterns of many orientations at once, in torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
+
+PRECESSION_STEPS = 12
+"""Azimuths on half the precession cone; the other half gives the same excitation errors."""
+
+
+def electron_wavelength(voltage: float) -> float:
+    """Return the relativistic electron wavelength in Å for an accelerating voltage in kV."""
+    from scipy.constants import c, e, h, m_e
+
+    energy = e * voltage * 1e3
+    return h / math.sqrt(2 * m_e * energy * (1 + energy / (2 * m_e * c**2))) * 1e10
+
+
+def _lorentz_factor(voltage: float) -> float:
+    from scipy.constants import c, e, m_e
+
+    return 1 + e * voltage * 1e3 / (m_e * c**2)
+
+
+def _mean(parts: list[torch.Tensor]) -> torch.Tensor:
+    total = parts[0].clone()
+    for part in parts[1:]:
+        total += part
+    return total / len(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Reflector:
+    """A phase's reflections on a device, ready to diffract electrons of one wavelength.
+
+    Attributes
+    ----------
+    g : Tensor, float32, shape (m, 3)
+        Reciprocal lattice vectors, crystal Cartesian, Å⁻¹.
+    intensity : Tensor, float32, shape (m,)
+        Squared structure factors relative to the strongest.
+    extinction : Tensor, float32, shape (m,)
+        Two-beam extinction distances, Å.
+    wavelength : float
+        Å.
+    precession : float
+        Precession half-angle in degrees; 0 for a still beam.
+    """
+
+    g: torch.Tensor
+    intensity: torch.Tensor
+    extinction: torch.Tensor
+    wavelength: float
+    precession: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        phase: Phase,
+        voltage: float,
+        k_max: float,
+        precession: float = 0.0,
+        device: torch.device | str = "cpu",
+    ) -> Reflector:
+        """Collect a phase's reflections up to ``k_max`` (Å⁻¹) for electrons of ``voltage`` (kV)."""
+        reflections = phase.reflections(k_max)
+        g = torch.as_tensor(reflections.g, dtype=torch.float32, device=device)
+        intensity = torch.as_tensor(reflections.intensity, dtype=torch.float32, device=device)
+        wavelength = electron_wavelength(voltage)
+        # ξ = 1 / (λ |U_g|), U_g = γ F / (π V); py4DSTEM's structure factors hold F / V
+        extinction = math.pi / (_lorentz_factor(voltage) * wavelength * intensity.sqrt())
+        return cls(g, intensity / intensity.max(), extinction, wavelength, precession)
+
+    @property
+    def nearest(self) -> float:
+        """Length of the shortest reciprocal lattice vector, Å⁻¹."""
+        return float(self.g.norm(dim=1).min())
+
+    def in_lab(self, rotation: torch.Tensor) -> torch.Tensor:
+        """Turn the reflections into the lab frame, g_lab = Rᵀ g: (..., 3, 3) -> (..., m, 3)."""
+        return self.g @ rotation
+
+    def excite(self, g_lab: torch.Tensor, width: torch.Tensor | float) -> torch.Tensor:
+        """Return kinematic intensities for an excitation error's Gaussian width in Å⁻¹: (..., m, 3) -> (..., m).
+
+        The envelope is exp(-s²/2σ²), averaged over the precession cone where there is one
+        (py4DSTEM, ``Crystal.generate_diffraction_pattern``). ``width`` broadcasts against (..., m).
+        """
+        envelopes = [torch.exp(-0.5 * (s / width).square()) for s in self.excitation_errors(g_lab)]
+        return self.intensity * _mean(envelopes)
+
+    def two_beam(self, g_lab: torch.Tensor, thickness: torch.Tensor | float) -> torch.Tensor:
+        """Return two-beam dynamical intensities for a thickness in Å: (..., m, 3) -> (..., m).
+
+        sin²(π t √(s² + 1/ξ²)) / (1 + s² ξ²), every reflection alone with the direct beam (no absorption).
+        ``thickness`` broadcasts against (..., m).
+        """
+        coupling = 1 / self.extinction
+        beats = []
+        for s in self.excitation_errors(g_lab):
+            effective = s.square() + coupling.square()
+            beats.append(
+                coupling.square() / effective * torch.sin(math.pi * thickness * effective.sqrt()).square()
+            )
+        return _mean(beats)
+
+    def excitation_errors(self, g_lab: torch.Tensor) -> list[torch.Tensor]:
+        """Return excitation errors in Å⁻¹, (..., m, 3) -> (..., m): one, or one for each precession azimuth."""
+        if self.precession:
+            return precessed_excitation_errors(g_lab, self.wavelength, self.precession)
+        return [excitation_error(g_lab, self.wavelength)]
+
+
+def excitation_error(g_lab: torch.Tensor, wavelength: float) -> torch.Tensor:
+    """Return the excitation error in Å⁻¹ of lab-frame reflections (..., 3), the beam travelling along -z.
+
+    s = (2 g_z - λ g²) / (2 - 2 λ g_z): zero where g_z = +λ g²/2 (py4DSTEM, ``Crystal.excitation_errors``).
+    """
+    g_z = g_lab[..., 2]
+    return (2 * g_z - wavelength * g_lab.square().sum(-1)) / (2 - 2 * wavelength * g_z)
+
+
+def precessed_excitation_errors(g_lab: torch.Tensor, wavelength: float, angle: float) -> list[torch.Tensor]:
+    """Return excitation errors (Å⁻¹) at equally spaced azimuths of a beam tilted by ``angle`` (degrees).
+
+    The azimuth is counted from each reflection's own direction, so half a turn holds every value.
+    """
+    tilt = math.radians(angle)
+    g_z = g_lab[..., 2]
+    g_xy = g_lab[..., :2].norm(dim=-1)
+    squared = g_lab.square().sum(-1)
+    along = math.cos(tilt) / wavelength - g_z
+    errors = []
+    for step in range(PRECESSION_STEPS):
+        azimuth = math.pi * (step + 0.5) / PRECESSION_STEPS
+        k_dot_g = -(math.sin(tilt) * math.cos(azimuth) * g_xy + math.cos(tilt) * g_z) / wavelength
+        gap = squared + 2 * k_dot_g
+        # sqrt(a² - b) - a, written so that float32 does not cancel
+        errors.append(-gap / (torch.sqrt(along.square() - gap) + along))
+    return errors
+
+
+def brightest(g_lab: torch.Tensor, intensity: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keep the ``count`` brightest reflections of each pattern.
+
+    Returns
+    -------
+    position : Tensor, shape (..., count, 2)
+        Lab x, y in Å⁻¹.
+    intensity : Tensor, shape (..., count)
+    """
+    count = min(count, intensity.shape[-1])
+    top, index = intensity.topk(count, dim=-1)
+    return torch.gather(g_lab[..., :2], -2, index[..., None].expand(*index.shape, 2)), top

@@ -1,0 +1,156 @@
+"""What every way of finding orientations has in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.parameters import parameter
+from napari_4dstem_orient.progress import Progress, silent
+
+
+class Indexer(Protocol):
+    """Finds orientations from calibrated Bragg disks: the transformer, or template matching."""
+
+    @property
+    def name(self) -> str:
+        """``"transformer"`` or ``"template"``."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The crystals it chooses from."""
+
+    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
+        """Map the orientations of a scan; ``disks.only(row, col)`` maps one position.
+
+        Raises
+        ------
+        UserError
+            If the disks are not calibrated.
+        Cancelled
+            If ``progress`` raises it.
+        """
+
+
+@dataclass(frozen=True)
+class AcceptanceSettings:
+    """Which answers are given at all."""
+
+    min_disks: Annotated[
+        int,
+        parameter(
+            "Fewest disks",
+            "Scan positions with fewer Bragg disks (direct beam apart) are not indexed.",
+            min=2,
+            max=30,
+        ),
+    ] = 4
+    min_score: Annotated[
+        float,
+        parameter(
+            "Lowest score",
+            "Answers that explain the disks less well than this are not shown (0 to 1).",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.35
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """Several answers for each of n patterns, best first.
+
+    Attributes
+    ----------
+    rotation : ndarray, shape (n, h, 3, 3)
+    phase_id : ndarray, int, shape (n, h)
+    score : ndarray, shape (n, h)
+    explained : ndarray, int, shape (n, h)
+    """
+
+    rotation: np.ndarray
+    phase_id: np.ndarray
+    score: np.ndarray
+    explained: np.ndarray
+
+    @classmethod
+    def join(
+        cls, parts: list[Hypotheses], keep: int, preference: list[np.ndarray] | None = None
+    ) -> Hypotheses:
+        """Sort the hypotheses of several phases or models by score (or ``preference``) and keep the best few."""
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in parts], axis=1)
+            for name in ("rotation", "phase_id", "score", "explained")
+        }
+        sorting = joined["score"] if preference is None else np.concatenate(preference, axis=1)
+        order = np.argsort(-sorting, axis=1, kind="stable")[:, :keep]
+        rows = np.arange(len(order))[:, None]
+        return cls(**{name: values[rows, order] for name, values in joined.items()})
+
+
+class MapBuilder:
+    """Collects hypotheses batch by batch into an orientation map."""
+
+    def __init__(self, scan_shape: tuple[int, int], acceptance: AcceptanceSettings, runners_up: int) -> None:
+        positions = scan_shape[0] * scan_shape[1]
+        self.scan_shape = scan_shape
+        self.acceptance = acceptance
+        self.rotation = np.tile(np.eye(3, dtype=np.float32), (positions, 1 + runners_up, 1, 1))
+        self.phase_id = np.full(positions, -1, np.int32)
+        self.score = np.zeros((positions, 1 + runners_up), np.float32)
+        self.explained = np.zeros(positions, np.int32)
+        self.reason = np.full(positions, Reason.NOT_RUN, np.uint8)
+
+    def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray) -> None:
+        """Enter the hypotheses of flat scan positions ``where``, which have ``disk_count`` disks each."""
+        enough = disk_count >= self.acceptance.min_disks
+        good = found.score[:, 0] >= self.acceptance.min_score
+        reason = np.where(enough, np.where(good, Reason.INDEXED, Reason.LOW_SCORE), Reason.TOO_FEW_DISKS)
+        self.reason[where] = reason
+        indexed = reason == Reason.INDEXED
+        self.phase_id[where] = np.where(indexed, found.phase_id[:, 0], -1)
+        count = min(found.rotation.shape[1], self.rotation.shape[1])
+        hypotheses = np.where(indexed[:, None, None, None], found.rotation[:, :count], np.eye(3))
+        self.rotation[where, :count] = hypotheses
+        self.score[where, :count] = found.score[:, :count] * enough[:, None]
+        self.explained[where] = found.explained[:, 0] * enough
+
+    def leave_out(self, where: np.ndarray) -> None:
+        """Enter positions that have too few disks to try."""
+        self.reason[where] = Reason.TOO_FEW_DISKS
+
+    def finish(self, phases: tuple[Phase, ...], method: str, provenance: dict[str, Any]) -> OrientationMap:
+        """Return the map."""
+        shape = self.scan_shape
+        return OrientationMap(
+            phases=phases,
+            rotation=self.rotation[:, 0].reshape(*shape, 3, 3),
+            phase_id=self.phase_id.reshape(shape),
+            score=self.score[:, 0].reshape(shape),
+            reason=self.reason.reshape(shape),
+            explained=self.explained.reshape(shape),
+            runner_up=self.rotation[:, 1:].reshape(*shape, -1, 3, 3),
+            runner_up_score=self.score[:, 1:].reshape(*shape, -1),
+            method=method,
+            provenance=provenance,
+        )
+
+
+def reach_of(disks: BraggDisks, k_max: float) -> float:
+    """Return |q| in Å⁻¹ up to which disks of this scan could have been seen.
+
+    Raises
+    ------
+    UserError
+        If the disks are not calibrated.
+    """
+    if not disks.calibrated:
+        raise UserError("The Bragg disks are in detector pixels; calibrate them before mapping orientations.")
+    return k_max if disks.reach is None else min(k_max, disks.reach)

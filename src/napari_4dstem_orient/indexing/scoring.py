@@ -1,0 +1,206 @@
+"""How well an orientation explains the measured disks: one physical score for every method and phase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+
+from napari_4dstem_orient.crystals.kinematic import Reflector, brightest
+from napari_4dstem_orient.indexing.transformer.rotations import from_vector
+from napari_4dstem_orient.parameters import parameter
+
+CANDIDATES = 96
+"""Reflections near the Ewald sphere that a refinement keeps in sight."""
+
+PREDICTED = 48
+"""Predicted disks that a score looks at."""
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How measured and predicted disks are compared."""
+
+    tolerance: Annotated[
+        float,
+        parameter(
+            "Position tolerance",
+            "Distance at which a predicted and a measured disk stop being the same one; raise it for distorted or "
+            "badly scaled patterns.",
+            "Å⁻¹",
+            min=0.005,
+            max=0.2,
+            step=0.005,
+        ),
+    ] = 0.025
+    excitation_width: Annotated[
+        float,
+        parameter(
+            "Excitation error width",
+            "How far a reflection may be from the Ewald sphere and still be seen (Gaussian width); thin crystals "
+            "need more.",
+            "Å⁻¹",
+            min=0.002,
+            max=0.1,
+            step=0.002,
+        ),
+    ] = 0.02
+    intensity_power: Annotated[
+        float,
+        parameter(
+            "Intensity power",
+            "Intensities enter the score to this power: 1 trusts them, 0 compares positions only.",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Measured disks of some patterns, the direct beam left out.
+
+    Attributes
+    ----------
+    q : Tensor, shape (n, d, 2)
+        Å⁻¹.
+    intensity : Tensor, shape (n, d)
+        Relative to each pattern's strongest; 0 where there is no disk.
+    mask : Tensor, bool, shape (n, d)
+    reach : float
+        |q| in Å⁻¹ up to which disks could have been seen.
+    """
+
+    q: torch.Tensor
+    intensity: torch.Tensor
+    mask: torch.Tensor
+    reach: float
+
+    @classmethod
+    def of(cls, disks: torch.Tensor, mask: torch.Tensor, reach: float) -> Measured:
+        """Prepare disks (n, d, 3); those beyond ``reach`` are ignored."""
+        mask = mask & (disks[..., :2].norm(dim=-1) <= reach)
+        intensity = disks[..., 2].clamp_min(0) * mask
+        return cls(disks[..., :2], intensity / intensity.amax(1, keepdim=True).clamp_min(1e-12), mask, reach)
+
+    def __getitem__(self, index: torch.Tensor) -> Measured:
+        return Measured(self.q[index], self.intensity[index], self.mask[index], self.reach)
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Scores (0 to 1) and numbers of explained disks, shape (n, h)."""
+
+    value: torch.Tensor
+    explained: torch.Tensor
+
+
+def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, settings: ScoreSettings) -> Score:
+    """Compare the disks with the kinematic patterns of several orientations.
+
+    The score is a cosine: Σ w w' k / (‖w‖ ‖w'‖) over measured disks and the predicted disk nearest to each, with
+    w, w' the intensities to ``intensity_power`` and k = exp(-d²/2τ²) for their distance d. Predicted disks weaker
+    than a detection that found this many disks would have seen are left out of ‖w'‖.
+
+    Parameters
+    ----------
+    measured : Measured
+        n patterns.
+    rotation : Tensor, shape (n, h, 3, 3)
+    reflector : Reflector
+    settings : ScoreSettings
+    """
+    return _score(measured, reflector.in_lab(rotation), reflector, settings)
+
+
+def _score(measured: Measured, g_lab: torch.Tensor, reflector: Reflector, settings: ScoreSettings) -> Score:
+    seen = g_lab[..., :2].square().sum(-1) <= measured.reach**2
+    intensity = reflector.excite(g_lab, settings.excitation_width) * seen
+    position, intensity = brightest(g_lab, intensity, PREDICTED)
+    count = measured.mask.sum(1)
+    # A detection that found n disks would not have seen reflections much beyond the n brightest.
+    rank = torch.arange(intensity.shape[-1], device=intensity.device)
+    intensity = intensity * (rank < (1.25 * count[:, None, None] + 2))
+    relative = intensity / intensity[..., :1].clamp_min(1e-12)
+    predicted = _weight(relative, settings.intensity_power)
+    weight = _weight(measured.intensity, settings.intensity_power)
+    distance, nearest = _nearest(measured.q, position, predicted > 0)
+    kernel = torch.exp(-0.5 * distance / settings.tolerance**2)
+    matched = (weight[:, None] * torch.gather(predicted, 2, nearest) * kernel).sum(-1)
+    norm = weight.norm(dim=1)[:, None] * predicted.norm(dim=-1)
+    explained = ((distance < (3 * settings.tolerance) ** 2) & measured.mask[:, None]).sum(-1)
+    return Score((matched / norm.clamp_min(1e-12)).clamp(0, 1), explained)
+
+
+def _weight(intensity: torch.Tensor, power: float) -> torch.Tensor:
+    return torch.where(intensity > 0, intensity.clamp_min(1e-12) ** power, torch.zeros_like(intensity))
+
+
+def _nearest(
+    q: torch.Tensor, position: torch.Tensor, present: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return squared distance and index of the predicted disk nearest to each measured one, shape (n, h, d)."""
+    apart = (
+        q.square().sum(-1)[:, None, :, None]
+        + torch.where(present, position.square().sum(-1), torch.full_like(position[..., 0], 1e6))[
+            :, :, None, :
+        ]
+        - 2 * q[:, None] @ position.transpose(-1, -2)
+    )
+    distance, nearest = apart.min(-1)
+    return distance.clamp_min(0), nearest
+
+
+def refine(
+    measured: Measured,
+    rotation: torch.Tensor,
+    reflector: Reflector,
+    settings: ScoreSettings,
+    steps: tuple[float, ...] = (2.0, 1.0, 0.5, 0.25),
+) -> tuple[torch.Tensor, Score]:
+    """Turn each orientation in small steps about the lab axes for as long as its score rises.
+
+    Parameters
+    ----------
+    measured : Measured
+        n patterns.
+    rotation : Tensor, shape (n, 3, 3)
+        Where to start.
+    steps : tuple of float
+        Sizes of the turns in degrees, two rounds each.
+
+    Returns
+    -------
+    rotation : Tensor, shape (n, 3, 3)
+    score : Score, shape (n, 1)
+        Never below that of the start.
+    """
+    close = _candidates(rotation, reflector, settings)
+    best = _score(measured, close.in_lab(rotation[:, None]), close, settings)
+    value, explained = best.value[:, 0], best.explained[:, 0]
+    axes = torch.cat([torch.eye(3, device=rotation.device), -torch.eye(3, device=rotation.device)])
+    for step in [size for size in steps for _ in range(2)]:
+        turns = from_vector(axes * torch.deg2rad(torch.tensor(step)))
+        trial = rotation[:, None] @ turns
+        found = _score(measured, close.in_lab(trial), close, settings)
+        top, which = found.value.max(1)
+        better = top > value
+        rows = torch.arange(len(rotation), device=rotation.device)
+        rotation = torch.where(better[:, None, None], trial[rows, which], rotation)
+        value = torch.where(better, top, value)
+        explained = torch.where(better, found.explained[rows, which], explained)
+    return rotation, Score(value[:, None], explained[:, None])
+
+
+def _candidates(rotation: torch.Tensor, reflector: Reflector, settings: ScoreSettings) -> Reflector:
+    wide = reflector.excite(reflector.in_lab(rotation), 2.5 * settings.excitation_width)
+    index = wide.topk(min(CANDIDATES, wide.shape[1]), dim=1).indices
+    return Reflector(
+        reflector.g[index][:, None],
+        reflector.intensity[index][:, None],
+        reflector.extinction[index][:, None],
+        reflector.wavelength,
+        reflector.precession,
+    )

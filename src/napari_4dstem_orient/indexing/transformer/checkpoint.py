@@ -1,0 +1,190 @@
+"""Model files: safetensors that hold weights, reflections and a card in plain JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing.transformer.network import NetworkSettings, OrientationTransformer
+from napari_4dstem_orient.io.atomic import writing
+
+FORMAT = "napari-4dstem-orient model 1"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is for, how it was made and how good it is; all of it plain JSON.
+
+    Attributes
+    ----------
+    phases : list of dict
+        ``Phase.to_dict`` of every phase it tells apart.
+    voltage : float
+        kV.
+    k_max : float
+        Å⁻¹; disks beyond it are ignored.
+    precession : float
+        Half-angle in degrees.
+    q_span : float
+        Longest |q| that the network tells apart, Å⁻¹.
+    network, synthesis, training : dict
+        Settings that made it (training: patterns, batch, learning rate, seed, what it started from, seconds).
+    data_hash : str
+        SHA-256 of everything that determines the training patterns.
+    accuracy : dict
+        Measured on patterns drawn with another seed; see ``evaluate``.
+    program : str
+        Name and version of the program that trained it.
+    """
+
+    phases: list[dict[str, Any]]
+    voltage: float
+    k_max: float
+    precession: float
+    q_span: float
+    network: dict[str, Any]
+    synthesis: dict[str, Any]
+    training: dict[str, Any]
+    data_hash: str
+    accuracy: dict[str, Any] = field(default_factory=dict)
+    program: str = ""
+    format: str = FORMAT
+
+    @property
+    def crystals(self) -> tuple[Phase, ...]:
+        """The phases as phases."""
+        return tuple(Phase.from_dict(values) for values in self.phases)
+
+    @property
+    def title(self) -> str:
+        """One line for lists: ``"Cu · 300 kV · 2.1 Å⁻¹"``."""
+        names = " + ".join(str(values["name"]) for values in self.phases)
+        precession = f" · precession {self.precession:g}°" if self.precession else ""
+        return f"{names} · {self.voltage:g} kV · {self.k_max:g} Å⁻¹{precession}"
+
+    def to_json(self) -> str:
+        """Return the card as readable JSON text."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with its card and its phases' reflections (symmetries in ``symmetry``)."""
+
+    card: ModelCard
+    network: OrientationTransformer
+    reflectors: tuple[Reflector, ...]
+    sha256: str = ""
+
+    def to(self, device: torch.device) -> Model:
+        """Return the model on another device."""
+        moved = tuple(
+            Reflector(
+                r.g.to(device), r.intensity.to(device), r.extinction.to(device), r.wavelength, r.precession
+            )
+            for r in self.reflectors
+        )
+        return Model(self.card, self.network.to(device), moved, self.sha256)
+
+
+def build_network(card: ModelCard) -> OrientationTransformer:
+    """Make an untrained network of the card's size."""
+    return OrientationTransformer(NetworkSettings(**card.network), q_span=card.q_span)
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write a model as safetensors, with its card inside and beside it (``.json``) for people.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {f"network.{name}": value.contiguous() for name, value in model.network.state_dict().items()}
+    for index, reflector in enumerate(model.reflectors):
+        for name in ("g", "intensity", "extinction"):
+            tensors[f"reflections.{index}.{name}"] = getattr(reflector, name).contiguous()
+    text = model.card.to_json()
+    with writing(Path(path)) as temporary:
+        save_file({name: value.cpu() for name, value in tensors.items()}, temporary, metadata={"card": text})
+    with writing(Path(path).with_suffix(".json")) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_card(path: str | Path) -> ModelCard:
+    """Read only the card of a model file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, corrupt or not a model of this program.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} is not a readable model file (corrupt, or not safetensors): {error}"
+        ) from error
+    try:
+        card = ModelCard(**json.loads(metadata["card"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is a safetensors file but not a model of this program (it has no card)."
+        ) from error
+    if card.format != FORMAT:
+        raise UserError(f"{path} is a {card.format!r}; this program reads {FORMAT!r}.")
+    return card
+
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, corrupt, foreign or does not hold what its card says.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from napari_4dstem_orient.crystals.kinematic import electron_wavelength
+
+    card = read_card(path)
+    try:
+        tensors = load_file(path, device=str(device))
+        network = build_network(card).to(device)
+        prefix = "network."
+        weights = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+        network.load_state_dict(weights)
+        reflectors = tuple(
+            Reflector(
+                *(tensors[f"reflections.{index}.{name}"] for name in ("g", "intensity", "extinction")),
+                electron_wavelength(card.voltage),
+                card.precession,
+            )
+            for index in range(len(card.phases))
+        )
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"{path} does not hold the network that its card describes; is it damaged?"
+        ) from error
+    if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+        raise UserError(f"{path} holds weights that are not finite numbers; train the model again.")
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return Model(card, network.eval(), reflectors, digest)

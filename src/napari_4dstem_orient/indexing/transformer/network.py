@@ -1,0 +1,136 @@
+"""The transformer that reads Bragg disks and proposes orientations."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from napari_4dstem_orient.indexing.transformer.rotations import from_six
+
+LOG_FLOOR = -4.0
+"""Disks weaker than 10^LOG_FLOOR of the strongest look alike."""
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Size of the network.
+
+    Attributes
+    ----------
+    tokens : int
+        Disks read from each pattern, strongest first.
+    width, heads, layers, feedforward : int
+        As in any transformer encoder.
+    radial_bins, intensity_bins : int
+        Nodes of the learned encodings of |q| and log intensity; between nodes they are interpolated.
+    harmonics : int
+        Angular harmonics that encode a disk's azimuth.
+    hypotheses : int
+        Orientations proposed for each phase.
+    phases : int
+        Phases that the network tells apart.
+    """
+
+    tokens: int = 32
+    width: int = 96
+    heads: int = 8
+    layers: int = 3
+    feedforward: int = 192
+    radial_bins: int = 128
+    intensity_bins: int = 32
+    harmonics: int = 24
+    hypotheses: int = 4
+    phases: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+class InterpolatedEmbedding(nn.Module):
+    """A learned vector for every number in [0, 1], linear between nodes, so that a small error stays small."""
+
+    def __init__(self, nodes: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(0.3 * torch.randn(nodes, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Encode (...) as (..., width)."""
+        place = x.clamp(0, 1) * (len(self.table) - 1)
+        left = place.floor().clamp(max=len(self.table) - 2)
+        share = (place - left)[..., None]
+        index = left.long()
+        return self.table[index] * (1 - share) + self.table[index + 1] * share
+
+
+class OrientationTransformer(nn.Module):
+    """Disks as tokens; embeddings of |q|, azimuth and intensity summed; encoder; mean pooling; rotations.
+
+    The published idea (Je, Kennedy, Kim, Yang, Thiede, arXiv 2602.12420) with continuous encodings in place of
+    bins and several hypotheses in place of one.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+    q_span : float
+        Longest |q| that is told apart, Å⁻¹.
+    """
+
+    def __init__(self, settings: NetworkSettings, q_span: float) -> None:
+        super().__init__()
+        self.settings = settings
+        self.q_span = q_span
+        width = settings.width
+        self.radial = InterpolatedEmbedding(settings.radial_bins, width)
+        self.intensity = InterpolatedEmbedding(settings.intensity_bins, width)
+        self.azimuth = nn.Linear(2 * settings.harmonics, width)
+        self.mix = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+        layer = nn.TransformerEncoderLayer(
+            width,
+            settings.heads,
+            settings.feedforward,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.encoder = nn.TransformerEncoder(
+            layer, settings.layers, nn.LayerNorm(width), enable_nested_tensor=False
+        )
+        self.outputs = settings.phases * settings.hypotheses
+        self.head = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 7 * self.outputs)
+        )
+
+    def forward(self, disks: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Propose orientations.
+
+        Parameters
+        ----------
+        disks : Tensor, shape (n, tokens, 3)
+            qx, qy (Å⁻¹) and intensity relative to the strongest, in the canonical frame.
+        mask : Tensor, bool, shape (n, tokens)
+            True where there is a disk; every pattern has at least one.
+
+        Returns
+        -------
+        rotations : Tensor, shape (n, phases * hypotheses, 3, 3)
+            Phase by phase, in the canonical frame.
+        logits : Tensor, shape (n, phases * hypotheses)
+        """
+        q = disks[..., :2].norm(dim=-1)
+        angle = torch.atan2(disks[..., 1], disks[..., 0])
+        orders = torch.arange(1, self.settings.harmonics + 1, device=disks.device)
+        waves = angle[..., None] * orders
+        decades = disks[..., 2].clamp_min(10**LOG_FLOOR).log10() / -LOG_FLOOR + 1
+        token = self.radial(q / self.q_span) + self.intensity(decades)
+        token = token + self.azimuth(torch.cat([waves.cos(), waves.sin()], -1))
+        token = token + self.mix(token)
+        encoded = self.encoder(token, src_key_padding_mask=~mask)
+        weight = mask[..., None].to(encoded.dtype)
+        pooled = (encoded * weight).sum(1) / weight.sum(1)
+        numbers = self.head(pooled).unflatten(-1, (self.outputs, 7)).float()
+        return from_six(numbers[..., :6]), numbers[..., 6]

@@ -1,0 +1,49 @@
+"""Bragg disks as tokens, in a frame that the pattern itself defines."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_4dstem_orient.indexing.transformer.rotations import about_beam
+
+
+def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:
+    """Return the mask without disks closer to the centre than half the shortest reflection (``nearest``, Å⁻¹)."""
+    return mask & (disks[..., :2].norm(dim=-1) > 0.5 * nearest)
+
+
+def strongest(disks: torch.Tensor, mask: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keep the ``count`` strongest disks of each pattern, strongest first.
+
+    Parameters
+    ----------
+    disks : Tensor, shape (n, d, 3)
+        qx, qy in Å⁻¹ and intensity.
+    mask : Tensor, bool, shape (n, d)
+    """
+    weight = torch.where(mask, disks[..., 2], torch.full_like(disks[..., 2], -1.0))
+    index = weight.topk(min(count, weight.shape[1]), dim=1).indices
+    return torch.gather(disks, 1, index[..., None].expand(-1, -1, 3)), torch.gather(mask, 1, index)
+
+
+def canonical_frame(disks: torch.Tensor, reference: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn each pattern so that one disk lies on +x; scale intensities to the strongest disk.
+
+    Parameters
+    ----------
+    disks : Tensor, shape (n, d, 3)
+        Strongest first.
+    reference : int
+        Which disk goes on +x.
+
+    Returns
+    -------
+    turned : Tensor, shape (n, d, 3)
+    back : Tensor, shape (n, 3, 3)
+        An orientation R found in the turned frame is ``R @ back`` in the lab frame.
+    """
+    angle = torch.atan2(disks[:, reference, 1], disks[:, reference, 0])
+    turn = about_beam(-angle)
+    xy = disks[..., :2] @ turn[:, :2, :2].transpose(1, 2)
+    relative = disks[..., 2:] / disks[:, :1, 2:].clamp_min(1e-12)
+    return torch.cat([xy, relative], -1), turn

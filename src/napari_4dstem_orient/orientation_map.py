@@ -41,9 +41,9 @@ class OrientationMap:
     phases : tuple of Phase
         ``phase_id`` counts into this.
     rotation : ndarray, float32, shape (scan_y, scan_x, 3, 3)
-        Columns are the lab axes x, y, z in crystal Cartesian coordinates (g_lab = Rᵀ g_crystal), as in py4DSTEM;
-        the same matrix as orix's ``Orientation``. Lab x is the first scan axis (down the rows), y the second,
-        z = x × y; the beam travels along -z. Identity where there is no answer.
+        Columns are the lab axes x, y, z in crystal Cartesian coordinates (g_lab = Rᵀ g_crystal), as in
+        py4DSTEM; the same matrix as orix's ``Orientation``. Lab x is the first scan axis (down the rows),
+        y the second, z = x × y; the beam travels along -z. Identity where there is no answer.
     phase_id : ndarray, int32, shape (scan_y, scan_x)
         Index into ``phases``; -1 where there is no answer.
     score : ndarray, float32, shape (scan_y, scan_x)

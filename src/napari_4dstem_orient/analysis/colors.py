@@ -190,7 +190,7 @@ def draw_color_key(axes: Axes, phase: Phase, size: int = 300, fontsize: float = 
             size=fontsize,
         )
     axes.set(xlim=(left - gap, right + gap), ylim=(bottom - 4 * gap, top + 4 * gap), aspect="equal")
-    axes.set_title(f"{phase.name}  ({laue_class(phase).symbol})", fontsize=fontsize, pad=4)
+    axes.set_title(f"{phase.name}  ({laue_class(phase).symbol})", fontsize=fontsize, pad=4, parse_math=False)
     axes.axis("off")
 
 

@@ -22,6 +22,7 @@ _WHY = {
     errno.EIO: "the device reports an input/output error; choose another folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.EISDIR: "it is a folder; choose a file name",
+    errno.EEXIST: "a file has this name; choose another",
     errno.ENOTDIR: "its folder does not exist; create the folder or choose another",
     errno.ENOENT: "its folder does not exist; create the folder or choose another",
 }
@@ -56,13 +57,30 @@ def writing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
     # HDF5 reports a full disk on closing as a RuntimeError that names the errno in its text.
     except (OSError, RuntimeError) as error:
-        why = _WHY.get(_errno(error))
-        if why is None:
+        if (why := _WHY.get(_errno(error))) is None:
             raise
         raise UserError(f"Cannot write {path}: {why}.") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises
+    ------
+    UserError
+        The folder cannot be made, or a file has its name.
+    """
+    folder = Path(path).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if (why := _WHY.get(error.errno)) is None:
+            raise
+        raise UserError(f"Cannot make the folder {path}: {why}.") from error
+    return folder
 
 
 def _refuse_early(target: Path, temporary: Path) -> None:

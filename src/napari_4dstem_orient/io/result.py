@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 FORMAT = "napari-4dstem-orient orientation map"
 FORMAT_VERSION = 1
 FRAME = (
-    "The columns of each rotation are the lab axes x, y, z in crystal Cartesian coordinates (a along x, c* along z): "
-    "v_crystal = rotation @ v_lab, the matrix of an orix Orientation (lab to crystal) and of py4DSTEM. "
+    "The columns of each rotation are the lab axes x, y, z in crystal Cartesian coordinates "
+    "(a along x, c* along z): v_crystal = rotation @ v_lab, as in py4DSTEM and "
+    "in an orix Orientation (lab to crystal). "
     "Lab x points down the rows of the map, y along its columns, z = x cross y towards the viewer; "
     "the beam travels along -z. Crystal symmetry acts on the left."
 )
@@ -153,7 +154,7 @@ def _check(arrays: dict[str, np.ndarray], phases: int) -> None:
             raise ValueError(f"{name} has the shape {values.shape} in a map of {shape}")
     if arrays["phase_id"].size and not -1 <= arrays["phase_id"].min() <= arrays["phase_id"].max() < phases:
         raise ValueError(f"a phase_id lies outside the {phases} phases")
-    rotation = arrays["rotation"].reshape(-1, 3, 3)
+    rotation = arrays["rotation"][arrays["phase_id"] >= 0]
     unit = np.allclose(rotation @ rotation.swapaxes(1, 2), np.eye(3), atol=1e-3)
     if not unit or (np.linalg.det(rotation) < 0).any():
         raise ValueError("rotation holds matrices that are no rotations")

@@ -1,0 +1,212 @@
+"""Maps as pictures: PNG with colour key and scale bar for people, TIFF of the bare layer for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_4dstem_orient.analysis.colors import DIRECTION_TEXT, LabAxis, draw_color_key, ipf_colors
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.atomic import writing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+_DPI = 200
+_LONG_SIDE = 1400
+"""About how many pixels the map's longer side gets, in whole picture pixels for each scan position."""
+_MARGIN, _GAP, _TOP, _BOTTOM, _KEY = 60, 60, 130, 110, 400
+"""Pixels around the map, beside it, above (title), below (scale bar), and for each colour key."""
+
+
+def save_ipf_image(orientation_map: OrientationMap, path: str | Path, direction: LabAxis = "z") -> None:
+    """Write an IPF map as a picture; the suffix says which.
+
+    ``.png`` has the colour key of each phase, a scale bar and a title. ``.tif``/``.tiff`` is the bare
+    layer, one pixel for each scan position, with its pixel size. Positions that are not indexed are black.
+
+    Parameters
+    ----------
+    orientation_map : OrientationMap
+    path : path
+    direction : {"x", "y", "z"}
+        Lab axis whose crystal direction gives the colour.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, or its suffix is none of these.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".png":
+        figure = ipf_figure(orientation_map, direction)
+        with writing(path) as temporary:
+            figure.savefig(temporary, dpi=_DPI)
+    elif suffix in (".tif", ".tiff"):
+        rgb = np.rint(255 * ipf_colors(orientation_map, direction)[..., :3]).astype(np.uint8)
+        _save_tiff(rgb, path, orientation_map.r_pixel, DIRECTION_TEXT[direction])
+    else:
+        raise UserError(f"Cannot write {path}: pictures end in .png, .tif or .tiff; choose one of these.")
+
+
+def ipf_figure(orientation_map: OrientationMap, direction: LabAxis = "z") -> Figure:
+    """Return the picture that ``save_ipf_image`` writes as PNG, as a matplotlib figure (no pyplot)."""
+    rgb = ipf_colors(orientation_map, direction)[..., :3]
+    present = [
+        phase
+        for number, phase in enumerate(orientation_map.phases)
+        if (orientation_map.phase_id == number).any()
+    ] or list(orientation_map.phases)
+    figure, axes, keys = _page(rgb.shape[:2], len(present))
+    axes.imshow(rgb, interpolation="nearest")
+    for key, phase in zip(keys, present, strict=True):
+        draw_color_key(key, phase, size=_KEY)
+    _title(axes, DIRECTION_TEXT[direction], _subtitle(orientation_map))
+    _scale_bar(axes, orientation_map.r_pixel)
+    _not_indexed(axes, 1 - orientation_map.indexed.mean())
+    return figure
+
+
+def save_scalar_image(
+    values: np.ndarray, path: str | Path, title: str, label: str = "", r_pixel: float | None = None
+) -> None:
+    """Write a scalar layer (score, disk count, virtual image) as a PNG with colour bar and scale bar.
+
+    Parameters
+    ----------
+    values : ndarray, shape (scan_y, scan_x)
+        NaN is drawn black.
+    path : path
+    title, label : str
+        Above the picture, and beside the colour bar.
+    r_pixel : float, optional
+        Scan step in nm.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    from matplotlib import colormaps
+
+    figure, axes, (side,) = _page(values.shape, 1)
+    shown = axes.imshow(values, interpolation="nearest", cmap=colormaps["viridis"].with_extremes(bad="black"))
+    side.axis("off")
+    bar = figure.colorbar(shown, cax=side.inset_axes((0.0, 0.0, 0.09, 1.0)))
+    bar.set_label(label, size=9)
+    bar.ax.tick_params(labelsize=8)
+    _title(axes, title, f"{values.shape[0]} × {values.shape[1]} positions")
+    _scale_bar(axes, r_pixel)
+    with writing(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI, format="png")
+
+
+def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
+    """Write a PNG of the phase map: one colour for each phase, black where not indexed.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Patch
+
+    colors = [to_rgb(f"C{number}") for number in range(len(orientation_map.phases))]
+    figure, axes, (side,) = _page(orientation_map.scan_shape, 1)
+    axes.imshow(np.array([*colors, (0, 0, 0)])[orientation_map.phase_id], interpolation="nearest")
+    side.axis("off")
+    handles = [
+        Patch(facecolor=color, label=f"{phase.name} ({(orientation_map.phase_id == number).mean():.1%})")
+        for number, (phase, color) in enumerate(zip(orientation_map.phases, colors, strict=True))
+    ]
+    side.legend(handles=handles, loc="center left", frameon=False, fontsize=9, borderaxespad=0)
+    _title(axes, "Phase", _subtitle(orientation_map))
+    _scale_bar(axes, orientation_map.r_pixel)
+    _not_indexed(axes, 1 - orientation_map.indexed.mean())
+    with writing(path) as temporary:
+        figure.savefig(temporary, dpi=_DPI, format="png")
+
+
+def _page(shape: tuple[int, int], keys: int) -> tuple[Figure, Axes, list[Axes]]:
+    """Lay out a figure: the map with whole pixels for each scan position, on its right the keys."""
+    from matplotlib.figure import Figure
+
+    zoom = max(1, round(_LONG_SIDE / max(shape)))
+    tall, wide = shape[0] * zoom, shape[1] * zoom
+    body = max(tall, keys * _KEY)
+    width, height = _MARGIN + wide + _GAP + _KEY + _MARGIN, _TOP + body + _BOTTOM
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
+
+    def axes(left: int, top: int, w: int, h: int) -> Axes:
+        return figure.add_axes((left / width, 1 - (top + h) / height, w / width, h / height))
+
+    page = axes(_MARGIN, _TOP + (body - tall) // 2, wide, tall)
+    page.set_axis_off()
+    first = _TOP + max(0, (body - keys * _KEY) // 2)
+    return figure, page, [axes(_MARGIN + wide + _GAP, first + i * _KEY, _KEY, _KEY) for i in range(keys)]
+
+
+def _title(axes: Axes, title: str, subtitle: str) -> None:
+    style = {"xycoords": "axes fraction", "textcoords": "offset pixels", "va": "bottom"}
+    axes.annotate(title, (0, 1), (0, 52), fontsize=12, fontweight="bold", **style)
+    axes.annotate(subtitle, (0, 1), (0, 16), fontsize=8.5, color="0.35", **style)
+
+
+def _subtitle(orientation_map: OrientationMap) -> str:
+    rows, cols = orientation_map.scan_shape
+    step = "" if orientation_map.r_pixel is None else f" · step {orientation_map.r_pixel:.4g} nm"
+    return f"{orientation_map.method} · {rows} × {cols} positions{step}"
+
+
+def _scale_bar(axes: Axes, r_pixel: float | None) -> None:
+    """Draw a bar of a round length below the map's left corner."""
+    cols = axes.get_images()[0].get_array().shape[1]
+    length, text = round_length(cols * (r_pixel or 1) / 4, "positions" if r_pixel is None else "nm")
+    end = length / (r_pixel or 1) / cols
+    place = _below(axes, 32)
+    style = {"color": "black", "linewidth": 4, "solid_capstyle": "butt", "clip_on": False}
+    axes.plot([0, end], [0, 0], transform=place, **style)
+    axes.annotate(
+        text, (end, 0), (14, 0), xycoords=place, textcoords="offset pixels", va="center", fontsize=10
+    )
+
+
+def _below(axes: Axes, pixels: float):
+    from matplotlib.transforms import ScaledTranslation
+
+    return axes.transAxes + ScaledTranslation(0, -pixels / _DPI, axes.figure.dpi_scale_trans)
+
+
+def round_length(longest: float, unit: str) -> tuple[float, str]:
+    """Return the largest of 1, 2, 5 × 10ⁿ that is not longer, and its text with a handy unit."""
+    power = 10.0 ** np.floor(np.log10(longest))
+    length = float(max(step for step in (1, 2, 5) if step * power <= longest * (1 + 1e-9)) * power)
+    if unit == "nm" and length >= 1000:
+        return length, f"{length / 1000:g} µm"
+    return length, f"{length:g} {unit}"
+
+
+def _not_indexed(axes: Axes, share: float) -> None:
+    """Explain the black positions below the map's right corner."""
+    from matplotlib.patches import Patch
+
+    if share > 0:
+        handle = Patch(facecolor="black", edgecolor="black", label=f"not indexed ({max(share, 0.001):.1%})")
+        style = {"frameon": False, "fontsize": 9, "handlelength": 1.2, "borderpad": 0, "borderaxespad": 0}
+        place = {"loc": "center right", "bbox_to_anchor": (1, 0), "bbox_transform": _below(axes, 32)}
+        axes.legend(handles=[handle], **style, **place)
+
+
+def _save_tiff(rgb: np.ndarray, path: str | Path, r_pixel: float | None, title: str) -> None:
+    import tifffile
+
+    scale = {} if r_pixel is None else {"resolution": (1 / r_pixel, 1 / r_pixel)}
+    metadata = {"Info": title} | ({} if r_pixel is None else {"unit": "nm"})
+    with writing(path) as temporary:
+        tifffile.imwrite(temporary, rgb, photometric="rgb", imagej=True, metadata=metadata, **scale)

@@ -60,29 +60,34 @@ def open_file(path: Path) -> h5py.File:
 
 def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
     """Yield path and dataset of whatever may be a scan: numbers in four dimensions, or a stack."""
+    return ((member.name, member) for member in walk(file) if _may_be_scan(member))
+
+
+def walk(file: h5py.File) -> Iterator[h5py.Dataset]:
+    """Yield every dataset once, but for those in crowded groups and behind broken links."""
     waiting: list[h5py.Group] = [file]
     seen = set()
     while waiting:
         group = waiting.pop(0)
-        if len(group) > _CROWDED or h5py.h5o.get_info(group.id).addr in seen:
+        address = h5py.h5o.get_info(group.id).addr
+        if len(group) > _CROWDED or address in seen:
             continue
-        seen.add(h5py.h5o.get_info(group.id).addr)
+        seen.add(address)
         for key in group:
             try:
                 member = group[key]
-            except (KeyError, OSError):  # a link to a file that is not here
+            except (KeyError, OSError):
                 continue
             if isinstance(member, h5py.Group):
                 waiting.append(member)
-            elif _may_be_scan(member):
-                yield member.name, member
+            elif isinstance(member, h5py.Dataset):
+                yield member
 
 
-def _may_be_scan(member: Any) -> bool:
+def _may_be_scan(member: h5py.Dataset) -> bool:
     return (
-        isinstance(member, h5py.Dataset)
-        and member.dtype.kind in "uif"
-        and len(member.shape) in (3, 4)
+        member.dtype.kind in "uif"
+        and len(member.shape or ()) in (3, 4)
         and (0 in member.shape or min(member.shape[-2:]) >= _SMALLEST_DETECTOR)
     )
 

@@ -1,0 +1,288 @@
+"""Bragg disks in py4DSTEM's files: BraggVectors (0.14, 0.13) and the PointListArrays of older versions."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.scan import Calibration
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.detection.probe import Probe
+
+_FIELDS = ("qx", "qy", "intensity")
+_DISK = np.dtype([(name, np.float64) for name in _FIELDS])  # py4DSTEM's own
+_NOTES = "disks"
+
+
+def is_disk_file(path: str | Path) -> bool:
+    """Tell whether a file holds Bragg disks; False for whatever is not HDF5 or not there."""
+    path = Path(path).expanduser()
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with hdf5.open_file(path) as file:
+            return next(_disk_lists(file), None) is not None
+    except (OSError, UserError):
+        return False
+
+
+def list_disks(path: str | Path) -> list[str]:
+    """Return the names of the sets of Bragg disks in a file, for ``load_disks``."""
+    with _opened(path) as file:
+        return [_name(lists) for lists in _disk_lists(file)]
+
+
+def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
+    """Read Bragg disks from a py4DSTEM file.
+
+    Parameters
+    ----------
+    path : path
+    name : str, optional
+        Which set, where the file holds several: its path in the file, or the last part of that.
+
+    Returns
+    -------
+    BraggDisks
+        Not calibrated: qx, qy in detector pixels as py4DSTEM's ``.raw`` has them. What the file says of their
+        calibration is in ``disks_calibration`` and ``disks_origin``.
+
+    Raises
+    ------
+    UserError
+        No such file, no Bragg disks in it, several sets and no name, or damaged.
+    """
+    path = Path(path).expanduser()
+    with _opened(path) as file:
+        lists = _choose(file, path, name)
+        bundle = lists.parent.parent.get("metadatabundle", {})
+        notes = hdf5.scalars(bundle[_NOTES]) if _NOTES in bundle else {}
+        shape = bundle["_braggvectors_shape/Qshape"] if "_braggvectors_shape" in bundle else None
+        known = shape is not None and notes.get("detector_known", True)
+        counts, flat = _read(lists, path)
+        return BraggDisks(
+            (int(lists.shape[0]), int(lists.shape[1])),
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            *flat,
+            detector_shape=(int(shape[0]), int(shape[1])) if known else None,
+            provenance={**json.loads(notes.get("provenance", "{}")), "source": f"{path}::{_name(lists)}"},
+        )
+
+
+def disks_calibration(path: str | Path, name: str | None = None) -> Calibration:
+    """Return what a py4DSTEM file says about the calibration of its Bragg disks.
+
+    Raises
+    ------
+    UserError
+        As ``load_disks``.
+    """
+    path = Path(path).expanduser()
+    with _opened(path) as file:
+        return hdf5.calibration(file, _choose(file, path, name))
+
+
+def disks_origin(path: str | Path, name: str | None = None) -> np.ndarray | None:
+    """Return the direct beam's position that a py4DSTEM file tells for its Bragg disks.
+
+    Returns
+    -------
+    ndarray, float64, shape (scan_y, scan_x, 2), or None
+        (qx, qy) in detector pixels; None where the file has no origin.
+    """
+    path = Path(path).expanduser()
+    with _opened(path) as file:
+        lists = _choose(file, path, name)
+        values = _calibration_values(file, lists)
+        if "qx0" not in values or "qy0" not in values:
+            return None
+        return np.stack([np.broadcast_to(values[key][()], lists.shape) for key in ("qx0", "qy0")], axis=-1)
+
+
+def save_disks(
+    disks: BraggDisks, path: str | Path, calibration: Calibration | None = None, probe: Probe | None = None
+) -> None:
+    """Write Bragg disks as py4DSTEM's BraggVectors; ``py4DSTEM.read`` gives them back.
+
+    py4DSTEM stores detector pixels and calibrates when asked. Disks in pixels are stored as they are, beside
+    ``calibration`` (pixel sizes, rotation, flip). Calibrated disks are put back on pixels of
+    ``calibration.q_pixel`` (1 Å⁻¹ where that is unknown) around the middle of the detector, stored as
+    origin; they are already turned into the scan frame, so no rotation is stored, and py4DSTEM's ``.cal``
+    gives the same Å⁻¹.
+
+    Parameters
+    ----------
+    disks : BraggDisks
+    path : path
+    calibration : Calibration, optional
+    probe : Probe, optional
+        The template they were found with, stored beside them.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    calibration = calibration or Calibration()
+    pixel = (calibration.q_pixel or 1.0) if disks.calibrated else 1.0
+    detector = disks.detector_shape or _reach(disks, pixel)
+    origin = (detector[0] / 2, detector[1] / 2) if disks.calibrated else (0.0, 0.0)
+    with writing(path) as temporary:
+        _save_frame(disks, calibration, temporary, detector, origin, pixel, probe)
+        with h5py.File(temporary, "r+") as file:
+            name = next(_disk_lists(file)).name
+            del file[name]
+            lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_DISK))
+            for row in range(disks.scan_shape[0]):
+                lists[row] = _row(disks, row, origin, pixel)
+
+
+def _save_frame(
+    disks: BraggDisks,
+    calibration: Calibration,
+    path: Path,
+    origin: tuple[float, float],
+    pixel: float,
+    probe: Probe | None,
+) -> str:
+    """Let py4DSTEM write everything but the disks, whose lists it would hold one object a scan position."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        import py4DSTEM
+        from emdfile import Metadata
+
+        vectors = py4DSTEM.BraggVectors((1, 1), detector)
+        vectors.Rshape = tuple(int(size) for size in disks.scan_shape)
+        _describe(vectors.calibration, disks, calibration, origin, pixel)
+        notes = Metadata(name=_NOTES)
+        notes["provenance"] = json.dumps(disks.provenance, default=str)
+        notes["detector_known"] = disks.detector_shape is not None
+        vectors.metadata = notes
+        if probe is not None:
+            vectors.attach(py4DSTEM.Probe(np.stack([probe.image, probe.kernel])))
+        py4DSTEM.save(str(path), vectors, mode="o")
+
+
+def _reach(disks: BraggDisks, pixel: float) -> tuple[int, int]:
+    """Return a detector that holds all disks, for py4DSTEM always wants one."""
+    reach = [float(np.abs(values).max(initial=0)) / pixel for values in (disks.qx, disks.qy)]
+    sides = (2 * size if disks.calibrated else size for size in reach)
+    rows, cols = (int(np.ceil(size)) + 1 for size in sides)
+    return rows, cols
+
+
+def _describe(
+    theirs: Any, disks: BraggDisks, ours: Calibration, origin: tuple[float, float], pixel: float
+) -> None:
+    """Fill py4DSTEM's calibration."""
+    if disks.calibrated:
+        theirs.set_origin(origin)
+        theirs["Q_pixel_size"], theirs["Q_pixel_units"] = pixel, "A^-1"
+    else:
+        if ours.q_pixel is not None:
+            theirs["Q_pixel_size"], theirs["Q_pixel_units"] = ours.q_pixel, "A^-1"
+        if ours.rotation or ours.flip:
+            theirs["QR_rotation"] = float(np.deg2rad(ours.rotation))
+            theirs["QR_rotation_degrees"] = float(ours.rotation)
+            theirs["QR_flip"] = bool(ours.flip)
+    if ours.r_pixel is not None:
+        theirs["R_pixel_size"], theirs["R_pixel_units"] = ours.r_pixel, "nm"
+    if ours.semiangle is not None:
+        theirs["convergence_semiangle_mrad"] = ours.semiangle
+    if ours.voltage is not None:
+        theirs["voltage_kV"] = ours.voltage
+
+
+def _row(disks: BraggDisks, row: int, origin: tuple[float, float], pixel: float) -> np.ndarray:
+    """Return the lists of one scan row, an array of arrays."""
+    cols = disks.scan_shape[1]
+    ends = disks.offsets[row * cols : (row + 1) * cols + 1]
+    part = slice(ends[0], ends[-1])
+    flat = np.empty(int(ends[-1] - ends[0]), _DISK)
+    flat["qx"] = disks.qx[part].astype(float) / pixel + origin[0]
+    flat["qy"] = disks.qy[part].astype(float) / pixel + origin[1]
+    flat["intensity"] = disks.intensity[part]
+    lists = np.empty(cols, object)
+    for col, (start, stop) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
+        lists[col] = flat[start:stop]
+    return lists
+
+
+def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Return the number of disks at each position and the flat qx, qy, intensity; one scan row at a time."""
+    counts = np.zeros(lists.shape, np.int64)
+    rows: list[np.ndarray] = []
+    try:
+        for number in range(lists.shape[0]):
+            row = lists[number]
+            counts[number] = [len(disks) for disks in row]
+            joined = np.concatenate(row)
+            rows.append(np.stack([joined[name].astype(np.float32) for name in _FIELDS]))
+    except OSError as error:
+        raise UserError(
+            f"{path.name} is damaged: row {len(rows)} of its Bragg disks cannot be read."
+        ) from error
+    flat = np.concatenate(rows, axis=1) if rows else np.zeros((3, 0), np.float32)
+    return counts.ravel(), tuple(flat)
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise UserError(f"{path} does not exist; check the name and the folder.")
+    if path.is_dir() or not h5py.is_hdf5(path):
+        raise UserError(f"{path.name} is not an HDF5 file, so it holds no Bragg disks of py4DSTEM's.")
+    with hdf5.open_file(path) as file:
+        yield file
+
+
+def _disk_lists(file: h5py.File) -> Iterator[h5py.Dataset]:
+    """Yield the datasets that hold a list of disks at each scan position."""
+    for member in hdf5.walk(file):
+        listed = h5py.check_vlen_dtype(member.dtype)
+        named = getattr(listed, "names", None) or ()
+        # 0.13 kept the calibrated vectors too; the raw ones lie beside them.
+        if len(member.shape or ()) == 2 and set(_FIELDS) <= set(named) and "/_v_cal/" not in member.name:
+            yield member
+
+
+def _name(lists: h5py.Dataset) -> str:
+    return str(lists.name).removesuffix("/data").removesuffix("/_v_uncal")
+
+
+def _choose(file: h5py.File, path: Path, name: str | None) -> h5py.Dataset:
+    found = {_name(lists): lists for lists in _disk_lists(file)}
+    if not found:
+        raise UserError(f"{path.name} holds no Bragg disks; detect them first, or choose another file.")
+    if name is None and len(found) == 1:
+        return next(iter(found.values()))
+    if name is None:
+        raise UserError(f"{path.name} holds several sets of Bragg disks, choose one: {', '.join(found)}.")
+    wanted = [key for key in found if key == "/" + name.strip("/") or key.rsplit("/", 1)[-1] == name]
+    if len(wanted) != 1:
+        raise UserError(f"{path.name} has no Bragg disks {name}; it has: {', '.join(found)}.")
+    return found[wanted[0]]
+
+
+def _calibration_values(file: h5py.File, lists: h5py.Dataset) -> dict[str, h5py.Dataset]:
+    root = str(lists.name).strip("/").split("/")[0]
+    group = file.get(f"{root}/metadatabundle/calibration")
+    return dict(group.items()) if isinstance(group, h5py.Group) else {}

@@ -195,7 +195,7 @@ def check_calibration(known: Calibration) -> None:
     """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
     if known.voltage is None:
         raise UserError(
-            "The input does not say the accelerating voltage (kV); give it, such as --voltage 300."
+            "The input does not say its voltage (kV); give it, such as --voltage 300."
         )
     if known.q_pixel is None:
         raise UserError("The input does not say how large a pixel is (Å⁻¹); give it, such as --q-pixel 0.02.")

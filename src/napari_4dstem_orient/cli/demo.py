@@ -33,31 +33,18 @@ def has_display() -> bool:
 def write_demo(out: Path) -> None:
     """Map both samples with both methods; write maps, result files and a report, and print the report."""
     from napari_4dstem_orient.cli import demo_report
-    from napari_4dstem_orient.io.atomic import writing
+    from napari_4dstem_orient.io.atomic import make_folder, writing
     from napari_4dstem_orient.io.export import export
 
     make_folder(out)
     report = [f"napari-4dstem-orient {demo_report.describe_environment()}"]
     with progress_bars() as bars:
         for sample in (demo_report.silver, demo_report.copper):
-            text, result, disks, stem = sample(bars)
-            result.save(out / f"{stem}.h5")
-            export(result, out, {"ang", "ctf", "png"}, stem, disks)
+            text, result, stem = sample(bars)
+            export(result, out, ("h5", "png", "ang", "ctf"), stem)
             report.append(text)
     text = "\n\n".join(report) + "\n"
     with writing(out / "report.txt") as temporary:
         temporary.write_text(text, encoding="utf-8")
     typer.echo(text)
     typer.echo(f"Written to {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))
-
-
-def make_folder(path: Path) -> None:
-    """Make the output folder, or say why it cannot be."""
-    from napari_4dstem_orient.errors import UserError
-
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"Cannot make the folder {path}: {error.strerror}; give another with --out."
-        ) from error

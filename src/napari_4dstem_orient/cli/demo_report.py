@@ -30,7 +30,7 @@ def describe_environment() -> str:
     return f"{__version__}, transformer on {describe(choose_device('auto'))}"
 
 
-def silver(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
+def silver(report: Report) -> tuple[str, OrientationMap, str]:
     """Map the silver sample and compare its five grains with the published reference.
 
     Returns
@@ -38,7 +38,6 @@ def silver(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
     text : str
     result : OrientationMap
         The transformer's.
-    disks : BraggDisks
     stem : str
         For file names.
     """
@@ -80,7 +79,7 @@ def silver(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
             *misorientation_table(answers, phase),
         ]
     )
-    return text, result, disks, "silver-twins"
+    return text, result, "silver-twins"
 
 
 def zone_table(answers: dict[str, list[np.ndarray]], phase: Phase) -> list[str]:
@@ -113,7 +112,7 @@ def misorientation_table(answers: dict[str, list[np.ndarray]], phase: Phase) -> 
     return lines
 
 
-def copper(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
+def copper(report: Report) -> tuple[str, OrientationMap, str]:
     """Map the copper sample with both methods and compare with the truth; returns as ``silver`` does."""
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.pipeline import map_orientations, map_scan
@@ -135,7 +134,7 @@ def copper(report: Report) -> tuple[str, OrientationMap, BraggDisks, str]:
     figures = [copper_figures(answer, truth, phase) for answer in (result, matched)]
     for name in figures[0]:
         lines.append(f"{name:24}" + "".join(f"{figure[name]:>12}" for figure in figures))
-    return "\n".join(lines), result, disks, "copper-polycrystal"
+    return "\n".join(lines), result, "copper-polycrystal"
 
 
 def copper_figures(answer: OrientationMap, truth: CopperTruth, phase: Phase) -> dict[str, str]:

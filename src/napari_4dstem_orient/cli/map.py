@@ -59,6 +59,7 @@ def map_(
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.io.export import export as export_map
     from napari_4dstem_orient.pipeline import map_scan
+    from napari_4dstem_orient.scan import Calibration
 
     phases = [find_phase(name) for name in phase]
     with progress_bars() as report:
@@ -82,7 +83,8 @@ def map_(
         )
     result.save(output)
     if export:
-        export_map(result, output.parent, {choice.value for choice in export}, output.stem, disks)
+        known = Calibration(**result.provenance["calibration"])
+        export_map(result, output.parent, [choice.value for choice in export], output.stem, disks, known)
     typer.echo(f"{output}: {summary(result)}")
 
 

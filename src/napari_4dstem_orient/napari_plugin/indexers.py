@@ -1,13 +1,14 @@
 """What the user chose to map with, and the indexers made of it: one set for each session.
 
-The map widget sets the choice; it and the inspector take indexers from here, so a template library or a network
-is made once.
+The map widget sets the choice; it and the inspector take indexers from here, so a template library or a
+network is made once.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,6 +20,9 @@ from napari_4dstem_orient.session import Session, Stage
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.indexer import Indexer
+    from napari_4dstem_orient.indexing.models import AvailableModel
+    from napari_4dstem_orient.indexing.template import TemplateSettings
+    from napari_4dstem_orient.napari_plugin.snapshot import Illumination
 
 METHODS = {"template": "Template matching", "transformer": "Transformer"}
 """Name in a map to name on the screen."""
@@ -27,26 +31,26 @@ STAGES = {"template": Stage.TEMPLATE_MAP, "transformer": Stage.TRANSFORMER_MAP}
 
 @dataclass(frozen=True)
 class Choice:
-    """Phases, model, device and settings for the next map.
+    """Phases, models, device and settings for the next map.
 
     Attributes
     ----------
     phases : tuple of Phase
-    model : path or None
-        The transformer's model; None where none fits.
+    models : tuple of Path
+        The transformer's model files; empty where none fits.
     why_no_model : str
-        Said to the user where ``model`` is None.
+        Said to the user where there are none.
     device : str
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
-    template : settings dataclass or None
-        Of template matching; None for the defaults.
+    template : TemplateSettings or None
+        None for the defaults.
     """
 
     phases: tuple[Phase, ...] = ()
-    model: Any = None
-    why_no_model: str = "no model is chosen"
+    models: tuple[Path, ...] = ()
+    why_no_model: str = "Choose a model in the Map panel."
     device: str = "auto"
-    template: Any = None
+    template: TemplateSettings | None = None
 
 
 class Indexers:
@@ -62,7 +66,7 @@ class Indexers:
 
     def __init__(self) -> None:
         self.choice = Choice()
-        self._made: dict[tuple[Any, ...], Indexer] = {}
+        self._made: dict[str, tuple[tuple[Any, ...], Indexer]] = {}
         self._lock = threading.Lock()
 
     def choose(self, **fields: Any) -> None:
@@ -74,10 +78,10 @@ class Indexers:
 
     def can(self, method: str) -> bool:
         """Tell whether the choice is complete enough for a method."""
-        return bool(self.choice.phases) and (method == "template" or self.choice.model is not None)
+        return bool(self.choice.phases) and (method == "template" or bool(self.choice.models))
 
-    def get(self, method: str, voltage: float | None) -> Indexer:
-        """Return the indexer of a method (``"template"`` or ``"transformer"``) for electrons of ``voltage`` kV.
+    def get(self, method: str, light: Illumination | None) -> Indexer:
+        """Return the indexer of a method, ``"template"`` or ``"transformer"``.
 
         Raises
         ------
@@ -86,31 +90,32 @@ class Indexers:
         """
         choice = self.choice
         if not choice.phases:
-            raise UserError("No crystal phase is chosen; tick one in the Orientation map panel.")
-        if voltage is None:
+            raise UserError("No crystal phase is chosen; tick one in the Map panel.")
+        if light is None:
             raise UserError("The accelerating voltage is not known; enter it in the Data panel.")
-        if method == "transformer":
-            if choice.model is None:
-                raise UserError(f"The transformer cannot run: {choice.why_no_model}.")
-            key: tuple[Any, ...] = (method, choice.model, choice.device)
-        else:
-            key = (method, choice.phases, voltage, choice.template)
+        if method == "transformer" and not choice.models:
+            raise UserError(f"The transformer cannot run: {choice.why_no_model}")
+        key = (
+            (choice.models, choice.device)
+            if method == "transformer"
+            else (choice.phases, choice.template, light)
+        )
         with self._lock:
-            if key not in self._made:
-                self._made = {old: made for old, made in self._made.items() if old[0] != method}
-                self._made[key] = _make(choice, method, voltage)
-            return self._made[key]
+            if method not in self._made or self._made[method][0] != key:
+                self._made[method] = key, _make(method, choice, light)
+            return self._made[method][1]
 
 
-def _make(choice: Choice, method: str, voltage: float) -> Indexer:
+def _make(method: str, choice: Choice, light: Illumination) -> Indexer:
     if method == "transformer":
         from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-        return TransformerIndexer.load(choice.model, device=choice.device)
+        return TransformerIndexer.load(choice.models, device=choice.device)
     from napari_4dstem_orient.indexing.template import TemplateMatcher
 
-    settings = () if choice.template is None else (choice.template,)
-    return TemplateMatcher(choice.phases, voltage, *settings)
+    return TemplateMatcher(
+        choice.phases, light.voltage, light.k_max, light.precession, settings=choice.template
+    )
 
 
 _of_session: WeakKeyDictionary[Session, Indexers] = WeakKeyDictionary()
@@ -119,3 +124,41 @@ _of_session: WeakKeyDictionary[Session, Indexers] = WeakKeyDictionary()
 def indexers_for(session: Session) -> Indexers:
     """Return the indexers of a session."""
     return _of_session.setdefault(session, Indexers())
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Which models there are for the phases, voltage and k range at hand.
+
+    Attributes
+    ----------
+    available : list of AvailableModel
+    reasons : list of str
+        Why each does not fit; empty for those that do.
+    chosen : tuple of Path
+        The fewest that know all phases.
+    why_none : str
+        Why nothing is chosen.
+    """
+
+    available: list[AvailableModel]
+    reasons: list[str]
+    chosen: tuple[Path, ...]
+    why_none: str
+
+
+def fit_models(phases: tuple[Phase, ...], light: Illumination | None, more: tuple[Path, ...] = ()) -> Fit:
+    """Compare the bundled models, and ``more`` files, with what is to be mapped; not for the main thread."""
+    from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
+    from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
+
+    available = [AvailableModel(path, read_card(path)) for path in more] + list_models()
+    if not phases:
+        return Fit(available, ["tick a phase first" for _ in available], (), "Tick a crystal phase first.")
+    scan = (None, None) if light is None else (light.voltage, light.k_max, light.precession)
+    reasons = [why_not(model.card, phases, *scan) or "" for model in available]
+    try:
+        chosen = tuple(model.path for model in choose_models(available, phases, *scan))
+    except UserError as error:
+        return Fit(available, reasons, (), str(error))
+    return Fit(available, reasons, chosen, "")

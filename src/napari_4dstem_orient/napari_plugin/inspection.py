@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.napari_plugin.snapshot import Detector, Illumination, Snapshot
 from napari_4dstem_orient.orientation_map import Reason
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.disks import BraggDisks
     from napari_4dstem_orient.orientation_map import OrientationMap
-    from napari_4dstem_orient.scan import Calibration, Scan
 
 HALF_TURN = np.diag([-1.0, -1.0, 1.0])
 """Half a turn about the beam, applied on the right of an orientation matrix."""
@@ -22,15 +20,6 @@ SAME = 5.0
 """Orientations closer than this (degrees) count as the same when the half turn is judged."""
 NEARLY_AS_GOOD = 0.95
 """A runner-up is nearly as good from this share of the best score."""
-
-
-@dataclass(frozen=True)
-class Illumination:
-    """How patterns are predicted: voltage in kV, largest |q| in Å⁻¹, precession half-angle in degrees."""
-
-    voltage: float
-    k_max: float
-    precession: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +38,8 @@ class Answer:
         Measured disks that the answer explains.
     half_turn : bool
         Whether the orientation turned by 180° about the beam explains the disks nearly as well.
-    spots : ndarray, shape (n, 3)
-        The predicted pattern: lab x, y in Å⁻¹ and intensity; empty where there is no answer.
+    spots : ndarray, shape (n, 6)
+        The predicted pattern (see ``predicted_pattern``); empty where there is no answer.
     """
 
     reason: Reason
@@ -70,7 +59,9 @@ class Position:
     ----------
     where : (int, int)
         Row and column.
-    pattern : ndarray, shape (det_y, det_x)
+    detector : Detector
+    pattern : ndarray, shape (det_y, det_x), or None
+        None where only disks or a map were read.
     disks : ndarray, shape (n, 2)
         Measured disks, pixels from the direct beam.
     origin : (float, float)
@@ -80,53 +71,38 @@ class Position:
     """
 
     where: tuple[int, int]
-    pattern: np.ndarray
+    detector: Detector
+    pattern: np.ndarray | None
     disks: np.ndarray
     origin: tuple[float, float]
     answers: dict[str, Answer]
 
+    def reflections(self, radius: float) -> int:
+        """Count the disks, the direct beam (``radius`` pixels wide) left out."""
+        return int((np.hypot(*self.disks.T) > radius).sum())
 
-def look(
-    scan: Scan,
-    disks: BraggDisks | None,
-    calibrated: BraggDisks | None,
-    maps: Mapping[str, OrientationMap],
-    where: tuple[int, int],
-) -> Position:
+    def draw(self, answer: Answer | None, radius: float) -> np.ndarray:
+        """Draw what an answer predicts, as the detector would see it; black where there is no answer."""
+        if answer is None or not len(answer.spots):
+            return np.zeros(self.detector.shape, np.float32)
+        where = self.detector.pixels(answer.spots[:, :2])
+        return draw_spots(where, answer.spots[:, 2], self.detector.shape, self.origin, radius)
+
+
+def look(snapshot: Snapshot, row: int, col: int) -> Position:
     """Collect what is known about one scan position; reads one pattern from the scan."""
-    row, col = where
-    centre = np.array(scan.detector_shape) // 2
-    seen, origin = np.zeros((0, 2)), centre.astype(float)
-    if calibrated is not None and scan.calibration.q_pixel:
-        seen = to_detector(calibrated.at(row, col)[:, :2], scan.calibration)
-    if disks is not None:
-        pixels = disks.at(row, col)[:, :2]
+    detector = snapshot.detector
+    seen, origin = np.zeros((0, 2)), np.array(detector.shape) // 2 + 0.0
+    if snapshot.calibrated is not None:
+        seen = detector.pixels(snapshot.calibrated.at(row, col)[:, :2])
+    if snapshot.disks is not None and not snapshot.disks.calibrated:
+        pixels = snapshot.disks.at(row, col)[:, :2]
         if len(seen) == len(pixels) > 0:
             origin = np.median(pixels - seen, axis=0)
         seen = pixels - origin
-    light = illumination(scan)
-    answers = {method: answer_at(found, row, col, light) for method, found in maps.items()}
-    return Position(where, scan.pattern(row, col), seen, (float(origin[0]), float(origin[1])), answers)
-
-
-def illumination(scan: Scan) -> Illumination | None:
-    """Return how the scan's patterns are to be predicted, or None while voltage or pixel size is unknown."""
-    known = scan.calibration
-    if known.voltage is None or known.q_pixel is None:
-        return None
-    reach = known.q_pixel * min(scan.detector_shape) / 2
-    return Illumination(known.voltage, reach, float(scan.metadata.get("precession_degrees", 0.0)))
-
-
-def to_detector(xy: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """Turn scan-frame positions (n, 2) in Å⁻¹ into detector pixels from the direct beam.
-
-    The inverse of what ``calibrate`` does: scale, then turn back, then exchange the axes where they were flipped.
-    """
-    angle = np.deg2rad(calibration.rotation)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    pixels = np.asarray(xy, float) @ turn / (calibration.q_pixel or 1.0)
-    return pixels[:, ::-1] if calibration.flip else pixels
+    answers = {method: answer_at(found, row, col, snapshot.light) for method, found in snapshot.maps.items()}
+    pattern = None if snapshot.scan is None else snapshot.scan.pattern(row, col)
+    return Position((row, col), detector, pattern, seen, (float(origin[0]), float(origin[1])), answers)
 
 
 def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumination | None) -> Answer:
@@ -148,7 +124,7 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
         score=float(orientation_map.score[row, col]),
         explained=int(orientation_map.explained[row, col]),
         half_turn=half_turn,
-        spots=np.zeros((0, 3)) if spots is None else np.asarray(spots),
+        spots=np.zeros((0, 6)) if spots is None else spots,
     )
 
 
@@ -176,7 +152,11 @@ def angle_between(first: Answer | None, second: Answer | None) -> float | None:
 
 
 def draw_spots(
-    positions: np.ndarray, intensity: np.ndarray, shape: tuple[int, int], origin: tuple[float, float], radius: float
+    positions: np.ndarray,
+    intensity: np.ndarray,
+    shape: tuple[int, int],
+    origin: tuple[float, float],
+    radius: float,
 ) -> np.ndarray:
     """Draw a predicted pattern as the detector would see it.
 

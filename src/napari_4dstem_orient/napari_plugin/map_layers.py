@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -48,9 +48,7 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap, prefi
         Score, phase, IPF-X (in-plane) and IPF-Z (out-of-plane), bottom first. Only IPF-Z is made visible.
     """
     prefix = prefix or orientation_map.method.capitalize()
-    return [
-        _refresh(viewer, orientation_map, kind, f"{prefix} {title}") for kind, title in TITLES.items()
-    ]
+    return [_refresh(viewer, orientation_map, kind, f"{prefix} {title}") for kind, title in TITLES.items()]
 
 
 def map_layers(viewer: napari.Viewer, method: str | None = None, kind: str | None = None) -> list[Layer]:
@@ -71,33 +69,27 @@ def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
 
 
 def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, name: str) -> Layer:
-    placement = _placement(orientation_map)
+    from napari_4dstem_orient.napari_plugin.layers import placement
+
     metadata = {MAP: orientation_map, KIND: kind}
-    content = _CONTENT[kind](orientation_map)
+    content = _CONTENT[kind](orientation_map) | placement(orientation_map.r_pixel)
     existing = map_layers(viewer, orientation_map.method, kind)
     if not existing:
         add = viewer.add_labels if kind == "phase" else viewer.add_image
-        return add(name=name, metadata=metadata, visible=kind == "ipf-z", **content, **placement)
+        return add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
     layer = existing[-1]
-    for attribute in ("data", "features", "colormap"):
+    for attribute in ("data", "features", "colormap", "scale", "units"):
         if attribute in content:
             setattr(layer, attribute, content[attribute])
-    for attribute, value in placement.items():
-        setattr(layer, attribute, value)
     layer.metadata = metadata
     return layer
 
 
-def _placement(orientation_map: OrientationMap) -> dict[str, Any]:
-    step = orientation_map.r_pixel
-    return {"scale": (step or 1.0,) * 2, "units": ("nm" if step else "pixel",) * 2}
-
-
-def _ipf(direction: str) -> Callable[[OrientationMap], dict[str, Any]]:
+def _ipf(direction: Literal["x", "z"]) -> Callable[[OrientationMap], dict[str, Any]]:
     def content(orientation_map: OrientationMap) -> dict[str, Any]:
         from napari_4dstem_orient.analysis.colors import ipf_colors
 
-        return {"data": ipf_colors(orientation_map, direction).astype(np.float32), "rgb": True}
+        return {"data": ipf_colors(orientation_map, direction), "rgb": True}
 
     return content
 
@@ -138,11 +130,11 @@ def describe_position(orientation_map: OrientationMap, row: int, col: int) -> st
     if not orientation_map.indexed[row, col]:
         return f"{where} · {reason.text}"
     phase = orientation_map.phases[orientation_map.phase_id[row, col]]
-    rotation = orientation_map.rotation[row, col]
-    return (
-        f"{where} · {phase.name} · zone axis {zone_axis(rotation, phase)[1]}"
-        f" · in-plane {in_plane_direction(rotation, phase)[1]} · score {orientation_map.score[row, col]:.2f}"
+    rotation, score = orientation_map.rotation[row, col], orientation_map.score[row, col]
+    directions = (
+        f"zone axis {zone_axis(rotation, phase).text} · in-plane {in_plane_direction(rotation, phase).text}"
     )
+    return f"{where} · {phase.name} · {directions} · score {score:.2f}"
 
 
 HOVER = "orientation_under_cursor"

@@ -1,4 +1,4 @@
-"""npe2 writers: a layer of an orientation map, saved through File > Save, becomes what other programs read."""
+"""npe2 writers: a map's layer, saved through File > Save, becomes what other programs read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a map's IPF colours with colour key and scale bar: in-plane for the IPF-X layer, else out-of-plane.
+    """Write a map's IPF colours with colour key and scale bar: in-plane for the IPF-X layer, else IPF-Z.
 
     Raises
     ------
@@ -41,8 +41,8 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     from napari_4dstem_orient.io.images import save_ipf_image
 
-    orientation_map = _map_of(meta)
-    save_ipf_image(orientation_map, Path(path), direction="x" if meta["metadata"].get(KIND) == "ipf-x" else "z")
+    direction = "x" if meta.get("metadata", {}).get(KIND) == "ipf-x" else "z"
+    save_ipf_image(_map_of(meta), Path(path), direction=direction)
     return [path]
 
 

@@ -1,10 +1,11 @@
-"""The colour key beside the map: which colour stands for which crystal direction, for every phase of the map."""
+"""The colour key beside the map: which colour stands for which crystal direction, for every phase."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
@@ -31,6 +32,7 @@ class ColorKeyWidget(QWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__()
         self._session = session_for(napari_viewer)
+        self._text_colour = get_theme(napari_viewer.theme).text.as_hex()
         self._hint = QLabel("The colour key appears here with the first orientation map.")
         self._hint.setWordWrap(True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -55,12 +57,12 @@ class ColorKeyWidget(QWidget):
         for picture in self.pictures:
             self._column.removeWidget(picture)
             picture.deleteLater()
-        self.pictures = [Picture(_render(phase)) for phase in self._phases]
+        self.pictures = [Picture(_render(phase, self._text_colour)) for phase in self._phases]
         for picture in self.pictures:
             self._column.addWidget(picture)
         self._hint.setVisible(not self.pictures)
 
-    def closeEvent(self, event: object) -> None:  # noqa: N802 (Qt's name)
+    def closeEvent(self, event: object) -> None:
         """Stop listening."""
         self._session.changed.disconnect(self._on_changed, missing_ok=True)
         super().closeEvent(event)
@@ -78,7 +80,7 @@ class Picture(QLabel):
         self.setMinimumSize(100, 80)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
 
-    def resizeEvent(self, event: object) -> None:  # noqa: N802 (Qt's name)
+    def resizeEvent(self, event: object) -> None:
         """Scale the image to the new place."""
         self.setPixmap(
             self._whole.scaled(
@@ -90,14 +92,18 @@ class Picture(QLabel):
         super().resizeEvent(event)
 
 
-def _render(phase: Phase) -> np.ndarray:
-    """Draw a phase's key; the figure belongs to no window, so it needs no closing."""
+def _render(phase: Phase, text_colour: str) -> np.ndarray:
+    """Draw a phase's key in the window's colours; the figure belongs to no pyplot, so it needs no closing."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
 
     from napari_4dstem_orient.analysis.colors import color_key_figure
 
     figure = color_key_figure(phase)
     figure.set_dpi(DPI)
+    figure.patch.set_alpha(0)
+    for words in figure.findobj(Text):
+        words.set_color(text_colour)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.ascontiguousarray(canvas.buffer_rgba())

@@ -10,23 +10,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES, indexers_for
-from napari_4dstem_orient.napari_plugin.inspection import (
-    Answer,
-    Position,
-    angle_between,
-    answer_at,
-    draw_spots,
-    illumination,
-    look,
-    to_detector,
-)
+from napari_4dstem_orient.napari_plugin.inspection import Answer, Position, angle_between, answer_at, look
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, link_cameras
+from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
+
+Limits = tuple[float, float]
 
 MEASURED = "#ffcc00"
 """Colour of the measured disks in every view."""
@@ -57,6 +51,7 @@ class InspectorWidget(StepWidget):
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.addLayout(row)
         link_cameras([column.view for column in self.columns])
+        self._snapshot = Snapshot.of(self.session)
         self._shown: Position | None = None
         self._answers: dict[str, Answer] = {}
         self._reader = Latest()
@@ -77,19 +72,14 @@ class InspectorWidget(StepWidget):
 
     def refresh(self) -> None:
         """Look at the current position again."""
-        scan, where = self.session.get(Stage.SCAN), self.session.position
+        self._snapshot, where = Snapshot.of(self.session), self.session.position
         for matcher in self._matchers.values():
             matcher.drop()
-        if scan is None or where is None:
+        if where is None:
             self._reader.drop()
-            for column in self.columns:
-                column.clear("")
             self.measured.view.say("Open a scan, then click or drag on it.")
             return
-        found = {method: self.session.get(stage) for method, stage in STAGES.items()}
-        maps = {method: answer for method, answer in found.items() if answer is not None}
-        disks, calibrated = self.session.get(Stage.DISKS), self.session.get(Stage.CALIBRATED)
-        self._reader.ask(partial(look, scan, disks, calibrated, maps, where))
+        self._reader.ask(partial(look, self._snapshot, *where))
 
     def release(self) -> None:
         """Stop listening and free the canvases."""
@@ -107,49 +97,45 @@ class InspectorWidget(StepWidget):
     # ---------------------------------------------------------------- what was read
 
     def _on_position(self, position: Position) -> None:
-        scan = self.session.get(Stage.SCAN)
-        if scan is None:
-            return
         self._shown, self._answers = position, dict(position.answers)
-        view = self.measured.view
-        view.set_frame(scan.calibration.q_pixel, position.origin)
-        view.show_pattern(position.pattern)
-        view.show_circles("disks", position.disks + position.origin, CIRCLE * self._radius(), MEASURED)
+        self._show(self.measured, position.pattern)
         for method in METHODS:
             self._show_answer(method)
             if method not in position.answers:
                 self._match_here(method)
-        self._describe()
+        self._describe(position)
+
+    def _show_answer(self, method: str) -> None:
+        assert self._shown is not None
+        image = self._shown.draw(self._answers.get(method), self._radius())
+        self._show(self.predicted[method], image, (0.0, 1.0))
+
+    def _show(
+        self, column: Column, image: np.ndarray | None, limits: tuple[float, float] | None = None
+    ) -> None:
+        assert self._shown is not None
+        disks, origin = self._shown.disks, self._shown.origin
+        column.view.say("")
+        column.view.set_frame(self._shown.detector.q_pixel, origin)
+        column.view.show_pattern(image if image is not None else np.zeros(self._shown.detector.shape), limits)
+        column.view.show_circles("disks", disks + origin, CIRCLE * self._radius(), MEASURED)
 
     def _radius(self) -> float:
         probe = self.session.get(Stage.PROBE)
         return max(SMALLEST_DISK, float(probe.radius)) if probe is not None else 2 * SMALLEST_DISK
 
-    def _show_answer(self, method: str) -> None:
-        scan, position, answer = self.session.get(Stage.SCAN), self._shown, self._answers.get(method)
-        if scan is None or position is None:
-            return
-        view = self.predicted[method].view
-        positions, intensity = np.zeros((0, 2)), np.zeros(0)
-        if answer is not None and len(answer.spots):
-            positions, intensity = to_detector(answer.spots[:, :2], scan.calibration), answer.spots[:, 2]
-        image = draw_spots(positions, intensity, scan.detector_shape, position.origin, self._radius())
-        view.set_frame(scan.calibration.q_pixel, position.origin)
-        view.show_pattern(image if len(positions) else np.zeros_like(image), (0.0, 1.0))
-        view.show_circles("disks", position.disks + position.origin, CIRCLE * self._radius(), MEASURED)
-
     # ---------------------------------------------------------------- one position, matched at once
 
     def _match_here(self, method: str) -> None:
-        scan, calibrated = self.session.get(Stage.SCAN), self.session.get(Stage.CALIBRATED)
-        if calibrated is None or not self.indexers.can(method) or self._shown is None:
+        snapshot, indexers = self._snapshot, self.indexers
+        calibrated = snapshot.calibrated
+        if calibrated is None or not indexers.can(method) or self._shown is None:
             return
         row, col = where = self._shown.where
-        indexers, light = self.indexers, illumination(scan)
 
         def match() -> tuple[tuple[int, int], Answer]:
-            indexer = indexers.get(method, scan.calibration.voltage)
-            return where, answer_at(indexer.index(calibrated.only(row, col)), 0, 0, light)
+            indexer = indexers.get(method, snapshot.light)
+            return where, answer_at(indexer.index(calibrated.only(row, col)), 0, 0, snapshot.light)
 
         self._matchers[method].ask(match)
 
@@ -159,26 +145,30 @@ class InspectorWidget(StepWidget):
             return
         self._answers[method] = answer
         self._show_answer(method)
-        self._describe()
+        self._describe(self._shown)
 
     def _on_match_failed(self, method: str, error: BaseException) -> None:
         self.predicted[method].say(str(error))
 
     # ---------------------------------------------------------------- in words
 
-    def _describe(self) -> None:
-        assert self._shown is not None
-        row, col = self._shown.where
-        disks = self.session.get(Stage.CALIBRATED) or self.session.get(Stage.DISKS)
-        count = len(self._shown.disks)
-        lines = [f"<b>row {row}, column {col}</b>", f"{count} Bragg disks" if disks is not None else "disks: not detected"]
+    def _describe(self, position: Position) -> None:
+        row, col = position.where
+        lines = [f"<b>row {row}, column {col}</b>"]
+        known = self._snapshot.disks is not None or self._snapshot.calibrated is not None
+        lines.append(
+            f"{len(position.disks)} Bragg disks, direct beam included"
+            if known
+            else "Bragg disks: not yet detected"
+        )
         angle = angle_between(*(self._answers.get(method) for method in METHODS))
         if angle is not None:
-            lines.append(f"The answers differ by <b>{angle:.1f}°</b>")
+            lines.append(f"The two answers differ by <b>{angle:.1f}°</b>")
         self.measured.say("<br>".join(lines))
         for method, column in self.predicted.items():
             stale = self.session.is_stale(STAGES[method])
-            column.say(self._answer_text(method, count) + ("<br><i>stale: run the map again</i>" if stale else ""))
+            words = self._answer_text(method, count)
+            column.say(words + ("<br><i>stale: run the map again</i>" if stale else ""))
 
     def _answer_text(self, method: str, count: int) -> str:
         answer = self._answers.get(method)
@@ -195,7 +185,7 @@ class InspectorWidget(StepWidget):
         if self.indexers.can(method):
             return "looking at this position …"
         choice = self.indexers.choice
-        return "no answer: choose a phase in Orientation map" if not choice.phases else f"no answer: {choice.why_no_model}"
+        return choice.why_no_model if choice.phases else "no answer yet: choose a crystal phase in Map"
 
 
 def answer_text(answer: Answer, count: int) -> str:
@@ -204,8 +194,8 @@ def answer_text(answer: Answer, count: int) -> str:
 
     assert answer.phase is not None
     lines = [
-        f"zone axis <b>{zone_axis(answer.rotation, answer.phase)[1]}</b>"
-        f" · in-plane <b>{in_plane_direction(answer.rotation, answer.phase)[1]}</b>",
+        f"zone axis <b>{zone_axis(answer.rotation, answer.phase).text}</b>"
+        f" · in-plane <b>{in_plane_direction(answer.rotation, answer.phase).text}</b>",
         f"{answer.phase.name} · score {answer.score:.2f} · explains {answer.explained} of {count} disks",
     ]
     if answer.half_turn:

@@ -1,0 +1,137 @@
+"""What a session holds at one moment, to be worked on from another thread. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_4dstem_orient.napari_plugin.indexers import STAGES, Indexers
+from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.session import Session, Stage
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.disks import BraggDisks
+    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.scan import Calibration, Scan
+
+FALLBACK_SHAPE, FALLBACK_REACH = (128, 128), 2.0
+"""Pixels, and Å⁻¹ from the centre, of a detector that nothing is known about."""
+
+
+@dataclass(frozen=True)
+class Illumination:
+    """How patterns are predicted: voltage in kV, largest |q| in Å⁻¹, precession half-angle in degrees."""
+
+    voltage: float
+    k_max: float
+    precession: float = 0.0
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The detector's pixels, and how they lie in the scan's frame.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Pixels along (y, x).
+    q_pixel : float
+        Å⁻¹ for each pixel.
+    rotation, flip
+        As in ``Calibration``.
+    """
+
+    shape: tuple[int, int]
+    q_pixel: float
+    rotation: float = 0.0
+    flip: bool = False
+
+    @property
+    def reach(self) -> float:
+        """How far the detector sees from its centre, Å⁻¹."""
+        return self.q_pixel * min(self.shape) / 2
+
+    def pixels(self, xy: np.ndarray) -> np.ndarray:
+        """Turn scan-frame positions (n, 2) in Å⁻¹ into detector pixels from the direct beam.
+
+        The inverse of what ``calibrate`` does: turn back, then exchange the axes where they were flipped.
+        """
+        angle = np.deg2rad(self.rotation)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        turned = np.asarray(xy, float) @ turn / self.q_pixel
+        return turned[:, ::-1] if self.flip else turned
+
+
+def detector_of(
+    scan: Scan | None, calibration: Calibration, disks: BraggDisks | None, calibrated: BraggDisks | None
+) -> Detector:
+    """Return the detector as far as it is known, else one that would hold the disks."""
+    known = [disk.detector_shape for disk in (disks, calibrated) if disk is not None and disk.detector_shape]
+    shape = scan.detector_shape if scan is not None else next(iter(known), FALLBACK_SHAPE)
+    q_pixel = calibration.q_pixel
+    if q_pixel is None:
+        far = np.hypot(calibrated.qx, calibrated.qy).max(initial=0) if calibrated is not None else 0.0
+        q_pixel = 1.05 * float(far or FALLBACK_REACH) / (min(shape) / 2)
+    return Detector(shape, q_pixel, calibration.rotation, calibration.flip)
+
+
+def illumination(scan: Scan | None, calibration: Calibration, detector: Detector) -> Illumination | None:
+    """Return how patterns are to be predicted, or None while the voltage is unknown."""
+    if calibration.voltage is None:
+        return None
+    precession = scan.metadata.get("precession_degrees", 0.0) if scan is not None else 0.0
+    return Illumination(calibration.voltage, detector.reach, float(precession))
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What a session holds at one moment, to be looked at from another thread."""
+
+    scan: Scan | None
+    calibration: Calibration
+    disks: BraggDisks | None
+    calibrated: BraggDisks | None
+    maps: dict[str, OrientationMap]
+
+    @classmethod
+    def of(cls, session: Session) -> Snapshot:
+        """Take it."""
+        found = {method: session.get(stage) for method, stage in STAGES.items()}
+        return cls(
+            session.get(Stage.SCAN),
+            session.calibration,
+            session.get(Stage.DISKS),
+            session.get(Stage.CALIBRATED),
+            {method: answer for method, answer in found.items() if answer is not None},
+        )
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The detector, as far as it is known."""
+        return detector_of(self.scan, self.calibration, self.disks, self.calibrated)
+
+    @cached_property
+    def light(self) -> Illumination | None:
+        """How patterns are predicted."""
+        return illumination(self.scan, self.calibration, self.detector)
+
+    def map(self, indexers: Indexers, method: str, progress: Progress = silent) -> OrientationMap:
+        """Map the whole scan by a method of the current choice; the map knows its scan step and its origin."""
+        from napari_4dstem_orient.errors import UserError
+        from napari_4dstem_orient.pipeline import environment
+
+        if self.calibrated is None:
+            raise UserError("There are no calibrated disks to map; calibrate them first.")
+        answer = indexers.get(method, self.light).index(self.calibrated, progress)
+        provenance = {
+            **environment(),
+            "input": {"path": self.scan.source if self.scan is not None else "Bragg disks from a file"},
+            "calibration": asdict(self.calibration),
+            "detection": self.calibrated.provenance,
+            "phases": [phase.to_dict() for phase in answer.phases],
+            **answer.provenance,
+        }
+        return replace(answer, r_pixel=self.calibration.r_pixel, provenance=provenance)

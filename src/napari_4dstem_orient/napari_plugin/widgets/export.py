@@ -1,0 +1,117 @@
+"""Export: write a map as the files that other programs read."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QLineEdit
+
+from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, section
+from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+FORMATS = {
+    "h5": ("Result file (.h5)", "Everything: rotations, phases, scores, provenance; opens in h5py."),
+    "ang": ("TSL / EDAX (.ang)", "Euler angles for OIM, MTEX, orix."),
+    "ctf": ("Oxford / HKL (.ctf)", "Euler angles for AZtec-style readers, MTEX, orix."),
+    "png": ("IPF pictures (.png)", "IPF-X and IPF-Z with colour key and scale bar."),
+    "tiff": ("IPF pictures (.tif)", "The same pictures, uncompressed."),
+    "emd": ("Bragg disks (.h5, py4DSTEM EMD)", "The calibrated disks; py4DSTEM opens them."),
+}
+
+
+class ExportWidget(StepWidget):
+    """Writes a map in the formats ticked, into one folder.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.maps = QComboBox()
+        self.maps.setToolTip("Which method's map to write.")
+        self.folder = QLineEdit(str(Path.home()))
+        self.stem = QLineEdit("orientation")
+        self.stem.setToolTip("All files' names begin with it.")
+        browse = button("Browse…", "Choose the folder.", self._ask_for_folder)
+        folder_row = QHBoxLayout()
+        folder_row.addWidget(self.folder, 1)
+        folder_row.addWidget(browse)
+        form = QFormLayout()
+        form.addRow("Map", self.maps)
+        form.addRow("Folder", folder_row)
+        form.addRow("Name", self.stem)
+        self.body.addLayout(form)
+        self.body.addWidget(section("Formats"))
+        self.formats: dict[str, QCheckBox] = {}
+        for name, (title, tooltip) in FORMATS.items():
+            self.formats[name] = box = QCheckBox(title)
+            box.setToolTip(tooltip)
+            box.setChecked(name in ("h5", "ang", "ctf", "png"))
+            box.toggled.connect(lambda ticked: self.refresh())
+            self.body.addWidget(box)
+        self.export_button = button("Export", "Write the files ticked.", self.export)
+        self.written = QLabel()
+        self.written.setWordWrap(True)
+        self.body.addWidget(self.export_button)
+        self.body.addWidget(self.written)
+        self.body.addStretch(1)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """List the maps there are."""
+        found = [method for method, stage in STAGES.items() if self.session.get(stage) is not None]
+        chosen = self.maps.currentData()
+        self.maps.clear()
+        for method in found:
+            stale = " (stale)" if self.session.is_stale(STAGES[method]) else ""
+            self.maps.addItem(METHODS[method] + stale, method)
+        self.maps.setCurrentIndex(max(self.maps.findData(chosen), 0) if found else -1)
+        self.say_needs("" if found else "Needs: an orientation map (run one in Map).")
+        self.export_button.setEnabled(bool(found and self._ticked()) and not self.jobs.running)
+
+    def export(self) -> None:
+        """Write the files."""
+        method = self.maps.currentData()
+        self.written.setText("")
+        self.jobs.run(
+            "Exporting",
+            self._on_written,
+            partial(_export, self.session.get(STAGES[method]), self.session.get(Stage.CALIBRATED)),
+            Path(self.folder.text()).expanduser(),
+            self._ticked(),
+            self.stem.text().strip() or "orientation",
+        )
+
+    def _ticked(self) -> list[str]:
+        return [name for name, box in self.formats.items() if box.isChecked()]
+
+    def _on_written(self, paths: list[Path]) -> None:
+        names = "".join(f"<br>{Path(path).name}" for path in paths)
+        self.written.setText(f"Written to {self.folder.text()}:{names}")
+
+    def _ask_for_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder to write to", self.folder.text())
+        if folder:
+            self.folder.setText(folder)
+
+
+def _export(
+    orientation_map: Any, disks: Any, folder: Path, formats: list[str], stem: str, progress: Progress
+) -> list[Path]:
+    """Write in the order of the formats, so that progress can be told and the job cancelled between files."""
+    from napari_4dstem_orient.io.export import export
+
+    written: list[Path] = []
+    for done, name in enumerate(formats):
+        progress(done, len(formats))
+        written += export(orientation_map, folder, [name], stem, disks=disks)
+    return written

@@ -1,0 +1,277 @@
+"""Map orientations: choose phases, model and device, and run the transformer or template matching."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+)
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.forms import form_for
+from napari_4dstem_orient.napari_plugin.indexers import (
+    METHODS,
+    STAGES,
+    Fit,
+    fit_models,
+    indexers_for,
+)
+from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, map_layers, show_answer_under_cursor
+from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
+ROWS_OF_PHASES, ROWS_OF_MODELS = 5, 4
+
+
+class OrientationWidget(StepWidget):
+    """Turns calibrated disks into an orientation map, by either method.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.indexers = indexers_for(self.session)
+        self._more_models: tuple[Path, ...] = ()
+        self.run_buttons: dict[str, QPushButton] = {}
+        self.results = {method: QLabel() for method in METHODS}
+        for label in self.results.values():
+            label.setWordWrap(True)
+        self._build_phases()
+        self._build_transformer()
+        self._build_template()
+        self.body.addStretch(1)
+        self._fitting = Latest()
+        self._fitting.answered.connect(self._show_models)
+        self._fitting.failed.connect(notify)
+        self._describing = Latest()
+        self._describing.answered.connect(lambda text: self.devices.setItemText(0, f"Automatic: {text}"))
+        self._describing.ask(_describe_automatic)
+        show_answer_under_cursor(napari_viewer)
+        self._fit_models()
+        self.refresh()
+
+    # ---------------------------------------------------------------- building
+
+    def _build_phases(self) -> None:
+        from napari_4dstem_orient.crystals.library import bundled
+
+        self.phases = QListWidget()
+        self.phases.setToolTip("The crystals there may be; tick more than one to tell phases apart.")
+        for name in bundled():
+            self._add_phase(name, name)
+        self.phases.setFixedHeight(ROWS_OF_PHASES * (self.fontMetrics().lineSpacing() + 6))
+        self.phases.itemChanged.connect(self._on_phases_ticked)
+        self.body.addWidget(section("Crystal phases"))
+        self.body.addWidget(self.phases)
+        self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self._ask_for_cif))
+
+    def _build_transformer(self) -> None:
+        self.models = QListWidget()
+        self.models.setWordWrap(True)
+        self.models.setToolTip(
+            "Models that fit by crystal, voltage and k range can be ticked; grey ones say why not."
+        )
+        self.models.setFixedHeight(ROWS_OF_MODELS * (self.fontMetrics().lineSpacing() + 6))
+        self.models.itemChanged.connect(self._on_models_ticked)
+        self.why_no_model = QLabel()
+        self.why_no_model.setWordWrap(True)
+        self.devices = QComboBox()
+        for name, title in DEVICES.items():
+            self.devices.addItem(title, name)
+        self.devices.setToolTip("Where the network runs. A device that is not there gives an error.")
+        self.devices.activated.connect(lambda: self.indexers.choose(device=self.devices.currentData()))
+        self.body.addWidget(section("Transformer"))
+        self.body.addWidget(self.models)
+        self.body.addWidget(self.why_no_model)
+        self.body.addWidget(
+            button("Open model…", "Add a model made by the train command.", self._ask_for_model)
+        )
+        self.body.addLayout(_labelled("Device", self.devices))
+        self._add_run_button("transformer", "Run transformer")
+
+    def _build_template(self) -> None:
+        from napari_4dstem_orient.indexing.template import TemplateSettings
+
+        self.template_form = form_for(TemplateSettings)
+        self.template_form.changed.connect(self._on_template_settings)
+        self.body.addWidget(section("Template matching"))
+        self.body.addWidget(self.template_form.native)
+        self._add_run_button("template", "Run template matching")
+
+    def _on_template_settings(self) -> None:
+        self.indexers.choose(template=self.template_form.settings())
+
+    def _add_run_button(self, method: str, text: str) -> None:
+        run = button(text, "Map the whole scan; the maps appear as layers.", partial(self.run, method))
+        self.run_buttons[method] = run
+        self.body.addWidget(run)
+        self.body.addWidget(self.results[method])
+
+    # ---------------------------------------------------------------- phases and models
+
+    def choose_phase(self, name: str | Path) -> None:
+        """Tick a bundled phase by name, or add and tick the phase of a CIF file."""
+        for row in range(self.phases.count()):
+            item = self.phases.item(row)
+            if item.data(Qt.ItemDataRole.UserRole) == str(name):
+                item.setCheckState(Qt.CheckState.Checked)
+                return
+        self._add_phase(Path(name).stem, str(name)).setCheckState(Qt.CheckState.Checked)
+
+    def _add_phase(self, title: str, source: str) -> QListWidgetItem:
+        self.phases.blockSignals(True)
+        item = QListWidgetItem(title)
+        item.setData(Qt.ItemDataRole.UserRole, source)
+        item.setToolTip(source)
+        item.setCheckState(Qt.CheckState.Unchecked)
+        self.phases.addItem(item)
+        self.phases.blockSignals(False)
+        return item
+
+    def _ask_for_cif(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a crystal", "", "Crystals (*.cif)")
+        if path:
+            self.choose_phase(path)
+
+    def _on_phases_ticked(self, changed: QListWidgetItem) -> None:
+        from napari_4dstem_orient.crystals.library import find_phase
+
+        phases: list[Phase] = []
+        for item in _ticked(self.phases):
+            try:
+                phases.append(find_phase(item.data(Qt.ItemDataRole.UserRole)))
+            except UserError as error:
+                notify(error)
+                item.setCheckState(Qt.CheckState.Unchecked)  # comes back here without it
+                return
+        self.indexers.choose(phases=tuple(phases), models=(), why_no_model="Models are being compared …")
+        self._fit_models()
+        self.refresh()
+
+    def _fit_models(self) -> None:
+        light = Snapshot.of(self.session).light
+        self._fitting.ask(partial(fit_models, self.indexers.choice.phases, light, self._more_models))
+
+    def _show_models(self, fit: Fit) -> None:
+        self.models.blockSignals(True)
+        self.models.clear()
+        for model, why_not in zip(fit.available, fit.reasons, strict=True):
+            item = QListWidgetItem(f"{model.card.title}\n{why_not}" if why_not else model.card.title)
+            item.setData(Qt.ItemDataRole.UserRole, model.path)
+            item.setToolTip(why_not or f"{model.path.name} fits")
+            item.setCheckState(_check(model.path in fit.chosen))
+            if why_not:
+                item.setFlags(Qt.ItemFlag.NoItemFlags)
+            self.models.addItem(item)
+        self.models.blockSignals(False)
+        self.indexers.choose(models=fit.chosen, why_no_model=fit.why_none)
+        self.refresh()
+
+    def _on_models_ticked(self, changed: QListWidgetItem) -> None:
+        ticked = [item.data(Qt.ItemDataRole.UserRole) for item in _ticked(self.models)]
+        self.indexers.choose(models=tuple(ticked), why_no_model="" if ticked else "Tick a model.")
+        self.refresh()
+
+    def _ask_for_model(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
+        if path:
+            self.add_model(path)
+
+    def add_model(self, path: str | Path) -> None:
+        """Add a model file to the list."""
+        self._more_models = (*self._more_models, Path(path))
+        self._fit_models()
+
+    # ---------------------------------------------------------------- running
+
+    def run(self, method: str) -> None:
+        """Map the whole scan by ``"transformer"`` or ``"template"``."""
+        self.jobs.run(METHODS[method], self.show_map, Snapshot.of(self.session).map, self.indexers, method)
+
+    def show_map(self, orientation_map: OrientationMap) -> None:
+        """Put a map into the session and show it as layers."""
+        self.session.put(STAGES[orientation_map.method], orientation_map)
+        layers = add_map_layers(self.viewer, orientation_map)
+        self.viewer.layers.selection.active = layers[-1]
+
+    def refresh(self) -> None:
+        """Say what is missing, what was found and whether it is still true."""
+        missing = self.session.missing(Stage.TRANSFORMER_MAP)
+        self.say_needs(needs_text(missing))
+        choice = self.indexers.choice
+        for method, run in self.run_buttons.items():
+            run.setEnabled(not missing and not self.jobs.running and self.indexers.can(method))
+            found, stale = self.session.get(STAGES[method]), self.session.is_stale(STAGES[method])
+            self.results[method].setText(summary(found, stale) if found is not None else "")
+            self.results[method].setVisible(found is not None)
+        self.why_no_model.setText(choice.why_no_model)
+        self.why_no_model.setVisible(bool(choice.phases) and not choice.models)
+
+    def _on_changed(self, stage: Stage) -> None:
+        if stage is Stage.SCAN:  # another scan, or another voltage or pixel size
+            self._fit_models()
+        for method, made in STAGES.items():
+            if self.session.get(made) is None:
+                for layer in map_layers(self.viewer, method):
+                    self.viewer.layers.remove(layer)
+        super()._on_changed(stage)
+
+    def release(self) -> None:
+        """Stop listening."""
+        for latest in (self._fitting, self._describing):
+            latest.drop()
+            latest.blockSignals(True)
+
+
+def summary(orientation_map: OrientationMap, stale: bool) -> str:
+    """Say how much of the scan a map answers for, and how well."""
+    indexed = orientation_map.indexed
+    text = f"{indexed.sum():,} of {indexed.size:,} positions indexed ({indexed.mean():.0%})"
+    if indexed.any():
+        text += f", median score {np.median(orientation_map.score[indexed]):.2f}"
+    return f"{text}. Stale: disks or calibration changed; run again." if stale else f"{text}."
+
+
+def _ticked(listed: QListWidget) -> list[QListWidgetItem]:
+    items = (listed.item(row) for row in range(listed.count()))
+    return [item for item in items if item.checkState() == Qt.CheckState.Checked]
+
+
+def _check(ticked: bool) -> Qt.CheckState:
+    return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+
+
+def _labelled(text: str, widget: Any) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.addWidget(QLabel(text))
+    row.addWidget(widget, 1)
+    return row
+
+
+def _describe_automatic() -> str:
+    from napari_4dstem_orient.indexing.devices import choose_device, describe
+
+    return describe(choose_device("auto"))

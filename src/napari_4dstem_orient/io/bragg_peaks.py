@@ -159,6 +159,36 @@ def _save_frame(
     pixel: float,
     probe: Probe | None,
 ) -> None:
+    """Let py4DSTEM write everything but the disks: it would hold an object for each scan position."""
+    noise = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
+        warnings.simplefilter("ignore")
+        import py4DSTEM
+        from emdfile import Metadata
+
+        vectors = py4DSTEM.BraggVectors((1, 1), detector)
+        vectors.Rshape = tuple(int(size) for size in disks.scan_shape)
+        _describe(vectors.calibration, disks, calibration, origin, pixel)
+        notes = Metadata(name=_NOTES)
+        notes["provenance"] = json.dumps(disks.provenance, default=str)
+        notes["detector_known"] = disks.detector_shape is not None
+        vectors.metadata = notes
+        if probe is not None:
+            vectors.attach(py4DSTEM.Probe(np.stack([probe.image, probe.kernel])))
+        py4DSTEM.save(str(path), vectors, mode="o")
+
+
+def _reach(disks: BraggDisks, pixel: float) -> tuple[int, int]:
+    """Return a detector that holds all disks, for py4DSTEM always wants one."""
+    reach = [float(np.abs(values).max(initial=0)) / pixel for values in (disks.qx, disks.qy)]
+    sides = (2 * size if disks.calibrated else size for size in reach)
+    rows, cols = (int(np.ceil(size)) + 1 for size in sides)
+    return rows, cols
+
+
+def _describe(
+    theirs: Any, disks: BraggDisks, ours: Calibration, origin: tuple[float, float], pixel: float
+) -> None:
     """Fill py4DSTEM's calibration."""
     if disks.calibrated:
         theirs.set_origin(origin)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import spglib
 from pymatgen.core.operations import SymmOp
+
+from napari_4dstem_orient.crystals.space_groups import setting, setting_operations
 
 OUT = Path(__file__).parents[1] / "resources" / "crystals"
 
@@ -132,9 +133,8 @@ CRYSTALS = [
 
 def cif(crystal: Crystal) -> str:
     """Return the text of a crystal's CIF."""
-    group = spglib.get_spacegroup_type(SETTINGS[crystal.setting])
-    symmetry = spglib.get_symmetry_from_database(SETTINGS[crystal.setting])
-    pairs = zip(symmetry["rotations"], symmetry["translations"], strict=True)
+    group = setting(SETTINGS[crystal.setting])
+    pairs = zip(*setting_operations(SETTINGS[crystal.setting]), strict=True)
     operations = [SymmOp.from_rotation_and_translation(w, t).as_xyz_str() for w, t in pairs]
     symbol = group.international.replace("_", "") + (f" :{group.choice}" if group.choice else "")
     title = crystal.common if crystal.common != "?" else crystal.mineral

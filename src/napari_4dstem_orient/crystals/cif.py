@@ -89,8 +89,8 @@ def _fitting(
     if len(settings) == 1:
         raise UserError(f"{name} contradicts itself: {problems[0]}; correct the CIF or take another one.")
     raise UserError(
-        f"{name} lists no symmetry operations, and {len(fitting)} of the {len(settings)} settings that its space "
-        "group may mean fit its atoms; write it again with its symmetry operations listed."
+        f"{name} lists no symmetry operations, and {len(fitting)} of the {len(settings)} settings that its "
+        "space group may mean fit its atoms; write it again with its symmetry operations listed."
     )
 
 

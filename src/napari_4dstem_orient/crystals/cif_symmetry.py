@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
+from napari_4dstem_orient.crystals.space_groups import (
+    SETTINGS,
+    setting,
+    setting_operations,
+    type_of_operations,
+)
 from napari_4dstem_orient.errors import UserError
 
 OPERATION_NAMES = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
@@ -17,8 +22,6 @@ NUMBER_NAMES = ("_space_group_it_number", "_symmetry_int_tables_number")
 HALL_NAMES = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 OLD_CHOICES = {"s": "1", "z": "2", "h": "H", "r": "R"}
 """Origin choice or axes at the end of older symbols: ``F d -3 m Z``, ``R -3 m H``."""
-HALL_NUMBERS = range(1, 531)
-"""spglib's numbers of all settings of all space groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +79,8 @@ def operations_of(block: dict[str, Any], lattice: np.ndarray, name: str) -> list
     texts = next((block[key] for key in OPERATION_NAMES if block.get(key)), None)
     if texts is None:
         possible = set.intersection(*declared.values()) if declared else set()
-        settings = [_setting(hall) for hall in sorted(possible)]
-        settings = [setting for setting in settings if _fits(setting.rotations, lattice)]
+        settings = [_of_setting(hall) for hall in sorted(possible)]
+        settings = [each for each in settings if _fits(each.rotations, lattice)]
         if not settings:
             raise UserError(
                 f"{name} lists no symmetry operations and names no space group that fits its cell; write it "
@@ -86,7 +89,7 @@ def operations_of(block: dict[str, Any], lattice: np.ndarray, name: str) -> list
         return settings
     operations = _listed([texts] if isinstance(texts, str) else texts, lattice, name)
     for text, halls in declared.items():
-        if operations.number not in {_type(hall).number for hall in halls}:
+        if operations.number not in {setting(hall).number for hall in halls}:
             raise UserError(
                 f"{name} contradicts itself: its symmetry operations are those of {operations.symbol} "
                 f"({operations.number}), but it declares {text}; correct the CIF or take another one."
@@ -95,8 +98,6 @@ def operations_of(block: dict[str, Any], lattice: np.ndarray, name: str) -> list
 
 
 def _listed(texts: list[str], lattice: np.ndarray, name: str) -> Operations:
-    import spglib
-
     rotations, translations = _parsed(texts, name)
     if not _is_group(rotations, translations):
         raise UserError(f"{name} lists symmetry operations that form no group; its list may be cut short.")
@@ -105,7 +106,7 @@ def _listed(texts: list[str], lattice: np.ndarray, name: str) -> Operations:
             f"{name} contradicts itself: its symmetry operations do not fit its unit cell (are hexagonal and "
             "rhombohedral axes mixed up?); correct the CIF or take another one."
         )
-    found = spglib.get_spacegroup_type_from_symmetry(rotations, translations, lattice, symprec=1e-3)
+    found = type_of_operations(rotations, translations, lattice)
     if found is None:
         raise UserError(f"{name} lists symmetry operations that belong to no space group; check its list.")
     return Operations(rotations, translations, int(found.number), str(found.international_short), True)
@@ -160,13 +161,15 @@ def _declared_settings(block: dict[str, Any]) -> dict[str, set[int]]:
     declared = {}
     for names, means in ((HALL_NAMES, _is_hall), (SYMBOL_NAMES, _is_symbol), (NUMBER_NAMES, _is_number)):
         text = next((str(block[key]).strip() for key in names if key in block), "?")
-        if halls := {hall for hall in HALL_NUMBERS if means(text, hall)}:
+        if halls := {hall for hall in SETTINGS if means(text, hall)}:
             declared[text] = halls
     return declared
 
 
 def _is_hall(text: str, hall: int) -> bool:
-    return text.replace(" ", "").replace("_", "").lower() == _type(hall).hall_symbol.replace(" ", "").lower()
+    return (
+        text.replace(" ", "").replace("_", "").lower() == setting(hall).hall_symbol.replace(" ", "").lower()
+    )
 
 
 def _is_symbol(text: str, hall: int) -> bool:
@@ -174,30 +177,20 @@ def _is_symbol(text: str, hall: int) -> bool:
     plain = _plain(base)
     if not choice and len(plain) > 2 and plain[-1] in OLD_CHOICES:
         plain, choice = plain[:-1], OLD_CHOICES[plain[-1]]
-    found = _type(hall)
+    found = setting(hall)
     spellings = (found.international_short, found.international_full, *found.international.split("="))
     return choice.strip().upper() in ("", found.choice.upper()) and plain in map(_plain, spellings)
 
 
 def _is_number(text: str, hall: int) -> bool:
-    return text.isdigit() and int(text) == _type(hall).number
+    return text.isdigit() and int(text) == setting(hall).number
 
 
 def _plain(symbol: str) -> str:
     return re.sub(r"[\s_()]", "", symbol).lower()
 
 
-def _setting(hall: int) -> Operations:
-    import spglib
-
-    symmetry: Any = spglib.get_symmetry_from_database(hall)
-    found = _type(hall)
+def _of_setting(hall: int) -> Operations:
+    found = setting(hall)
     symbol = found.international_short + (f":{found.choice}" if found.choice else "")
-    return Operations(symmetry["rotations"], symmetry["translations"], int(found.number), symbol, False)
-
-
-@cache
-def _type(hall: int) -> Any:
-    import spglib
-
-    return spglib.get_spacegroup_type(hall)
+    return Operations(*setting_operations(hall), int(found.number), symbol, False)

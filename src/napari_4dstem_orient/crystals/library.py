@@ -33,6 +33,7 @@ def find_phase(name_or_path: str | Path) -> Phase:
         return read_cif(wanted)
     near = [by_lower[name].stem for name in get_close_matches(wanted.lower(), by_lower, n=3, cutoff=0.5)]
     hint = f" (nearest: {', '.join(near)})" if near else ""
+    known = ", ".join(crystals)
     raise UserError(
-        f"There is no crystal {wanted!r}{hint}; choose one of {', '.join(crystals)}, or give the path of a CIF."
+        f"There is no crystal {wanted!r}{hint}; choose one of {known}, or give the path of a CIF."
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import orix.crystal_map
+    import orix.quaternion
     import py4DSTEM.process.diffraction
 
 
@@ -69,14 +70,28 @@ class Phase:
 
     @cached_property
     def _spglib(self) -> Any:
-        import spglib
+        from napari_4dstem_orient.crystals.space_groups import symmetry_of_atoms
 
-        # Sites of unequal occupancy are unequal sites: spglib sees them as different elements.
-        kinds = self.numbers * 1000 + np.rint(self.occupancy * 999).astype(int)
-        found = spglib.get_symmetry_dataset((self.lattice, self.positions, kinds), symprec=1e-3)
+        found = symmetry_of_atoms(self.lattice, *self._sites())
         if found is None:
-            raise ValueError(f"spglib finds no symmetry for {self.name}: do two atoms coincide?")
+            raise ValueError(f"no symmetry is found for {self.name}: do two atoms coincide?")
         return found
+
+    def _sites(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the places that hold atoms and a number for what each holds.
+
+        Atoms that share a place are one site, and sites are alike if they hold the same elements in equal
+        shares.
+        """
+        held: dict[tuple[float, ...], list[tuple[int, float]]] = {}
+        where: dict[tuple[float, ...], np.ndarray] = {}
+        for position, number, share in zip(self.positions, self.numbers, self.occupancy, strict=True):
+            place = tuple(np.round(np.mod(position + 1e-4, 1.0), 3))
+            held.setdefault(place, []).append((int(number), round(float(share), 3)))
+            where.setdefault(place, position)
+        contents = [tuple(sorted(atoms)) for atoms in held.values()]
+        different = sorted(set(contents))
+        return np.array(list(where.values())), np.array([different.index(atoms) for atoms in contents])
 
     @property
     def space_group(self) -> int:
@@ -95,11 +110,17 @@ class Phase:
         Diffraction adds inversion to the point group, so an improper operation counts as its proper part.
         They act on the left of an orientation matrix.
         """
-        to_cartesian = self.lattice.T
-        rotations = to_cartesian @ self._spglib.rotations @ np.linalg.inv(to_cartesian)
-        proper = rotations * np.sign(np.linalg.det(rotations))[:, None, None]
+        operations = self._point_operations
+        proper = operations * np.sign(np.linalg.det(operations))[:, None, None]
         _, first = np.unique(np.round(proper, 4) + 0.0, axis=0, return_index=True)
         return proper[np.sort(first)]
+
+    @cached_property
+    def _point_operations(self) -> np.ndarray:
+        """Operations of the point group in crystal Cartesian coordinates, shape (n, 3, 3)."""
+        rotations = np.unique(self._spglib.rotations, axis=0)
+        to_cartesian = self.lattice.T
+        return np.asarray(to_cartesian @ rotations @ np.linalg.inv(to_cartesian))
 
     def reflections(self, k_max: float) -> Reflections:
         """Return all reflections with 0 < |g| ≤ k_max (Å⁻¹) and a structure factor."""
@@ -131,17 +152,35 @@ class Phase:
         return crystal
 
     def to_orix(self) -> orix.crystal_map.Phase:
-        """Return orix's ``Phase``, with its space group and atoms."""
+        """Return orix's ``Phase``, with its space group and atoms.
+
+        Its point group has the operations of this phase's own axes, where orix would take other ones from the
+        space group's number (monoclinic with b unique, rhombohedral axes).
+        """
         from diffpy.structure import Atom, Lattice, Structure
         from orix.crystal_map import Phase as OrixPhase
-        from pymatgen.core import Element
+        from pymatgen.core.periodic_table import Element
 
         atoms = [
             Atom(Element.from_Z(int(z)).symbol, xyz, occupancy=float(occ))
             for z, xyz, occ in zip(self.numbers, self.positions, self.occupancy, strict=True)
         ]
         structure = Structure(atoms=atoms, lattice=Lattice(*self.cell))
-        return OrixPhase(name=self.name, space_group=self.space_group, structure=structure)
+        phase = OrixPhase(name=self.name, space_group=self.space_group, structure=structure)
+        phase.point_group = self._point_group(phase.point_group.name)
+        return phase
+
+    def _point_group(self, name: str) -> orix.quaternion.Symmetry:
+        """Return the crystal's point group, improper operations included, as orix's ``Symmetry``."""
+        from orix.quaternion import Rotation, Symmetry
+
+        operations = self._point_operations
+        improper = np.linalg.det(operations) < 0
+        proper = Rotation.from_matrix(np.where(improper[:, None, None], -operations, operations))
+        group = Symmetry(proper.data)
+        group.improper = improper
+        group.name = name
+        return group
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values from which ``from_dict`` makes the same phase."""

@@ -78,6 +78,7 @@ class _Drawing:
     dose: float
     seed: int
     detector_shape: tuple[int, int]
+    q_pixel: float
     calibration: Calibration
 
     def expected(self, row: int, columns: slice) -> np.ndarray:
@@ -107,11 +108,11 @@ class _Drawing:
         return images
 
     def _background(self, row: int, columns: slice) -> np.ndarray:
-        """Return diffuse scattering: a halo and two soft rings about the direct beam, as of an amorphous layer."""
+        """Return diffuse scattering: a halo and two soft rings, as of an amorphous layer."""
         beam = self.beam[row, columns]
         pixel_row, pixel_col = np.indices(self.detector_shape)
         distance = np.hypot(pixel_row - beam[:, 0, None, None], pixel_col - beam[:, 1, None, None])
-        k = distance * self.calibration.q_pixel
+        k = distance * self.q_pixel
         rings = np.exp(-(((k - 0.48) / 0.07) ** 2)) + 0.5 * np.exp(-(((k - 0.83) / 0.09) ** 2))
         shape = 1 / (1 + (k / 0.25) ** 2) ** 1.5 + 0.06 * rings
         amount = self.dose * self.diffuse[row, columns, None, None]
@@ -122,7 +123,6 @@ class _Drawing:
 def _drawing() -> _Drawing:
     with h5py.File(resource("samples", "copper.h5")) as file:
         attrs = file.attrs
-        calibration = {name: float(attrs[name]) for name in ("voltage", "q_pixel", "r_pixel", "semiangle")}
         return _Drawing(
             offsets=file["disks/offsets"][()],
             disks=file["disks/rows"][()],
@@ -132,5 +132,12 @@ def _drawing() -> _Drawing:
             dose=float(attrs["dose"]),
             seed=int(attrs["seed"]),
             detector_shape=(int(attrs["detector_shape"][0]), int(attrs["detector_shape"][1])),
-            calibration=Calibration(**calibration, q_pixel_from="file"),
+            q_pixel=float(attrs["q_pixel"]),
+            calibration=Calibration(
+                voltage=float(attrs["voltage"]),
+                q_pixel=float(attrs["q_pixel"]),
+                r_pixel=float(attrs["r_pixel"]),
+                semiangle=float(attrs["semiangle"]),
+                q_pixel_from="file",
+            ),
         )

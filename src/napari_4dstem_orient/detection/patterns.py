@@ -1,0 +1,90 @@
+"""Which patterns to look at before the whole scan is run, and whether they are diffraction patterns at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.checks import check_patterns
+from napari_4dstem_orient.scan import Scan
+
+BATCH_BYTES = 32 * 2**20
+"""Patterns held at once while a scan streams past."""
+
+
+def batch_length(scan: Scan) -> int:
+    """Return how many patterns to stream at once."""
+    rows, cols = scan.detector_shape
+    return max(1, BATCH_BYTES // (4 * rows * cols))
+
+
+def check_batch(block: np.ndarray, positions: np.ndarray | slice, scan: Scan) -> None:
+    """Refuse patterns that hold no counts, as ``io.checks.check_patterns``, and name the scan position.
+
+    Parameters
+    ----------
+    block : ndarray, shape (n, det_y, det_x)
+    positions : ndarray of int, or slice
+        Flat scan positions of the block.
+    scan : Scan
+        Where they come from.
+
+    Raises
+    ------
+    UserError
+        If a pattern holds NaN, infinite or negative values.
+    """
+    try:
+        check_patterns(block, "a batch", scan.source)
+    except UserError:
+        lowest = block.min(axis=(1, 2))
+        finite = np.isfinite(lowest) & np.isfinite(block.max(axis=(1, 2)))
+        worst = int(np.argmin(np.where(finite, lowest, -np.inf)))
+        rows, cols = scan.scan_shape
+        row, col = divmod(int(np.arange(rows * cols)[positions][worst]), cols)
+        check_patterns(
+            block[worst : worst + 1], f"the pattern at scan position (row {row}, column {col})", scan.source
+        )
+        raise
+
+
+def sample_patterns(scan: Scan, count: int = 32) -> np.ndarray:
+    """Return patterns spread at random, always the same ones, over the scan.
+
+    Returns
+    -------
+    ndarray, float32, shape (n, det_y, det_x)
+        At most ``count`` patterns, in scan order.
+
+    Raises
+    ------
+    UserError
+        If one of them holds NaN, infinite or negative values.
+    """
+    total = scan.scan_shape[0] * scan.scan_shape[1]
+    chosen = np.sort(np.random.default_rng(0).choice(total, min(count, total), replace=False))
+    block = np.stack([scan.pattern(*divmod(int(flat), scan.scan_shape[1])) for flat in chosen])
+    check_batch(block, chosen, scan)
+    return block
+
+
+def aligned_mean(patterns: np.ndarray) -> np.ndarray:
+    """Return the mean pattern after whole-pixel shifts onto the plain mean, which undo a wandering beam.
+
+    Parameters
+    ----------
+    patterns : ndarray, shape (n, det_y, det_x)
+
+    Returns
+    -------
+    ndarray, float64, shape (det_y, det_x)
+    """
+    from scipy import fft
+
+    target = np.conj(fft.rfft2(patterns.mean(axis=0, dtype=np.float64)))
+    total = np.zeros(patterns.shape[1:])
+    for pattern in patterns:
+        overlap = fft.irfft2(fft.rfft2(pattern) * target, s=pattern.shape)
+        shift = np.unravel_index(np.argmax(overlap), overlap.shape)
+        total += np.roll(pattern, (-shift[0], -shift[1]), axis=(0, 1))
+    return total / len(patterns)

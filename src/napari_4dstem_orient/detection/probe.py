@@ -1,0 +1,209 @@
+"""The template that the detection looks for in every pattern: what a Bragg disk looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_4dstem_orient.detection.direct_beam import direct_beam_of, find_direct_beam
+from napari_4dstem_orient.detection.engine import quiet
+from napari_4dstem_orient.detection.patterns import aligned_mean
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.scan import Scan
+
+TRENCH = 2.5
+"""Outer radius, in disk radii, of the negative ring that makes the template blind to an even background."""
+
+VACUUM_PATTERNS = 256
+"""Patterns of a vacuum scan that are averaged, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A disk template for cross-correlation.
+
+    Attributes
+    ----------
+    kernel : ndarray, float32, shape (det_y, det_x)
+        Disk of sum 1 minus a soft ring of sum 1, centred on pixel (0, 0) and wrapped: py4DSTEM's convention.
+        Correlating with it gives the mean counts per pixel of a disk above its surroundings.
+    radius : float
+        Disk radius in detector pixels.
+    kind : str
+        ``"synthetic"``, ``"vacuum"`` or ``"region"`` (of the scan itself).
+    provenance : dict
+        What it was made from, as plain JSON values.
+    """
+
+    kernel: np.ndarray
+    radius: float
+    kind: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fourier(self) -> np.ndarray:
+        """Conjugate Fourier transform of the kernel, computed once."""
+        return np.conj(np.fft.fft2(self.kernel))
+
+    @property
+    def image(self) -> np.ndarray:
+        """The kernel with its disk in the middle, to look at."""
+        return np.fft.fftshift(self.kernel)
+
+
+def estimate_radius(scan: Scan, samples: int = 32) -> float:
+    """Return the radius of a scan's disks in pixels, from the direct beam in the mean of some patterns.
+
+    Parameters
+    ----------
+    scan : Scan
+    samples : int
+        Patterns to read.
+
+    Raises
+    ------
+    UserError
+        If there is no direct beam, or patterns hold NaN or negative values.
+    """
+    return direct_beam_of(scan, samples).radius
+
+
+def synthetic_probe(radius: float, shape: tuple[int, int], width: float = 1.0) -> Probe:
+    """Draw a disk template.
+
+    Parameters
+    ----------
+    radius : float
+        Disk radius in pixels.
+    shape : (int, int)
+        Detector pixels along (y, x).
+    width : float
+        Softness of the disk's edge in pixels.
+
+    Raises
+    ------
+    UserError
+        If the disk does not fit on the detector.
+    """
+    if not 0.5 <= radius <= min(shape) / 4:
+        raise UserError(
+            f"A disk radius of {radius:.3g} px does not suit a detector of {shape[0]} × {shape[1]} pixels; "
+            f"choose between 0.5 and {min(shape) / 4:.3g} px."
+        )
+    with quiet():
+        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
+
+        template = Py4DProbe.generate_synthetic_probe(radius, width, shape)
+    center = (shape[0] / 2, shape[1] / 2)
+    return Probe(
+        _kernel(template, radius, center),
+        float(radius),
+        "synthetic",
+        {"radius": float(radius), "width": float(width)},
+    )
+
+
+def probe_from_vacuum(source: Scan | np.ndarray, region: tuple[slice, slice] | None = None) -> Probe:
+    """Measure a disk template on patterns without a specimen.
+
+    Parameters
+    ----------
+    source : Scan or ndarray, shape (..., det_y, det_x)
+        A vacuum scan, vacuum patterns or their mean, or the scan under study together with ``region``.
+    region : (slice, slice), optional
+        Rows and columns of a vacuum area of the scan.
+
+    Raises
+    ------
+    UserError
+        If the region is empty or shows no direct beam.
+    """
+    if isinstance(source, Scan):
+        name, patterns = source.source, _read_region(source, region)
+    else:
+        name, patterns = "memory", np.asarray(source, np.float32).reshape(-1, *source.shape[-2:])
+    mean = aligned_mean(patterns)
+    beam = find_direct_beam(mean)
+    with quiet():
+        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
+
+        template = Py4DProbe.from_vacuum_data(
+            mean, threshold=0.2, expansion=max(2.0, beam.radius / 2), opening=max(1, int(beam.radius / 4))
+        )
+    return Probe(
+        _kernel(template, beam.radius, beam.center),
+        beam.radius,
+        "vacuum" if region is None else "region",
+        {"source": name, "patterns": len(patterns), "region": _describe(region), "radius": beam.radius},
+    )
+
+
+def probe_from_file(path: str | Path, dataset: str | None = None) -> Probe:
+    """Measure a disk template on a file of vacuum patterns.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any 4D-STEM file, a NumPy array file or, with ``dataset``, an image or stack within an HDF5 file.
+    dataset : str, optional
+        Path of the dataset within the file.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or shows no direct beam.
+    """
+    path = Path(path)
+    patterns = _images(path, dataset)
+    if patterns is None:
+        from napari_4dstem_orient.io.load import load
+
+        return probe_from_vacuum(load(path, dataset=dataset))
+    probe = probe_from_vacuum(patterns)
+    return Probe(probe.kernel, probe.radius, "vacuum", {**probe.provenance, "source": str(path)})
+
+
+def _images(path: Path, dataset: str | None) -> np.ndarray | None:
+    """Return a file's single image or stack of images, or None if it is something for ``load``."""
+    if not path.is_file():
+        return None
+    if path.suffix == ".npy":
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    elif dataset is not None:
+        import h5py
+
+        if not h5py.is_hdf5(path):
+            return None
+        with h5py.File(path) as file:
+            found = file.get(dataset)
+            array = found[()] if isinstance(found, h5py.Dataset) and found.ndim in (2, 3) else np.zeros(0)
+    else:
+        return None
+    return np.asarray(array, np.float32) if array.ndim in (2, 3) else None
+
+
+def _read_region(scan: Scan, region: tuple[slice, slice] | None) -> np.ndarray:
+    """Return patterns of a region of the scan, evenly thinned to ``VACUUM_PATTERNS``."""
+    rows, cols = scan.scan_shape
+    flat = np.arange(rows * cols).reshape(rows, cols)[region if region is not None else ...].ravel()
+    if not len(flat):
+        raise UserError(
+            f"The vacuum region {_describe(region)} holds no scan position: the scan is {rows} × {cols}."
+        )
+    step = -(-len(flat) // VACUUM_PATTERNS)
+    return np.stack([scan.pattern(*divmod(int(index), cols)) for index in flat[::step]])
+
+
+def _describe(region: tuple[slice, slice] | None) -> str | None:
+    if region is None:
+        return None
+    return ", ".join(f"{part.start or 0}:{'end' if part.stop is None else part.stop}" for part in region)
+
+
+def _kernel(template: Any, radius: float, center: tuple[float, float]) -> np.ndarray:
+    kernel = template.get_kernel(mode="sigmoid", radii=(0, TRENCH * radius), origin=center)
+    return np.ascontiguousarray(kernel, np.float32)

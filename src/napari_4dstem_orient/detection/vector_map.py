@@ -1,0 +1,65 @@
+"""All disks of a scan in one image of diffraction space."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_4dstem_orient.disks import BraggDisks
+
+
+def bragg_vector_map(disks: BraggDisks, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Add up the intensities of all disks where they lie in diffraction space.
+
+    Parameters
+    ----------
+    disks : BraggDisks
+    shape : (int, int), optional
+        Pixels of the image; by default the detector's own for disks in pixels, 256 × 256 for calibrated ones.
+
+    Returns
+    -------
+    ndarray, float32
+        Summed intensity; ``vector_map_frame`` tells where its pixels lie.
+    """
+    shape = _shape(disks, shape)
+    step, start = vector_map_frame(disks, shape)
+    row = np.floor((disks.qx - start[0]) / step[0] + 0.5).astype(np.int64)
+    col = np.floor((disks.qy - start[1]) / step[1] + 0.5).astype(np.int64)
+    inside = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
+    flat = row[inside] * shape[1] + col[inside]
+    total = np.bincount(flat, weights=disks.intensity[inside], minlength=shape[0] * shape[1])
+    return total.reshape(shape).astype(np.float32)
+
+
+def vector_map_frame(
+    disks: BraggDisks, shape: tuple[int, int] | None = None
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Tell where a Bragg vector map lies.
+
+    Returns
+    -------
+    step : (float, float)
+        Size of a map pixel along (qx, qy), in the disks' own unit (px, or Å⁻¹ once calibrated).
+    start : (float, float)
+        Centre of map pixel (0, 0). Calibrated maps have the direct beam in the middle of their pixel
+        (shape // 2).
+    """
+    shape = _shape(disks, shape)
+    if disks.calibrated:
+        reach = float(max(np.abs(disks.qx).max(initial=0), np.abs(disks.qy).max(initial=0))) or 1.0
+        step = (2.1 * reach / shape[0], 2.1 * reach / shape[1])
+        return step, (-step[0] * (shape[0] // 2), -step[1] * (shape[1] // 2))
+    detector = disks.detector_shape or shape
+    step = (detector[0] / shape[0], detector[1] / shape[1])
+    return step, ((step[0] - 1) / 2, (step[1] - 1) / 2)
+
+
+def _shape(disks: BraggDisks, shape: tuple[int, int] | None) -> tuple[int, int]:
+    if shape is not None:
+        return shape
+    if disks.calibrated:
+        return (256, 256)
+    if disks.detector_shape is not None:
+        return disks.detector_shape
+    reach = (disks.qx.max(initial=0), disks.qy.max(initial=0))
+    return (int(reach[0]) + 2, int(reach[1]) + 2)

@@ -62,7 +62,7 @@ class Session:
         self._results: dict[Stage, Any] = {}
         self._stale: set[Stage] = set()
         self._position: tuple[int, int] | None = None
-        self._calibration = Calibration()
+        self._calibration = self._read_calibration = Calibration()
 
     def get(self, stage: Stage) -> Any:
         """Return a stage's result, stale or not, or None."""
@@ -73,7 +73,7 @@ class Session:
         below = [later for later in self._results if stage in _ancestors(later)]
         if stage is Stage.SCAN:
             self._drop(below)
-            self._calibration = result.calibration
+            self._calibration = self._read_calibration = result.calibration
         self._results[stage] = result
         self._stale.discard(stage)
         if stage is not Stage.SCAN:
@@ -125,6 +125,15 @@ class Session:
         self._stale.update(stale)
         for touched in (Stage.SCAN, *stale):
             self.changed.emit(touched)
+
+    def known_from(self, field: str) -> str:
+        """Tell where a field of the calibration comes from: "file", "typed", "fitted" or "unknown"."""
+        value = getattr(self._calibration, field)
+        if value is None:
+            return "unknown"
+        if field == "q_pixel":
+            return self._calibration.q_pixel_from
+        return "file" if value == getattr(self._read_calibration, field) else "typed"
 
     @property
     def position(self) -> tuple[int, int] | None:

@@ -137,7 +137,7 @@ class JobBar(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.clicked.connect(self.cancel)
         layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, 0, 8, 0)
         layout.addWidget(self.label, 0, 0, 1, 2)
         layout.addWidget(self.bar, 1, 0)
         layout.addWidget(self.cancel_button, 1, 1)
@@ -182,7 +182,7 @@ class JobBar(QWidget):
         """Cancel without waiting and without hearing from the job again."""
         if self.job is not None:
             self.job.detach()
-            self.job = None
+            self.job = self._done = None
 
     @Slot(int, int)
     def _on_progress(self, done: int, total: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Layer
 
 from napari_4dstem_orient.napari_plugin.map_layers import MAP
@@ -45,12 +46,14 @@ def put_layer(
     layer = find_layer(viewer, name)
     if layer is None:
         metadata = {OURS: name, **options.pop("metadata", {})}
+        if kind == "image":
+            options.setdefault("contrast_limits", _limits(data))
         add = getattr(viewer, f"add_{kind}")
         return add(data, name=name, metadata=metadata, **placement(r_pixel), **options)
     layer.data = data
     _place(layer, r_pixel)
-    if kind == "image" and "contrast_limits" not in options:
-        layer.reset_contrast_limits()
+    if kind == "image":
+        layer.contrast_limits_range = layer.contrast_limits = options.get("contrast_limits", _limits(data))
     return layer
 
 
@@ -77,6 +80,12 @@ def rescale(viewer: napari.Viewer, r_pixel: float | None) -> None:
         touched |= _place(layer, r_pixel)
     if touched:
         viewer.reset_view()
+
+
+def _limits(data: np.ndarray) -> tuple[float, float]:
+    """Return what to show as black and white: without the few brightest positions, which would hide the rest."""
+    low, high = np.percentile(data, [0.2, 99.5])
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
 
 
 def _place(layer: Layer, r_pixel: float | None) -> bool:

@@ -1,0 +1,140 @@
+"""The inspected scan position in the viewer: click, drag or arrow keys move it, a marker shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, scan_layers
+from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
+from napari_4dstem_orient.session import Session, Stage
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+MARKER = "position"
+STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
+
+_cursors: WeakKeyDictionary[napari.Viewer, Cursor] = WeakKeyDictionary()
+
+
+def install_cursor(viewer: napari.Viewer) -> None:
+    """Let clicks, drags and arrow keys over the scan move the session's position; once for each viewer."""
+    viewer = bare_viewer(viewer)
+    if viewer not in _cursors:
+        _cursors[viewer] = Cursor(viewer)
+
+
+class Cursor:
+    """Joins one viewer's mouse and keys to its session's position.
+
+    Drag over the scan moves the position, so Shift with drag moves the view there.
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = ref(viewer)
+        self.session: Session = session_for(viewer)
+        self._keys_bound = False
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+        self.session.position_changed.connect(self._on_position)
+        self.session.changed.connect(self._on_changed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        self._on_changed(Stage.SCAN)
+
+    def _on_changed(self, stage: Stage) -> None:
+        viewer = self._viewer()
+        if viewer is None or self.session.scan_shape is None:
+            return
+        if not self._keys_bound:  # only now: without a scan the arrow keys are napari's
+            self._keys_bound = True
+            for key, step in STEPS.items():
+                viewer.bind_key(key, lambda viewer, step=step: self._step(*step), overwrite=True)
+        if stage is Stage.SCAN and find_layer(viewer, MARKER) is not None:
+            self._show_marker(viewer)
+
+    def _on_inserted(self, event: Any) -> None:
+        """Keep the marker above a layer that comes later (not at once: napari is still inserting)."""
+        if event.value.metadata.get(OURS) != MARKER:
+            QTimer.singleShot(0, self._raise_marker)
+
+    def _raise_marker(self) -> None:
+        viewer = self._viewer()
+        marker = find_layer(viewer, MARKER) if viewer is not None else None
+        if marker is not None and viewer.layers[-1] is not marker:
+            viewer.layers.move(viewer.layers.index(marker), len(viewer.layers))
+
+    def _on_position(self, row: int, col: int) -> None:
+        viewer = self._viewer()
+        if viewer is not None:
+            self._show_marker(viewer)
+
+    def _step(self, rows: int, cols: int) -> None:
+        if self.session.position is not None:
+            row, col = self.session.position
+            self.session.move_to(row + rows, col + cols)
+
+    def _on_drag(self, viewer: napari.Viewer, event: Any) -> Iterator[None]:
+        """Follow the mouse from press to release; a click is a drag that goes nowhere."""
+        position = self._position_at(viewer, event)
+        if position is None or event.button != 1 or _drawing(viewer.layers.selection.active):
+            return
+        camera = viewer.scene.camera
+        could_pan, camera.mouse_pan = camera.mouse_pan, False
+        shift, grabbed = "Shift" in event.modifiers, np.asarray(event.position)
+        if not shift:
+            self.session.move_to(*position)
+            self._show_marker(viewer)
+        try:
+            yield
+            while event.type == "mouse_move":
+                if shift:
+                    moved = (grabbed - event.position)[-2:]
+                    camera.center = (*camera.center[:-2], *(np.asarray(camera.center[-2:]) + moved))
+                else:
+                    self.session.move_to(*(self._position_at(viewer, event, inside=False) or position))
+                yield
+        finally:
+            camera.mouse_pan = could_pan
+
+    def _position_at(self, viewer: napari.Viewer, event: Any, inside: bool = True) -> tuple[int, int] | None:
+        """Return the scan position under the mouse, None beside the scan (unless not ``inside``)."""
+        shape = self.session.scan_shape
+        layers = [layer for layer in scan_layers(viewer) if layer.visible]
+        if shape is None or not layers or viewer.dims.ndisplay != 2:
+            return None
+        row, col = np.rint(layers[0].world_to_data(event.position)[-2:]).astype(int)
+        if inside and not (0 <= row < shape[0] and 0 <= col < shape[1]):
+            return None
+        return int(row), int(col)
+
+    def _show_marker(self, viewer: napari.Viewer) -> None:
+        """Frame the inspected position; the frame never shrinks to nothing on the screen."""
+        if self.session.position is None:
+            return
+        selected = set(viewer.layers.selection)
+        put_layer(
+            viewer,
+            MARKER,
+            np.array([self.session.position], float),
+            self.session.calibration.r_pixel,
+            kind="points",
+            size=1,
+            symbol="square",
+            face_color="transparent",
+            border_color="#ff2fd0",
+            border_width=0.1,
+            canvas_size_limits=(15, 10_000),
+        )
+        self._raise_marker()
+        if set(viewer.layers.selection) != selected:
+            viewer.layers.selection = selected
+
+
+def _drawing(layer: Layer | None) -> bool:
+    """Tell whether the mouse now draws on or edits the active layer."""
+    return layer is not None and str(layer.mode) != "pan_zoom"

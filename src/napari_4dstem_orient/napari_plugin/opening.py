@@ -1,0 +1,169 @@
+"""A scan, disks or a map come into a viewer: into its session and, what can be seen of them, as layers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.cursor import install_cursor
+from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, placement, put_layer, remove_layers
+from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.session import Session, Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.disks import BraggDisks
+    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.scan import Scan
+
+OVERVIEW = "overview"
+OVERVIEW_SAMPLES = 32
+"""Scan positions along each axis that the overview reads at most."""
+OVERVIEW_SECONDS = 1.5
+"""When to stop reading: from a slow disk the overview is coarser, never late."""
+
+
+def take_scan(viewer: napari.Viewer, scan: Scan) -> None:
+    """Make a scan the one that the viewer's session works on; what was shown of the former one goes."""
+    remove_layers(viewer)
+    session_for(viewer).put(Stage.SCAN, scan)
+    install_cursor(viewer)
+    viewer.canvas.overlays.scale_bar.visible = True
+
+
+def open_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray | None = None) -> None:
+    """Take a scan and show its overview (made now unless given).
+
+    Raises
+    ------
+    UserError
+        The scan cannot be read.
+    """
+    image = overview(scan) if image is None else image
+    take_scan(viewer, scan)
+    put_layer(viewer, OVERVIEW, image, scan.calibration.r_pixel)
+    viewer.reset_view()
+
+
+def open_as_layer(viewer: napari.Viewer | None, scan: Scan) -> tuple[np.ndarray, dict, str]:
+    """Take a scan and return its overview as the layer tuple that napari adds for a reader or a sample."""
+    image = overview(scan)
+    if viewer is not None:
+        take_scan(viewer, scan)
+    return (
+        image,
+        {"name": OVERVIEW, "metadata": {OURS: OVERVIEW}, **placement(scan.calibration.r_pixel)},
+        "image",
+    )
+
+
+def overview(scan: Scan) -> np.ndarray:
+    """Return the summed counts of a few patterns, spread over the whole scan: enough to see where things are.
+
+    Parameters
+    ----------
+    scan : Scan
+        However large; at most 32 × 32 patterns are read, for about a second.
+
+    Returns
+    -------
+    ndarray, float32, shape (scan_y, scan_x)
+        Each sampled value stands for the positions around it.
+    """
+    rows, cols = (_spread(size) for size in scan.scan_shape)
+    sampled = np.full((len(rows), len(cols)), np.nan, np.float32)
+    start = time.monotonic()
+    try:
+        for index in _coarse_to_fine(len(rows)):
+            patterns = scan.data[rows[index], cols]
+            sampled[index] = patterns.sum(axis=(1, 2), dtype=np.float64).compute(scheduler="synchronous")
+            if time.monotonic() - start > OVERVIEW_SECONDS:
+                break
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise UserError(f"{scan.source} cannot be read ({error}); is the file complete?") from error
+    read = np.flatnonzero(~np.isnan(sampled).any(axis=1))
+    nearest_row = _nearest(rows[read], scan.scan_shape[0])
+    nearest_col = _nearest(cols, scan.scan_shape[1])
+    return sampled[read][np.ix_(nearest_row, nearest_col)]
+
+
+def take_disks(viewer: napari.Viewer, disks: BraggDisks) -> None:
+    """Put disks read from a file into the session, beside the scan they belong to or alone.
+
+    Raises
+    ------
+    UserError
+        A scan of another shape is open.
+    """
+    session = session_for(viewer)
+    _check_shape(session, "disks", disks.scan_shape)
+    session.put(Stage.CALIBRATED if disks.calibrated else Stage.DISKS, disks)
+    install_cursor(viewer)
+    show_disk_count(viewer, disks)
+
+
+def take_map(viewer: napari.Viewer, orientation_map: OrientationMap) -> None:
+    """Put a map read from a file into the session, beside its scan or alone, and show its layers.
+
+    Raises
+    ------
+    UserError
+        A scan of another shape is open.
+    """
+    session = session_for(viewer)
+    _check_shape(session, "map", orientation_map.scan_shape)
+    if session.scan_shape is None:
+        session.set_calibration(session.calibration.with_(r_pixel=orientation_map.r_pixel))
+    stage = Stage.TRANSFORMER_MAP if orientation_map.method == "transformer" else Stage.TEMPLATE_MAP
+    session.put(stage, orientation_map)
+    install_cursor(viewer)
+    add_map_layers(viewer, orientation_map)
+    viewer.canvas.overlays.scale_bar.visible = True
+
+
+def show_disk_count(viewer: napari.Viewer, disks: BraggDisks) -> None:
+    """Show how many disks were found at each scan position."""
+    new = find_layer(viewer, "disk count") is None
+    r_pixel = session_for(viewer).calibration.r_pixel
+    put_layer(viewer, "disk count", disks.counts.astype(np.int32), r_pixel, colormap="viridis")
+    viewer.canvas.overlays.scale_bar.visible = True
+    if new and len(viewer.layers) == 1:
+        viewer.reset_view()
+
+
+def _check_shape(session: Session, what: str, shape: tuple[int, int]) -> None:
+    scan = session.get(Stage.SCAN)
+    if scan is not None and scan.scan_shape != shape:
+        raise UserError(
+            f"The {what} in the file cover {_by(shape)} scan positions, the open scan has "
+            f"{_by(scan.scan_shape)}; open the scan they belong to first, or open them in a new window."
+        )
+
+
+def _by(shape: tuple[int, int]) -> str:
+    return f"{shape[0]} × {shape[1]}"
+
+
+def _spread(size: int) -> np.ndarray:
+    count = min(size, OVERVIEW_SAMPLES)
+    return np.unique(((np.arange(count) + 0.5) * size / count).astype(int))
+
+
+def _coarse_to_fine(count: int) -> list[int]:
+    """Order 0 … count-1 so that any beginning of it is spread evenly."""
+    step = 1 << max(count - 1, 1).bit_length()
+    order: dict[int, None] = {}
+    while step:
+        order.update(dict.fromkeys(range(step // 2, count, step)))
+        order.update(dict.fromkeys(range(0, count, step)))
+        step //= 2
+    return list(order)
+
+
+def _nearest(samples: np.ndarray, size: int) -> np.ndarray:
+    return np.abs(np.arange(size)[:, None] - samples).argmin(axis=1)

@@ -1,0 +1,122 @@
+"""File > Open and drag and drop: 4D-STEM scans, files of Bragg disks, and saved orientation maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import napari
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.opening import open_as_layer, take_disks, take_map
+from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
+from napari_4dstem_orient.napari_plugin.widgets.reading import leaves_a_question
+
+if TYPE_CHECKING:
+    from napari.types import LayerData
+
+Reader = Callable[[str], "list[LayerData]"]
+
+HDF5 = {".h5", ".hdf5", ".emd", ".py4dstem"}
+SCANS = {".hspy", ".zspy", ".mib", ".blo", ".dm3", ".dm4", ".raw", ".xml", ".tvips", ".mrc"}
+NOTHING = [(None,)]
+"""What a napari reader returns when it has done its work and there is no layer to add."""
+
+
+def get_reader(path: str | list[str]) -> Reader | None:
+    """Return the function that reads this path, or None where it is not ours."""
+    if not isinstance(path, str):
+        return None
+    suffix = Path(path).suffix.lower()
+    if suffix in HDF5:
+        return _saying_errors(_hdf5_reader(path))
+    if suffix in SCANS or (suffix == ".npy" and _dimensions(path) in (3, 4)):
+        return _saying_errors(read_scan)
+    return None
+
+
+def read_scan(path: str) -> list[LayerData]:
+    """Open a scan in the current viewer; the layer is its overview.
+
+    A file that leaves a question (which dataset, which scan shape) opens the Data panel, which asks it.
+    """
+    from napari_4dstem_orient.io.load import inspect, load
+
+    viewer = napari.current_viewer()
+    if viewer is not None and leaves_a_question(inspect(path)):
+        data_panel(viewer).open_path(path)
+        return NOTHING
+    return [open_as_layer(viewer, load(path))]
+
+
+def read_disks(path: str) -> list[LayerData]:
+    """Read Bragg disks into the current viewer's session."""
+    from napari_4dstem_orient.io.bragg_peaks import load_disks
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise UserError(
+            f"{path} holds Bragg disks; open it in a napari window, or with load_disks in Python."
+        )
+    take_disks(viewer, load_disks(path))
+    return NOTHING
+
+
+def read_map(path: str) -> list[LayerData]:
+    """Read a saved orientation map into the current viewer."""
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise UserError(
+            f"{path} holds an orientation map; open it in a napari window, or with OrientationMap.load."
+        )
+    take_map(viewer, OrientationMap.load(path))
+    return NOTHING
+
+
+def data_panel(viewer: napari.Viewer) -> DataWidget:
+    """Return the viewer's Data panel, opened if it is not."""
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, DataWidget):
+            return widget
+    return viewer.window.add_plugin_dock_widget("napari-4dstem-orient", "1 Data")[1]
+
+
+def _hdf5_reader(path: str) -> Reader:
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+
+    try:
+        with h5py.File(path) as file:
+            if "orientation/rotation" in file:
+                return read_map
+    except OSError:
+        return read_scan  # which says what is wrong with the file
+    return read_disks if is_disk_file(path) else read_scan
+
+
+def _dimensions(path: str) -> int:
+    import numpy as np
+
+    try:
+        return np.load(path, mmap_mode="r").ndim
+    except (OSError, ValueError):
+        return 0
+
+
+def _saying_errors(reader: Reader) -> Reader:
+    """Turn what the user can mend into one notification, where there is a window to show it."""
+
+    def read(path: str) -> list[LayerData]:
+        try:
+            return reader(path)
+        except UserError as error:
+            if napari.current_viewer() is None:
+                raise
+            notify(error)
+            return NOTHING
+
+    return read

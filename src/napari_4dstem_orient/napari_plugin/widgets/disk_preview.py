@@ -1,0 +1,117 @@
+"""What the present settings find at the cursor, live; and the Bragg vector map of the whole scan."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtWidgets import QLabel, QTabBar, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.napari_plugin.jobs import Latest
+from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.session import Session, Stage
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.detection.probe import Probe
+    from napari_4dstem_orient.detection.settings import DetectionSettings
+    from napari_4dstem_orient.scan import Scan
+
+COLOR = "#ffcc00"
+
+
+class DiskPreview(QWidget):
+    """A diffraction view with two tabs, and the number of disks in words."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._settings: DetectionSettings | None = None
+        self.tabs = QTabBar()
+        self.tabs.addTab("Preview at the cursor")
+        self.tabs.addTab("Bragg vector map")
+        self.tabs.currentChanged.connect(self.refresh)
+        self.view = PatternView(size=(240, 240))
+        self.count = QLabel()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.tabs)
+        layout.addWidget(self.view, 1)
+        layout.addWidget(self.count)
+        self._finder = Latest()
+        self._finder.answered.connect(self._show)
+        self._finder.failed.connect(self._on_failed)
+        session.position_changed.connect(self._on_position)
+
+    def try_settings(self, settings: DetectionSettings) -> None:
+        """Preview other settings."""
+        self._settings = settings
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what the chosen tab says."""
+        self._finder.drop()
+        if self.tabs.currentIndex() == 1:
+            self._show_vector_map()
+            return
+        scan, probe = self._session.get(Stage.SCAN), self._session.get(Stage.PROBE)
+        if scan is None:
+            self.view.clear("")
+            self.count.setText("")
+            return
+        self.view.set_frame(self._session.calibration.q_pixel)
+        self._finder.ask(partial(_find, scan, probe, self._settings, self._session.position))
+
+    def close_preview(self) -> None:
+        """Stop listening and free the canvas."""
+        self._session.position_changed.disconnect(self._on_position)
+        self._finder.drop()
+        self.view.close_view()
+
+    def _show(self, found: tuple[np.ndarray, np.ndarray | None]) -> None:
+        pattern, disks = found
+        probe = self._session.get(Stage.PROBE)
+        self.view.say("")
+        self.view.show_pattern(pattern)
+        if disks is None or probe is None:
+            self.view.remove("disks")
+            self.count.setText("No probe yet.")
+            return
+        self.view.show_circles("disks", disks[:, :2], max(probe.radius, 1.5) * 1.3, COLOR)
+        row, col = self._session.position or (0, 0)
+        self.count.setText(f"{len(disks)} disks at row {row}, column {col}")
+
+    def _show_vector_map(self) -> None:
+        from napari_4dstem_orient.detection.vector_map import bragg_vector_map
+
+        disks = self._session.get(Stage.DISKS)
+        if disks is None:
+            self.view.clear("Find or load disks first")
+            self.count.setText("")
+            return
+        self.view.remove("disks")
+        self.view.say("")
+        self.view.set_frame(self._session.calibration.q_pixel)
+        self.view.show_pattern(bragg_vector_map(disks) ** 0.5)
+        self.count.setText(f"{len(disks):,} disks of {disks.counts.size:,} scan positions")
+
+    def _on_failed(self, error: BaseException) -> None:
+        # In the view, not as a notification: while somebody types, every keystroke may fail.
+        self.view.remove("disks")
+        self.count.setText(str(error))
+
+    def _on_position(self, row: int, col: int) -> None:
+        if self.tabs.currentIndex() == 0:
+            self.refresh()
+
+
+def _find(
+    scan: Scan, probe: Probe | None, settings: DetectionSettings | None, position: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    from napari_4dstem_orient.detection.detect import detect_pattern
+
+    pattern = scan.pattern(*position)
+    if probe is None or settings is None:
+        return pattern, None
+    return pattern, detect_pattern(pattern, probe, settings)

@@ -1,0 +1,191 @@
+"""Step 2, Bragg disks: choose a probe, tune the detection where the cursor is, run it on the whole scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel
+
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.forms import form_for
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.opening import show_disk_count, take_disks
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.widgets.disk_preview import DiskPreview
+from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import ProbeChooser, ProbeMaker
+from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.detection.probe import Probe
+    from napari_4dstem_orient.disks import BraggDisks
+    from napari_4dstem_orient.scan import Calibration, Scan
+
+FILES = "Bragg disks (*.h5 *.emd *.py4dstem);;All files (*)"
+
+
+class DisksWidget(StepWidget):
+    """Find the Bragg disks of a scan.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._looked_at: Any = None
+        self._ran_with: DetectionSettings | None = None
+        self.probe = ProbeChooser(self.viewer)
+        self.probe_button = button(
+            "Make probe and suggest settings", "Look at the data: disk size and noise.", self.suggest
+        )
+        self.probe_text = QLabel()
+        self.probe_text.setWordWrap(True)
+        self.form = form_for(DetectionSettings)
+        self.form.changed.connect(self._on_edited)
+        self.preview = DiskPreview(self.session)
+        self.run_button = button("Find disks in the whole scan", "Can be cancelled.", self.find_disks)
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.load_button = button("Load …", "Disks saved here or by py4DSTEM.", self._choose_load)
+        self.save_button = button("Save …", "As a file that py4DSTEM reads back.", self._choose_save)
+        self.body.addWidget(section("Probe"))
+        for widget in (self.probe, self.probe_button, self.probe_text):
+            self.body.addWidget(widget)
+        self.body.addWidget(section("Detection"))
+        self.body.addWidget(self.form.native)
+        self.body.addWidget(self.preview, 1)
+        self.body.addWidget(self.run_button)
+        self.body.addWidget(self.state)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Disks"))
+        row.addWidget(self.load_button, 1)
+        row.addWidget(self.save_button, 1)
+        self.body.addLayout(row)
+        self.refresh()
+
+    def suggest(self) -> None:
+        """Make the chosen probe, and settings that suit it and the data."""
+        scan = self.session.get(Stage.SCAN)
+        if scan is None or self.jobs.running:
+            return
+        try:
+            maker = self.probe.maker(scan)
+        except UserError as error:
+            notify(error)
+            return
+        self.jobs.run("Looking at the data", self._take_suggestion, _suggest, scan, maker)
+
+    def find_disks(self) -> None:
+        """Run the detection on the whole scan; disks found before stay until it is done."""
+        from napari_4dstem_orient.detection.detect import detect_disks
+
+        scan, probe = self.session.get(Stage.SCAN), self.session.get(Stage.PROBE)
+        if scan is None or probe is None or self.jobs.running:
+            return
+        self._ran_with = self.form.settings()
+        self.jobs.run("Finding disks", self._take_disks, detect_disks, scan, probe, self._ran_with)
+
+    def load(self, path: str) -> None:
+        """Read disks from a file."""
+        self.jobs.run("Reading disks", lambda disks: take_disks(self.viewer, disks), _load, path)
+
+    def save(self, path: str) -> None:
+        """Write the disks into a file that py4DSTEM reads."""
+        disks, probe = self.session.get(Stage.DISKS), self.session.get(Stage.PROBE)
+        self.jobs.run("Saving disks", _nothing, _save, disks, path, self.session.calibration, probe)
+
+    def refresh(self) -> None:
+        """Show what the session holds."""
+        scan, probe, disks = (self.session.get(stage) for stage in (Stage.SCAN, Stage.PROBE, Stage.DISKS))
+        idle = not self.jobs.running
+        self.say_needs(needs_text([Stage.SCAN]) if scan is None and disks is None else "")
+        for widget in (self.probe, self.probe_button, self.form.native):
+            widget.setEnabled(scan is not None and idle)
+        self.run_button.setEnabled(scan is not None and probe is not None and idle)
+        self.load_button.setEnabled(idle)
+        self.save_button.setEnabled(disks is not None and idle)
+        self.probe_text.setText(_describe_probe(probe))
+        self.state.setText(self._describe_disks(disks))
+        self.preview.refresh()
+        if scan is not None and probe is None and idle and self._looked_at is not scan.data:
+            self._looked_at = scan.data  # once for each scan: the preview needs a probe to begin with
+            self.suggest()
+
+    def release(self) -> None:
+        """Free the diffraction view."""
+        self.preview.close_preview()
+
+    def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings]) -> None:
+        probe, settings = suggested
+        self.form.set(settings)
+        self.preview.try_settings(settings)
+        self.session.put(Stage.PROBE, probe)
+
+    def _take_disks(self, disks: BraggDisks) -> None:
+        self.session.put(Stage.DISKS, disks)
+        show_disk_count(self.viewer, disks)
+
+    def _on_edited(self) -> None:
+        self.preview.try_settings(self.form.settings())
+        self.state.setText(self._describe_disks(self.session.get(Stage.DISKS)))
+
+    def _describe_disks(self, disks: BraggDisks | None) -> str:
+        if disks is None:
+            return ""
+        text = f"{len(disks):,} disks, {np.median(disks.counts):.0f} at a position (median)."
+        if not len(disks):
+            text += " No disk anywhere: lower the weakest disk, or check the probe."
+        elif self.session.is_stale(Stage.DISKS):
+            text += " The probe has changed since: run again."
+        elif self._ran_with not in (None, self.form.settings()):
+            text += " The settings have changed since: run again to use them."
+        return text
+
+    def _choose_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load Bragg disks", "", FILES)
+        if path:
+            self.load(path)
+
+    def _choose_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save Bragg disks", "bragg_disks.h5", FILES)
+        if path:
+            self.save(path if Path(path).suffix else f"{path}.h5")
+
+
+def _describe_probe(probe: Probe | None) -> str:
+    if probe is None:
+        return "No probe yet."
+    kind = {"synthetic": "Synthetic", "vacuum": "Measured in vacuum", "region": "Measured in the region"}
+    return f"{kind.get(probe.kind, probe.kind)}, radius {probe.radius:.2f} px."
+
+
+def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings]:
+    from napari_4dstem_orient.detection.settings import suggest_settings
+
+    probe = maker(progress)
+    return probe, suggest_settings(scan, probe)
+
+
+def _load(path: str, progress: Progress) -> BraggDisks:
+    from napari_4dstem_orient.io.bragg_peaks import load_disks
+
+    return load_disks(path)
+
+
+def _save(
+    disks: BraggDisks, path: str, calibration: Calibration, probe: Probe | None, progress: Progress
+) -> None:
+    from napari_4dstem_orient.io.bragg_peaks import save_disks
+
+    save_disks(disks, path, calibration=calibration, probe=probe)
+
+
+def _nothing(result: None) -> None:
+    """Saving has nothing to show."""

@@ -154,12 +154,15 @@ class InspectorWidget(StepWidget):
 
     def _describe(self, position: Position) -> None:
         row, col = position.where
-        lines = [f"<b>row {row}, column {col}</b>"]
         known = self._snapshot.disks is not None or self._snapshot.calibrated is not None
+        count = position.reflections(self._radius())
+        found = f"{count} Bragg disks beside the direct beam" if known else "Bragg disks: not yet detected"
+        lines = [f"<b>row {row}, column {col}</b>", found]
+        angle = angle_between(*(self._answers.get(method) for method in METHODS))
+        if angle is not None:
+            count = position.reflections(self._radius())
         lines.append(
-            f"{len(position.disks)} Bragg disks, direct beam included"
-            if known
-            else "Bragg disks: not yet detected"
+            f"{count} Bragg disks beside the direct beam" if known else "Bragg disks: not yet detected"
         )
         angle = angle_between(*(self._answers.get(method) for method in METHODS))
         if angle is not None:

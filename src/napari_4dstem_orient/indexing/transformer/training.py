@@ -290,10 +290,22 @@ def train_model(
         if trainer.seen:
             trainer.save_state(state)
     model = trainer.model()
-    save_model(model, out)
+    save_model(with_accuracy(model), out)
     save_curves(trainer.history, card.title, out.with_suffix(".png"))
     state.unlink()
     return load_model(out, trainer.device)
+
+
+def with_accuracy(model: Model) -> Model:
+    """Return the model with its measured accuracy on its card (``evaluate`` adds template matching)."""
+    from napari_4dstem_orient.indexing.evaluation import accuracy_table, evaluate_model
+
+    model.network.eval()
+    rows = accuracy_table(
+        evaluate_model(model, template_patterns=0, device=model.reflectors[0].g.device.type)
+    )
+    card = replace(model.card, accuracy={**model.card.accuracy, "test": rows})
+    return replace(model, card=card)
 
 
 def _run(trainer: Trainer, state: Path, progress: Progress, report: Report | None) -> None:

@@ -61,7 +61,7 @@ def test_without_root_the_missing_packages_are_named(
 ) -> None:
     monkeypatch.setattr(bootstrap.shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000, raising=False)
-    with pytest.raises(SystemExit, match="sudo apt-get install .*libegl1"):
+    with pytest.raises(SystemExit, match=r"sudo apt-get install .*libegl1"):
         bootstrap.install_system_packages(["libegl1"])
     assert not bootstrap.steps
 

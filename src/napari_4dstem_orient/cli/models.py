@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -55,13 +56,23 @@ def train(
 
 def evaluate(
     model: Annotated[Path, typer.Option(help="The model file.")],
+    patterns: Annotated[int, typer.Option(help="Simulated patterns of each kind.", min=1)] = 4096,
+    template_patterns: Annotated[
+        int, typer.Option(help="How many of them template matching gets too; it is slow.", min=0)
+    ] = 256,
     device: options.Device = "auto",
-    patterns: Annotated[int, typer.Option(help="How many simulated patterns to try.")] = 4096,
 ) -> None:
-    """Measure a model on simulated patterns that it has not seen."""
-    from napari_4dstem_orient.indexing.evaluation import evaluate_model
+    """Measure a model on simulated patterns that it has not seen, with template matching beside it."""
+    from napari_4dstem_orient.indexing.evaluation import Accuracy, evaluate_model
 
     with progress_bars() as report:
-        figures = evaluate_model(model, patterns=patterns, device=device, progress=report("Evaluating"))
-    for name, value in figures.items():
-        typer.echo(f"{name}: {value}")
+        rows = evaluate_model(model, patterns, template_patterns, device, report("Evaluating"))
+    columns = [field.name for field in fields(Accuracy)]
+    cells = [columns] + [[_cell(getattr(row, name)) for name in columns] for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
+    for line in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

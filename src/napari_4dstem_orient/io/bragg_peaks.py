@@ -107,7 +107,7 @@ def disks_origin(path: str | Path, name: str | None = None) -> np.ndarray | None
     with _opened(path) as file:
         lists = _choose(file, path, name)
         values = _calibration_values(file, lists)
-        if "qx0" not in values or "qy0" not in values:
+        if not all(key in values and values[key].dtype.kind in "iuf" for key in ("qx0", "qy0")):
             return None
         return np.stack([np.broadcast_to(values[key][()], lists.shape) for key in ("qx0", "qy0")], axis=-1)
 

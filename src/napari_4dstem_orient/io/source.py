@@ -138,7 +138,23 @@ def lazy(array: Any) -> da.Array:
     cols = min(array.shape[1], max(1, _CHUNK_BYTES // pattern))
     rows = min(array.shape[0], max(1, _CHUNK_BYTES // (pattern * cols)))
     # name=False: a name made from the contents would read the whole file.
-    return da.from_array(array, chunks=(rows, cols, -1, -1), name=False, meta=np.empty((0,) * 4, array.dtype))
+    return da.from_array(
+        _Unread(array), chunks=(rows, cols, -1, -1), name=False, meta=np.empty((0,) * 4, array.dtype)
+    )
+
+
+class _Unread:
+    """An array-like with nothing but slicing: dask would copy a memory map, that is, read the whole file."""
+
+    ndim = 4
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.shape = tuple(int(size) for size in array.shape)
+        self.dtype = np.dtype(array.dtype)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return np.asarray(self._array[key])
 
 
 def records(path: Path, record: np.dtype, offset: int = 0, at_most: int | None = None) -> np.memmap:

@@ -113,22 +113,22 @@ class Cursor:
         return int(row), int(col)
 
     def _show_marker(self, viewer: napari.Viewer) -> None:
-        """Frame the inspected position; the frame never shrinks to nothing on the screen."""
-        if self.session.position is None:
+        """Frame the inspected position, within a ring that can be seen when the whole scan is in view."""
+        if self.session.position is None or self.session.scan_shape is None:
             return
         selected = set(viewer.layers.selection)
+        ring = max(1.6, max(self.session.scan_shape) / 25)
         put_layer(
             viewer,
             MARKER,
-            np.array([self.session.position], float),
+            np.array([self.session.position] * 2, float),
             self.session.calibration.r_pixel,
             kind="points",
-            size=1,
-            symbol="square",
+            size=[1.0, ring],
+            symbol=["square", "disc"],
             face_color="transparent",
             border_color="#ff2fd0",
             border_width=0.1,
-            canvas_size_limits=(15, 10_000),
         )
         self._raise_marker()
         if set(viewer.layers.selection) != selected:

@@ -7,10 +7,12 @@ import math
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from magicgui.widgets import Container, FloatSpinBox, LineEdit, create_widget
+from magicgui.widgets import CheckBox, FloatSpinBox, LineEdit, create_widget
 from magicgui.widgets.bases import ValueWidget
+from psygnal import Signal
 from qtpy.QtCore import QLocale
 from qtpy.QtGui import QDoubleValidator
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 S = TypeVar("S")
 
@@ -53,32 +55,61 @@ class NumberOrNothing(LineEdit):
             self._widget._mgui_set_value(f"{float(value):.6g}")
 
 
-class Form(Container, Generic[S]):
-    """The fields of one settings dataclass; ``changed`` tells of every edit."""
+class Form(Generic[S]):
+    """The fields of one settings dataclass, label beside field.
+
+    Attributes
+    ----------
+    native : QWidget
+        To be put into a layout.
+    fields : dict of str to ValueWidget
+        The field widgets by name.
+
+    Signals
+    -------
+    changed : Signal()
+        A field was edited, or ``set`` changed something.
+    """
+
+    changed = Signal()
 
     def __init__(self, settings: S) -> None:
-        assert dataclasses.is_dataclass(settings)
         self._type = type(settings)
-        super().__init__(
-            widgets=[
-                field_widget(name, hint, getattr(settings, name)) for name, hint in _hints(self._type).items()
-            ]
-        )
-        self.margins = (0, 0, 0, 0)
+        self.native = QWidget()
+        self.fields: dict[str, ValueWidget] = {}
+        layout = QGridLayout(self.native)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(2)
+        layout.setColumnStretch(1, 1)
+        for row, (name, hint) in enumerate(_hints(self._type).items()):
+            field = self.fields[name] = field_widget(name, hint, getattr(settings, name))
+            field.changed.connect(self._on_edited)
+            label = QLabel(field.label)
+            label.setToolTip(field.tooltip or "")
+            if isinstance(field, CheckBox):
+                field.text = ""
+            layout.addWidget(label, row, 0)
+            layout.addWidget(field.native, row, 1)
+
+    def __getitem__(self, name: str) -> ValueWidget:
+        return self.fields[name]
 
     def settings(self) -> S:
         """Return the settings that the form shows."""
-        return self._type(**{name: self[name].value for name in _hints(self._type)})
+        return self._type(**{name: field.value for name, field in self.fields.items()})
 
     def set(self, settings: S) -> None:
         """Show other settings; ``changed`` is emitted once, if anything differs."""
         before = self.settings()
         with self.changed.blocked():
-            for name in _hints(self._type):
-                _make_room(self[name], getattr(settings, name))
-                self[name].value = getattr(settings, name)
+            for name, field in self.fields.items():
+                _make_room(field, getattr(settings, name))
+                field.value = getattr(settings, name)
         if self.settings() != before:
-            self.changed.emit(self)
+            self.changed.emit()
+
+    def _on_edited(self, value: Any) -> None:
+        self.changed.emit()
 
 
 def form_for(settings: type[S] | S) -> Form[S]:

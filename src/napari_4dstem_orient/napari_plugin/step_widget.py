@@ -31,7 +31,8 @@ def needs_text(missing: list[Stage]) -> str:
 
 
 class StepWidget(QWidget):
-    """A dock widget of one viewer: put the step's own widgets into ``body``, long work into ``jobs``.
+    """A dock widget of one viewer: the step's own widgets go into ``body``, what must stay in sight however
+    small the window into ``footer``, long work into ``jobs``.
 
     Subclasses override ``refresh`` (called when any stage changes, and once by themselves at the end of their
     constructor) and ``release`` where they hold more than Qt frees by itself.
@@ -54,11 +55,14 @@ class StepWidget(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.footer = QVBoxLayout()
+        self.footer.setContentsMargins(4, 0, 8, 0)
         self.jobs = JobBar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 0, 4)
         layout.addWidget(self.needs)
         layout.addWidget(scroll, 1)
+        layout.addLayout(self.footer)
         layout.addWidget(self.jobs)
         self.setMinimumWidth(330)
         self._docked = self._closed = False

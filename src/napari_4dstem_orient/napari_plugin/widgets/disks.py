@@ -45,29 +45,28 @@ class DisksWidget(StepWidget):
         self.probe_button = button(
             "Make probe and suggest settings", "Look at the data: disk size and noise.", self.suggest
         )
-        self.probe_text = QLabel()
-        self.probe_text.setWordWrap(True)
+        self.probe_text = section("")
         self.form = form_for(DetectionSettings)
         self.form.changed.connect(self._on_edited)
         self.preview = DiskPreview(self.session)
-        self.run_button = button("Find disks in the whole scan", "Can be cancelled.", self.find_disks)
+        self.run_button = button(
+            "Find all disks", "Run the detection on the whole scan; can be cancelled.", self.find_disks
+        )
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.load_button = button("Load …", "Disks saved here or by py4DSTEM.", self._choose_load)
         self.save_button = button("Save …", "As a file that py4DSTEM reads back.", self._choose_save)
-        self.body.addWidget(section("Probe"))
-        for widget in (self.probe, self.probe_button, self.probe_text):
+        for widget in (self.probe_text, self.probe, self.probe_button):
             self.body.addWidget(widget)
         self.body.addWidget(section("Detection"))
         self.body.addWidget(self.form.native)
         self.body.addWidget(self.preview, 1)
-        self.body.addWidget(self.run_button)
-        self.body.addWidget(self.state)
         row = QHBoxLayout()
-        row.addWidget(QLabel("Disks"))
+        row.addWidget(self.run_button, 3)
         row.addWidget(self.load_button, 1)
         row.addWidget(self.save_button, 1)
-        self.body.addLayout(row)
+        self.footer.addWidget(self.state)
+        self.footer.addLayout(row)
         self.refresh()
 
     def suggest(self) -> None:
@@ -112,7 +111,7 @@ class DisksWidget(StepWidget):
         self.load_button.setEnabled(idle)
         self.save_button.setEnabled(disks is not None and idle)
         self.probe_text.setText(_describe_probe(probe))
-        self.state.setText(self._describe_disks(disks))
+        self._say_state()
         self.preview.refresh()
         if scan is not None and probe is None and idle and self._looked_at is not scan.data:
             self._looked_at = scan.data  # once for each scan: the preview needs a probe to begin with
@@ -134,7 +133,11 @@ class DisksWidget(StepWidget):
 
     def _on_edited(self) -> None:
         self.preview.try_settings(self.form.settings())
+        self._say_state()
+
+    def _say_state(self) -> None:
         self.state.setText(self._describe_disks(self.session.get(Stage.DISKS)))
+        self.state.setVisible(bool(self.state.text()))
 
     def _describe_disks(self, disks: BraggDisks | None) -> str:
         if disks is None:
@@ -161,9 +164,9 @@ class DisksWidget(StepWidget):
 
 def _describe_probe(probe: Probe | None) -> str:
     if probe is None:
-        return "No probe yet."
-    kind = {"synthetic": "Synthetic", "vacuum": "Measured in vacuum", "region": "Measured in the region"}
-    return f"{kind.get(probe.kind, probe.kind)}, radius {probe.radius:.2f} px."
+        return "Probe"
+    kind = {"synthetic": "synthetic disk", "vacuum": "from vacuum", "region": "from the region"}
+    return f"Probe: {kind.get(probe.kind, probe.kind)}, radius {probe.radius:.2f} px"
 
 
 def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QStackedWidget, QWidget
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import NumberOrNothing
@@ -37,7 +37,11 @@ class ProbeChooser(QWidget):
         self.ways.addItems(["Synthetic disk", "Vacuum file", "Region of the scan"])
         self.ways.setToolTip("A measured probe finds weak disks better; a synthetic one needs no vacuum.")
         self.radius = NumberOrNothing(
-            name="radius", label="Radius (px)", tooltip="Empty: found in the data.", empty="automatic", min=0
+            name="radius",
+            label="Radius (px)",
+            tooltip="Radius of the disk in pixels; empty: found in the data.",
+            empty="px, automatic",
+            min=0,
         )
         self.file_button = button(
             "Choose file …", "A scan or stack of patterns of vacuum.", self._choose_file
@@ -48,14 +52,13 @@ class ProbeChooser(QWidget):
             self._draw,
         )
         self.pages = QStackedWidget()
-        for page in (_row("Radius (px)", self.radius.native), self.file_button, self.draw_button):
+        for page in (self.radius.native, self.file_button, self.draw_button):
             self.pages.addWidget(page)
         self.ways.currentIndexChanged.connect(self.pages.setCurrentIndex)
-        layout = QVBoxLayout(self)
+        layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(self.ways)
-        layout.addWidget(self.pages)
+        layout.addWidget(self.ways, 1)
+        layout.addWidget(self.pages, 1)
 
     def maker(self, scan: Scan) -> ProbeMaker:
         """Return the function that makes the chosen probe.
@@ -118,15 +121,6 @@ class ProbeChooser(QWidget):
         """Measure the probe in this file."""
         self._path = path
         self.file_button.setText(Path(path).name)
-
-
-def _row(text: str, widget: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(QLabel(text))
-    layout.addWidget(widget, 1)
-    return row
 
 
 def _synthetic(scan: Scan, radius: float | None, progress: Progress) -> Probe:

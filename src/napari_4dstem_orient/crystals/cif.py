@@ -99,7 +99,8 @@ def _cell(block: Block, name: str) -> tuple[float, float, float, float, float, f
     angles = [number(block.get(f"_cell_angle_{angle}", 90)) for angle in ("alpha", "beta", "gamma")]
     a, b, g = np.cos(np.deg2rad(angles))
     volume = 1 - a * a - b * b - g * g + 2 * a * b * g
-    if not (min(lengths) > 0 and max(lengths) < 1000 and min(angles) > 0 and volume > 1e-6):
+    possible = [0 < length < 1000 for length in lengths] + [0 < angle < 180 for angle in angles]
+    if not (all(possible) and volume > 1e-6):
         raise UserError(
             f"{name} gives no possible unit cell ({lengths} Å, {angles}°); check its _cell_ lines."
         )

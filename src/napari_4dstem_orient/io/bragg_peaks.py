@@ -92,7 +92,7 @@ def disks_calibration(path: str | Path, name: str | None = None) -> Calibration:
     """
     path = Path(path).expanduser()
     with _opened(path) as file:
-        return hdf5.calibration(file, _choose(file, path, name))
+        return hdf5.calibration(file, _choose(file, path, name), [])
 
 
 def disks_origin(path: str | Path, name: str | None = None) -> np.ndarray | None:

@@ -113,6 +113,24 @@ class Stack:
         return np.concatenate(blocks) if blocks else np.empty((0, *self.shape[2:]), self.dtype)
 
 
+class Transposed:
+    """A file's array seen with its axes in another order; reads only what is asked for."""
+
+    def __init__(self, array: Any, order: tuple[int, ...]) -> None:
+        self._array, self._order = array, order
+        self.shape = tuple(int(array.shape[axis]) for axis in order)
+        self.dtype = np.dtype(array.dtype)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        key = key if isinstance(key, tuple) else (key,)
+        key = (*key, *[slice(None)] * (len(self.shape) - len(key)))
+        single = [isinstance(item, int | np.integer) for item in key]
+        wide = [slice(item, item + 1) if one else item for item, one in zip(key, single, strict=True)]
+        stored = tuple(wide[self._order.index(axis)] for axis in range(len(wide)))
+        block = np.asarray(self._array[stored]).transpose(self._order)
+        return block[tuple(0 if one else slice(None) for one in single)]
+
+
 class _Flattened:
     """A (scan_y, scan_x, det_y, det_x) array seen as (n, det_y, det_x), for contiguous slices."""
 

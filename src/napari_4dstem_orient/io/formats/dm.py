@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.formats.axes import detector_first, from_axes
 from napari_4dstem_orient.io.source import Source
-from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step
+from napari_4dstem_orient.io.units import kilovolts
 
 NAME = "Digital Micrograph"
 SUFFIXES = (".dm3", ".dm4")
@@ -49,15 +49,10 @@ def _objects(file: Any, typed: float | None) -> Iterator[Source]:
         first = starts[number + thumbnails]
         # Digital Micrograph counts the fastest axis first, NumPy last.
         axes = list(zip(file.scale, file.scaleUnit, strict=False))[first : first + dimensions][::-1]
-        if data.ndim == 4 and _scan_is_fastest(axes, voltage):
+        if data.ndim == 4 and detector_first(axes):
             data, axes = data.transpose(2, 3, 0, 1), [*axes[2:], *axes[:2]]
         if data.ndim in (3, 4) and data.dtype.kind in "uif":
-            yield Source([data], "", hdf5.from_axes(axes, voltage), _titan_shape(file))
-
-
-def _scan_is_fastest(axes: list[tuple[Any, Any]], voltage: float | None) -> bool:
-    """Whether the detector's axes come first: reciprocal units there, lengths on the last two."""
-    return reciprocal_pixel(*axes[0], voltage or 300.0) is not None and scan_step(*axes[-1]) is not None
+            yield Source([data], "", from_axes(axes, voltage), _titan_shape(file))
 
 
 def _titan_shape(file: Any) -> tuple[int, int] | None:

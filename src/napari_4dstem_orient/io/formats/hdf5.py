@@ -10,7 +10,8 @@ import h5py
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.source import Source
+from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
+from napari_4dstem_orient.io.source import Source, Transposed
 from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step, text
 from napari_4dstem_orient.scan import Calibration
 
@@ -30,10 +31,17 @@ def matches(path: Path) -> bool:
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the file's 4D datasets and 3D stacks."""
     file = open_file(path)
-    return [
-        Source([dataset], name, calibration(file, dataset, voltage), metadata=_metadata(dataset))
-        for name, dataset in datasets(file)
-    ]
+    found = []
+    for dataset in walk(file):
+        if dataset.dtype.kind in "uif" and len(dataset.shape or ()) in (3, 4):
+            axes = _axes(dataset)
+            # HyperSpy writes Berkeley's EMD with all axes turned round.
+            turned = detector_first(axes)
+            data = Transposed(dataset, (3, 2, 1, 0)) if turned else dataset
+            if min(data.shape[-2:]) >= _SMALLEST_DETECTOR or 0 in data.shape:
+                told = calibration(file, dataset, axes[::-1] if turned else axes, voltage)
+                found.append(Source([data], dataset.name, told, metadata=_metadata(dataset)))
+    return found
 
 
 def open_file(path: Path) -> h5py.File:
@@ -58,11 +66,6 @@ def open_file(path: Path) -> h5py.File:
         raise
 
 
-def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yield path and dataset of whatever may be a scan: numbers in four dimensions, or a stack."""
-    return ((member.name, member) for member in walk(file) if _may_be_scan(member))
-
-
 def walk(file: h5py.File) -> Iterator[h5py.Dataset]:
     """Yield every dataset once, but for those in crowded groups and behind broken links."""
     waiting: list[h5py.Group] = [file]
@@ -84,35 +87,15 @@ def walk(file: h5py.File) -> Iterator[h5py.Dataset]:
                 yield member
 
 
-def _may_be_scan(member: h5py.Dataset) -> bool:
-    return (
-        member.dtype.kind in "uif"
-        and len(member.shape or ()) in (3, 4)
-        and (0 in member.shape or min(member.shape[-2:]) >= _SMALLEST_DETECTOR)
-    )
-
-
-def calibration(file: h5py.File, dataset: h5py.Dataset, voltage: float | None = None) -> Calibration:
-    """Return what the file says: py4DSTEM's calibration, else axes beside the dataset, else abTEM's."""
+def calibration(
+    file: h5py.File, dataset: h5py.Dataset, axes: Axes, voltage: float | None = None
+) -> Calibration:
+    """Return what the file says: py4DSTEM's calibration of the whole tree, else the dataset's axes."""
     root = dataset.name.strip("/").split("/")[0]
     bundle = file.get(f"{root}/metadatabundle")
     if isinstance(bundle, h5py.Group):
         return py4dstem_calibration(bundle, voltage)
-    axes = _emd_axes(dataset) or _abtem_axes(file)
-    if not axes:
-        return Calibration(voltage=voltage)
     return from_axes(axes, voltage)
-
-
-def from_axes(
-    axes: list[tuple[Any, Any]], voltage: float | None, semiangle: float | None = None
-) -> Calibration:
-    """Return the calibration that (size, units) of each axis mean; the last two are the detector's."""
-    q_pixel = reciprocal_pixel(*axes[-1], voltage)
-    r_pixel = scan_step(*axes[-3]) if len(axes) > 3 else None
-    return Calibration(
-        voltage, q_pixel, r_pixel, semiangle, q_pixel_from="file" if q_pixel is not None else "unknown"
-    )
 
 
 def py4dstem_calibration(bundle: h5py.Group, voltage: float | None = None) -> Calibration:
@@ -153,10 +136,17 @@ def scalars(group: h5py.Group) -> dict[str, Any]:
     return found
 
 
-def _emd_axes(dataset: h5py.Dataset) -> list[tuple[Any, Any]]:
-    """Return (size, units) from the ``dim`` vectors beside an EMD array, which count from 0 or from 1."""
-    first = 0 if "dim0" in dataset.parent else 1
-    vectors = [dataset.parent.get(f"dim{axis + first}") for axis in range(dataset.ndim)]
+def _axes(dataset: h5py.Dataset) -> Axes:
+    """Return step and units of each axis, from wherever the file's format keeps them."""
+    group = dataset.parent
+    if all(isinstance(group.get(key), h5py.Dataset) for key in ("array", "sampling", "units")):  # abTEM
+        return list(zip(group["sampling"][()], group["units"][()], strict=False))
+    if "axes" in group.attrs and np.size(group.attrs["axes"]) == dataset.ndim:  # NeXus
+        names = [text(name) for name in np.ravel(group.attrs["axes"])]
+    else:  # EMD counts from 0 or from 1
+        first = 0 if "dim0" in group else 1
+        names = [f"dim{axis + first}" for axis in range(dataset.ndim)]
+    vectors = [group.get(name) for name in names]
     if not all(isinstance(vector, h5py.Dataset) and vector.dtype.kind in "uif" for vector in vectors):
         return []
     return [(_step(vector), vector.attrs.get("units", "")) for vector in vectors]
@@ -164,12 +154,6 @@ def _emd_axes(dataset: h5py.Dataset) -> list[tuple[Any, Any]]:
 
 def _step(vector: h5py.Dataset) -> float | None:
     return float(vector[1]) - float(vector[0]) if vector.ndim == 1 and len(vector) > 1 else None
-
-
-def _abtem_axes(file: h5py.File) -> list[tuple[Any, Any]]:
-    if not all(isinstance(file.get(key), h5py.Dataset) for key in ("array", "sampling", "units")):
-        return []
-    return list(zip(file["sampling"][()], file["units"][()], strict=False))
 
 
 def _metadata(dataset: h5py.Dataset) -> dict[str, Any]:

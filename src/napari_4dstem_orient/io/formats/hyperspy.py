@@ -10,6 +10,7 @@ import h5py
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.formats.axes import from_axes
 from napari_4dstem_orient.io.source import Source
 from napari_4dstem_orient.io.units import kilovolts, text
 
@@ -64,7 +65,7 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
         yield Source(
             [data],
             f"/Experiments/{name}/data",
-            hdf5.from_axes(
+            from_axes(
                 [(axis.get("scale"), axis.get("units")) for axis in axes],
                 voltage,
                 float(semiangle) if semiangle else None,

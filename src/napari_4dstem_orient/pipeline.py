@@ -93,26 +93,20 @@ def map_scan(
         The input cannot be read, or lacks something that the job needs.
     """
     check_method(method)
+    source_name = (
+        source.source if isinstance(source, Scan) else "::".join(filter(None, (str(source), dataset)))
+    )
     measured, known = load_input(source, dataset, scan_shape, **calibration)
     check_calibration(known)
     if isinstance(measured, Scan):
         precession = measured.metadata.get("precession_degrees") if precession is None else precession
         measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
-    disks, doubts = calibrated(measured, known)
+    disks = calibrated(measured, known)
     indexer = make_indexer(
         disks, phases, known.voltage, method=method, model=model, device=device, precession=precession or 0.0
     )
     answer = indexer.index(disks, report("Mapping orientations"))
-    provenance = {
-        **environment(),
-        "input": {"path": str(source) if not isinstance(source, Scan) else source.source, "dataset": dataset},
-        "calibration": asdict(known),
-        "calibration report": doubts,
-        "detection": measured.provenance,
-        "phases": [phase.to_dict() for phase in phases],
-        **answer.provenance,
-    }
-    return replace(answer, r_pixel=known.r_pixel, provenance=provenance), disks
+    return with_origin(answer, disks, known, source_name), disks
 
 
 def map_orientations(
@@ -158,8 +152,7 @@ def map_orientations(
     indexer = make_indexer(
         disks, phases, voltage, method=method, model=model, device=device, precession=precession
     )
-    answer = indexer.index(disks, progress)
-    return replace(answer, provenance={**environment(), "detection": disks.provenance, **answer.provenance})
+    return with_origin(indexer.index(disks, progress), disks)
 
 
 def check_method(method: str) -> None:
@@ -194,9 +187,7 @@ def load_input(
 def check_calibration(known: Calibration) -> None:
     """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
     if known.voltage is None:
-        raise UserError(
-            "The input does not say its voltage (kV); give it, such as --voltage 300."
-        )
+        raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
     if known.q_pixel is None:
         raise UserError("The input does not say how large a pixel is (Å⁻¹); give it, such as --q-pixel 0.02.")
 
@@ -213,14 +204,13 @@ def find_disks(
     return detect_disks(scan, probe, settings, progress)
 
 
-def calibrated(measured: BraggDisks, known: Calibration) -> tuple[BraggDisks, dict[str, Any]]:
-    """Return disks in Å⁻¹, centred and in the scan frame, and what calibrating them found."""
+def calibrated(measured: BraggDisks, known: Calibration) -> BraggDisks:
+    """Return disks in Å⁻¹, centred and in the scan frame."""
     if measured.calibrated:
-        return measured, {}
+        return measured
     from napari_4dstem_orient.calibration.calibrate import calibrate
 
-    disks, found = calibrate(measured, known)
-    return disks, asdict(found)
+    return calibrate(measured, known)[0]
 
 
 def make_indexer(
@@ -283,6 +273,33 @@ def fitting_models(
         if reason:
             raise UserError(f"The model {model} does not fit: {reason}.")
     return [chosen.path for chosen in choose_models(available, phases, voltage, reach, precession)]
+
+
+def with_origin(
+    answer: OrientationMap, disks: BraggDisks, known: Calibration | None = None, source: str | None = None
+) -> OrientationMap:
+    """Return a map that knows where it comes from: everything that made it, as plain JSON values.
+
+    Parameters
+    ----------
+    answer : OrientationMap
+        As an indexer returned it.
+    disks : BraggDisks
+        What it was made from, with the settings that made them.
+    known : Calibration, optional
+        Of the scan; gives the scan step.
+    source : str, optional
+        The scan's file.
+    """
+    provenance = {
+        **environment(),
+        "input": source,
+        "calibration": asdict(known) if known else None,
+        "disks": disks.provenance,
+        "phases": [phase.to_dict() for phase in answer.phases],
+        **answer.provenance,
+    }
+    return replace(answer, r_pixel=known.r_pixel if known else None, provenance=provenance)
 
 
 def environment() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The command line ``napari-4dstem-orient``: one module for each command, all thin over the core."""
 
+import os
 import sys
 
 import typer
@@ -31,5 +32,6 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(2)  # HDF5 crashes on an orderly exit when it holds a file that a full disk did not take

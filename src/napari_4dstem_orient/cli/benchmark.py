@@ -32,7 +32,7 @@ def benchmark(
     phase, scan = find_phase("Cu"), copper_polycrystal()
     with progress_bars() as report:
         measured = find_disks(scan, progress=report("Detecting Bragg disks"))
-        disks, _ = calibrated(measured, scan.calibration)
+        disks = calibrated(measured, scan.calibration)
         count = disks.counts.size
         chosen = [number * count // positions for number in range(min(positions, count))]
         part = at_positions(disks, chosen)

@@ -82,6 +82,8 @@ def map_(
             flip=flip,
         )
     result.save(output)
+    for doubt in disks.provenance["calibration"]["warnings"]:
+        typer.echo(f"Warning: {doubt}", err=True)
     if export:
         known = Calibration(**result.provenance["calibration"])
         export_map(result, output.parent, [choice.value for choice in export], output.stem, disks, known)

@@ -1,15 +1,11 @@
 import errno
 import os
-import resource
-import signal
-from contextlib import contextmanager
 
-import h5py
-import numpy as np
 import pytest
 
+from full_disk import files_no_larger_than
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.atomic import make_folder, writing
 
 
 def names(folder):
@@ -19,19 +15,6 @@ def names(folder):
 def fail_halfway(temporary, error):
     temporary.write_text("half")
     raise error
-
-
-@contextmanager
-def files_no_larger_than(size):
-    """Let the kernel itself refuse to write on, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, former)
 
 
 def test_the_file_appears_only_when_complete(tmp_path):
@@ -127,14 +110,31 @@ def test_a_full_device_is_recognised():
     assert full.value.errno == errno.ENOSPC
 
 
-def test_hdf5_running_out_of_room_is_recognised(tmp_path):
-    (tmp_path / "map.h5").write_text("former")
+def test_a_full_disk_that_hdf5_reports_in_its_own_way_is_recognised(tmp_path):
+    told = "Can't decrement id ref count (file write failed: errno = 28, error message = 'No space left on device')"
+    with pytest.raises(UserError, match="the disk is full"), writing(tmp_path / "map.h5"):
+        raise RuntimeError(told)
+
+
+def test_a_file_that_outgrows_its_limit_is_recognised(tmp_path):
+    (tmp_path / "map.bin").write_text("former")
     with (
-        files_no_larger_than(100_000),
+        files_no_larger_than(1000),
         pytest.raises(UserError, match="larger than"),
-        writing(tmp_path / "map.h5") as temporary,
-        h5py.File(temporary, "w") as file,
+        writing(tmp_path / "map.bin") as temporary,
     ):
-        file["rotation"] = np.random.default_rng(0).random((300, 300))
-    assert names(tmp_path) == ["map.h5"]
-    assert (tmp_path / "map.h5").read_text() == "former"
+        temporary.write_bytes(bytes(5000))
+    assert names(tmp_path) == ["map.bin"]
+    assert (tmp_path / "map.bin").read_text() == "former"
+
+
+def test_folders_are_made_as_needed(tmp_path):
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_in_the_way_of_a_folder_is_said(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot make the folder"):
+        make_folder(tmp_path / place)

@@ -77,50 +77,18 @@ def to_standard(phase: Phase) -> np.ndarray:
     The identity for nearly all crystals. Not so for monoclinic ones with b unique (orix wants the twofold
     axis along z), for -31m (twofold axes at right angles to a) and for rhombohedral or primitive axes.
     """
-    standard = laue_class(phase).orix.laue.proper_subgroup.to_matrix()
-    ours = phase.symmetry
-    if _same_group(ours, standard):
-        return np.eye(3)
-    target = _frame(*_two_axes(standard))
-    principal, second = _two_axes(ours)
-    for sign in (1, -1):
-        turn = target.T @ _frame(principal, sign * second)
-        if _same_group(turn @ ours @ turn.T, standard):
+    standard = laue_class(phase).orix.proper_subgroup.to_matrix()
+    settings = (np.eye(3), phase._spglib.std_rotation_matrix)
+    for turn in (extra @ setting for extra in (np.eye(3), _B_TO_Z, _ABOUT_Z) for setting in settings):
+        if _same_group(turn @ phase.symmetry @ turn.T, standard):
             return turn
-    raise ValueError(
-        f"{phase.name}: its symmetry operations do not form the Laue class {laue_class(phase).symbol}"
-    )
+    raise ValueError(f"{phase.name}: its operations do not form the Laue class {laue_class(phase).symbol}")
+
+
+_B_TO_Z = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+_ABOUT_Z = np.array([[np.sqrt(3), -1, 0], [1, np.sqrt(3), 0], [0, 0, 2]]) / 2
 
 
 def _same_group(one: np.ndarray, other: np.ndarray) -> bool:
     distance = np.abs(one[:, None] - other).max(axis=(2, 3))
     return len(one) == len(other) and bool((distance.min(axis=1) < 0.01).all())
-
-
-def _two_axes(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a principal axis and the highest one at right angles to it (x or y where there is none)."""
-    cosine = (np.trace(rotations, axis1=1, axis2=2) - 1) / 2
-    turns = rotations[cosine < 0.9]
-    order = np.rint(2 * np.pi / np.arccos(np.clip(cosine[cosine < 0.9], -1, 1)))
-    # The projector onto a rotation's axis has the axis in each of its columns; the longest is the safest.
-    projector = np.stack(
-        [
-            np.mean([np.linalg.matrix_power(turn, k) for k in range(int(n))], axis=0)
-            for turn, n in zip(turns, order, strict=True)
-        ]
-    )
-    column = np.linalg.norm(projector, axis=1).argmax(axis=1)
-    axes = np.take_along_axis(projector, column[:, None, None], axis=2)[..., 0]
-    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    principal = axes[order.argmax()]
-    crossing = np.abs(axes @ principal) < 0.1
-    if crossing.any():
-        return principal, axes[crossing][order[crossing].argmax()]
-    return principal, np.eye(3)[0] if abs(principal[0]) < 0.9 else np.eye(3)[1]
-
-
-def _frame(principal: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return rows x, y, z with z along the principal axis and x as near to the second as possible."""
-    x = second - (second @ principal) * principal
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(principal, x), principal])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -208,5 +209,8 @@ def _save_tiff(rgb: np.ndarray, path: str | Path, r_pixel: float | None, title: 
 
     scale = {} if r_pixel is None else {"resolution": (1 / r_pixel, 1 / r_pixel)}
     metadata = {"Info": title} | ({} if r_pixel is None else {"unit": "nm"})
+    # Through memory: tifffile's own error on a full disk does not say so.
+    packed = BytesIO()
+    tifffile.imwrite(packed, rgb, photometric="rgb", imagej=True, metadata=metadata, **scale)
     with writing(path) as temporary:
-        tifffile.imwrite(temporary, rgb, photometric="rgb", imagej=True, metadata=metadata, **scale)
+        temporary.write_bytes(packed.getvalue())

@@ -63,7 +63,8 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
 
     from napari_4dstem_orient import __version__
 
-    with writing(path) as temporary, h5py.File(temporary, "w") as file:
+    # HDF5 never recovers from a full disk, it keeps the file open and complains for good; so it works in memory.
+    with h5py.File("result", "w", driver="core", backing_store=False) as file:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=__version__)
         group = file.create_group("orientation")
         group.attrs.update(frame=FRAME, method=orientation_map.method)
@@ -76,6 +77,10 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
         group["reason"].attrs["meaning"] = _json({int(reason): reason.text for reason in Reason})
         group["phases"] = _json([phase.to_dict() for phase in orientation_map.phases])
         file["provenance"] = _json(orientation_map.provenance)
+        file.flush()
+        image = file.id.get_file_image()
+    with writing(path) as temporary:
+        temporary.write_bytes(image)
 
 
 def is_map_file(path: str | Path) -> bool:

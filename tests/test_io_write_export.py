@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from made_maps import CU, TI, rotations, some_map
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.export import FORMATS, export
+from napari_4dstem_orient.io.py4dstem_maps import from_py4dstem, to_py4dstem
+
+
+def some_disks():
+    lists = [np.array([[0, 0, 9.0], [3.0, 4.0, 2.0]])] * 28
+    return BraggDisks.from_lists((4, 7), lists, detector_shape=(64, 64))
+
+
+def test_every_format_is_written_where_asked(tmp_path):
+    paths = export(some_map(phases=(CU, TI)), tmp_path / "new" / "folder", FORMATS, "grain", some_disks())
+    assert all(path.is_file() and path.stat().st_size for path in paths)
+    assert sorted(path.name for path in paths) == sorted(
+        [
+            "grain.h5",
+            "grain.ang",
+            "grain.ctf",
+            "grain_ipf-x.png",
+            "grain_ipf-z.png",
+            "grain_score.png",
+            "grain_phase.png",
+            "grain_ipf-x.tif",
+            "grain_ipf-z.tif",
+            "grain_disks.emd",
+        ]
+    )
+    assert sorted(entry.name for entry in (tmp_path / "new" / "folder").iterdir()) == sorted(
+        p.name for p in paths
+    )
+
+
+def test_a_stem_may_hold_a_dot(tmp_path):
+    (path,) = export(some_map(), tmp_path, ["ang"], "scan.01")
+    assert path.name == "scan.01.ang"
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(UserError, match="no export format bmp; choose from h5, ang"):
+        export(some_map(), tmp_path / "out", ["ang", "bmp"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_disks_are_needed_for_emd(tmp_path):
+    with pytest.raises(UserError, match="no Bragg disks"):
+        export(some_map(), tmp_path, ["emd"])
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot make the folder"):
+        export(some_map(), tmp_path / "file", ["ang"])
+
+
+def test_maps_go_to_py4dstem_and_back():
+    made = some_map((4, 7), runners=2)
+    theirs = to_py4dstem(made)
+    assert (theirs.num_x, theirs.num_y, theirs.num_matches) == (4, 7, 3)
+    np.testing.assert_array_equal(
+        theirs.matrix[1, 2, 0], made.rotation[1, 2] if made.indexed[1, 2] else np.eye(3)
+    )
+    back = from_py4dstem(theirs, CU, r_pixel=5.0)
+    answered = made.indexed & (made.score > 0)
+    np.testing.assert_array_equal(back.phase_id, np.where(answered, 0, -1))
+    np.testing.assert_array_equal(back.rotation[answered], made.rotation[answered])
+    np.testing.assert_array_equal(back.score[answered], made.score[answered])
+    np.testing.assert_array_equal(back.runner_up[answered], made.runner_up[answered])
+    np.testing.assert_array_equal(back.runner_up_score[answered], made.runner_up_score[answered])
+    assert back.r_pixel == 5.0
+
+
+def test_py4dstem_keeps_one_map_for_each_phase():
+    made = some_map((4, 7), (CU, TI))
+    for number in (0, 1):
+        theirs = to_py4dstem(made, number)
+        here = made.phase_id == number
+        assert not theirs.corr[~here].any()
+        np.testing.assert_array_equal(theirs.matrix[here][:, 0], made.rotation[here])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # py4DSTEM itself
+def test_py4dstems_own_answer_is_the_same_matrix(capsys):
+    """What py4DSTEM's matching finds for a known orientation must be that orientation here."""
+    from py4DSTEM.process.diffraction.utils import OrientationMap as Theirs
+
+    from napari_4dstem_orient.analysis.misorientation import misorientation
+
+    truth = rotations(1, 8)[0]
+    crystal = CU.to_py4dstem()
+    crystal.calculate_structure_factors(1.5)
+    crystal.orientation_plan("auto", 4, 4, accel_voltage=300e3, progress_bar=False)
+    pattern = crystal.generate_diffraction_pattern(orientation_matrix=truth, sigma_excitation_error=0.03)
+    theirs = Theirs(1, 1, 1)
+    theirs.set_orientation(crystal.match_single_pattern(pattern, verbose=False), 0, 0)
+    assert misorientation(from_py4dstem(theirs, CU).rotation[0, 0], truth, CU) < 4

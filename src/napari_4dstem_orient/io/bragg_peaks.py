@@ -70,14 +70,18 @@ def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
         lists = _choose(file, path, name)
         bundle = lists.parent.parent.get("metadatabundle", {})
         notes = hdf5.scalars(bundle[_NOTES]) if _NOTES in bundle else {}
-        shape = bundle["_braggvectors_shape/Qshape"] if "_braggvectors_shape" in bundle else None
-        known = shape is not None and notes.get("detector_known", True)
-        counts, flat = _read(lists, path)
+        shape = None
+        if "_braggvectors_shape" in bundle and notes.get("detector_known", True):
+            rows, cols = bundle["_braggvectors_shape/Qshape"][()]
+            shape = int(rows), int(cols)
+        counts, (qx, qy, intensity) = _read(lists, path)
         return BraggDisks(
             (int(lists.shape[0]), int(lists.shape[1])),
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            *flat,
-            detector_shape=(int(shape[0]), int(shape[1])) if known else None,
+            qx,
+            qy,
+            intensity,
+            detector_shape=shape,
             provenance={**json.loads(notes.get("provenance", "{}")), "source": f"{path}::{_name(lists)}"},
         )
 
@@ -147,7 +151,8 @@ def save_disks(
             del file[name]
             lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_DISK))
             for row in range(disks.scan_shape[0]):
-                lists[row] = _row(disks, row, origin, pixel)
+                # Plain assignment would take lists of equal length for a second dimension.
+                lists.write_direct(_row(disks, row, origin, pixel), dest_sel=np.s_[row])
 
 
 def _save_frame(
@@ -217,13 +222,13 @@ def _row(disks: BraggDisks, row: int, origin: tuple[float, float], pixel: float)
     flat["qx"] = disks.qx[part].astype(float) / pixel + origin[0]
     flat["qy"] = disks.qy[part].astype(float) / pixel + origin[1]
     flat["intensity"] = disks.intensity[part]
-    lists = np.empty(cols, object)
+    lists = np.empty(cols, h5py.vlen_dtype(_DISK))
     for col, (start, stop) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
         lists[col] = flat[start:stop]
     return lists
 
 
-def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of disks at each position and the flat qx, qy, intensity; one scan row at a time."""
     counts = np.zeros(lists.shape, np.int64)
     rows: list[np.ndarray] = []
@@ -238,7 +243,7 @@ def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, tuple[np.ndarray
             f"{path.name} is damaged: row {len(rows)} of its Bragg disks cannot be read."
         ) from error
     flat = np.concatenate(rows, axis=1) if rows else np.zeros((3, 0), np.float32)
-    return counts.ravel(), tuple(flat)
+    return counts.ravel(), np.ascontiguousarray(flat)
 
 
 @contextlib.contextmanager

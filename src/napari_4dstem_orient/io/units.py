@@ -9,16 +9,7 @@ from typing import Any
 
 from napari_4dstem_orient.errors import UserError
 
-_NM_PER = {
-    "nm": 1.0,
-    "nanometer": 1.0,
-    "a": 0.1,
-    "pm": 1e-3,
-    "um": 1e3,
-    "micrometer": 1e3,
-    "mm": 1e6,
-    "m": 1e9,
-}
+_ANGSTROM_PER = {"a": 1, "nm": 10, "nanometer": 10, "pm": 0.01, "um": 1e4, "micrometer": 1e4, "m": 1e10}
 _RAD_PER = {"rad": 1.0, "mrad": 1e-3, "deg": math.pi / 180, "degree": math.pi / 180}
 
 
@@ -46,14 +37,14 @@ def reciprocal_pixel(size: Any, units: Any, voltage: float | None) -> float | No
     if name in _RAD_PER:
         return number * _RAD_PER[name] / wavelength(voltage) if voltage else None
     inverse = re.fullmatch(r"1/(\w+)|(\w+?)\^?-1", name)
-    length = _NM_PER.get(inverse[1] or inverse[2]) if inverse else None
-    return number * 0.1 / length if length else None
+    length = _ANGSTROM_PER.get(inverse[1] or inverse[2]) if inverse else None
+    return number / length if length else None
 
 
 def scan_step(size: Any, units: Any) -> float | None:
     """Return a scan step in nm, or None where size or units do not say."""
     number, name = _positive(size), _plain(units)
-    return number * _NM_PER[name] if number is not None and name in _NM_PER else None
+    return number * _ANGSTROM_PER[name] / 10 if number is not None and name in _ANGSTROM_PER else None
 
 
 def kilovolts(value: Any) -> float | None:

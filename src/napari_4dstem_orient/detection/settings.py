@@ -13,15 +13,18 @@ from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.scan import Scan
 
-NOISE_PEAKS = 1.0
+NOISE_PEAKS = 2.0
 """Peaks of noise a pattern may have above the floor, by a law whose tail is longer than the real one's:
 on simulated patterns of 1e4 to 1e6 electrons it comes out at none to two."""
 
 MIN_RELATIVE_INTENSITY = 0.0001
 """Suggested floor relative to the strongest disk: the tails of a real beam have peaks of their own."""
 
-PEAKS_PER_RING = 50
+PEAKS_PER_RING = 25
 """Least number of correlation peaks from which the noise at one distance from the beam is judged."""
+
+NOISIEST = 0.95
+"""The floor suits all but the noisiest few patterns: those on thick, amorphous or bare places as well."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def settings_for_probe(probe: Probe) -> DetectionSettings:
     )
 
 
-def suggest_settings(scan: Scan, probe: Probe, samples: int = 24) -> DetectionSettings:
+def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSettings:
     """Suggest settings from the probe's size and from the noise of some of the scan's own patterns.
 
     Parameters
@@ -148,49 +151,44 @@ def suggest_settings(scan: Scan, probe: Probe, samples: int = 24) -> DetectionSe
     settings = settings_for_probe(probe)
     everything = replace(settings, min_intensity=0.0, min_relative_intensity=0.0, max_disks=100_000)
 
-    def peaks_of(images: np.ndarray) -> np.ndarray:
-        peaks = np.concatenate([detect_pattern(image, probe, everything) for image in images])
+    def peaks_of(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        peaks = detect_pattern(image, probe, everything)
         distance = np.hypot(peaks[:, 0] - center[0], peaks[:, 1] - center[1])
-        return np.stack([distance, peaks[:, 2]], axis=1)[distance > 2 * probe.radius]
+        away = distance > 2 * probe.radius
+        return distance[away], peaks[away, 2]
 
-    pure_noise = np.random.default_rng(0).normal(size=(4, *scan.detector_shape))
-    places = peaks_of(pure_noise)[:, 0]
-    floor = noise_floor(*peaks_of(patterns).T, len(patterns), places, len(pure_noise))
+    noise, _ = peaks_of(np.random.default_rng(0).normal(size=scan.detector_shape))
+    floors = [noise_floor(*peaks_of(pattern), noise) for pattern in patterns]
+    floor = float(np.quantile(floors, NOISIEST))
     return replace(
         settings, min_intensity=float(f"{floor:.3g}"), min_relative_intensity=MIN_RELATIVE_INTENSITY
     )
 
 
-def noise_floor(
-    distance: np.ndarray, height: np.ndarray, patterns: int, places: np.ndarray, noise_patterns: int
-) -> float:
-    """Return the height above which about one peak of noise per pattern is left.
+def noise_floor(distance: np.ndarray, height: np.ndarray, noise: np.ndarray) -> float:
+    """Return the height above which a pattern has about one peak of noise.
 
     Nearly all peaks of a correlation image are noise, and noise is stronger where the pattern is brighter, near
     the beam. So the lower half of the peaks at about the same distance tells the width of the noise there, as
     if heights followed Rayleigh's law, and Bragg disks among the upper half do not disturb it. Where a pattern
-    has fewer peaks than noise would make, the missing ones count as peaks of height zero: patterns nearly free
-    of noise get a floor near zero, however many disks they have.
+    has fewer peaks than noise would make, the missing ones count as peaks of height zero: a pattern nearly free
+    of noise gets a floor near zero, however many disks it has.
 
     Parameters
     ----------
     distance, height : ndarray, shape (n,)
-        All correlation peaks of some patterns: distance from the direct beam, and height.
-    patterns : int
-        From how many patterns they come.
-    places : ndarray, shape (m,)
-        Distances of the peaks of patterns of pure noise.
-    noise_patterns : int
-        From how many patterns of pure noise they come.
+        All correlation peaks of a pattern: distance from the direct beam, and height.
+    noise : ndarray, shape (m,)
+        Distances of all correlation peaks of pure noise.
     """
     from scipy.optimize import brentq
 
-    rings = int(np.clip(len(places) / noise_patterns * patterns // PEAKS_PER_RING, 1, 20))
-    edges = np.quantile(places, np.linspace(0, 1, rings + 1)[1:-1]) if len(places) else np.zeros(0)
+    rings = int(np.clip(len(noise) // PEAKS_PER_RING, 1, 20))
+    edges = np.quantile(noise, np.linspace(0, 1, rings + 1)[1:-1]) if len(noise) else np.zeros(0)
     which = np.searchsorted(edges, distance)
-    expected = len(places) / noise_patterns / rings
-    widths = np.array([_rayleigh_width(height[which == ring], expected * patterns) for ring in range(rings)])
-    if widths.max() <= 0 or expected * rings <= NOISE_PEAKS:
+    expected = len(noise) / rings
+    widths = np.array([_rayleigh_width(height[which == ring], expected) for ring in range(rings)])
+    if widths.max() <= 0 or len(noise) <= NOISE_PEAKS:
         return 0.0
 
     def excess(floor: float) -> float:

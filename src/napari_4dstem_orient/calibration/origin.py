@@ -1,0 +1,160 @@
+"""Where the direct beam lies in every pattern, as a smooth surface over the scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import UserError
+
+SURFACES = ("constant", "plane", "parabola")
+"""How the direct beam may wander over the scan."""
+
+SEARCH_SHARE = 0.15
+"""First search radius around the expected centre, as a share of the detector."""
+
+LEAST_TOLERANCE = 2.5
+"""Distance in px from the fitted surface up to which a disk always counts as the direct beam."""
+
+
+@dataclass(frozen=True, eq=False)
+class OriginFit:
+    """The direct beam over the scan, in detector pixels.
+
+    Attributes
+    ----------
+    origin : ndarray, float64, shape (scan_y, scan_x, 2)
+        Fitted position along (qx, qy).
+    measured : ndarray, float64, shape (scan_y, scan_x, 2)
+        Position of the disk taken for the direct beam; NaN where none was.
+    surface : str
+        ``"constant"``, ``"plane"`` or ``"parabola"``.
+    residual : float
+        Root mean square distance between measured and fitted positions in px; NaN if none was measured.
+    used : float
+        Share of the patterns whose direct beam was found.
+    """
+
+    origin: np.ndarray
+    measured: np.ndarray
+    surface: str
+    residual: float
+    used: float
+
+
+def fit_origin(disks: BraggDisks, surface: str = "plane") -> OriginFit:
+    """Find the direct beam in every pattern and fit a smooth surface to it, deaf to outliers.
+
+    The place where the strongest disks of most patterns lie is where the search begins; then, in turn, the
+    strongest disk near the surface is taken from each pattern and the surface is fitted to them. Patterns
+    without a direct beam take the surface's value.
+
+    Parameters
+    ----------
+    disks : BraggDisks
+        In detector pixels.
+    surface : str
+        ``"constant"``, ``"plane"`` or ``"parabola"``.
+
+    Raises
+    ------
+    UserError
+        If the disks are calibrated already, or there are none.
+    """
+    if surface not in SURFACES:
+        raise ValueError(f"surface must be one of {SURFACES}, not {surface!r}")
+    if disks.calibrated:
+        raise UserError("These disks are calibrated already; their origin is the direct beam.")
+    if not len(disks):
+        raise UserError("There are no disks to find the direct beam in; detect disks first.")
+    design = _design(disks.scan_shape, surface)
+    position = np.stack([disks.qx, disks.qy], axis=1).astype(np.float64)
+    owner = disks.owner
+    predicted = np.broadcast_to(_expected_center(disks), (len(design), 2))
+    tolerance = max(LEAST_TOLERANCE, SEARCH_SHARE * min(_extent(disks)))
+    for _ in range(5):
+        near = np.hypot(*(position - predicted[owner]).T) < tolerance
+        candidate = _strongest(disks, near)
+        found = candidate >= 0
+        predicted, spread = _fit_surface(design, position[candidate], found)
+        tolerance = float(np.clip(5 * spread, LEAST_TOLERANCE, tolerance))
+
+    measured = np.where(found[:, None], position[candidate], np.nan)
+    measured[np.hypot(*(measured - predicted).T) > tolerance] = np.nan
+    used = np.isfinite(measured[:, 0])
+    distance = np.hypot(*(measured - predicted)[used].T)
+    grid = (*disks.scan_shape, 2)
+    return OriginFit(
+        np.array(predicted).reshape(grid),
+        measured.reshape(grid),
+        surface,
+        float(np.sqrt(np.mean(distance**2))) if used.any() else float("nan"),
+        float(used.mean()),
+    )
+
+
+def _design(scan_shape: tuple[int, int], surface: str) -> np.ndarray:
+    """Return the surface's terms at every scan position, shape (n, terms)."""
+    row, col = (np.linspace(-1, 1, size) if size > 1 else np.zeros(1) for size in scan_shape)
+    row, col = (part.ravel() for part in np.meshgrid(row, col, indexing="ij"))
+    one = np.ones_like(row)
+    terms = {
+        "constant": [one],
+        "plane": [one, row, col],
+        "parabola": [one, row, col, row**2, row * col, col**2],
+    }[surface]
+    return np.stack(terms, axis=1)
+
+
+def _extent(disks: BraggDisks) -> tuple[float, float]:
+    if disks.detector_shape is not None:
+        return float(disks.detector_shape[0]), float(disks.detector_shape[1])
+    return float(np.ptp(disks.qx)) + 1, float(np.ptp(disks.qy)) + 1
+
+
+def _expected_center(disks: BraggDisks) -> np.ndarray:
+    """Return where disks that are strong in their own pattern pile up, preferably mid-detector, shape (2,)."""
+    from scipy.ndimage import gaussian_filter
+
+    strongest = _strongest(disks, np.ones(len(disks), bool))
+    top = np.where(strongest >= 0, disks.intensity[strongest], 1.0)
+    share = disks.intensity / np.maximum(top[disks.owner], 1e-30)
+    position = np.stack([disks.qx, disks.qy], axis=1)
+    low = np.zeros(2) if disks.detector_shape is not None else position.min(axis=0)
+    pixel = np.rint(position - low).astype(int)
+    size = np.maximum(pixel.max(axis=0) + 1, np.ceil(_extent(disks)).astype(int))
+    image = np.zeros(size)
+    np.add.at(image, tuple(pixel.T), share)
+    row, col = (np.linspace(-1, 1, count) if count > 1 else np.zeros(1) for count in image.shape)
+    image = gaussian_filter(image, 3) * np.exp(-(row[:, None] ** 2 + col**2))
+    return low + np.array(np.unravel_index(np.argmax(image), image.shape))
+
+
+def _strongest(disks: BraggDisks, allowed: np.ndarray) -> np.ndarray:
+    """Return the index of the strongest allowed disk of every position, -1 where there is none."""
+    strength = np.where(allowed, disks.intensity, -np.inf)
+    order = np.lexsort((strength, disks.owner))
+    last = disks.offsets[1:] - 1
+    best = order[np.maximum(last, 0)]
+    has = (np.diff(disks.offsets) > 0) & (strength[best] > -np.inf)
+    return np.where(has, best, -1)
+
+
+def _fit_surface(design: np.ndarray, target: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit by iteratively reweighted least squares; return the surface everywhere and the residuals' spread."""
+    if not found.any():
+        raise UserError(
+            "No pattern has a disk near the middle of all patterns, so there is no direct beam to centre on; "
+            "check the detection."
+        )
+    terms, target = design[found], target[found]
+    weight = np.ones(len(terms))
+    for _ in range(15):
+        root = np.sqrt(weight)[:, None]
+        coefficients, *_ = np.linalg.lstsq(terms * root, target * root, rcond=None)
+        distance = np.hypot(*(target - terms @ coefficients).T)
+        spread = max(float(np.median(distance)), 0.05)
+        weight = 1 / (1 + (distance / (2 * spread)) ** 2) ** 2
+    return design @ coefficients, spread

@@ -152,32 +152,38 @@ class Phase:
         return crystal
 
     def to_orix(self) -> orix.crystal_map.Phase:
-        """Return orix's ``Phase``, with its space group and atoms.
+        """Return orix's ``Phase``, with its atoms and space group.
 
-        Its point group has the operations of this phase's own axes, where orix would take other ones from the
-        space group's number (monoclinic with b unique, rhombohedral axes).
+        orix ties axes to a space group's number (the twofold axis of every monoclinic group along z). Where
+        the crystal's own axes are others (b unique, rhombohedral axes), the phase gets this crystal's point
+        group instead of a space group.
         """
         from diffpy.structure import Atom, Lattice, Structure
         from orix.crystal_map import Phase as OrixPhase
+        from orix.quaternion.symmetry import get_point_group
         from pymatgen.core.periodic_table import Element
 
         atoms = [
             Atom(Element.from_Z(int(z)).symbol, xyz, occupancy=float(occ))
             for z, xyz, occ in zip(self.numbers, self.positions, self.occupancy, strict=True)
         ]
-        structure = Structure(atoms=atoms, lattice=Lattice(*self.cell))
-        phase = OrixPhase(name=self.name, space_group=self.space_group, structure=structure)
-        phase.point_group = self._point_group(phase.point_group.name)
-        return phase
+        # With a base of diffpy's own choice orix would turn the cell and leave the atoms where they are.
+        structure = Structure(atoms=atoms, lattice=Lattice(base=self.lattice))
+        usual = get_point_group(self.space_group)
+        if _same_operations(usual.laue_proper_subgroup.to_matrix(), self.symmetry):
+            return OrixPhase(name=self.name, space_group=self.space_group, structure=structure)
+        return OrixPhase(name=self.name, point_group=self._point_group(usual.name), structure=structure)
 
     def _point_group(self, name: str) -> orix.quaternion.Symmetry:
         """Return the crystal's point group, improper operations included, as orix's ``Symmetry``."""
-        from orix.quaternion import Rotation, Symmetry
+        from orix.quaternion import Symmetry
+        from scipy.spatial.transform import Rotation
 
         operations = self._point_operations
         improper = np.linalg.det(operations) < 0
-        proper = Rotation.from_matrix(np.where(improper[:, None, None], -operations, operations))
-        group = Symmetry(proper.data)
+        proper = np.where(improper[:, None, None], -operations, operations)
+        # Not orix's own from_matrix: it may get half turns wrong.
+        group = Symmetry(np.roll(Rotation.from_matrix(proper).as_quat(), 1, axis=1))
         group.improper = improper
         group.name = name
         return group
@@ -202,6 +208,11 @@ class Phase:
             np.asarray(values["numbers"], int),
             np.asarray(values["occupancy"], float),
         )
+
+
+def _same_operations(one: np.ndarray, other: np.ndarray) -> bool:
+    apart = np.abs(one[:, None] - other).max(axis=(2, 3))
+    return len(one) == len(other) and bool((apart.min(axis=1) < 0.01).all())
 
 
 @lru_cache(maxsize=64)

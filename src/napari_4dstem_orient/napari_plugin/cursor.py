@@ -54,13 +54,18 @@ class Cursor:
             self._keys_bound = True
             for key, step in STEPS.items():
                 viewer.bind_key(key, lambda viewer, step=step: self._step(*step), overwrite=True)
-        if stage is Stage.SCAN and find_layer(viewer, MARKER) is not None:
-            self._show_marker(viewer)
+        if stage is Stage.SCAN:  # not at once: the layers it shall lie over are about to come
+            QTimer.singleShot(0, self._show_over_layers)
 
     def _on_inserted(self, event: Any) -> None:
         """Keep the marker above a layer that comes later (not at once: napari is still inserting)."""
         if event.value.metadata.get(OURS) != MARKER:
             QTimer.singleShot(0, self._raise_marker)
+
+    def _show_over_layers(self) -> None:
+        viewer = self._viewer()
+        if viewer is not None and scan_layers(viewer):
+            self._show_marker(viewer)
 
     def _raise_marker(self) -> None:
         viewer = self._viewer()

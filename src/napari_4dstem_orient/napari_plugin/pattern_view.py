@@ -54,6 +54,7 @@ class PatternView(QWidget):
         self._scale, self._origin, self._units = 1.0, np.zeros(2), "pixel"
         self._styles: dict[str, tuple] = {}
         self._fit_shape: tuple[float, ...] | None = None
+        self._fit_scale = 1.0
 
     def set_title(self, text: str) -> None:
         """Change what stands above the pattern."""
@@ -88,13 +89,17 @@ class PatternView(QWidget):
             self._add(layer, 0)
         else:
             layer.data = pattern
-            layer.contrast_limits_range = limits
-            layer.contrast_limits = limits
+            if tuple(layer.contrast_limits) != limits:  # each of these redraws
+                layer.contrast_limits_range = limits
+                layer.contrast_limits = limits
         self._fit(pattern.shape)
 
-    def show_circles(self, name: str, positions: np.ndarray, radius: float, color: str = "#ffcc00") -> None:
+    def show_circles(
+        self, name: str, positions: np.ndarray, radius: float | np.ndarray, color: str = "#ffcc00"
+    ) -> None:
         """Draw a circle of ``radius`` pixels around each position; replaces those of the same name."""
-        self._points(name, positions, np.full(len(positions), 2.0 * radius), color, hollow=True)
+        sizes = np.broadcast_to(2.0 * np.asarray(radius, float), len(positions))
+        self._points(name, positions, sizes, color, hollow=True)
 
     def show_points(
         self,
@@ -144,7 +149,9 @@ class PatternView(QWidget):
         symbol: str = "disc",
     ) -> None:
         positions = np.asarray(positions, float).reshape(-1, 2)
-        width = 2.0 / max(3 * float(np.max(sizes, initial=1.0)), 8) if hollow else 0.0
+        # The same line for every size (napari takes a share of the size), thin for the view as it is fitted.
+        line = max(self._fit_shape or (100,)) / 170
+        width = np.clip(line / np.maximum(sizes, 1e-3), 0.002, 0.25) if hollow else 0.0
         layer = self._layer(name)
         if layer is None:
             layer = Points(np.zeros((0, 2)), name=name, antialiasing=1)
@@ -154,7 +161,7 @@ class PatternView(QWidget):
         if not len(positions):
             return
         layer.size = sizes
-        style = (len(positions), symbol, width, color, hollow)
+        style = (symbol, color, hollow, tuple(sizes))
         if self._styles.get(name) != style:  # each of these redraws
             self._styles[name] = style
             layer.symbol = symbol
@@ -177,10 +184,9 @@ class PatternView(QWidget):
 
     def _fit(self, shape: tuple[float, ...]) -> None:
         """Fit the camera to a pattern of a new size; a user's zoom on the same size stays."""
-        key = (*shape, self._scale)
-        if key == self._fit_shape:
+        if self._fit_shape == tuple(shape) and self._fit_scale == self._scale:
             return
-        self._fit_shape = tuple(shape)
+        self._fit_shape, self._fit_scale = tuple(shape), self._scale
         self.model.reset_view(margin=0.02)
 
     def eventFilter(self, watched, event):

@@ -53,7 +53,7 @@ class OrientationMap:
     explained : ndarray, int32, shape (scan_y, scan_x)
         Number of measured disks (direct beam apart) that the answer explains.
     runner_up : ndarray, float32, shape (scan_y, scan_x, n, 3, 3)
-        Further hypotheses, best first; n may be 0.
+        Further hypotheses of the same phase, best first; n may be 0.
     runner_up_score : ndarray, float32, shape (scan_y, scan_x, n)
         Their scores; 0 where there is no such hypothesis.
     method : str

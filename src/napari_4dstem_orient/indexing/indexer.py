@@ -94,6 +94,20 @@ class Hypotheses:
         rows = np.arange(len(order))[:, None]
         return cls(**{name: values[rows, order] for name, values in joined.items()})
 
+    def of_winning_phase(self, keep: int) -> Hypotheses:
+        """Return the winner and further hypotheses of its phase; where these run out, the score is 0."""
+        same = self.phase_id == self.phase_id[:, :1]
+        score = np.where(same, self.score, 0)
+        rank = np.where(same, np.arange(same.shape[1]), same.shape[1])
+        order = np.argsort(rank, axis=1, kind="stable")[:, :keep]
+        rows = np.arange(len(order))[:, None]
+        return Hypotheses(
+            self.rotation[rows, order],
+            self.phase_id[rows, order],
+            score[rows, order],
+            self.explained[rows, order],
+        )
+
 
 class MapBuilder:
     """Collects hypotheses batch by batch into an orientation map."""
@@ -116,11 +130,11 @@ class MapBuilder:
         self.reason[where] = reason
         indexed = reason == Reason.INDEXED
         self.phase_id[where] = np.where(indexed, found.phase_id[:, 0], -1)
-        count = min(found.rotation.shape[1], self.rotation.shape[1])
-        hypotheses = np.where(indexed[:, None, None, None], found.rotation[:, :count], np.eye(3))
-        self.rotation[where, :count] = hypotheses
-        self.score[where, :count] = found.score[:, :count] * enough[:, None]
-        self.explained[where] = found.explained[:, 0] * enough
+        own = found.of_winning_phase(self.rotation.shape[1])
+        count = own.rotation.shape[1]
+        self.rotation[where, :count] = np.where(indexed[:, None, None, None], own.rotation, np.eye(3))
+        self.score[where, :count] = own.score * enough[:, None]
+        self.explained[where] = own.explained[:, 0] * enough
 
     def leave_out(self, where: np.ndarray) -> None:
         """Enter positions that have too few disks to try."""

@@ -1,0 +1,313 @@
+"""Orientations from disks: conventions, scores, hypotheses and both indexers on patterns with known answers."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder
+from napari_4dstem_orient.indexing.prediction import predicted_pattern
+from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, refine, score
+from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
+from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network
+from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
+from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss, misorientation_angle
+from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
+from napari_4dstem_orient.indexing.transformer.rotations import (
+    about_beam,
+    from_six,
+    from_vector,
+    random_rotations,
+)
+from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings
+from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest, without_direct_beam
+from napari_4dstem_orient.orientation_map import Reason
+
+TILTED = Rotation.from_euler("ZXZ", [20, 9, 11], degrees=True).as_matrix()
+
+
+def disks_of(phase, rotations, k_max=2.1, direct_beam=True):
+    lists = []
+    for rotation in rotations:
+        spots = predicted_pattern(phase, rotation, 300, k_max)[:24, :3]
+        beam = np.array([[0, 0, 20]], np.float32)
+        lists.append(np.concatenate([beam, spots]) if direct_beam else spots)
+    return BraggDisks.from_lists((1, len(lists)), lists, calibrated=True)
+
+
+def measured_of(disks, reflector, reach=2.1):
+    block, mask = disks.padded(32)
+    tensor, inside = torch.from_numpy(block), torch.from_numpy(mask)
+    return Measured.of(tensor, without_direct_beam(tensor, inside, reflector.nearest), reach)
+
+
+def degrees(found, true, phase):
+    symmetry = torch.as_tensor(phase.symmetry, dtype=torch.float32)
+    as_tensor = [torch.as_tensor(np.asarray(each, np.float32)) for each in (found, true)]
+    return np.rad2deg(misorientation_angle(*as_tensor, symmetry).numpy())
+
+
+@pytest.fixture(scope="module")
+def untrained(copper):
+    card = ModelCard(
+        phases=[copper.to_dict()],
+        voltage=300.0,
+        k_max=2.1,
+        precession=0.0,
+        q_span=2.2,
+        network=NetworkSettings(tokens=16, width=16, heads=2, layers=1, feedforward=32).to_dict(),
+        synthesis=SynthesisSettings().to_dict(),
+        training={},
+        data_hash="",
+    )
+    torch.manual_seed(4)
+    return Model(card, build_network(card).eval(), (Reflector.of(copper, 300, 2.1),))
+
+
+# rotations and symmetry
+
+
+def test_random_rotations_are_rotations_and_cover_the_sphere():
+    drawn = random_rotations(4000, torch.Generator().manual_seed(0))
+    assert torch.allclose(drawn @ drawn.transpose(1, 2), torch.eye(3).expand_as(drawn), atol=1e-5)
+    assert torch.allclose(torch.linalg.det(drawn), torch.ones(4000), atol=1e-5)
+    assert drawn.mean(0).abs().max() < 0.05
+
+
+def test_from_six_keeps_a_rotation_and_mends_anything_else():
+    assert torch.allclose(
+        from_six(torch.tensor(TILTED[:, :2].T.reshape(-1))), torch.tensor(TILTED), atol=1e-6
+    )
+    mended = from_six(torch.tensor([3.0, 0.1, 0.2, 1.0, 2.0, -1.0]))
+    assert torch.allclose(mended @ mended.T, torch.eye(3), atol=1e-6)
+    assert torch.linalg.det(mended) == pytest.approx(1, abs=1e-5)
+
+
+def test_rotation_vectors_agree_with_scipy():
+    vectors = np.array([[0.3, -0.2, 0.5], [0, 0, 0.1], [1e-9, 0, 0]])
+    assert np.allclose(
+        from_vector(torch.tensor(vectors)).numpy(), Rotation.from_rotvec(vectors).as_matrix(), atol=1e-7
+    )
+    assert np.allclose(
+        about_beam(torch.tensor(0.1)).numpy(), Rotation.from_rotvec([0, 0, 0.1]).as_matrix(), atol=1e-6
+    )
+
+
+def test_symmetry_acts_on_the_left_and_only_there(copper):
+    quarter_turn = copper.symmetry[
+        np.argmin([abs(np.trace(s) - 1) + abs(s[2, 2] - 1) for s in copper.symmetry])
+    ]
+    general = Rotation.from_euler("ZXZ", [20, 38, 11], degrees=True).as_matrix()
+    assert degrees(quarter_turn @ general, general, copper) == pytest.approx(0, abs=0.1)
+    assert degrees(general @ quarter_turn, general, copper) > 10
+
+
+def test_misorientation_angle_is_the_angle_turned_and_has_a_finite_gradient(copper):
+    turned = TILTED @ Rotation.from_rotvec([0, np.deg2rad(7), 0]).as_matrix()
+    assert degrees(turned, TILTED, copper) == pytest.approx(7, abs=0.01)
+    same = torch.tensor(TILTED, dtype=torch.float32, requires_grad=True)
+    misorientation_angle(same, same.detach(), torch.eye(3)[None]).backward()
+    assert torch.isfinite(same.grad).all()
+
+
+def test_the_best_hypothesis_takes_the_loss_and_the_logits_learn_which_it_is():
+    true = torch.eye(3)[None]
+    far = from_vector(torch.tensor([[0.0, 0.0, 1.0]]))
+    rotations = torch.stack([far, true], 1)
+    right, angles = hypothesis_loss(rotations, torch.tensor([[-5.0, 5.0]]), true, torch.eye(3)[None])
+    wrong, _ = hypothesis_loss(rotations, torch.tensor([[5.0, -5.0]]), true, torch.eye(3)[None])
+    assert angles[0].tolist() == pytest.approx([1.0, 0.0], abs=2e-3)
+    assert wrong > right + 0.5
+
+
+# tokens
+
+
+def test_canonical_frame_puts_the_reference_disk_on_x_and_gives_the_way_back(copper):
+    block, mask = disks_of(copper, [TILTED], direct_beam=False).padded(16)
+    disks = torch.from_numpy(block)
+    turned, back = canonical_frame(disks, 1)
+    assert turned[0, 1, 1] == pytest.approx(0, abs=1e-6)
+    assert turned[0, 1, 0] > 0
+    assert turned[0, 0, 2] == 1
+    in_frame = torch.tensor(TILTED, dtype=torch.float32) @ back[0].T
+    g = torch.tensor(copper.reflections(2.1).g, dtype=torch.float32) @ in_frame
+    nearest = torch.cdist(turned[0, :, :2], g[:, :2]).amin(1)
+    assert nearest[mask[0]].max() < 1e-5  # the same crystal in the turned frame makes the turned pattern
+    assert mask.any()
+
+
+def test_strongest_keeps_the_strongest_first():
+    disks = torch.tensor([[[0.1, 0, 3.0], [0.2, 0, 9.0], [0.3, 0, 5.0], [0, 0, 99.0]]])
+    kept, mask = strongest(disks, torch.tensor([[True, True, True, False]]), 3)
+    assert kept[0, :, 2].tolist() == [9.0, 5.0, 3.0]
+    assert mask.any()
+
+
+# scores
+
+
+def test_the_true_orientation_scores_highest_and_explains_all_disks(copper):
+    reflector = Reflector.of(copper, 300, 2.1)
+    measured = measured_of(disks_of(copper, [TILTED]), reflector)
+    turns = Rotation.from_rotvec(
+        np.deg2rad([[0, 0, 0], [4, 0, 0], [0, 4, 0], [0, 0, 4], [30, 0, 0]])
+    ).as_matrix()
+    found = score(
+        measured, torch.tensor(TILTED @ turns, dtype=torch.float32)[None], reflector, ScoreSettings()
+    )
+    assert found.value[0, 0] > 0.97
+    assert found.value[0].argmax() == 0
+    assert found.explained[0, 0] == measured.mask.sum() >= 12
+    assert found.explained[0, 4] < 0.7 * measured.mask.sum()
+
+
+def test_score_tells_a_beam_from_below_from_one_from_above(copper):
+    """Turning the crystal by 180° about x puts the Ewald sphere on the wrong side of every reflection."""
+    reflector = Reflector.of(copper, 300, 2.1)
+    spots = predicted_pattern(copper, TILTED, 300, 2.1)[:, :3]
+    flipped = spots * [1, -1, 1]
+    upside_down = TILTED @ np.diag([1.0, -1.0, -1.0])
+    disks = BraggDisks.from_lists((1, 2), [spots, flipped], calibrated=True)
+    measured = measured_of(disks, reflector)
+    true = np.stack([TILTED, TILTED @ np.diag([1.0, -1.0, 1.0])])
+    found = score(
+        measured,
+        torch.tensor(np.stack([true[0], upside_down]), dtype=torch.float32)[:, None],
+        reflector,
+        ScoreSettings(),
+    )
+    assert found.value[0, 0] > 0.97
+    assert found.value[1, 0] < 0.9
+
+
+def test_score_does_not_ask_for_disks_beyond_the_detector(copper):
+    reflector = Reflector.of(copper, 300, 2.1)
+    disks = disks_of(copper, [TILTED], k_max=0.9)
+    rotation = torch.tensor(TILTED, dtype=torch.float32)[None, None]
+    small = score(measured_of(disks, reflector, reach=0.9), rotation, reflector, ScoreSettings())
+    assert small.value.item() > 0.97
+
+
+def test_refinement_finds_the_truth_from_nearby_and_never_lowers_the_score(copper):
+    reflector = Reflector.of(copper, 300, 2.1)
+    truth = Rotation.random(16, random_state=1).as_matrix()
+    measured = measured_of(disks_of(copper, truth), reflector)
+    off = Rotation.from_rotvec(np.deg2rad(np.random.default_rng(0).normal(0, 1.5, (16, 3)))).as_matrix()
+    start = torch.tensor(truth @ off, dtype=torch.float32)
+    before = score(measured, start[:, None], reflector, ScoreSettings()).value
+    refined, after = refine(measured, start, reflector, ScoreSettings())
+    assert (after.value >= before - 1e-5).all()
+    assert np.median(degrees(refined, truth, copper)) < 0.4 < np.median(degrees(start, truth, copper))
+
+
+# hypotheses and maps
+
+
+def hypotheses(scores, phases):
+    scores = np.array([scores], np.float32)
+    rotation = np.tile(np.eye(3, dtype=np.float32), (*scores.shape, 1, 1))
+    rotation[..., 0, 0] = scores  # a mark to follow, not a rotation
+    return Hypotheses(rotation, np.array([phases]), scores, np.array([[5] * len(phases)]))
+
+
+def test_hypotheses_of_two_phases_are_sorted_by_score_and_runners_up_share_the_winning_phase():
+    joined = Hypotheses.join([hypotheses([0.5, 0.4], [0, 0]), hypotheses([0.9, 0.1], [1, 1])], 4)
+    assert joined.score[0].tolist() == pytest.approx([0.9, 0.5, 0.4, 0.1])
+    own = joined.of_winning_phase(3)
+    assert own.score[0].tolist() == pytest.approx([0.9, 0.1, 0.0])
+    assert own.rotation[0, :2, 0, 0].tolist() == pytest.approx([0.9, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("best", "disks", "reason"),
+    [(0.9, 8, Reason.INDEXED), (0.9, 3, Reason.TOO_FEW_DISKS), (0.1, 8, Reason.LOW_SCORE)],
+)
+def test_a_position_without_an_answer_says_why(best, disks, reason):
+    builder = MapBuilder((1, 2), AcceptanceSettings(min_disks=4, min_score=0.35), 1)
+    builder.put(np.array([1]), hypotheses([best, 0.05], [0, 0]), np.array([disks]))
+    made = builder.finish((), "template", {})
+    assert made.reason.tolist() == [[Reason.NOT_RUN, reason]]
+    assert made.indexed.tolist() == [[False, reason == Reason.INDEXED]]
+    if reason != Reason.INDEXED:
+        assert np.array_equal(made.rotation[0, 1], np.eye(3))
+
+
+# the indexers
+
+
+def test_template_matching_finds_random_orientations_of_its_own_patterns(copper):
+    truth = Rotation.random(12, random_state=3).as_matrix()
+    matcher = TemplateMatcher(
+        [copper], 300, 2.1, settings=TemplateSettings(zone_axis_step=3, in_plane_step=3)
+    )
+    found = matcher.index(disks_of(copper, truth))
+    angles = degrees(found.rotation[0], truth, copper)
+    assert np.median(angles) < 2
+    # where it is wrong, the pattern is nearly the same: its answer explains the disks almost as well as the truth
+    reflector = Reflector.of(copper, 300, 2.1)
+    measured = measured_of(disks_of(copper, truth), reflector)
+    best = score(
+        measured, torch.tensor(truth, dtype=torch.float32)[:, None], reflector, ScoreSettings()
+    ).value
+    assert ((angles < 5) | (found.score[0] > 0.8 * best[:, 0].numpy())).all()
+    assert found.indexed.all()
+    assert found.method == "template"
+    assert found.provenance["engine"].startswith("py4DSTEM")
+
+
+def test_template_matching_tells_two_phases_apart(copper, silver):
+    lists = [disks_of(copper, [TILTED]).at(0, 0), disks_of(silver, [TILTED]).at(0, 0)]
+    disks = BraggDisks.from_lists((1, 2), lists, calibrated=True)
+    matcher = TemplateMatcher([copper, silver], 300, 2.1, settings=TemplateSettings(zone_axis_step=4))
+    assert matcher.index(disks).phase_id.tolist() == [[0, 1]]
+
+
+def test_the_transformer_turns_its_answer_with_the_pattern(untrained, copper):
+    """Whatever the network says, a pattern turned about the beam gets the answer turned about the beam."""
+    turn = Rotation.from_rotvec([0, 0, np.deg2rad(33)]).as_matrix()
+    disks = disks_of(copper, [TILTED, TILTED @ turn.T])
+    settings = TransformerSettings(frames=2, refined=0)
+    indexer = TransformerIndexer([untrained], settings, AcceptanceSettings(2, 0.0), device="cpu")
+    first, second = indexer.index(disks).rotation[0]
+    assert np.abs(second - first @ turn.T).max() < 2e-3
+
+
+def test_the_transformer_leaves_out_positions_with_too_few_disks(untrained, copper):
+    few = disks_of(copper, [TILTED]).at(0, 0)[:3]
+    full = disks_of(copper, [TILTED]).at(0, 0)
+    disks = BraggDisks.from_lists((2, 2), [few, full, few[:0], few[:1]], calibrated=True)
+    found = TransformerIndexer([untrained], device="cpu").index(disks)
+    assert found.reason[0, 0] == found.reason[1, 0] == found.reason[1, 1] == Reason.TOO_FEW_DISKS
+    assert found.reason[0, 1] in (Reason.INDEXED, Reason.LOW_SCORE)
+    assert (found.score[1] == 0).all()
+
+
+def test_one_position_gets_the_answer_that_the_whole_map_gives(untrained, copper):
+    truth = Rotation.random(6, random_state=5).as_matrix()
+    disks = disks_of(copper, truth)
+    indexer = TransformerIndexer([untrained], device="cpu")
+    whole, one = indexer.index(disks), indexer.index(disks.only(0, 4))
+    assert np.allclose(whole.rotation[0, 4], one.rotation[0, 0], atol=1e-4)
+    assert whole.score[0, 4] == pytest.approx(one.score[0, 0], abs=1e-4)
+
+
+def test_indexing_needs_calibrated_disks_and_models_of_one_voltage(untrained, copper):
+    raw = BraggDisks.from_lists((1, 1), [np.ones((5, 3))])
+    with pytest.raises(UserError, match="calibrate"):
+        TransformerIndexer([untrained], device="cpu").index(raw)
+    with pytest.raises(UserError, match="calibrate"):
+        TemplateMatcher([copper], 300, 2.1).index(raw)
+    with pytest.raises(UserError, match="at least one model"):
+        TransformerIndexer([])
+
+
+def test_a_cancelled_run_stops(untrained, copper):
+    def cancel(done, total):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        TransformerIndexer([untrained], device="cpu").index(disks_of(copper, [TILTED]), cancel)

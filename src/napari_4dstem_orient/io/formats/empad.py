@@ -40,9 +40,8 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
         )
     frames = records(raw, _RECORD)["data"]
     promised = scan_shape[0] * scan_shape[1] if scan_shape else begun(raw, _RECORD)
-    return [
-        Source([frames[:promised]], "", _calibration(described, scan_shape, voltage), scan_shape, promised)
-    ]
+    told = _calibration(described, scan_shape, voltage)
+    return [Source([frames[:promised]], "", told, scan_shape, promised)]
 
 
 def _pair(path: Path) -> tuple[ElementTree.Element | None, Path]:
@@ -100,10 +99,8 @@ def _step(described: ElementTree.Element, scan_shape: tuple[int, int] | None) ->
         return None
     if field is not None and field.text:
         return float(ast.literal_eval(field.text.strip())[0]) / scan_shape[1] * 1e9
-    width, scale = (
-        _number(described, "full_scan_field_of_view/x"),
-        _number(described, "full_scan_field_of_view/scale_factor"),
-    )
+    width = _number(described, "full_scan_field_of_view/x")
+    scale = _number(described, "full_scan_field_of_view/scale_factor")
     return width / scale / max(scan_shape) * 1e9 if width and scale else None
 
 

@@ -30,8 +30,8 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     offset, width, height, pixel = int(header[2]), int(header[4]), int(header[5]), header[6]
     if pixel not in _PIXELS:
         raise UserError(
-            f"{path.name} was saved in Merlin's raw mode ({pixel}), which no open reader decodes; "
-            "save it without raw mode."
+            f"{path.name} was saved in Merlin's raw mode ({pixel}), which rosettasciio and py4DSTEM "
+            "cannot decode either; save it without raw mode."
         )
     record = np.dtype([("header", f"V{offset}"), ("data", _PIXELS[pixel], (height, width))])
     frames = records(path, record)["data"][:, ::-1]

@@ -166,7 +166,7 @@ def test_another_crystals_weights_can_be_the_start(trained, tmp_path, copper, si
     with pytest.raises(UserError, match="network size"):
         train(
             tmp_path / "x.safetensors",
-            [silver],
+            [copper],
             start_from=trained,
             network=NetworkSettings(width=48, heads=4),
         )

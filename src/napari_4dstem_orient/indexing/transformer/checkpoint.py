@@ -174,7 +174,9 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> Model:
         network.load_state_dict(weights)
         reflectors = tuple(
             Reflector(
-                *(tensors[f"reflections.{index}.{name}"] for name in ("g", "intensity", "extinction")),
+                tensors[f"reflections.{index}.g"],
+                tensors[f"reflections.{index}.intensity"],
+                tensors[f"reflections.{index}.extinction"],
                 electron_wavelength(card.voltage),
                 card.precession,
             )

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import torch
 
+from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
@@ -160,7 +161,9 @@ class TransformerIndexer:
             result.append(torch.gather(own, 1, order[..., None, None].expand(-1, -1, 3, 3)))
         return result
 
-    def _judge(self, measured: Measured, rotation: torch.Tensor, reflector: object, phase: int) -> Hypotheses:
+    def _judge(
+        self, measured: Measured, rotation: torch.Tensor, reflector: Reflector, phase: int
+    ) -> Hypotheses:
         """Score all hypotheses, refine the best few and sort them."""
         scored = score(measured, rotation, reflector, self.scoring)
         if self.settings.refined == 0:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_4dstem_orient.crystals.cif_symmetry import Operations
-from napari_4dstem_orient.crystals.cif_text import Block, number
+from napari_4dstem_orient.crystals.cif_text import STRAY, Block, number
 from napari_4dstem_orient.crystals.phase import Phase
 
 TOO_CLOSE = 0.6
@@ -110,6 +110,8 @@ def differences(block: Block, operations: Operations, phase: Phase) -> list[str]
     notes = []
     if not operations.listed:
         notes.append(f"It lists no symmetry operations; those of {operations.symbol} were used.")
+    if block[STRAY]:
+        notes.append(f"It has text that belongs to nothing and was passed over: {', '.join(block[STRAY])}.")
     found, symbol = phase.space_group, phase.space_group_symbol
     if found != operations.number:
         notes.append(

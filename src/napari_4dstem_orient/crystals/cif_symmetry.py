@@ -115,8 +115,8 @@ def _listed(texts: list[str], lattice: np.ndarray, name: str) -> Operations:
 def _parsed(texts: list[str], name: str) -> tuple[np.ndarray, np.ndarray]:
     from pymatgen.core.operations import SymmOp
 
-    term = r"[+-]?(\d+(\.\d+)?(/\d+)?|(\d+(/\d+)?\*?)?[xyz])"
-    row = re.compile(rf"{term}([+-]{term[5:]})*")
+    term = r"(\d+(\.\d+)?(/[1-9]\d*)?|(\d\*?)?[xyz])"
+    row = re.compile(rf"[+-]?{term}([+-]{term})*")
     operations = []
     for text in texts:
         compact = text.replace(" ", "").lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ LARGEST = 10_000_000
 
 Block = dict[str, Any]
 """One data block: lower-case names to a text or, from a loop, a list of texts."""
+STRAY = "stray text"
+"""Entry of a block for texts that belong to no name (a symbol with spaces and without quotes, say)."""
 
 
 def crystal_block(path: Path) -> Block:
@@ -38,8 +41,6 @@ def crystal_block(path: Path) -> Block:
 
 def _blocks(path: Path) -> list[Block]:
     """Split the file into its data blocks."""
-    from pymatgen.io.cif import CifBlock
-
     try:
         raw = path.read_bytes() if path.stat().st_size < LARGEST else b"\0"
     except OSError as error:
@@ -50,12 +51,22 @@ def _blocks(path: Path) -> list[Block]:
     if b"\0" in raw or not parts:
         raise UserError(f"{path.name} is not a CIF (no data_ block in it); choose a crystal's .cif file.")
     try:
-        parsed = [CifBlock.from_str(part).data for part in parts]
+        return [_block(part) for part in parts]
     except (ValueError, IndexError, ZeroDivisionError) as error:
         raise UserError(
             f"{path.name} is a broken CIF ({error}); it may be cut short: get it again from its source."
         ) from error
-    return [{name.lower().replace(".", "_"): value for name, value in block.items()} for block in parsed]
+
+
+def _block(text: str) -> Block:
+    """Parse one data block, with what belongs to no name under ``STRAY``."""
+    from pymatgen.io.cif import CifBlock
+
+    with warnings.catch_warnings(record=True) as issues:
+        warnings.simplefilter("always")
+        block = CifBlock.from_str(text).data
+    plain = {name.lower().replace(".", "_"): value for name, value in block.items()}
+    return plain | {STRAY: [str(issue.message).rpartition(": ")[2] for issue in issues]}
 
 
 def number(text: Any) -> float:

@@ -92,18 +92,24 @@ def map_scan(
     UserError
         The input cannot be read, or lacks something that the job needs.
     """
+    from napari_4dstem_orient.indexing.devices import choose_device
+
     check_method(method)
     source_name = (
         source.source if isinstance(source, Scan) else "::".join(filter(None, (str(source), dataset)))
     )
     measured, known = load_input(source, dataset, scan_shape, **calibration)
     check_calibration(known)
+    if precession is None:
+        precession = getattr(measured, "metadata", {}).get("precession_degrees", 0.0)
+    if method == "transformer":  # a model or device that will not do is said before the work, not after it
+        choose_device(device)
+        fitting_models(phases, known.voltage, None, precession, model)
     if isinstance(measured, Scan):
-        precession = measured.metadata.get("precession_degrees") if precession is None else precession
         measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
     disks = calibrated(measured, known)
     indexer = make_indexer(
-        disks, phases, known.voltage, method=method, model=model, device=device, precession=precession or 0.0
+        disks, phases, known.voltage, method=method, model=model, device=device, precession=precession
     )
     answer = indexer.index(disks, report("Mapping orientations"))
     return with_origin(answer, disks, known, source_name), disks
@@ -251,7 +257,7 @@ def template_reach(disks: BraggDisks) -> float:
 
 def fitting_models(
     phases: Sequence[Phase],
-    voltage: float,
+    voltage: float | None,
     reach: float | None,
     precession: float,
     model: str | Path | None = None,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from napari_4dstem_orient.errors import UserError
 
-_WHY = {
+_WHY: dict[int | None, str] = {
     errno.EACCES: "permission denied; choose a folder you may write to",
     errno.EPERM: "permission denied; choose a folder you may write to",
     errno.EROFS: "the folder is read-only; choose a folder you may write to",

@@ -208,7 +208,8 @@ def _families(phase: Phase) -> list[tuple[int, int, int, float]]:
     order = np.lexsort((*-reflections.hkl.T[::-1], -relative.round(3), length))
     _, first = np.unique(length[order], return_index=True)
     chosen = order[first[:_FAMILIES]]
-    return [(*map(int, reflections.hkl[i]), float(relative[i])) for i in chosen]
+    h, k, l = reflections.hkl[chosen].T.tolist()  # noqa: E741
+    return list(zip(h, k, l, relative[chosen].tolist(), strict=True))
 
 
 def _ctf_header(orientation_map: OrientationMap) -> list[str]:
@@ -251,7 +252,8 @@ def _plain(name: str) -> str:
 
 
 def _formula(phase: Phase) -> str:
-    from pymatgen.core import Composition, Element
+    from pymatgen.core.composition import Composition
+    from pymatgen.core.periodic_table import Element
 
     amounts: dict[str, float] = {}
     for number, occupancy in zip(phase.numbers, phase.occupancy, strict=True):

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.analysis.colors import LabAxis
     from napari_4dstem_orient.disks import BraggDisks
     from napari_4dstem_orient.orientation_map import OrientationMap
     from napari_4dstem_orient.scan import Calibration
@@ -23,6 +26,9 @@ FORMATS = {
     "emd": "Bragg disks for py4DSTEM (.emd)",
 }
 """What can be exported, and what for."""
+
+SHOWN: tuple[LabAxis, ...] = ("x", "z")
+"""Lab axes whose IPF colours are exported: in plane and out of plane."""
 
 
 def export(
@@ -65,51 +71,51 @@ def export(
     if "emd" in wanted and disks is None:
         raise UserError("There are no Bragg disks to export as emd; detect or load disks first.")
     base = make_folder(folder) / stem
-    return [path for name in wanted for path in _write(name, orientation_map, base, disks, calibration)]
+    paths: list[Path] = []
+    for name in wanted:
+        if name == "emd" and disks is not None:
+            paths.append(_save_disks(disks, calibration, _beside(base, "_disks.emd")))
+        else:
+            paths += _save(name, orientation_map, base)
+    return paths
 
 
-def _write(
-    name: str,
-    orientation_map: OrientationMap,
-    base: Path,
-    disks: BraggDisks | None,
-    calibration: Calibration | None,
-) -> list[Path]:
+def _beside(base: Path, ending: str) -> Path:
+    # Not with_suffix: the stem may hold a dot.
+    return base.with_name(base.name + ending)
+
+
+def _save_disks(disks: BraggDisks, calibration: Calibration | None, path: Path) -> Path:
+    from napari_4dstem_orient.io.bragg_peaks import save_disks
+
+    save_disks(disks, path, calibration=calibration)
+    return path
+
+
+def _save(name: str, orientation_map: OrientationMap, base: Path) -> list[Path]:
+    """Write one format; return its files."""
     from napari_4dstem_orient.io import ebsd, images, result
 
-    def named(ending: str) -> Path:
-        return base.with_name(base.name + ending)
-
-    if name == "png":
-        return _write_pictures(orientation_map, named)
-    if name == "tiff":
-        paths = [named("_ipf-x.tif"), named("_ipf-z.tif")]
-        for path, direction in zip(paths, ("x", "z"), strict=True):
-            images.save_ipf_image(orientation_map, path, direction)
-        return paths
-    path = named("_disks.emd" if name == "emd" else f".{name}")
-    if name == "emd":
-        from napari_4dstem_orient.io.bragg_peaks import save_disks
-
-        save_disks(disks, path, calibration=calibration)
-    else:
-        {"h5": result.save_map, "ang": ebsd.save_ang, "ctf": ebsd.save_ctf}[name](orientation_map, path)
+    if name in ("png", "tiff"):
+        suffix = {"png": ".png", "tiff": ".tif"}[name]
+        paths = []
+        for direction in SHOWN:
+            paths.append(_beside(base, f"_ipf-{direction}{suffix}"))
+            images.save_ipf_image(orientation_map, paths[-1], direction)
+        return paths + (_save_other_pictures(orientation_map, base) if name == "png" else [])
+    path = _beside(base, f".{name}")
+    {"h5": result.save_map, "ang": ebsd.save_ang, "ctf": ebsd.save_ctf}[name](orientation_map, path)
     return [path]
 
 
-def _write_pictures(orientation_map: OrientationMap, named) -> list[Path]:
-    import numpy as np
-
+def _save_other_pictures(orientation_map: OrientationMap, base: Path) -> list[Path]:
+    """Write the score and, where there are several, the phases; return the files."""
     from napari_4dstem_orient.io import images
 
-    paths = [named("_ipf-x.png"), named("_ipf-z.png"), named("_score.png")]
-    for path, direction in zip(paths[:2], ("x", "z"), strict=True):
-        images.save_ipf_image(orientation_map, path, direction)
     score = np.where(orientation_map.indexed, orientation_map.score, np.nan)
-    images.save_scalar_image(
-        score, paths[2], "Score", "share of the pattern explained", orientation_map.r_pixel
-    )
+    paths = [_beside(base, "_score.png")]
+    images.save_scalar_image(score, paths[0], "Score", "0 to 1", orientation_map.r_pixel)
     if len(orientation_map.phases) > 1:
-        paths.append(named("_phase.png"))
+        paths.append(_beside(base, "_phase.png"))
         images.save_phase_image(orientation_map, paths[-1])
     return paths

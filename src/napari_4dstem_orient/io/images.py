@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from napari_4dstem_orient.io.atomic import writing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
     from napari_4dstem_orient.orientation_map import OrientationMap
 
@@ -68,7 +69,7 @@ def ipf_figure(orientation_map: OrientationMap, direction: LabAxis = "z") -> Fig
     for key, phase in zip(keys, present, strict=True):
         draw_color_key(key, phase, size=_KEY)
     _title(axes, DIRECTION_TEXT[direction], _subtitle(orientation_map))
-    _scale_bar(axes, orientation_map.r_pixel)
+    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
     return figure
 
@@ -102,7 +103,7 @@ def save_scalar_image(
     bar.set_label(label, size=9)
     bar.ax.tick_params(labelsize=8)
     _title(axes, title, f"{values.shape[0]} × {values.shape[1]} positions")
-    _scale_bar(axes, r_pixel)
+    _scale_bar(axes, values.shape[1], r_pixel)
     with writing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
 
@@ -128,13 +129,13 @@ def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
     ]
     side.legend(handles=handles, loc="center left", frameon=False, fontsize=9, borderaxespad=0)
     _title(axes, "Phase", _subtitle(orientation_map))
-    _scale_bar(axes, orientation_map.r_pixel)
+    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
     with writing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
 
 
-def _page(shape: tuple[int, int], keys: int) -> tuple[Figure, Axes, list[Axes]]:
+def _page(shape: tuple[int, ...], keys: int) -> tuple[Figure, Axes, list[Axes]]:
     """Lay out a figure: the map with whole pixels for each scan position, on its right the keys."""
     from matplotlib.figure import Figure
 
@@ -154,7 +155,7 @@ def _page(shape: tuple[int, int], keys: int) -> tuple[Figure, Axes, list[Axes]]:
 
 
 def _title(axes: Axes, title: str, subtitle: str) -> None:
-    style = {"xycoords": "axes fraction", "textcoords": "offset pixels", "va": "bottom"}
+    style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset pixels", "va": "bottom"}
     axes.annotate(title, (0, 1), (0, 52), fontsize=12, fontweight="bold", **style)
     axes.annotate(subtitle, (0, 1), (0, 16), fontsize=8.5, color="0.35", **style)
 
@@ -165,20 +166,20 @@ def _subtitle(orientation_map: OrientationMap) -> str:
     return f"{orientation_map.method} · {rows} × {cols} positions{step}"
 
 
-def _scale_bar(axes: Axes, r_pixel: float | None) -> None:
+def _scale_bar(axes: Axes, cols: int, r_pixel: float | None) -> None:
     """Draw a bar of a round length below the map's left corner."""
-    cols = axes.get_images()[0].get_array().shape[1]
     length, text = round_length(cols * (r_pixel or 1) / 4, "positions" if r_pixel is None else "nm")
     end = length / (r_pixel or 1) / cols
     place = _below(axes, 32)
-    style = {"color": "black", "linewidth": 4, "solid_capstyle": "butt", "clip_on": False}
+    style: dict[str, Any] = {"color": "black", "linewidth": 4, "solid_capstyle": "butt", "clip_on": False}
     axes.plot([0, end], [0, 0], transform=place, **style)
     axes.annotate(
         text, (end, 0), (14, 0), xycoords=place, textcoords="offset pixels", va="center", fontsize=10
     )
 
 
-def _below(axes: Axes, pixels: float):
+def _below(axes: Axes, pixels: float) -> Transform:
+    """Measure x in the axes' width and y in its height from a line so many pixels below the map."""
     from matplotlib.transforms import ScaledTranslation
 
     return axes.transAxes + ScaledTranslation(0, -pixels / _DPI, axes.figure.dpi_scale_trans)
@@ -199,15 +200,25 @@ def _not_indexed(axes: Axes, share: float) -> None:
 
     if share > 0:
         handle = Patch(facecolor="black", edgecolor="black", label=f"not indexed ({max(share, 0.001):.1%})")
-        style = {"frameon": False, "fontsize": 9, "handlelength": 1.2, "borderpad": 0, "borderaxespad": 0}
-        place = {"loc": "center right", "bbox_to_anchor": (1, 0), "bbox_transform": _below(axes, 32)}
+        style: dict[str, Any] = {
+            "frameon": False,
+            "fontsize": 9,
+            "handlelength": 1.2,
+            "borderpad": 0,
+            "borderaxespad": 0,
+        }
+        place: dict[str, Any] = {
+            "loc": "center right",
+            "bbox_to_anchor": (1, 0),
+            "bbox_transform": _below(axes, 32),
+        }
         axes.legend(handles=[handle], **style, **place)
 
 
 def _save_tiff(rgb: np.ndarray, path: str | Path, r_pixel: float | None, title: str) -> None:
     import tifffile
 
-    scale = {} if r_pixel is None else {"resolution": (1 / r_pixel, 1 / r_pixel)}
+    scale: dict[str, Any] = {} if r_pixel is None else {"resolution": (1 / r_pixel, 1 / r_pixel)}
     metadata = {"Info": title} | ({} if r_pixel is None else {"unit": "nm"})
     # Through memory: tifffile's own error on a full disk does not say so.
     packed = BytesIO()

@@ -55,7 +55,7 @@ class ScoreSettings:
             max=1.0,
             step=0.05,
         ),
-    ] = 0.25
+    ] = 0.5
 
 
 @dataclass(frozen=True, eq=False)

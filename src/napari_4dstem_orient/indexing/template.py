@@ -68,6 +68,17 @@ class TemplateSettings:
             step=0.002,
         ),
     ] = 0.02
+    intensity_power: Annotated[
+        float,
+        parameter(
+            "Intensity power",
+            "Measured and template intensities enter the correlation to this power: 1 trusts them, 0 compares "
+            "positions only.",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.5
     matches: Annotated[
         int, parameter("Matches", "Orientations returned for each position, best first.", min=1, max=4)
     ] = 2
@@ -126,6 +137,8 @@ class TemplateMatcher:
                     corr_kernel_size=self.settings.kernel,
                     sigma_excitation_error=self.settings.excitation_width,
                     precession_angle_degrees=self.precession or None,
+                    power_intensity=self.settings.intensity_power,
+                    power_intensity_experiment=self.settings.intensity_power,
                     progress_bar=False,
                 )
             crystals.append(crystal)

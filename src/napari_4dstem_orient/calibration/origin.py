@@ -122,7 +122,9 @@ def _expected_center(disks: BraggDisks) -> np.ndarray:
     top = np.where(strongest >= 0, disks.intensity[strongest], 1.0)
     share = disks.intensity / np.maximum(top[disks.owner], 1e-30)
     position = np.stack([disks.qx, disks.qy], axis=1)
-    low = np.zeros(2) if disks.detector_shape is not None else position.min(axis=0)
+    low = position.min(axis=0)
+    if disks.detector_shape is not None:
+        low = np.minimum(low, 0)
     pixel = np.rint(position - low).astype(int)
     size = np.maximum(pixel.max(axis=0) + 1, np.ceil(_extent(disks)).astype(int))
     image = np.zeros(size)
@@ -134,12 +136,15 @@ def _expected_center(disks: BraggDisks) -> np.ndarray:
 
 def _strongest(disks: BraggDisks, allowed: np.ndarray) -> np.ndarray:
     """Return the index of the strongest allowed disk of every position, -1 where there is none."""
-    strength = np.where(allowed, disks.intensity, -np.inf)
-    order = np.lexsort((strength, disks.owner))
-    last = disks.offsets[1:] - 1
-    best = order[np.maximum(last, 0)]
-    has = (np.diff(disks.offsets) > 0) & (strength[best] > -np.inf)
-    return np.where(has, best, -1)
+    index = np.flatnonzero(allowed)
+    best = np.full(len(disks.offsets) - 1, -1)
+    if len(index):
+        owner, strength = disks.owner[index], disks.intensity[index]
+        first = np.flatnonzero(np.diff(owner, prepend=-1))
+        top = np.repeat(np.maximum.reduceat(strength, first), np.diff(first, append=len(index)))
+        winner = np.flatnonzero(strength == top)
+        best[owner[winner]] = index[winner]
+    return best
 
 
 def _fit_surface(design: np.ndarray, target: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float]:
@@ -155,6 +160,7 @@ def _fit_surface(design: np.ndarray, target: np.ndarray, found: np.ndarray) -> t
         root = np.sqrt(weight)[:, None]
         coefficients, *_ = np.linalg.lstsq(terms * root, target * root, rcond=None)
         distance = np.hypot(*(target - terms @ coefficients).T)
-        spread = max(float(np.median(distance)), 0.05)
+        # The nearest quarter is direct beams even where most candidates are not; 0.76 of Rayleigh's width.
+        spread = max(float(np.quantile(distance, 0.25)) / 0.76, 0.05)
         weight = 1 / (1 + (distance / (2 * spread)) ** 2) ** 2
     return design @ coefficients, spread

@@ -13,9 +13,9 @@ from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.scan import Scan
 
-NOISE_PEAKS = 2.0
+NOISE_PEAKS = 1.0
 """Peaks of noise a pattern may have above the floor, by a law whose tail is longer than the real one's:
-on simulated patterns of 1e4 to 1e6 electrons it comes out at none to two."""
+on simulated patterns of 1e4 and 1e6 electrons it leaves 1 and 0.1."""
 
 MIN_RELATIVE_INTENSITY = 0.0001
 """Suggested floor relative to the strongest disk: the tails of a real beam have peaks of their own."""

@@ -1,0 +1,182 @@
+"""Disks are found where they were drawn, weak ones too, and little else."""
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
+from napari_4dstem_orient.detection.probe import synthetic_probe
+from napari_4dstem_orient.detection.settings import DetectionSettings, settings_for_probe, suggest_settings
+from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.scan import Scan
+
+Q_PIXEL = 0.0328
+WAVELENGTH = 0.0197
+
+
+def draw_disk(shape, row, col, radius, edge=0.7):
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    distance = np.hypot(y - row, x - col)
+    return 1 / (1 + np.exp(np.clip(4 * (distance - radius) / edge, -50, 50)))
+
+
+def scan_of(patterns):
+    return Scan(da.from_array(np.asarray(patterns, np.float32)[None]), source="drawn")
+
+
+def kinematic_patterns(phase, electrons, count=16, size=128, radius=2.3, seed=4):
+    """Draw patterns of random orientations with counting noise; return them and (row, col, electrons) of each disk."""
+    rng = np.random.default_rng(seed)
+    reflections = phase.reflections(2.1)
+    y, x = np.ogrid[:size, :size]
+    halo = np.exp(-np.hypot(y - size / 2, x - size / 2) / (size / 8))
+    patterns, truth = [], []
+    for _ in range(count):
+        rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        g = reflections.g @ rotation
+        miss = g[:, 2] - WAVELENGTH * (g**2).sum(1) / 2
+        strength = reflections.intensity / reflections.intensity.max() * np.exp(-((miss / 0.02) ** 2)) * 0.1
+        center = size / 2 + rng.normal(0, 0.4, 2)
+        place = center + g[:, :2] / Q_PIXEL
+        shown = (strength > 1e-4) & (np.abs(place - size / 2).max(1) < size / 2 - radius - 2)
+        rows = np.vstack([[*center, 1.0], np.c_[place, strength][shown]])
+        image = sum(value * draw_disk((size, size), row, col, radius) for row, col, value in rows)
+        scale = 0.9 * electrons / image.sum()
+        patterns.append(rng.poisson(image * scale + 0.1 * electrons * halo / halo.sum()))
+        truth.append(rows * [1, 1, scale * np.pi * radius**2])
+    return np.array(patterns, np.float32), truth
+
+
+def compare(found, truth, tolerance):
+    """Return which true disks were found and which found disks are false."""
+    apart = np.hypot(found[:, None, 0] - truth[:, 0], found[:, None, 1] - truth[:, 1])
+    return apart.min(axis=0) < tolerance, apart.min(axis=1) > tolerance
+
+
+@pytest.mark.parametrize(("electrons", "of_all"), [(2e5, 0.85), (1e4, 0.6)])
+def test_suggested_settings_find_weak_disks_and_few_false_ones(copper, electrons, of_all):
+    radius = 2.3
+    patterns, truth = kinematic_patterns(copper, electrons)
+    scan = scan_of(patterns)
+    disks = detect_disks(scan)
+    hits, clear, false, total = [], [], 0, 0
+    for index, rows in enumerate(truth):
+        found = disks.at(0, index)
+        hit, wrong = compare(found, rows, radius)
+        halo = 0.1 * electrons / 1600  # counts per pixel where it matters
+        area = np.pi * radius**2
+        visible = rows[:, 2] / np.sqrt(rows[:, 2] + area * halo) > 6
+        hits.extend(hit)
+        clear.extend(hit[visible])
+        false += wrong.sum()
+        total += len(found)
+    assert np.mean(clear) > 0.97
+    assert np.mean(hits) > of_all  # down to 0.0001 of the direct beam
+    assert false / total < 0.15
+
+
+def test_patterns_without_a_specimen_keep_only_the_direct_beam(copper):
+    patterns, _ = kinematic_patterns(copper, 1e5)
+    y, x = np.ogrid[:128, :128]
+    halo = np.exp(-np.hypot(y - 64, x - 64) / 16)
+    beam = 4e3 * draw_disk((128, 128), 64, 64, 2.3) + 1e4 * halo / halo.sum()
+    bare = np.random.default_rng(2).poisson(beam, (16, 128, 128))
+    disks = detect_disks(scan_of(np.concatenate([patterns, bare])))
+    assert disks.counts[0, 16:].mean() < 3
+    assert disks.counts[0, :16].mean() > 10
+
+
+def test_positions_are_those_of_the_detector_axes(copper):
+    pattern = 50 * draw_disk((96, 80), 40.3, 33.7, 3) + 20 * draw_disk((96, 80), 60.25, 50.5, 3)
+    probe = synthetic_probe(3.0, (96, 80))
+    found = detect_pattern(pattern, probe, DetectionSettings(min_relative_intensity=0.05))
+    assert found.shape == (2, 3)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, :2], [[40.3, 33.7], [60.25, 50.5]], atol=0.15)
+    assert found[0, 2] > found[1, 2]
+
+
+@pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
+def test_detection_is_py4dstems_own(copper, subpixel):
+    from py4DSTEM.braggvectors.diskdetection import find_Bragg_disks
+
+    patterns, _ = kinematic_patterns(copper, 1e5, count=2)
+    probe = synthetic_probe(2.3, (128, 128))
+    settings = DetectionSettings(
+        min_intensity=0.3,
+        min_relative_intensity=0.001,
+        min_spacing=5.0,
+        edge=4,
+        max_disks=30,
+        subpixel=subpixel,
+    )
+    mine = detect_disks(scan_of(patterns), probe, settings)
+    theirs = find_Bragg_disks(
+        patterns,
+        probe.kernel,
+        corrPower=1,
+        sigma=0.5,
+        subpixel=subpixel,
+        minAbsoluteIntensity=0.3,
+        minRelativeIntensity=0.001,
+        minPeakSpacing=5.0,
+        edgeBoundary=4,
+        maxNumPeaks=30,
+    )
+    for index, points in enumerate(theirs):
+        expected = np.stack([points.data[name] for name in ("qx", "qy", "intensity")], axis=1)
+        np.testing.assert_allclose(mine.at(0, index), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_progress_is_told_and_can_cancel(small_scan):
+    told = []
+    detect_disks(small_scan, progress=lambda done, total: told.append((done, total)))
+    assert told[0] == (0, 12)
+    assert told[-1] == (12, 12)
+
+    def stop(done, total):
+        if done:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        detect_disks(small_scan, progress=stop)
+
+
+def test_provenance_is_plain_json(small_scan):
+    import json
+
+    provenance = json.loads(json.dumps(detect_disks(small_scan).provenance))
+    assert provenance["settings"]["subpixel"] == "poly"
+    assert provenance["probe"]["kind"] == "synthetic"
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "NaN"), (-300.0, "negative")])
+def test_broken_patterns_are_named(small_scan, value, word):
+    data = small_scan.data.compute().astype(np.float32)
+    data[1, 2, 5, 5] = value
+    probe = synthetic_probe(3.0, (64, 64))
+    with pytest.raises(UserError, match=rf"{word}.*row 1, column 2"):
+        detect_disks(Scan(da.from_array(data)), probe, settings_for_probe(probe))
+
+
+def test_no_disks_anywhere_says_what_to_do():
+    probe = synthetic_probe(3.0, (64, 64))
+    empty = Scan(da.zeros((2, 2, 64, 64), dtype=np.uint16), source="empty.npy")
+    with pytest.raises(UserError, match=r"No disks anywhere in empty\.npy: lower the weakest disk"):
+        detect_disks(empty, probe, settings_for_probe(probe))
+    with pytest.raises(UserError, match="empty or flat"):
+        detect_disks(empty)
+
+
+def test_a_probe_of_another_detector_is_refused(small_scan):
+    with pytest.raises(UserError, match="32 × 32"):
+        detect_disks(small_scan, synthetic_probe(3.0, (32, 32)))
+
+
+def test_the_floor_follows_the_dose(copper):
+    probe = synthetic_probe(2.3, (128, 128))
+    floors = [
+        suggest_settings(scan_of(kinematic_patterns(copper, electrons)[0]), probe).min_intensity
+        for electrons in (1e4, 1e6)
+    ]
+    assert 5 < floors[1] / floors[0] < 20  # the root of the dose, about

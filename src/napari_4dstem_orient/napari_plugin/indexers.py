@@ -100,6 +100,7 @@ class Indexers:
             if method == "transformer"
             else (choice.phases, choice.template, light)
         )
+        import_libraries()
         with self._lock:
             if method not in self._made or self._made[method][0] != key:
                 self._made[method] = key, _make(method, choice, light)
@@ -112,10 +113,10 @@ def _make(method: str, choice: Choice, light: Illumination) -> Indexer:
 
         return TransformerIndexer.load(choice.models, device=choice.device)
     from napari_4dstem_orient.indexing.template import TemplateMatcher
+    from napari_4dstem_orient.pipeline import FARTHEST_TEMPLATE
 
-    return TemplateMatcher(
-        choice.phases, light.voltage, light.k_max, light.precession, settings=choice.template
-    )
+    k_max = min(light.k_max, FARTHEST_TEMPLATE)
+    return TemplateMatcher(choice.phases, light.voltage, k_max, light.precession, settings=choice.template)
 
 
 _of_session: WeakKeyDictionary[Session, Indexers] = WeakKeyDictionary()
@@ -153,6 +154,7 @@ def fit_models(phases: tuple[Phase, ...], light: Illumination | None, more: tupl
     from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
 
     available = [AvailableModel(path, read_card(path)) for path in more] + list_models()
+    import_libraries()
     if not phases:
         return Fit(available, ["tick a phase first" for _ in available], (), "Tick a crystal phase first.")
     scan = (None, None) if light is None else (light.voltage, light.k_max, light.precession)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.napari_plugin.libraries import import_libraries
+from napari_4dstem_orient.napari_plugin.pictures import Circles, measured_picture, predicted_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Illumination, Snapshot
 from napari_4dstem_orient.orientation_map import Reason
 
@@ -18,6 +21,12 @@ HALF_TURN = np.diag([-1.0, -1.0, 1.0])
 """Half a turn about the beam, applied on the right of an orientation matrix."""
 SAME = 5.0
 """Orientations closer than this (degrees) count as the same when the half turn is judged."""
+MEASURED = (255, 204, 0)
+"""Colour of the measured disks in every picture."""
+CIRCLE = 1.6
+"""Radius of their circles in disk radii, so that a disk can be seen within its circle."""
+CORNERS = 1.45
+"""Patterns are predicted this much further than the detector sees in every direction: into its corners."""
 NEARLY_AS_GOOD = 0.95
 """A runner-up is nearly as good from this share of the best score."""
 
@@ -60,11 +69,13 @@ class Position:
     where : (int, int)
         Row and column.
     detector : Detector
-    pattern : ndarray, shape (det_y, det_x), or None
-        None where only disks or a map were read.
+    radius : float
+        Of the disks, in pixels.
+    picture : ndarray, shape (det_y, det_x)
+        The measured pattern from black (0) to white (1); black where only disks or a map were read.
     disks : ndarray, shape (n, 2)
         Measured disks, pixels from the direct beam.
-    origin : (float, float)
+    origin : ndarray, shape (2,)
         Detector pixel of the direct beam.
     answers : dict
         Method to ``Answer``, for the maps there are.
@@ -72,21 +83,33 @@ class Position:
 
     where: tuple[int, int]
     detector: Detector
-    pattern: np.ndarray | None
+    radius: float
+    picture: np.ndarray
     disks: np.ndarray
-    origin: tuple[float, float]
+    origin: np.ndarray
     answers: dict[str, Answer]
 
-    def reflections(self, radius: float) -> int:
-        """Count the disks, the direct beam (``radius`` pixels wide) left out."""
-        return int((np.hypot(*self.disks.T) > radius).sum())
+    @property
+    def reflections(self) -> int:
+        """Number of disks, the direct beam left out."""
+        return int((np.hypot(*self.disks.T) > self.radius).sum())
 
-    def draw(self, answer: Answer | None, radius: float) -> np.ndarray:
-        """Draw what an answer predicts, as the detector would see it; black where there is no answer."""
+    @cached_property
+    def circles(self) -> Circles:
+        """The measured disks, to be drawn over pictures."""
+        return Circles(self.detector.shape, self.disks + self.origin, CIRCLE * self.radius, MEASURED)
+
+    def measured(self) -> np.ndarray:
+        """Draw the measured pattern and its disks, RGB."""
+        return self.circles.over(self.picture)
+
+    def predicted(self, answer: Answer | None) -> np.ndarray:
+        """Draw the pattern that an answer predicts under the measured disks, RGB; black without an answer."""
         if answer is None or not len(answer.spots):
-            return np.zeros(self.detector.shape, np.float32)
-        where = self.detector.pixels(answer.spots[:, :2])
-        return draw_spots(where, answer.spots[:, 2], self.detector.shape, self.origin, radius)
+            return self.circles.over(np.zeros(self.detector.shape, np.float32))
+        where, intensity = self.detector.pixels(answer.spots[:, :2]), answer.spots[:, 2]
+        picture = predicted_picture(where, intensity, self.detector.shape, self.origin, self.radius)
+        return self.circles.over(picture)
 
 
 def look(snapshot: Snapshot, row: int, col: int) -> Position:
@@ -100,9 +123,11 @@ def look(snapshot: Snapshot, row: int, col: int) -> Position:
         if len(seen) == len(pixels) > 0:
             origin = np.median(pixels - seen, axis=0)
         seen = pixels - origin
+    picture = np.zeros(detector.shape, np.float32)
+    if snapshot.scan is not None:
+        picture = measured_picture(snapshot.scan.pattern(row, col), origin)
     answers = {method: answer_at(found, row, col, snapshot.light) for method, found in snapshot.maps.items()}
-    pattern = None if snapshot.scan is None else snapshot.scan.pattern(row, col)
-    return Position((row, col), detector, pattern, seen, (float(origin[0]), float(origin[1])), answers)
+    return Position((row, col), detector, snapshot.radius, picture, seen, origin, answers)
 
 
 def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumination | None) -> Answer:
@@ -111,12 +136,13 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
     phase = spots = None
     half_turn = False
     if orientation_map.indexed[row, col]:
+        import_libraries()
         phase = orientation_map.phases[orientation_map.phase_id[row, col]]
         half_turn = _half_turn_nearly_as_good(orientation_map, row, col, phase)
         if light is not None:
             from napari_4dstem_orient.indexing.prediction import predicted_pattern
 
-            spots = predicted_pattern(phase, rotation, light.voltage, light.k_max, light.precession)
+            spots = predicted_pattern(phase, rotation, light.voltage, CORNERS * light.k_max, light.precession)
     return Answer(
         reason=Reason(int(orientation_map.reason[row, col])),
         phase=phase,
@@ -149,45 +175,3 @@ def angle_between(first: Answer | None, second: Answer | None) -> float | None:
     from napari_4dstem_orient.analysis.misorientation import misorientation
 
     return float(misorientation(first.rotation, second.rotation, first.phase))
-
-
-def draw_spots(
-    positions: np.ndarray,
-    intensity: np.ndarray,
-    shape: tuple[int, int],
-    origin: tuple[float, float],
-    radius: float,
-) -> np.ndarray:
-    """Draw a predicted pattern as the detector would see it.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (n, 2)
-        Detector pixels from the direct beam.
-    intensity : ndarray, shape (n,)
-        The strongest is drawn as 1.
-    shape : (int, int)
-        Pixels of the detector.
-    origin : (float, float)
-        Pixel of the direct beam.
-    radius : float
-        Radius of a disk in pixels.
-
-    Returns
-    -------
-    ndarray, float32
-        Disks with soft edges; the direct beam is as bright as the strongest spot.
-    """
-    image = np.zeros(shape, np.float32)
-    intensity = np.append(intensity / intensity.max(initial=1e-12), 1.0)
-    centre = np.vstack([positions, np.zeros((1, 2))]) + origin
-    window = np.arange(int(np.ceil(2 * radius)) + 2)
-    corner = np.floor(centre - radius).astype(int)
-    rows = corner[:, 0, None, None] + window[:, None]
-    cols = corner[:, 1, None, None] + window[None, :]
-    distance = np.hypot(rows - centre[:, 0, None, None], cols - centre[:, 1, None, None])
-    value = np.clip(radius + 0.5 - distance, 0, 1) * intensity[:, None, None]
-    rows, cols = np.broadcast_arrays(rows, cols)
-    inside = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
-    np.maximum.at(image, (rows[inside], cols[inside]), value[inside])
-    return image

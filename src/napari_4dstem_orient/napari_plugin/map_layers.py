@@ -32,23 +32,20 @@ PHASE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00
 """Okabe and Ito's palette, told apart with every colour vision."""
 
 
-def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap, prefix: str = "") -> list[Layer]:
+def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> list[Layer]:
     """Show a map as four layers, or refresh the four that show the same method's former map.
 
     Parameters
     ----------
     viewer : napari.Viewer
     orientation_map : OrientationMap
-    prefix : str
-        Begins the layers' names; the method's name by default.
 
     Returns
     -------
     list of Layer
         Score, phase, IPF-X (in-plane) and IPF-Z (out-of-plane), bottom first. Only IPF-Z is made visible.
     """
-    prefix = prefix or orientation_map.method.capitalize()
-    return [_refresh(viewer, orientation_map, kind, f"{prefix} {title}") for kind, title in TITLES.items()]
+    return [_refresh(viewer, orientation_map, kind) for kind in TITLES]
 
 
 def map_layers(viewer: napari.Viewer, method: str | None = None, kind: str | None = None) -> list[Layer]:
@@ -68,7 +65,7 @@ def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
     return visible[-1].metadata[MAP] if visible else None
 
 
-def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, name: str) -> Layer:
+def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) -> Layer:
     from napari_4dstem_orient.napari_plugin.layers import placement
 
     metadata = {MAP: orientation_map, KIND: kind}
@@ -76,6 +73,7 @@ def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, 
     existing = map_layers(viewer, orientation_map.method, kind)
     if not existing:
         add = viewer.add_labels if kind == "phase" else viewer.add_image
+        name = f"{TITLES[kind]} · {orientation_map.method}"
         return add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
     layer = existing[-1]
     for attribute in ("data", "features", "colormap", "scale", "units"):

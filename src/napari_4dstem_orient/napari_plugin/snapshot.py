@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, Indexers
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.disks import BraggDisks
     from napari_4dstem_orient.orientation_map import OrientationMap
     from napari_4dstem_orient.scan import Calibration, Scan
 
 FALLBACK_SHAPE, FALLBACK_REACH = (128, 128), 2.0
 """Pixels, and Å⁻¹ from the centre, of a detector that nothing is known about."""
+SMALLEST_DISK, UNKNOWN_DISK = 1.5, 3.0
+"""Pixels: a smaller radius could not be seen; the radius where no probe is known."""
 
 
 @dataclass(frozen=True)
 class Illumination:
-    """How patterns are predicted: voltage in kV, largest |q| in Å⁻¹, precession half-angle in degrees."""
+    """How patterns are made: voltage in kV, |q| in Å⁻¹ up to which they are seen, precession in degrees."""
 
     voltage: float
     k_max: float
@@ -78,14 +82,6 @@ def detector_of(
     return Detector(shape, q_pixel, calibration.rotation, calibration.flip)
 
 
-def illumination(scan: Scan | None, calibration: Calibration, detector: Detector) -> Illumination | None:
-    """Return how patterns are to be predicted, or None while the voltage is unknown."""
-    if calibration.voltage is None:
-        return None
-    precession = scan.metadata.get("precession_degrees", 0.0) if scan is not None else 0.0
-    return Illumination(calibration.voltage, detector.reach, float(precession))
-
-
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """What a session holds at one moment, to be looked at from another thread."""
@@ -95,6 +91,7 @@ class Snapshot:
     disks: BraggDisks | None
     calibrated: BraggDisks | None
     maps: dict[str, OrientationMap]
+    probe: Probe | None = None
 
     @classmethod
     def of(cls, session: Session) -> Snapshot:
@@ -106,6 +103,7 @@ class Snapshot:
             session.get(Stage.DISKS),
             session.get(Stage.CALIBRATED),
             {method: answer for method, answer in found.items() if answer is not None},
+            session.get(Stage.PROBE),
         )
 
     @cached_property
@@ -115,23 +113,24 @@ class Snapshot:
 
     @cached_property
     def light(self) -> Illumination | None:
-        """How patterns are predicted."""
-        return illumination(self.scan, self.calibration, self.detector)
+        """How the patterns were made, or None while the voltage is unknown."""
+        if self.calibration.voltage is None:
+            return None
+        reach = self.calibrated.reach if self.calibrated is not None else None
+        precession = self.scan.metadata.get("precession_degrees", 0.0) if self.scan is not None else 0.0
+        return Illumination(self.calibration.voltage, reach or self.detector.reach, float(precession))
+
+    @property
+    def radius(self) -> float:
+        """Radius of the disks in detector pixels, large enough to be seen."""
+        return max(SMALLEST_DISK, float(self.probe.radius) if self.probe is not None else UNKNOWN_DISK)
 
     def map(self, indexers: Indexers, method: str, progress: Progress = silent) -> OrientationMap:
         """Map the whole scan by a method of the current choice; the map knows its scan step and its origin."""
-        from napari_4dstem_orient.errors import UserError
-        from napari_4dstem_orient.pipeline import environment
+        from napari_4dstem_orient.pipeline import with_origin
 
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
         answer = indexers.get(method, self.light).index(self.calibrated, progress)
-        provenance = {
-            **environment(),
-            "input": {"path": self.scan.source if self.scan is not None else "Bragg disks from a file"},
-            "calibration": asdict(self.calibration),
-            "detection": self.calibrated.provenance,
-            "phases": [phase.to_dict() for phase in answer.phases],
-            **answer.provenance,
-        }
-        return replace(answer, r_pixel=self.calibration.r_pixel, provenance=provenance)
+        source = self.scan.source if self.scan is not None else None
+        return with_origin(answer, self.calibrated, self.calibration, source)

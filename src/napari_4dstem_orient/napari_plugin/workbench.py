@@ -132,6 +132,6 @@ def make_map(scan: Scan, indexers: Indexers, progress: Progress) -> Made:
     from napari_4dstem_orient.pipeline import calibrated, find_disks
 
     disks = find_disks(scan, progress=progress)
-    in_scan_frame, _ = calibrated(disks, scan.calibration)
+    in_scan_frame = calibrated(disks, scan.calibration)
     snapshot = Snapshot(scan, scan.calibration, disks, in_scan_frame, {})
     return Made(disks, in_scan_frame, snapshot.map(indexers, "transformer", progress))

@@ -13,21 +13,17 @@ from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES, indexer
 from napari_4dstem_orient.napari_plugin.inspection import Answer, Position, angle_between, answer_at, look
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, link_cameras
-from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
+from napari_4dstem_orient.napari_plugin.pictures import fineness
+from napari_4dstem_orient.napari_plugin.snapshot import Detector, Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
-from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
-
-Limits = tuple[float, float]
 
 MEASURED = "#ffcc00"
 """Colour of the measured disks in every view."""
 CIRCLE = 1.6
 """Radius of the circles in disk radii, so that a disk can be seen within its circle."""
-SMALLEST_DISK = 1.5
-"""Pixels; a smaller one could not be seen."""
 
 
 class InspectorWidget(StepWidget):
@@ -52,6 +48,7 @@ class InspectorWidget(StepWidget):
         self.body.addLayout(row)
         link_cameras([column.view for column in self.columns])
         self._snapshot = Snapshot.of(self.session)
+        self._detector: Detector | None = None
         self._shown: Position | None = None
         self._answers: dict[str, Answer] = {}
         self._reader = Latest()
@@ -79,7 +76,7 @@ class InspectorWidget(StepWidget):
             self._reader.drop()
             self.measured.view.say("Open a scan, then click or drag on it.")
             return
-        self._reader.ask(partial(look, self._snapshot, *where))
+        self._reader.ask(partial(_look_and_draw, self._snapshot, *where))
 
     def release(self) -> None:
         """Stop listening and free the canvases."""
@@ -96,56 +93,43 @@ class InspectorWidget(StepWidget):
 
     # ---------------------------------------------------------------- what was read
 
-    def _on_position(self, position: Position) -> None:
+    def _on_position(self, seen: tuple[Position, list[np.ndarray]]) -> None:
+        position, pictures = seen
         self._shown, self._answers = position, dict(position.answers)
-        self._show(self.measured, position.pattern)
+        if position.detector != self._detector:
+            self._detector = position.detector
+            fine = fineness(position.detector.shape)
+            centre = [fine * (size // 2) + (fine - 1) / 2 for size in position.detector.shape]
+            for column in self.columns:
+                column.view.set_frame(position.detector.q_pixel / fine, (centre[0], centre[1]))
+        for column, picture in zip(self.columns, pictures, strict=True):
+            column.view.show_pattern(picture, (0, 255))
         for method in METHODS:
-            self._show_answer(method)
             if method not in position.answers:
-                self._match_here(method)
+                self._match_here(method, position)
         self._describe(position)
-
-    def _show_answer(self, method: str) -> None:
-        assert self._shown is not None
-        image = self._shown.draw(self._answers.get(method), self._radius())
-        self._show(self.predicted[method], image, (0.0, 1.0))
-
-    def _show(
-        self, column: Column, image: np.ndarray | None, limits: tuple[float, float] | None = None
-    ) -> None:
-        assert self._shown is not None
-        disks, origin = self._shown.disks, self._shown.origin
-        column.view.say("")
-        column.view.set_frame(self._shown.detector.q_pixel, origin)
-        column.view.show_pattern(image if image is not None else np.zeros(self._shown.detector.shape), limits)
-        column.view.show_circles("disks", disks + origin, CIRCLE * self._radius(), MEASURED)
-
-    def _radius(self) -> float:
-        probe = self.session.get(Stage.PROBE)
-        return max(SMALLEST_DISK, float(probe.radius)) if probe is not None else 2 * SMALLEST_DISK
 
     # ---------------------------------------------------------------- one position, matched at once
 
-    def _match_here(self, method: str) -> None:
-        snapshot, indexers = self._snapshot, self.indexers
-        calibrated = snapshot.calibrated
-        if calibrated is None or not indexers.can(method) or self._shown is None:
+    def _match_here(self, method: str, position: Position) -> None:
+        snapshot, indexers, calibrated = self._snapshot, self.indexers, self._snapshot.calibrated
+        if calibrated is None or not indexers.can(method):
             return
-        row, col = where = self._shown.where
 
-        def match() -> tuple[tuple[int, int], Answer]:
-            indexer = indexers.get(method, snapshot.light)
-            return where, answer_at(indexer.index(calibrated.only(row, col)), 0, 0, snapshot.light)
+        def match() -> tuple[Position, Answer, np.ndarray]:
+            found = indexers.get(method, snapshot.light).index(calibrated.only(*position.where))
+            answer = answer_at(found, 0, 0, snapshot.light)
+            return position, answer, position.predicted(answer)
 
         self._matchers[method].ask(match)
 
-    def _on_matched(self, method: str, result: tuple[tuple[int, int], Answer]) -> None:
-        where, answer = result
-        if self._shown is None or where != self._shown.where or where != self.session.position:
+    def _on_matched(self, method: str, matched: tuple[Position, Answer, np.ndarray]) -> None:
+        position, answer, picture = matched
+        if position is not self._shown:  # the user has moved on
             return
         self._answers[method] = answer
-        self._show_answer(method)
-        self._describe(self._shown)
+        self.predicted[method].view.show_pattern(picture, (0, 255))
+        self._describe(position)
 
     def _on_match_failed(self, method: str, error: BaseException) -> None:
         self.predicted[method].say(str(error))
@@ -155,15 +139,9 @@ class InspectorWidget(StepWidget):
     def _describe(self, position: Position) -> None:
         row, col = position.where
         known = self._snapshot.disks is not None or self._snapshot.calibrated is not None
-        count = position.reflections(self._radius())
+        count = position.reflections
         found = f"{count} Bragg disks beside the direct beam" if known else "Bragg disks: not yet detected"
         lines = [f"<b>row {row}, column {col}</b>", found]
-        angle = angle_between(*(self._answers.get(method) for method in METHODS))
-        if angle is not None:
-            count = position.reflections(self._radius())
-        lines.append(
-            f"{count} Bragg disks beside the direct beam" if known else "Bragg disks: not yet detected"
-        )
         angle = angle_between(*(self._answers.get(method) for method in METHODS))
         if angle is not None:
             lines.append(f"The two answers differ by <b>{angle:.1f}°</b>")
@@ -189,6 +167,15 @@ class InspectorWidget(StepWidget):
             return "looking at this position …"
         choice = self.indexers.choice
         return choice.why_no_model if choice.phases else "no answer yet: choose a crystal phase in Map"
+
+
+def _look_and_draw(snapshot: Snapshot, row: int, col: int) -> tuple[Position, list[np.ndarray]]:
+    """Return what there is to see at a position, and the three pictures of it; for any thread."""
+    position = look(snapshot, row, col)
+    return position, [
+        position.measured(),
+        *(position.predicted(position.answers.get(name)) for name in METHODS),
+    ]
 
 
 def answer_text(answer: Answer, count: int) -> str:

@@ -63,8 +63,10 @@ class PatternView(QWidget):
 
     def set_frame(self, q_pixel: float | None, origin: tuple[float, float] = (0.0, 0.0)) -> None:
         """Say how large a detector pixel is (Å⁻¹; None: unknown) and which one is the direct beam."""
-        self._scale, self._units = (q_pixel * PER_NM, "1/nm") if q_pixel else (1.0, "pixel")
-        self._origin = np.asarray(origin, float)
+        scale, units = (q_pixel * PER_NM, "1/nm") if q_pixel else (1.0, "pixel")
+        if (scale, units, *origin) == (self._scale, self._units, *self._origin):
+            return  # placing a layer redraws it
+        self._scale, self._units, self._origin = scale, units, np.asarray(origin, float)
         for layer in self.model.layers:
             self._place(layer)
 
@@ -83,15 +85,14 @@ class PatternView(QWidget):
         limits = limits or contrast_limits(pattern)
         layer = self._layer("pattern")
         if layer is None:
-            layer = Image(
-                pattern, name="pattern", contrast_limits=limits, gamma=0.5, units=("pixel", "pixel")
-            )
+            layer = Image(pattern, name="pattern", contrast_limits=limits, gamma=0.5)
             self._add(layer, 0)
         else:
             layer.data = pattern
             if tuple(layer.contrast_limits) != limits:  # each of these redraws
                 layer.contrast_limits_range = limits
                 layer.contrast_limits = limits
+            layer.visible = True
         self._fit(pattern.shape)
 
     def show_circles(
@@ -114,16 +115,19 @@ class PatternView(QWidget):
         self._points(name, positions, sizes, color, hollow=False, symbol=symbol)
 
     def remove(self, name: str) -> None:
-        """Take away the pattern or the marks of this name."""
+        """Show the pattern or the marks of this name no more.
+
+        The layer stays, hidden: napari collects garbage whenever a layer goes, a quarter of a second each time,
+        and where that happens before the canvas was first shown, points are never drawn on it again.
+        """
         layer = self._layer(name)
         if layer is not None:
-            self.model.layers.remove(layer)
-            self._styles.pop(name, None)
+            layer.visible = False
 
     def clear(self, message: str = "") -> None:
         """Show nothing but a message saying why."""
-        self.model.layers.clear()
-        self._styles.clear()
+        for layer in self.model.layers:
+            layer.visible = False
         self._fit_shape = None
         self.say(message)
 
@@ -131,13 +135,6 @@ class PatternView(QWidget):
         """Write a few words into the corner of the view; empty for none."""
         self.model.canvas.overlays.text.text = message
         self.model.canvas.overlays.text.visible = bool(message)
-
-    def reset_view(self, shape: tuple[int, ...] | None = None) -> None:
-        """Show the whole pattern (or ``shape`` detector pixels around the frame's first)."""
-        if shape is not None or self._fit_shape is not None:
-            shape = shape or self._fit_shape
-            self._fit_shape = None
-            self._fit(shape)
 
     def _points(
         self,
@@ -156,12 +153,12 @@ class PatternView(QWidget):
         if layer is None:
             layer = Points(np.zeros((0, 2)), name=name, antialiasing=1)
             self._add(layer)
-        # In place: napari collects garbage whenever a layer goes, a quarter of a second each time.
         layer.data = positions
+        layer.visible = True
         if not len(positions):
             return
         layer.size = sizes
-        style = (symbol, color, hollow, tuple(sizes))
+        style = (symbol, color, hollow, line, tuple(sizes))
         if self._styles.get(name) != style:  # each of these redraws
             self._styles[name] = style
             layer.symbol = symbol

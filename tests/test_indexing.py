@@ -10,20 +10,20 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, refine, score
-from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
-from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network
-from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
-from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss, misorientation_angle
-from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
-from napari_4dstem_orient.indexing.transformer.rotations import (
+from napari_4dstem_orient.indexing.rotations import (
     about_beam,
     from_six,
     from_vector,
     random_rotations,
 )
+from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, refine, score, without_direct_beam
+from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
+from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network
+from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
+from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss, misorientation_angle
+from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings
-from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest, without_direct_beam
+from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
 from napari_4dstem_orient.orientation_map import Reason
 
 TILTED = Rotation.from_euler("ZXZ", [20, 9, 11], degrees=True).as_matrix()

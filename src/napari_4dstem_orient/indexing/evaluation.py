@@ -12,11 +12,11 @@ import torch
 
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
+from napari_4dstem_orient.indexing.rotations import random_rotations
 from napari_4dstem_orient.indexing.template import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, load_model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
-from napari_4dstem_orient.indexing.transformer.rotations import random_rotations
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 from napari_4dstem_orient.progress import Progress, silent
 

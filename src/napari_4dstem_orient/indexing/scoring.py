@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector, brightest
-from napari_4dstem_orient.indexing.transformer.rotations import from_vector
+from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.parameters import parameter
 
 CANDIDATES = 96
@@ -87,6 +87,11 @@ class Measured:
 
     def __getitem__(self, index: torch.Tensor) -> Measured:
         return Measured(self.q[index], self.intensity[index], self.mask[index], self.reach)
+
+
+def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:
+    """Return the mask without disks closer to the centre than half the shortest reflection (``nearest``, Å⁻¹)."""
+    return mask & (disks[..., :2].norm(dim=-1) > 0.5 * nearest)
 
 
 @dataclass(frozen=True, eq=False)

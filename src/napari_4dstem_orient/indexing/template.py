@@ -17,8 +17,7 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score
-from napari_4dstem_orient.indexing.transformer.tokens import without_direct_beam
+from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent

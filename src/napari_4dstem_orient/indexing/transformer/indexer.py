@@ -16,9 +16,9 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.devices import choose_device, describe
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, refine, score
+from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, refine, score, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, load_model
-from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest, without_direct_beam
+from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from napari_4dstem_orient.indexing.transformer.rotations import from_six
+from napari_4dstem_orient.indexing.rotations import from_six
 
 LOG_FLOOR = -4.0
 """Disks weaker than 10^LOG_FLOOR of the strongest look alike."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.indexing.transformer.rotations import random_rotations
+from napari_4dstem_orient.indexing.rotations import random_rotations
 from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
 
 Range = tuple[float, float]

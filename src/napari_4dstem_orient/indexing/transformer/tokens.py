@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from napari_4dstem_orient.indexing.transformer.rotations import about_beam
-
-
-def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:
-    """Return the mask without disks closer to the centre than half the shortest reflection (``nearest``, Å⁻¹)."""
-    return mask & (disks[..., :2].norm(dim=-1) > 0.5 * nearest)
+from napari_4dstem_orient.indexing.rotations import about_beam
 
 
 def strongest(disks: torch.Tensor, mask: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -32,13 +32,13 @@ LEAST_WINDOW = 0.6
 COVERED = 0.5
 """Share of |q| that the rings' windows may cover where the explained disks are counted."""
 
-GOOD_RESIDUAL = 0.005
-"""Relative deviation of the rings beyond which a fit is not trusted; wrong crystals reach 0.55 % to 2 %."""
+GOOD_RESIDUAL = 0.008
+"""Relative deviation of the rings beyond which a fit is not trusted; most wrong crystals show 0.8 % to 2 %."""
 
 GOOD_EXPLAINED = 0.5
 """Share of disks on rings, beyond chance, below which a fit is not trusted."""
 
-GOOD_LIKENESS, GOOD_LIKENESS_UNGUIDED = 0.62, 0.78
+GOOD_LIKENESS, GOOD_LIKENESS_UNGUIDED = 0.66, 0.78
 """Correlation with the drawn rings below which a fit is not trusted, with a guess and without. On simulated
 disks, right crystals reach 0.68 to 0.95, wrong ones up to 0.64 near a guess and up to 0.73 at any scale."""
 

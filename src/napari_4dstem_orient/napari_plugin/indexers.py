@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from psygnal import Signal
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:

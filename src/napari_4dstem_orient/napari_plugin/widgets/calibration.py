@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.scan import Calibration
 
 FROM_FILE = "CIF …"
+RINGS_SHOWN = 5
+"""More would hide the disks they lie on."""
 GOOD, DOUBTFUL = "color: #60c060", "color: #e0a030"
 
 
@@ -179,9 +181,8 @@ class CalibrationWidget(StepWidget):
         if self._fit is None:
             self.view.remove("rings")
             return
-        reach = float(np.hypot(calibrated.qx, calibrated.qy).max())
-        radii = _ring_radii(self._fit[1], min(reach, 1.5)) / step
-        self.view.show_circles("rings", np.tile(center, (len(radii), 1)), radii, "#ff2fd0")
+        radii = _ring_radii(self._fit[1], float(np.hypot(calibrated.qx, calibrated.qy).max())) / step
+        self.view.show_circles("rings", np.tile(center, (len(radii), 1)), radii, "#ff2fd0a0")
 
 
 class CrystalChooser(QComboBox):
@@ -230,7 +231,7 @@ class CrystalChooser(QComboBox):
 def _ring_radii(phase: Phase, k_max: float) -> np.ndarray:
     reflections = phase.reflections(round(k_max, 2))
     strong = reflections.intensity > 1e-3 * reflections.intensity.max(initial=0)
-    return np.unique(np.linalg.norm(reflections.g[strong], axis=1).round(3))
+    return np.unique(np.linalg.norm(reflections.g[strong], axis=1).round(3))[:RINGS_SHOWN]
 
 
 def _fit(

@@ -1,0 +1,75 @@
+"""What a session keeps, drops and calls stale."""
+
+import numpy as np
+import pytest
+
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.session import Session, Stage
+
+
+def disks(shape=(3, 4), calibrated=False):
+    return BraggDisks.from_lists(shape, [np.zeros((1, 3))] * (shape[0] * shape[1]), calibrated=calibrated)
+
+
+@pytest.fixture
+def session(small_scan):
+    session = Session()
+    session.put(Stage.SCAN, small_scan)
+    session.put(Stage.PROBE, "probe")
+    session.put(Stage.DISKS, disks())
+    session.put(Stage.CALIBRATED, disks(calibrated=True))
+    return session
+
+
+def test_a_new_result_makes_what_was_made_from_the_former_stale(session):
+    session.put(Stage.PROBE, "another")
+    assert session.is_stale(Stage.DISKS)
+    assert session.is_stale(Stage.CALIBRATED)
+    assert not session.is_stale(Stage.PROBE)
+    session.put(Stage.DISKS, disks())
+    assert not session.is_stale(Stage.DISKS)
+    assert session.is_stale(Stage.CALIBRATED)
+
+
+def test_a_new_scan_drops_what_belongs_to_the_former_and_says_so(session, small_scan):
+    told = []
+    session.changed.connect(told.append)
+    session.put(Stage.SCAN, small_scan)
+    assert session.get(Stage.DISKS) is None
+    assert set(told) == {Stage.SCAN, Stage.PROBE, Stage.DISKS, Stage.CALIBRATED}
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        ({"q_pixel": 0.02}, True),
+        ({"rotation": 12.0}, True),
+        ({"flip": True}, True),
+        ({"r_pixel": 7.0}, False),
+        ({"semiangle": 1.5}, False),
+    ],
+)
+def test_a_field_of_the_calibration_makes_stale_only_what_was_made_with_it(session, change, stale):
+    session.set_calibration(session.calibration.with_(**change))
+    assert session.is_stale(Stage.CALIBRATED) is stale
+    assert not session.is_stale(Stage.DISKS)
+    assert session.get(Stage.SCAN).calibration == session.calibration
+
+
+def test_where_a_calibration_field_comes_from(session):
+    assert session.known_from("voltage") == "file"
+    session.set_calibration(session.calibration.with_(voltage=80.0, semiangle=None))
+    assert session.known_from("voltage") == "typed"
+    assert session.known_from("semiangle") == "unknown"
+    session.set_calibration(session.calibration.with_(q_pixel=0.03, q_pixel_from="fitted"))
+    assert session.known_from("q_pixel") == "fitted"
+
+
+def test_disks_alone_need_neither_scan_nor_probe():
+    session = Session()
+    assert session.missing(Stage.CALIBRATED) == [Stage.SCAN, Stage.PROBE, Stage.DISKS]
+    session.put(Stage.DISKS, disks((5, 6)))
+    assert session.missing(Stage.CALIBRATED) == []
+    assert session.scan_shape == (5, 6)
+    session.move_to(99, -1)
+    assert session.position == (4, 0)

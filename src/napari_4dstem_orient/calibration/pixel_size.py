@@ -281,7 +281,8 @@ def _verdict(
         doubts.append(f"it is {abs(q_pixel / guess - 1):.0%} from the guess")
     if doubts:
         return False, f"Doubtful: {found}; {'; '.join(doubts)}. Is this the right crystal?"
+    caution = " Any crystal with this lattice type fits as well without a guess." if guess is None else ""
     return (
         True,
-        f"{found[0].upper()}{found[1:]}; they deviate by {relative:.2%}, {explained:.0%} of the disks lie on them.",
+        f"{found}; they deviate by {relative:.2%}, {explained:.0%} of the disks lie on them.{caution}",
     )

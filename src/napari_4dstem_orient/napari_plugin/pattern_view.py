@@ -9,7 +9,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
 from napari.qt import QtViewer
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 PER_NM = 10.0
@@ -55,6 +55,8 @@ class PatternView(QWidget):
         self._styles: dict[str, tuple] = {}
         self._fit_shape: tuple[float, ...] | None = None
         self._fit_scale = 1.0
+        self._resized = QTimer(self, singleShot=True, interval=0)
+        self._resized.timeout.connect(lambda: self.model.layers and self.model.reset_view(margin=0.02))
 
     def set_title(self, text: str) -> None:
         """Change what stands above the pattern."""
@@ -188,8 +190,8 @@ class PatternView(QWidget):
 
     def eventFilter(self, watched, event):
         """Fit the pattern again when the view gets its real size."""
-        if event.type() == QEvent.Type.Resize and self.model.layers:
-            self.model.reset_view(margin=0.02)
+        if event.type() == QEvent.Type.Resize:
+            self._resized.start()  # the canvas learns of its size only after this
         return super().eventFilter(watched, event)
 
     def close_view(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BELOW = 0.42
 """Share of the window's height for the inspector."""
+NAPARI_LEFT = ("layer controls", "layer list")
 
 
 def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
@@ -82,9 +83,11 @@ def _arrange(panels: dict[str, QWidget]) -> None:
     window = panels["Inspector"].window()
     if isinstance(window, QMainWindow):
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        docks = [panels[title].parentWidget() for title in ("Inspector", "Colour key")]
-        window.resizeDocks(docks, [800, 200], Qt.Orientation.Horizontal)
-        window.resizeDocks(docks[:1], [round(BELOW * window.height())], Qt.Orientation.Vertical)
+        below = [panels[title].parentWidget() for title in ("Inspector", "Colour key")]
+        window.resizeDocks(below, [760, 240], Qt.Orientation.Horizontal)
+        window.resizeDocks(below[:1], [round(BELOW * window.height())], Qt.Orientation.Vertical)
+        left = [dock for dock in window.findChildren(QDockWidget) if dock.windowTitle() in NAPARI_LEFT]
+        window.resizeDocks(left, [100] * len(left), Qt.Orientation.Vertical)
     show_panel(panels["Data"])
 
 

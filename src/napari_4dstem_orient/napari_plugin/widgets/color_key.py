@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.crystals.phase import Phase
 
-DPI = 200
+DPI, INCHES = 240, 1.7
+"""Of a key's picture: it is shown about 200 screen pixels wide, where its letters must be readable."""
 
 
 class ColorKeyWidget(QWidget):
@@ -99,7 +100,7 @@ def _render(phase: Phase, text_colour: str) -> np.ndarray:
 
     from napari_4dstem_orient.analysis.colors import color_key_figure
 
-    figure = color_key_figure(phase)
+    figure = color_key_figure(phase, INCHES)
     figure.set_dpi(DPI)
     figure.patch.set_alpha(0)
     for words in figure.findobj(Text):

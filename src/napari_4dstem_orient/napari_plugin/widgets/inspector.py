@@ -26,6 +26,10 @@ CIRCLE = 1.6
 """Radius of the circles in disk radii, so that a disk can be seen within its circle."""
 
 
+LINES = 4
+"""Of words below a pattern, whether used or not, so that all views are equally high."""
+
+
 class InspectorWidget(StepWidget):
     """Three linked views (measured, template matching, transformer), and in words what they show.
 
@@ -103,7 +107,7 @@ class InspectorWidget(StepWidget):
             for column in self.columns:
                 column.view.set_frame(position.detector.q_pixel / fine, (centre[0], centre[1]))
         for column, picture in zip(self.columns, pictures, strict=True):
-            column.view.show_pattern(picture, (0, 255))
+            column.show(picture)
         for method in METHODS:
             if method not in position.answers:
                 self._match_here(method, position)
@@ -128,7 +132,7 @@ class InspectorWidget(StepWidget):
         if position is not self._shown:  # the user has moved on
             return
         self._answers[method] = answer
-        self.predicted[method].view.show_pattern(picture, (0, 255))
+        self.predicted[method].show(picture)
         self._describe(position)
 
     def _on_match_failed(self, method: str, error: BaseException) -> None:
@@ -189,7 +193,7 @@ def answer_text(answer: Answer, count: int) -> str:
         f"{answer.phase.name} · score {answer.score:.2f} · explains {answer.explained} of {count} disks",
     ]
     if answer.half_turn:
-        lines.append("<i>turned by 180° in the plane it would fit nearly as well</i>")
+        lines.append("<i>turned by 180° in plane: fits nearly as well</i>")
     return "<br>".join(lines)
 
 
@@ -202,7 +206,7 @@ class Column(QVBoxLayout):
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-        self.words.setMinimumHeight(3 * self.words.fontMetrics().lineSpacing() + 4)
+        self.words.setFixedHeight(LINES * self.words.fontMetrics().lineSpacing() + 4)
         self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.addWidget(self.view, 1)
         self.addWidget(self.words)
@@ -211,7 +215,8 @@ class Column(QVBoxLayout):
         """Write below the pattern."""
         self.words.setText(text)
 
-    def clear(self, text: str) -> None:
-        """Show no pattern, and these words."""
-        self.view.clear()
-        self.say(text)
+    def show(self, picture: np.ndarray) -> None:
+        """Show an RGB picture, in place of a message too."""
+        self.view.say("")
+        self.view.show_pattern(picture, (0, 255))
+        self.view.model.layers["pattern"].interpolation2d = "linear"  # thin circles, seen from afar

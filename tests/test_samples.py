@@ -121,7 +121,7 @@ def test_silver_says_what_it_is_and_what_is_known_of_it():
     assert "DERIVED" in scan.metadata["derived"]
     assert "derived" in scan.source
     assert "CC-BY-4.0" in scan.metadata["attribution"]
-    assert scan.metadata["precession_degrees"] == 1.0
+    assert scan.calibration.precession == 1.0
     known = scan.calibration
     assert (known.voltage, known.q_pixel, known.r_pixel) == (200.0, 0.0267283, 20.37)
     assert known.semiangle is None

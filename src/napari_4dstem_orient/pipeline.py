@@ -48,7 +48,6 @@ def map_scan(
     scan_shape: tuple[int, int] | str | None = None,
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
-    precession: float | None = None,
     report: Report = quiet,
     **calibration: Any,
 ) -> tuple[OrientationMap, BraggDisks]:
@@ -72,13 +71,11 @@ def map_scan(
         Found from the scan by default.
     settings : DetectionSettings, optional
         Suggested from the scan by default.
-    precession : float, optional
-        Half-angle of the precession cone in degrees; what the file says, or 0, by default.
     report : callable
         Called with the name of each step; returns the step's progress callback.
     **calibration
-        ``voltage`` (kV), ``q_pixel`` (Å⁻¹), ``r_pixel`` (nm), ``semiangle`` (mrad), ``rotation`` (degrees)
-        and ``flip`` replace what the file says; None leaves it to the file.
+        ``voltage`` (kV), ``q_pixel`` (Å⁻¹), ``r_pixel`` (nm), ``semiangle`` (mrad), ``precession`` and
+        ``rotation`` (degrees) and ``flip`` replace what the file says; None leaves it to the file.
 
     Returns
     -------
@@ -100,16 +97,14 @@ def map_scan(
     )
     measured, known = load_input(source, dataset, scan_shape, **calibration)
     check_calibration(known)
-    if precession is None:
-        precession = getattr(measured, "metadata", {}).get("precession_degrees", 0.0)
     if method == "transformer":  # a model or device that will not do is said before the work, not after it
         choose_device(device)
-        fitting_models(phases, known.voltage, None, precession, model)
+        fitting_models(phases, known.voltage, None, known.precession, model)
     if isinstance(measured, Scan):
         measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
     disks = calibrated(measured, known)
     indexer = make_indexer(
-        disks, phases, known.voltage, method=method, model=model, device=device, precession=precession
+        disks, phases, known.voltage, method=method, model=model, device=device, precession=known.precession
     )
     answer = indexer.index(disks, report("Mapping orientations"))
     return with_origin(answer, disks, known, source_name), disks

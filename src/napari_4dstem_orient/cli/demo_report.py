@@ -53,7 +53,7 @@ def silver(report: Report) -> tuple[str, OrientationMap, str]:
     part = at_positions(disks, chosen.ravel().tolist())
     voltage = scan.calibration.voltage
     bar = report("Silver: template matching")
-    precession = scan.metadata["precession_degrees"]
+    precession = scan.calibration.precession
     matched = map_orientations(part, [phase], voltage, method="template", precession=precession, progress=bar)
     answers = {
         "transformer": [typical(result.rotation[grain & result.indexed], phase) for grain in grains],

@@ -72,12 +72,12 @@ def map_(
             dataset=dataset,
             scan_shape=scan_shape,
             probe=options.read_probe(probe),
-            precession=precession,
             report=report,
             voltage=voltage,
             q_pixel=q_pixel,
             r_pixel=r_pixel,
             semiangle=semiangle,
+            precession=precession,
             rotation=rotation,
             flip=flip,
         )

@@ -96,8 +96,8 @@ def load(
     scan_shape : (rows, columns) or str such as "256x256", optional
         Needed for flat stacks whose file does not tell it.
     **calibration
-        Voltage (kV), q_pixel (Å⁻¹), r_pixel (nm), semiangle (mrad), rotation (degrees), flip: what is given
-        wins over what the file says; None leaves it to the file.
+        Voltage (kV), q_pixel (Å⁻¹), r_pixel (nm), semiangle (mrad), precession and rotation (degrees),
+        flip: what is given wins over what the file says; None leaves it to the file.
 
     Returns
     -------

@@ -117,8 +117,7 @@ class Snapshot:
         if self.calibration.voltage is None:
             return None
         reach = self.calibrated.reach if self.calibrated is not None else None
-        precession = self.scan.metadata.get("precession_degrees", 0.0) if self.scan is not None else 0.0
-        return Illumination(self.calibration.voltage, reach or self.detector.reach, float(precession))
+        return Illumination(self.calibration.voltage, reach or self.detector.reach, self.calibration.precession)
 
     @property
     def radius(self) -> float:

@@ -95,10 +95,9 @@ def silver_twins() -> Scan:
         SEED,
         np.uint32,
     )
-    calibration = Calibration(voltage=200.0, q_pixel=0.0267283, r_pixel=20.37, q_pixel_from="file")
+    calibration = Calibration(voltage=200.0, q_pixel=0.0267283, r_pixel=20.37, precession=1.0, q_pixel_from="file")
     metadata = {
         "title": "Silver twins (SPED)",
-        "precession_degrees": 1.0,
         "derived": "DERIVED from real patterns: each grain's mean pattern plus noise, not the measured scan.",
         "attribution": "Real patterns: T. Bergh (NTNU), SPED_Ag, Zenodo record 15490547, CC-BY-4.0.",
     }

@@ -26,11 +26,13 @@ FIELDS = {
     "q_pixel": _Field("Detector pixel (Å⁻¹)", "Size of a detector pixel in reciprocal space."),
     "r_pixel": _Field("Scan step (nm)", "Distance between neighbouring scan positions."),
     "semiangle": _Field("Semiangle (mrad)", "Convergence semiangle of the probe."),
+    "precession": _Field("Precession (°)", "Half-angle of the precession cone; 0 for a still beam.", "0"),
     "rotation": _Field(
         "Rotation (°)", "Turns the detector axes into the scan axes (py4DSTEM's QR_rotation).", "0"
     ),
     "flip": _Field("Flip axes", "Exchange the detector axes before that turn (py4DSTEM's QR_flip)."),
 }
+ZERO_IF_EMPTY = ("precession", "rotation")
 FROM = {"file": "from file", "typed": "typed", "fitted": "fitted", "unknown": "unknown"}
 
 
@@ -75,7 +77,7 @@ class CalibrationFields(QWidget):
                 self.flip.setChecked(calibration.flip)
         for name, label in self.origins.items():
             origin = self._session.known_from(name)
-            plain = name in ("rotation", "flip") and not getattr(calibration, name)
+            plain = name in (*ZERO_IF_EMPTY, "flip") and not getattr(calibration, name)
             label.setText("" if plain else FROM[origin])
             label.setStyleSheet("color: #e0a030" if origin == "unknown" else "color: gray")
 
@@ -95,8 +97,7 @@ class CalibrationFields(QWidget):
         shown = {name: field.value for name, field in self.inputs.items()}
         # A field shows six digits: what it shows unchanged must not replace the exact value.
         typed = {name: value for name, value in shown.items() if not _same(value, getattr(old, name))}
-        if "rotation" in typed:
-            typed["rotation"] = typed["rotation"] or 0.0
+        typed.update({name: typed[name] or 0.0 for name in ZERO_IF_EMPTY if name in typed})
         if "q_pixel" in typed:
             typed["q_pixel_from"] = "typed" if typed["q_pixel"] else "unknown"
         if self.flip is not None:

@@ -108,7 +108,7 @@ def save_model(model: Model, path: str | Path) -> None:
     UserError
         If the file cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {f"network.{name}": value.contiguous() for name, value in model.network.state_dict().items()}
     for index, reflector in enumerate(model.reflectors):
@@ -116,7 +116,7 @@ def save_model(model: Model, path: str | Path) -> None:
             tensors[f"reflections.{index}.{name}"] = getattr(reflector, name).contiguous()
     text = model.card.to_json()
     with writing(Path(path)) as temporary:
-        save_file({name: value.cpu() for name, value in tensors.items()}, temporary, metadata={"card": text})
+        temporary.write_bytes(save({name: value.cpu() for name, value in tensors.items()}, {"card": text}))
     with writing(Path(path).with_suffix(".json")) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

@@ -155,7 +155,7 @@ class Trainer:
 
     def save_state(self, path: Path) -> None:
         """Write everything needed to go on later, as safetensors."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -169,7 +169,7 @@ class Trainer:
         }
         contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
         with writing(path) as temporary:
-            save_file(contiguous, temporary, metadata={"story": json.dumps(story)})
+            temporary.write_bytes(save(contiguous, {"story": json.dumps(story)}))
 
     def restore_state(self, path: Path) -> None:
         """Go on from what ``save_state`` wrote.

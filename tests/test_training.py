@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
+from napari_4dstem_orient.indexing.rotations import random_rotations
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
-from napari_4dstem_orient.indexing.rotations import random_rotations
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 from napari_4dstem_orient.indexing.transformer.training import TrainingSettings, train_model
 

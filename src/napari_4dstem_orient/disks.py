@@ -58,7 +58,9 @@ class BraggDisks:
     ) -> BraggDisks:
         """Join one (n_i, 3) array of (qx, qy, intensity) for each scan position, row-major."""
         counts = np.fromiter((len(rows) for rows in lists), dtype=np.int64, count=len(lists))
-        flat = np.concatenate([np.asarray(rows, np.float32).reshape(-1, 3) for rows in lists] or [np.zeros((0, 3))])
+        flat = np.concatenate(
+            [np.zeros((0, 3), np.float32), *(np.asarray(r, np.float32).reshape(-1, 3) for r in lists)]
+        )
         return cls(
             scan_shape,
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
@@ -98,7 +100,9 @@ class BraggDisks:
             provenance=self.provenance,
         )
 
-    def padded(self, length: int, positions: slice | np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def padded(
+        self, length: int, positions: slice | np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return disks as a dense block, the strongest ``length`` of each position first.
 
         Parameters

@@ -28,33 +28,37 @@ class Calibration:
         Scan step in nm.
     semiangle : float or None
         Convergence semiangle in mrad.
-    precession : float
-        Half-angle of the precession cone in degrees; 0 for a still beam.
     rotation : float
         Angle in degrees that turns detector axes into scan axes (py4DSTEM's ``QR_rotation``).
     flip : bool
         Whether the detector axes are exchanged before that turn (py4DSTEM's ``QR_flip``).
     q_pixel_from : str
         Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"`` or ``"fitted"``.
+    precession : float
+        Half-angle of the precession cone in degrees; 0 for a still beam.
     """
 
     voltage: float | None = None
     q_pixel: float | None = None
     r_pixel: float | None = None
     semiangle: float | None = None
-    precession: float = 0.0
     rotation: float = 0.0
     flip: bool = False
     q_pixel_from: str = "unknown"
+    precession: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("voltage", "q_pixel", "r_pixel", "semiangle"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
-                raise UserError(f"The calibration's {name} is {value}; it must be a positive number or left empty.")
+                raise UserError(
+                    f"The calibration's {name} is {value}; it must be a positive number or left empty."
+                )
 
         if not 0 <= self.precession < 10:
-            raise UserError(f"The precession angle is {self.precession}; it must be between 0 and 10 degrees.")
+            raise UserError(
+                f"The precession angle is {self.precession}; it must be between 0 and 10 degrees."
+            )
 
     def with_(self, **changes: Any) -> Calibration:
         """Return a copy with the given fields replaced."""

@@ -198,6 +198,8 @@ class PatternView(QWidget):
         """Free the canvas; the view is of no use afterwards."""
         self.qt_viewer.removeEventFilter(self)
         self.qt_viewer.close()
+        self.qt_viewer.setParent(None)
+        del self.qt_viewer  # napari counts QtViewers that outlive their window as leaks
 
 
 def contrast_limits(pattern: np.ndarray) -> tuple[float, float]:

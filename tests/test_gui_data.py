@@ -1,5 +1,7 @@
 """The Data panel, File > Open and the samples, driven through a real window."""
 
+from dataclasses import replace
+
 import h5py
 import napari
 import numpy as np
@@ -243,6 +245,42 @@ def test_a_question_opens_the_data_panel(viewer, qtbot, two_datasets):
     qtbot.waitUntil(lambda: not panel.jobs.running)
     viewer.window.remove_dock_widget(panel)
     qtbot.wait(20)
+
+
+def test_a_file_of_disks_goes_into_the_session(viewer, tmp_path, few_disks):
+    from napari_4dstem_orient.io.bragg_peaks import save_disks
+    from napari_4dstem_orient.napari_plugin.sessions import session_for
+
+    path = str(tmp_path / "disks.h5")
+    pixels = replace(few_disks, calibrated=False)
+    save_disks(pixels, path)
+    assert get_reader(path)(path) == [(None,)]
+    np.testing.assert_allclose(session_for(viewer).get(Stage.DISKS).qx, pixels.qx, rtol=1e-5)
+    np.testing.assert_array_equal(viewer.layers["disk count"].data, [[5, 5, 5], [5, 5, 0]])
+
+
+def test_a_saved_map_is_shown_and_inspected(viewer, tmp_path, copper):
+    from napari_4dstem_orient.napari_plugin.sessions import session_for
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+    path = str(tmp_path / "map.h5")
+    shape = (2, 3)
+    OrientationMap(
+        (copper,),
+        np.broadcast_to(np.eye(3, dtype=np.float32), (*shape, 3, 3)).copy(),
+        np.zeros(shape, np.int32),
+        np.ones(shape, np.float32),
+        np.zeros(shape, np.uint8),
+        np.ones(shape, np.int32),
+        np.zeros((*shape, 0, 3, 3), np.float32),
+        np.zeros((*shape, 0), np.float32),
+        "template",
+        r_pixel=3.0,
+    ).save(path)
+    assert get_reader(path)(path) == [(None,)]
+    assert session_for(viewer).get(Stage.TEMPLATE_MAP).scan_shape == shape
+    assert session_for(viewer).position == (1, 1)
+    assert any("IPF-Z" in layer.name for layer in viewer.layers)
 
 
 def test_a_bad_file_is_one_sentence(viewer, tmp_path, notified):

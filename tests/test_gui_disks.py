@@ -1,0 +1,223 @@
+"""The Bragg disks panel, driven through a real window."""
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.bragg_peaks import load_disks
+from napari_4dstem_orient.napari_plugin.layers import find_layer
+from napari_4dstem_orient.napari_plugin.opening import open_scan, take_disks
+from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
+from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import REGION
+from napari_4dstem_orient.session import Stage
+
+LEFT = Qt.MouseButton.LeftButton
+BEAM = np.array([31, 33])
+REACH = 1 / (3.615 / 2) / 0.05
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    panel = DisksWidget(viewer)
+    viewer.window.add_dock_widget(panel, name="2 Bragg disks", area="right")
+    yield panel
+    viewer.window.remove_dock_widget(panel)
+    qtbot.wait(20)
+
+
+@pytest.fixture
+def ready(panel, qtbot, small_scan):
+    """The panel with a scan, a probe and suggested settings."""
+    open_scan(panel.viewer, small_scan)
+    qtbot.waitUntil(lambda: panel.session.get(Stage.PROBE) is not None, timeout=60_000)
+    idle(panel, qtbot)
+    return panel
+
+
+@pytest.fixture
+def notified(monkeypatch):
+    told = []
+    monkeypatch.setattr(notification_manager, "dispatch", told.append)
+    return told
+
+
+def idle(panel, qtbot):
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
+
+
+def circles(panel):
+    layers = panel.preview.view.model.layers
+    return layers["disks"].data if "disks" in layers else np.zeros((0, 2))
+
+
+def strong_settings(panel):
+    """Keep the five disks and none of the noise."""
+    panel.form["min_relative_intensity"].value = 0.05
+
+
+def test_without_a_scan_the_panel_says_what_it_needs(panel):
+    assert panel.needs.text() == "Needs: a scan (open one in Data)."
+    assert panel.needs.isVisible()
+    for button in (panel.run_button, panel.probe_button, panel.save_button):
+        assert not button.isEnabled()
+    assert panel.load_button.isEnabled()
+
+
+def test_a_scan_brings_a_probe_and_settings_that_suit_it(ready):
+    assert not ready.needs.isVisible()
+    assert ready.session.get(Stage.PROBE).radius == pytest.approx(3, abs=0.5)
+    assert "synthetic disk, radius" in ready.probe_text.text()
+    assert ready.form.settings().min_spacing == pytest.approx(4.5, abs=1)
+    assert ready.run_button.isEnabled()
+
+
+def test_the_preview_circles_the_disks_and_follows_the_settings(ready, qtbot):
+    strong_settings(ready)
+    qtbot.waitUntil(lambda: len(circles(ready)) == 5, timeout=60_000)
+    expected = BEAM + np.array([[0, 0], [REACH, 0], [-REACH, 0], [0, REACH], [0, -REACH]])
+    distance = np.linalg.norm(circles(ready)[:, None] - expected, axis=-1)
+    assert distance.min(axis=0).max() < 0.7
+    ready.form["min_relative_intensity"].value = 0.5
+    qtbot.waitUntil(lambda: len(circles(ready)) == 1)
+    assert "1 disks at row 1, column 2" in ready.preview.count.text()
+
+
+def test_the_preview_follows_the_position(ready, qtbot):
+    strong_settings(ready)
+    ready.session.move_to(0, 0)
+    qtbot.waitUntil(lambda: "row 0, column 0" in ready.preview.count.text())
+    shown = ready.preview.view.model.layers["pattern"].data
+    np.testing.assert_array_equal(shown, ready.session.get(Stage.SCAN).pattern(0, 0))
+
+
+def test_the_whole_scan_gives_disks_a_count_layer_and_a_vector_map(ready, qtbot):
+    strong_settings(ready)
+    qtbot.mouseClick(ready.run_button, LEFT)
+    idle(ready, qtbot)
+    disks = ready.session.get(Stage.DISKS)
+    np.testing.assert_array_equal(disks.counts, 5)
+    np.testing.assert_array_equal(find_layer(ready.viewer, "disk count").data, 5)
+    ready.preview.tabs.setCurrentIndex(1)
+    image = ready.preview.view.model.layers["pattern"].data
+    assert image.shape == (64, 64)
+    assert np.abs(np.unravel_index(image.argmax(), image.shape) - BEAM).max() <= 1
+    assert "60 disks" in ready.state.text()
+    ready.form["min_relative_intensity"].value = 0.1
+    assert "run again" in ready.state.text()
+
+
+def test_cancel_keeps_the_disks_that_were_there(ready, qtbot, small_scan, monkeypatch):
+    strong_settings(ready)
+    qtbot.mouseClick(ready.run_button, LEFT)
+    idle(ready, qtbot)
+    before = ready.session.get(Stage.DISKS)
+
+    import napari_4dstem_orient.detection.detect as detect
+
+    def endless(scan, probe, settings, progress):
+        while True:
+            progress(1, 100)
+
+    monkeypatch.setattr(detect, "detect_disks", endless)
+    qtbot.mouseClick(ready.run_button, LEFT)
+    assert ready.jobs.cancel_button.isVisible()
+    assert not ready.run_button.isEnabled()
+    qtbot.mouseClick(ready.jobs.cancel_button, LEFT)
+    idle(ready, qtbot)
+    assert ready.session.get(Stage.DISKS) is before
+    assert ready.run_button.isEnabled()
+
+
+def test_closing_while_a_job_runs_stops_it(make_napari_viewer_proxy, qtbot, small_scan):
+    viewer = make_napari_viewer_proxy(show=True)
+    panel = DisksWidget(viewer)
+    viewer.window.add_dock_widget(panel, name="2 Bragg disks", area="right")
+
+    def endless(progress):
+        while True:
+            progress(1, 100)
+
+    job = panel.jobs.run("Endless", lambda result: None, endless)
+    viewer.window.remove_dock_widget(panel)
+    job.wait(5)
+    assert not job.running
+    qtbot.wait(30)
+
+
+def test_a_failing_run_keeps_the_disks_that_were_there(ready, qtbot, monkeypatch, notified):
+    import napari_4dstem_orient.detection.detect as detect
+
+    qtbot.mouseClick(ready.run_button, LEFT)
+    idle(ready, qtbot)
+    before = ready.session.get(Stage.DISKS)
+
+    def broken(*args, **kwargs):
+        raise UserError("The pattern at row 1 holds NaN; mend the file.")
+
+    monkeypatch.setattr(detect, "detect_disks", broken)
+    qtbot.mouseClick(ready.run_button, LEFT)
+    idle(ready, qtbot)
+    assert notified[-1].message == "The pattern at row 1 holds NaN; mend the file."
+    assert ready.session.get(Stage.DISKS) is before
+
+
+def test_another_probe_makes_the_disks_stale_and_the_panel_says_so(ready, qtbot):
+    qtbot.mouseClick(ready.run_button, LEFT)
+    idle(ready, qtbot)
+    qtbot.keyClicks(ready.probe.radius.native, "2.5")
+    qtbot.mouseClick(ready.probe_button, LEFT)
+    idle(ready, qtbot)
+    assert ready.session.get(Stage.PROBE).radius == 2.5
+    assert "The probe has changed since" in ready.state.text()
+
+
+def test_a_region_drawn_on_the_scan_makes_the_probe(ready, qtbot, notified):
+    ready.probe.ways.setCurrentText("Region of the scan")
+    qtbot.mouseClick(ready.probe_button, LEFT)
+    assert "No region is drawn" in notified[-1].message
+    qtbot.mouseClick(ready.probe.draw_button, LEFT)
+    layer = find_layer(ready.viewer, REGION)
+    assert str(layer.mode) == "add_rectangle"
+    layer.add_rectangles(np.array([[-0.4, 0.6], [-0.4, 2.4], [1.3, 2.4], [1.3, 0.6]]))
+    assert ready.probe.region() == (slice(0, 2), slice(1, 3))
+    qtbot.mouseClick(ready.probe_button, LEFT)
+    idle(ready, qtbot)
+    assert ready.session.get(Stage.PROBE).kind == "region"
+
+
+def test_a_vacuum_file_makes_the_probe(ready, qtbot, monkeypatch, tmp_path, small_scan):
+    np.save(tmp_path / "vacuum.npy", small_scan.data.compute().reshape(12, 64, 64))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(tmp_path / "vacuum.npy"), ""))
+    ready.probe.ways.setCurrentText("Vacuum file")
+    qtbot.mouseClick(ready.probe.file_button, LEFT)
+    qtbot.mouseClick(ready.probe_button, LEFT)
+    idle(ready, qtbot)
+    assert ready.session.get(Stage.PROBE).kind == "vacuum"
+
+
+def test_disks_are_saved_and_loaded(ready, qtbot, monkeypatch, tmp_path):
+    strong_settings(ready)
+    qtbot.mouseClick(ready.run_button, LEFT)
+    idle(ready, qtbot)
+    found = ready.session.get(Stage.DISKS)
+    path = tmp_path / "disks.h5"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
+    qtbot.mouseClick(ready.save_button, LEFT)
+    idle(ready, qtbot)
+    np.testing.assert_allclose(load_disks(path).qx, found.qx, rtol=1e-5)
+    qtbot.mouseClick(ready.load_button, LEFT)
+    idle(ready, qtbot)
+    loaded = ready.session.get(Stage.DISKS)
+    assert loaded is not found
+    np.testing.assert_allclose(loaded.qy, found.qy, rtol=1e-5)
+
+
+def test_disks_of_another_scan_are_refused(panel, small_scan, few_disks):
+    open_scan(panel.viewer, small_scan)
+    with pytest.raises(UserError, match="2 × 3 scan positions, the open scan has 3 × 4"):
+        take_disks(panel.viewer, few_disks)

@@ -65,6 +65,21 @@ def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
     return visible[-1].metadata[MAP] if visible else None
 
 
+def show_side_by_side(viewer: napari.Viewer, side_by_side: bool) -> None:
+    """Show IPF-X and IPF-Z beside each other under their names, everything else hidden; or IPF-Z over the rest."""
+    maps = map_layers(viewer)
+    if not maps:
+        return
+    rows, cols = maps[-1].metadata[MAP].scan_shape
+    viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
+    viewer.canvas.grid.enabled = side_by_side
+    for layer in viewer.layers:
+        kind = layer.metadata.get(KIND)
+        layer.visible = kind in ("ipf-x", "ipf-z") if side_by_side else kind in (None, "ipf-z")
+        layer.name_overlay.visible = side_by_side and layer.visible
+    viewer.reset_view()
+
+
 def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) -> Layer:
     from napari_4dstem_orient.napari_plugin.layers import placement
 

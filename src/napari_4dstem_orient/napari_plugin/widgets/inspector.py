@@ -15,7 +15,7 @@ from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, link_cameras
 from napari_4dstem_orient.napari_plugin.pictures import fineness
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Snapshot
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, needs_text
 
 if TYPE_CHECKING:
     import napari
@@ -166,7 +166,7 @@ class InspectorWidget(StepWidget):
     def _why_no_answer(self, method: str) -> str:
         missing = self.session.missing(STAGES[method])
         if missing:
-            return f"no answer yet: needs {missing[0].value}"
+            return needs_text(missing)
         if self.indexers.can(method):
             return "looking at this position …"
         choice = self.indexers.choice

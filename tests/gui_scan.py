@@ -1,0 +1,119 @@
+"""A small scan with known orientations, and an indexer that answers without computing, for the tests of the panels."""
+
+import threading
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.indexing.prediction import predicted_pattern
+from napari_4dstem_orient.napari_plugin.pictures import predicted_picture
+from napari_4dstem_orient.napari_plugin.snapshot import Detector
+from napari_4dstem_orient.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.progress import silent
+from napari_4dstem_orient.scan import Calibration, Scan
+from napari_4dstem_orient.session import Stage
+
+SHAPE = (4, 6)
+Q_PIXEL = 0.03
+ORIGIN = np.array([50.0, 46.0])
+CALIBRATION = Calibration(
+    voltage=200.0, q_pixel=Q_PIXEL, r_pixel=20.0, rotation=30.0, flip=True, q_pixel_from="typed"
+)
+DETECTOR = Detector((96, 96), Q_PIXEL, CALIBRATION.rotation, CALIBRATION.flip)
+VACUUM = (0, 0)
+
+LEFT, RIGHT = (
+    Rotation.from_euler("zxz", angles, degrees=True).as_matrix().astype(np.float32)
+    for angles in ([20, 45, 10], [50, 15, 70])
+)
+
+
+def truth() -> np.ndarray:
+    """Return the orientation of every position: one grain on the left, one on the right."""
+    rotation = np.empty((*SHAPE, 3, 3), np.float32)
+    rotation[:, :3], rotation[:, 3:] = LEFT, RIGHT
+    return rotation
+
+
+def calibrated_disks(phase: Phase) -> BraggDisks:
+    """Return what a perfect detection and calibration would give; no disks at ``VACUUM``."""
+    lists = []
+    for where in np.ndindex(SHAPE):
+        spots = predicted_pattern(phase, truth()[where], 200.0, 1.35)[:, :3]
+        lists.append(np.vstack([[0, 0, 5], spots]) if where != VACUUM else np.zeros((0, 3)))
+    return BraggDisks.from_lists(SHAPE, lists, calibrated=True, detector_shape=(96, 96), reach=1.35)
+
+
+def detected_disks(calibrated: BraggDisks) -> BraggDisks:
+    """Return the same disks in detector pixels."""
+    pixels = DETECTOR.pixels(np.stack([calibrated.qx, calibrated.qy], axis=1)) + ORIGIN
+    qx, qy = np.ascontiguousarray(pixels.T, np.float32)
+    return replace(calibrated, qx=qx, qy=qy, calibrated=False)
+
+
+def scan_of(calibrated: BraggDisks) -> Scan:
+    """Draw the patterns that have these disks."""
+    patterns = np.zeros((*SHAPE, 96, 96), np.float32)
+    for where in np.ndindex(SHAPE):
+        disks = calibrated.at(*where)[1:]
+        pixels = DETECTOR.pixels(disks[:, :2])
+        patterns[where] = 1000 * predicted_picture(pixels, disks[:, 2], (96, 96), ORIGIN, 2.0)
+    return Scan(da.from_array(patterns, chunks=(1, 6, 96, 96)), CALIBRATION, source="drawn")
+
+
+def fill(session, phase: Phase) -> BraggDisks:
+    """Put the scan and its disks into a session, up to calibrated disks."""
+    calibrated = calibrated_disks(phase)
+    session.put(Stage.SCAN, scan_of(calibrated))
+    session.put(Stage.DISKS, detected_disks(calibrated))
+    session.put(Stage.CALIBRATED, calibrated)
+    return calibrated
+
+
+def made_map(phase: Phase, method: str, shape=SHAPE, rotation=None, disks=None) -> OrientationMap:
+    """Return a map of the true orientations, not indexed where there are no disks."""
+    rotation = truth() if rotation is None else np.asarray(rotation, np.float32)
+    counts = np.full(shape, 20) if disks is None else disks.counts
+    indexed = counts > 4
+    return OrientationMap(
+        phases=(phase,),
+        rotation=rotation,
+        phase_id=np.where(indexed, 0, -1).astype(np.int32),
+        score=np.where(indexed, 0.8, 0).astype(np.float32),
+        reason=np.where(indexed, Reason.INDEXED, Reason.TOO_FEW_DISKS).astype(np.uint8),
+        explained=np.where(indexed, 12, 0).astype(np.int32),
+        runner_up=rotation[:, :, None],
+        runner_up_score=np.zeros((*shape, 1), np.float32),
+        method=method,
+        r_pixel=20.0,
+    )
+
+
+class KnowingIndexer:
+    """Answers with the truth turned by ``off`` degrees about the beam; waits for ``gate`` where there is one."""
+
+    def __init__(
+        self, phase: Phase, method: str, off: float = 0.0, gate: threading.Event | None = None
+    ) -> None:
+        self.phases, self.name, self.gate = (phase,), method, gate
+        self.turn = Rotation.from_euler("z", off, degrees=True).as_matrix()
+        self.asked = 0
+
+    def index(self, disks: BraggDisks, progress=silent) -> OrientationMap:
+        """Map a scan, or one position: which grain it is shows in its disks."""
+        self.asked += 1
+        for done in range(5):
+            progress(done, 5)
+            if self.gate is not None:
+                self.gate.wait(5)
+        rotation = np.empty((*disks.scan_shape, 3, 3))
+        left = predicted_pattern(self.phases[0], LEFT, 200.0, 1.35)[0, :2]
+        for where in np.ndindex(disks.scan_shape):
+            near = np.hypot(*(disks.at(*where)[:, :2] - left).T).min(initial=9)
+            rotation[where] = (LEFT if near < 1e-3 else RIGHT) @ self.turn
+        progress(5, 5)
+        return made_map(self.phases[0], self.name, disks.scan_shape, rotation, disks)

@@ -1,0 +1,150 @@
+"""The Export panel and the writers: files that are read back, refusals that are told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+
+from gui_scan import VACUUM, fill, made_map
+from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
+from napari_4dstem_orient.napari_plugin.writer import write_image, write_map
+from napari_4dstem_orient.orientation_map import OrientationMap
+from napari_4dstem_orient.session import Stage
+
+
+@pytest.fixture
+def notified(monkeypatch):
+    """Collect what the user is told."""
+    told = []
+    monkeypatch.setattr(notification_manager, "dispatch", told.append)
+    return told
+
+
+@pytest.fixture
+def found(silver) -> OrientationMap:
+    """Return a map that is not indexed at one position."""
+    found = made_map(silver, "transformer")
+    found.phase_id[VACUUM], found.reason[VACUUM] = -1, 1
+    return found
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, found, silver, tmp_path):
+    """The panel, with a map to export and a folder to write to."""
+    viewer = make_napari_viewer_proxy()
+    widget = ExportWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Export")
+    session = session_for(viewer)
+    fill(session, silver)
+    session.put(Stage.TRANSFORMER_MAP, found)
+    widget.folder.setText(str(tmp_path / "out"))
+    widget.stem.setText("grains")
+    yield widget
+    widget.close_step()
+
+
+def tick(panel, *names):
+    for name, box in panel.formats.items():
+        box.setChecked(name in names)
+
+
+def test_without_a_map_there_is_nothing_to_export(make_napari_viewer_proxy):
+    viewer = make_napari_viewer_proxy()
+    widget = ExportWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Export")
+    assert "Needs: an orientation map" in widget.needs.text()
+    assert not widget.export_button.isEnabled()
+
+
+def test_all_formats_are_written_and_listed(panel, qtbot, tmp_path, found, silver):
+    tick(panel, *panel.formats)
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=60000)
+    written = {path.suffix for path in (tmp_path / "out").iterdir()}
+    assert {".h5", ".ang", ".ctf", ".png"} <= written
+    for path in (tmp_path / "out").iterdir():
+        assert path.name in panel.written.text()
+    back = OrientationMap.load(tmp_path / "out" / "grains.h5")
+    indexed = found.indexed
+    np.testing.assert_array_equal(back.indexed, indexed)
+    assert misorientation(back.rotation[indexed], found.rotation[indexed], silver).max() < 0.01
+
+
+def test_only_what_is_ticked_is_written(panel, qtbot, tmp_path):
+    tick(panel, "ang")
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: "grains" in panel.written.text())
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".ang"]
+    tick(panel)
+    assert not panel.export_button.isEnabled()
+
+
+def test_the_chosen_map_is_the_one_written(panel, qtbot, tmp_path, silver):
+    other = replace(made_map(silver, "template"), score=np.full((4, 6), 0.5, np.float32))
+    panel.session.put(Stage.TEMPLATE_MAP, other)
+    panel.maps.setCurrentIndex(panel.maps.findData("template"))
+    tick(panel, "h5")
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: "grains" in panel.written.text())
+    with h5py.File(tmp_path / "out" / "grains.h5") as file:
+        assert file["orientation/score"][1, 1] == 0.5
+
+
+def test_a_stale_map_is_marked_in_the_list(panel, silver):
+    panel.session.put(Stage.CALIBRATED, replace(panel.session.get(Stage.CALIBRATED)))
+    assert "stale" in panel.maps.currentText()
+
+
+def test_a_folder_that_cannot_be_written_is_told(panel, qtbot, tmp_path, notified):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    panel.folder.setText(str(blocked))
+    tick(panel, "h5", "ang")
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: bool(notified))
+    assert str(blocked) in notified[0].message
+    assert panel.written.text() == ""
+    assert panel.export_button.isEnabled()
+
+
+# ---------------------------------------------------------------- File > Save
+
+
+def test_a_layer_is_saved_by_its_suffix(make_napari_viewer, found, silver, tmp_path):
+    *_, ipf_z = add_map_layers(make_napari_viewer(), found)
+    data, meta, _ = ipf_z.as_layer_data_tuple()
+    for suffix in (".h5", ".ang", ".ctf"):
+        path = tmp_path / f"map{suffix}"
+        assert write_map(str(path), data, meta) == [str(path)]
+        assert path.stat().st_size > 0
+    back = OrientationMap.load(tmp_path / "map.h5")
+    assert misorientation(back.rotation[2, 1], found.rotation[2, 1], silver) < 0.01
+
+
+def test_the_picture_is_of_the_layer_that_is_saved(make_napari_viewer, found, tmp_path):
+    _, _, ipf_x, ipf_z = add_map_layers(make_napari_viewer(), found)
+    for layer, name in ((ipf_x, "x.png"), (ipf_z, "z.png")):
+        data, meta, _ = layer.as_layer_data_tuple()
+        write_image(str(tmp_path / name), data, meta)
+    assert (tmp_path / "x.png").read_bytes() != (tmp_path / "z.png").read_bytes()
+
+
+def test_a_layer_of_no_map_is_refused(tmp_path):
+    with pytest.raises(UserError, match="belongs to no orientation map"):
+        write_map(str(tmp_path / "a.h5"), np.zeros((2, 2)), {"name": "other", "metadata": {}})
+    assert not list(tmp_path.iterdir())
+
+
+def test_napari_saves_through_the_writer(make_napari_viewer, found, tmp_path):
+    viewer = make_napari_viewer()
+    *_, ipf_z = add_map_layers(viewer, found)
+    path = tmp_path / "saved.ang"
+    assert ipf_z.save(str(path), plugin="napari-4dstem-orient") == [str(path)]
+    assert Path(path).read_text().count("\n") > 24

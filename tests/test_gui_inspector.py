@@ -1,0 +1,342 @@
+"""The inspector in a real window: pictures, words, one position matched at once, newest position wins."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QApplication, QWidget
+from scipy.spatial.transform import Rotation
+
+from gui_scan import CALIBRATION, DETECTOR, LEFT, ORIGIN, RIGHT, VACUUM, KnowingIndexer, fill, made_map, truth
+from napari_4dstem_orient.calibration.calibrate import calibrate
+from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
+from napari_4dstem_orient.napari_plugin import indexers
+from napari_4dstem_orient.napari_plugin.inspection import HALF_TURN, angle_between, answer_at, look
+from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.opening import open_scan
+from napari_4dstem_orient.napari_plugin.pictures import Circles, fineness, measured_picture, predicted_picture
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.snapshot import Illumination, Snapshot
+from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
+from napari_4dstem_orient.orientation_map import Reason
+from napari_4dstem_orient.session import Session, Stage
+
+LIGHT = Illumination(200.0, 1.35)
+YELLOW = np.array([255, 204, 0])
+
+
+# ---------------------------------------------------------------- frames and pictures
+
+
+def test_pixels_undo_what_calibrate_does(silver):
+    """A wrong sign of the rotation, or a flip on the wrong side of it, fails here."""
+    session = Session()
+    wanted = fill(session, silver)
+    pixels = session.get(Stage.DISKS)
+    found, _ = calibrate(pixels, CALIBRATION)
+    here = found.at(2, 1)
+    np.testing.assert_allclose(here[:, :2], wanted.at(2, 1)[:, :2], atol=0.02)
+    back = DETECTOR.pixels(here[:, :2])
+    shift = pixels.at(2, 1)[:, :2] - back
+    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-2)
+
+
+def test_a_predicted_pattern_lies_where_the_measured_one_does(silver):
+    session = Session()
+    fill(session, silver)
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    position = look(Snapshot.of(session), 2, 1)
+    answer = position.answers["template"]
+    predicted = predicted_picture(
+        DETECTOR.pixels(answer.spots[:, :2]), answer.spots[:, 2], DETECTOR.shape, position.origin, 2.0
+    )
+    np.testing.assert_allclose(position.origin, ORIGIN, atol=1e-3)
+    assert np.corrcoef(predicted.ravel(), position.picture.ravel())[0, 1] > 0.8
+    turned = answer.spots[:, :2] @ np.array([[0.0, 1.0], [-1.0, 0.0]])
+    wrong = predicted_picture(
+        DETECTOR.pixels(turned), answer.spots[:, 2], DETECTOR.shape, position.origin, 2.0
+    )
+    assert np.corrcoef(wrong.ravel(), position.picture.ravel())[0, 1] < 0.6
+
+
+def test_circles_surround_the_disks_and_leave_them_visible():
+    disks = np.array([[10.0, 20.0], [40.5, 30.25]])
+    circles = Circles((64, 64), disks, 4.0, tuple(YELLOW))
+    image = circles.over(np.full((64, 64), 0.25))
+    fine = fineness((64, 64))
+    assert image.shape == (64 * fine, 64 * fine, 3)
+    for row, col in disks * fine + (fine - 1) / 2:
+        np.testing.assert_array_equal(image[round(row), round(col)], 128)
+        np.testing.assert_allclose(image[round(row + 4 * fine), round(col)], YELLOW, atol=20)
+        np.testing.assert_allclose(image[round(row), round(col - 4 * fine)], YELLOW, atol=20)
+
+
+def test_a_strong_direct_beam_does_not_hide_the_reflections():
+    pattern = np.ones((64, 64))
+    pattern[30:34, 30:34] = 1e6
+    pattern[10:13, 40:43] = 100
+    assert measured_picture(pattern, np.array([31.5, 31.5]))[11, 41] > 0.9
+
+
+def test_pictures_without_disks_or_spots_are_drawn_too():
+    empty = predicted_picture(np.zeros((0, 2)), np.zeros(0), (32, 32), np.array([16.0, 16.0]), 2.0)
+    assert empty[16, 16] == 1
+    assert not empty[:8].any()
+    assert not Circles((32, 32), np.zeros((0, 2)), 3.0, tuple(YELLOW)).over(0 * empty).any()
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_the_half_turn_is_told_only_where_it_is_another_orientation(silver):
+    found = made_map(silver, "template")
+    found = replace(found, runner_up=truth()[:, :, None] @ HALF_TURN.astype(np.float32))
+    assert not answer_at(found, 2, 1, LIGHT).half_turn  # its score is 0
+    rival = replace(found, runner_up_score=np.full((4, 6, 1), 0.79, np.float32))
+    assert answer_at(rival, 2, 1, LIGHT).half_turn
+    zone = np.broadcast_to(Rotation.from_euler("x", 45, degrees=True).as_matrix(), (4, 6, 3, 3))
+    symmetric = replace(rival, rotation=zone.astype(np.float32))
+    symmetric = replace(symmetric, runner_up=symmetric.rotation[:, :, None] @ HALF_TURN)
+    assert not answer_at(symmetric, 2, 1, LIGHT).half_turn  # [101] has a twofold axis: the same crystal
+
+
+def test_answers_of_different_phases_have_no_angle(silver, copper):
+    first = answer_at(made_map(silver, "template"), 2, 1, LIGHT)
+    assert angle_between(first, first) == pytest.approx(0, abs=1e-3)
+    assert angle_between(first, answer_at(made_map(copper, "template"), 2, 1, LIGHT)) is None
+    assert angle_between(first, None) is None
+
+
+# ---------------------------------------------------------------- the widget
+
+
+@pytest.fixture
+def notified(monkeypatch):
+    """Collect what the user is told."""
+    told = []
+    monkeypatch.setattr(notification_manager, "dispatch", told.append)
+    return told
+
+
+@pytest.fixture
+def inspector(make_napari_viewer_proxy, qtbot):
+    """The inspector docked into an empty viewer."""
+    viewer = make_napari_viewer_proxy()
+    widget = InspectorWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Inspector", area="bottom")
+    yield widget
+    widget.close_step()
+
+
+def use(monkeypatch, **made):
+    """Let these indexers answer in place of real ones."""
+    monkeypatch.setattr(indexers, "_make", lambda method, choice, light: made[method])
+
+
+def settled(inspector, qtbot, where):
+    """Wait until the inspector shows a position."""
+    words = f"row {where[0]}, column {where[1]}<"
+    qtbot.waitUntil(lambda: words in inspector.measured.words.text(), timeout=10000)
+
+
+def picture(column):
+    return np.asarray(column.view.model.layers["pattern"].data)
+
+
+def test_before_anything_is_open_it_says_what_to_do(inspector):
+    assert "Open a scan" in inspector.measured.view.model.canvas.overlays.text.text
+
+
+def test_a_scan_alone_shows_its_pattern(inspector, qtbot, silver, small_scan):
+    open_scan(inspector.viewer, small_scan)
+    settled(inspector, qtbot, (1, 2))
+    assert "not yet detected" in inspector.measured.words.text()
+    assert "Needs: a probe" in inspector.predicted["template"].words.text()
+    assert picture(inspector.measured).max() > 200
+    assert not picture(inspector.predicted["template"]).any()
+
+
+def test_both_maps_are_shown_with_their_misorientation(inspector, qtbot, silver):
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    off = truth() @ Rotation.from_euler("z", 7.0, degrees=True).as_matrix()
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer", rotation=off))
+    session.move_to(2, 1)
+    settled(inspector, qtbot, (2, 1))
+    qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text())
+    assert "<b>7.0°</b>" in inspector.measured.words.text()
+    words = inspector.predicted["template"].words.text()
+    assert "zone axis" in words
+    assert "score 0.80" in words
+    count = len(session.get(Stage.CALIBRATED).at(2, 1)) - 1
+    assert f"explains 12 of {count} disks" in words
+    for column in inspector.columns:  # the measured disks are over every picture
+        assert (np.abs(picture(column).astype(int) - YELLOW).max(axis=2) < 20).sum() > 500
+
+
+def test_a_position_without_an_answer_says_why(inspector, qtbot, silver):
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    found = made_map(silver, "template")
+    found.phase_id[VACUUM], found.reason[VACUUM] = -1, Reason.TOO_FEW_DISKS
+    session.put(Stage.TEMPLATE_MAP, found)
+    session.move_to(*VACUUM)
+    settled(inspector, qtbot, VACUUM)
+    assert inspector.predicted["template"].words.text() == Reason.TOO_FEW_DISKS.text
+
+
+def test_a_stale_map_is_said_to_be_stale(inspector, qtbot, silver):
+    session = session_for(inspector.viewer)
+    calibrated = fill(session, silver)
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.CALIBRATED, replace(calibrated))
+    qtbot.waitUntil(lambda: "stale" in inspector.predicted["template"].words.text())
+
+
+def test_without_a_map_the_clicked_position_is_matched_at_once(inspector, qtbot, silver, monkeypatch):
+    """py4DSTEM's real matching, on a rotated and flipped detector, finds the orientation that was drawn."""
+    matcher = TemplateMatcher((silver,), 200.0, 1.35, settings=TemplateSettings(zone_axis_step=4.0))
+    use(monkeypatch, template=matcher, transformer=KnowingIndexer(silver, "transformer"))
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    inspector.indexers.choose(phases=(silver,), models=("model",))
+    session.move_to(2, 4)
+    settled(inspector, qtbot, (2, 4))
+    qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text(), timeout=60000)
+    angle = float(inspector.measured.words.text().split("differ by <b>")[1].split("°")[0])
+    assert angle < 4
+    assert session.get(Stage.TEMPLATE_MAP) is None  # one position is no map
+
+
+def test_without_a_phase_it_asks_for_one(inspector, qtbot, silver):
+    fill(session_for(inspector.viewer), silver)
+    qtbot.waitUntil(lambda: "choose a crystal phase" in inspector.predicted["template"].words.text())
+
+
+def test_a_method_that_fails_says_so_in_its_place(inspector, qtbot, silver, monkeypatch):
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    session.set_calibration(CALIBRATION.with_(voltage=None))
+    inspector.indexers.choose(phases=(silver,))
+    qtbot.waitUntil(lambda: "voltage is not known" in inspector.predicted["template"].words.text())
+
+
+def test_rapid_moves_end_with_the_last_position(inspector, qtbot, silver, monkeypatch):
+    template = KnowingIndexer(silver, "template")
+    use(monkeypatch, template=template, transformer=template)
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    inspector.indexers.choose(phases=(silver,))
+    moves = [(row, col) for row in range(4) for col in range(6)] * 4
+    for where in [*moves, (3, 5), (2, 1)]:
+        session.move_to(*where)
+        QApplication.processEvents()
+    settled(inspector, qtbot, (2, 1))
+    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text())
+    shown = inspector._answers["template"].rotation
+    np.testing.assert_allclose(shown, LEFT, atol=1e-4)
+    assert template.asked < len(moves)
+
+
+def test_an_answer_that_comes_too_late_is_not_shown(inspector, qtbot, silver, monkeypatch):
+    gate = threading.Event()
+    slow = KnowingIndexer(silver, "template", gate=gate)
+    use(monkeypatch, template=slow, transformer=slow)
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    session.move_to(2, 1)
+    inspector.indexers.choose(phases=(silver,))
+    qtbot.waitUntil(lambda: slow.asked == 1)
+    session.move_to(2, 4)
+    settled(inspector, qtbot, (2, 4))
+    gate.set()
+    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text())
+    np.testing.assert_allclose(inspector._answers["template"].rotation, RIGHT, atol=1e-4)
+
+
+def test_moving_updates_layers_in_place(inspector, qtbot, silver):
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.move_to(2, 1)
+    settled(inspector, qtbot, (2, 1))
+    layers = [layer for column in inspector.columns for layer in column.view.model.layers]
+    before = [np.array(layer.data) for layer in layers]
+    session.move_to(2, 4)
+    settled(inspector, qtbot, (2, 4))
+    assert layers == [layer for column in inspector.columns for layer in column.view.model.layers]
+    assert not np.array_equal(before[0], layers[0].data)
+
+
+def test_zooming_one_view_zooms_all_and_a_move_keeps_it(inspector, qtbot, silver):
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    settled(inspector, qtbot, session.position)
+    inspector.measured.view.model.scene.camera.zoom *= 3
+    zooms = {column.view.model.scene.camera.zoom for column in inspector.columns}
+    assert len(zooms) == 1
+    session.move_to(0, 5)
+    settled(inspector, qtbot, (0, 5))
+    assert {column.view.model.scene.camera.zoom for column in inspector.columns} == zooms
+
+
+def test_every_view_has_a_scale_bar_in_reciprocal_nanometres(inspector, qtbot, silver):
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    settled(inspector, qtbot, session.position)
+    for column in inspector.columns:
+        model = column.view.model
+        assert model.canvas.overlays.scale_bar.visible
+        layer = model.layers["pattern"]
+        assert [str(unit) for unit in layer.units] == ["1 / nanometer"] * 2
+        width = layer.extent.world[1, 1] - layer.extent.world[0, 1]
+        assert width == pytest.approx(96 * 0.3, rel=0.02)
+
+
+def test_a_click_on_the_map_shows_the_pattern_there(make_napari_viewer_proxy, qtbot, silver):
+    viewer = make_napari_viewer_proxy(show=True)
+    widget = InspectorWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Inspector", area="bottom")
+    session = session_for(viewer)
+    fill(session, silver)
+    open_scan(viewer, session.get(Stage.SCAN))
+    add_map_layers(viewer, made_map(silver, "template"))
+    session.move_to(*VACUUM)
+    settled(widget, qtbot, VACUUM)
+    inside = set(widget.findChildren(QWidget))
+    canvas = next(
+        found
+        for found in widget.window().findChildren(QWidget)
+        if type(found).__name__ == "CanvasBackendDesktop" and found not in inside
+    )
+    middle = QPoint(canvas.width() // 2, canvas.height() // 2)
+    qtbot.mouseMove(canvas, middle)
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=middle)
+    qtbot.waitUntil(lambda: session.position != VACUUM)
+    assert session.position[0] in (1, 2)
+    assert session.position[1] in (2, 3)
+    settled(widget, qtbot, session.position)
+    widget.close_step()
+
+
+def test_closing_while_a_position_is_matched_is_quiet(inspector, qtbot, silver, monkeypatch, notified):
+    gate = threading.Event()
+    slow = KnowingIndexer(silver, "template", gate=gate)
+    use(monkeypatch, template=slow, transformer=slow)
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    inspector.indexers.choose(phases=(silver,))
+    qtbot.waitUntil(lambda: slow.asked == 1)
+    inspector.viewer.window.remove_dock_widget(inspector)
+    gate.set()
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        QApplication.processEvents()
+    session.move_to(0, 1)
+    QApplication.processEvents()
+    assert not notified

@@ -1,0 +1,293 @@
+"""The Map panel in a real window: phases, models, devices, running, cancelling, layers, hover, colour key."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, KnowingIndexer, fill, made_map
+from napari_4dstem_orient.analysis.colors import ipf_rgb
+from napari_4dstem_orient.napari_plugin import indexers
+from napari_4dstem_orient.napari_plugin.indexers import Fit, fit_models, indexers_for
+from napari_4dstem_orient.napari_plugin.map_layers import (
+    HOVER,
+    add_map_layers,
+    map_layers,
+    show_answer_under_cursor,
+    text_at,
+)
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.snapshot import Illumination
+from napari_4dstem_orient.napari_plugin.widgets.color_key import ColorKeyWidget
+from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
+from napari_4dstem_orient.session import Stage
+
+
+@pytest.fixture
+def notified(monkeypatch):
+    """Collect what the user is told."""
+    told = []
+    monkeypatch.setattr(notification_manager, "dispatch", told.append)
+    return told
+
+
+@pytest.fixture
+def knowing(monkeypatch, silver):
+    """Replace both methods by indexers that know the truth; template matching's is 2° off."""
+    made = {
+        "transformer": KnowingIndexer(silver, "transformer"),
+        "template": KnowingIndexer(silver, "template", off=2.0),
+    }
+    card = SimpleNamespace(title="Ag · 200 kV")
+    other = SimpleNamespace(title="Cu · 300 kV")
+    models = [SimpleNamespace(path=Path("ag"), card=card), SimpleNamespace(path=Path("cu"), card=other)]
+
+    def fit(phases, light, more=()):
+        if [phase.name for phase in phases] == ["Ag"]:
+            return Fit(models, ["", "it was trained for Cu"], (models[0].path,), "")
+        return Fit(models, ["another crystal"] * 2, (), "No model fits.")
+
+    monkeypatch.setattr(indexers, "_make", lambda method, choice, light: made[method])
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.widgets.orientation.fit_models", fit)
+    return made
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, knowing, qtbot, silver):
+    """The panel in a viewer whose session is ready to be mapped, silver ticked."""
+    viewer = make_napari_viewer_proxy()
+    widget = OrientationWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Map")
+    widget.disks = fill(session_for(viewer), silver)
+    widget.choose_phase("Ag")
+    qtbot.waitUntil(lambda: bool(widget.indexers.choice.models), timeout=20000)
+    yield widget
+    widget.close_step()
+
+
+def press(panel, method):
+    panel.run_buttons[method].click()
+
+
+def test_without_disks_the_panel_says_what_it_needs(make_napari_viewer_proxy, knowing, qtbot):
+    viewer = make_napari_viewer_proxy()
+    widget = OrientationWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Map")
+    assert "Needs" in widget.needs.text()
+    assert not widget.run_buttons["template"].isEnabled()
+    assert not widget.run_buttons["transformer"].isEnabled()
+
+
+def test_a_model_that_does_not_fit_is_grey_and_says_why(panel):
+    fitting, other = panel.models.item(0), panel.models.item(1)
+    assert fitting.checkState() == Qt.CheckState.Checked
+    assert not other.flags() & Qt.ItemFlag.ItemIsEnabled
+    assert "trained for Cu" in other.text()
+
+
+def test_without_a_fitting_model_only_template_matching_can_run(panel, qtbot):
+    panel.choose_phase("Cu")
+    qtbot.waitUntil(lambda: panel.why_no_model.text() == "No model fits.")
+    assert not panel.run_buttons["transformer"].isEnabled()
+    assert panel.run_buttons["template"].isEnabled()
+
+
+def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtbot, silver):
+    press(panel, "transformer")
+    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None)
+    found = panel.session.get(Stage.TRANSFORMER_MAP)
+    assert found.r_pixel == CALIBRATION.r_pixel
+    assert found.provenance["input"] == "drawn"
+    layers = {layer.metadata["orientation_layer"]: layer for layer in map_layers(panel.viewer)}
+    assert list(layers) == ["score", "phase", "ipf-x", "ipf-z"]
+    ipf_z = layers["ipf-z"]
+    np.testing.assert_allclose(ipf_z.data[2, 1, :3], ipf_rgb(LEFT[None], silver, "z")[0], atol=0.01)
+    np.testing.assert_allclose(layers["ipf-x"].data[2, 1, :3], ipf_rgb(LEFT[None], silver, "x")[0], atol=0.01)
+    assert ipf_z.data[VACUUM][3] == 0
+    assert ipf_z.data[2, 1, 3] == 1
+    assert "23 of 24 positions indexed" in panel.results["transformer"].text()
+
+
+def test_layers_have_names_units_values_and_phase_names(make_napari_viewer, silver):
+    viewer = make_napari_viewer()
+    score, phase, ipf_x, ipf_z = add_map_layers(viewer, made_map(silver, "transformer"))
+    assert isinstance(score, Image)
+    assert score.contrast_limits == [0, 1]
+    assert isinstance(phase, Labels)
+    assert list(phase.features["phase"]) == ["not indexed", "Ag"]
+    assert phase.data.max() == 1
+    assert ipf_x.name.startswith("IPF-X (in-plane)")
+    assert ipf_z.name.startswith("IPF-Z (out-of-plane)")
+    for layer in (score, phase, ipf_x, ipf_z):
+        assert tuple(layer.scale) == (20.0, 20.0)
+        assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]
+    assert [layer.visible for layer in (score, phase, ipf_x, ipf_z)] == [False, False, False, True]
+
+
+def test_mapping_again_refreshes_the_layers_and_keeps_what_the_user_set(make_napari_viewer, silver):
+    viewer = make_napari_viewer()
+    first = add_map_layers(viewer, made_map(silver, "transformer"))
+    first[2].visible = True
+    turned = made_map(silver, "transformer", rotation=np.broadcast_to(np.eye(3), (*SHAPE, 3, 3)))
+    again = add_map_layers(viewer, turned)
+    assert again == first
+    assert len(viewer.layers) == 4
+    assert first[2].visible
+    np.testing.assert_allclose(first[3].data[1, 1, :3], [1, 0, 0], atol=0.02)  # [001] is red
+    add_map_layers(viewer, made_map(silver, "template"))
+    assert len(viewer.layers) == 8
+
+
+def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
+    press(panel, "template")
+    qtbot.waitUntil(lambda: panel.session.get(Stage.TEMPLATE_MAP) is not None)
+    before = panel.session.get(Stage.TEMPLATE_MAP)
+    knowing["template"].gate = threading.Event()
+    press(panel, "template")
+    assert not panel.run_buttons["transformer"].isEnabled()
+    panel.jobs.cancel_button.click()
+    knowing["template"].gate.set()
+    qtbot.waitUntil(lambda: not panel.jobs.running)
+    assert panel.session.get(Stage.TEMPLATE_MAP) is before
+    assert panel.run_buttons["template"].isEnabled()
+
+
+def test_closing_the_dock_while_a_job_runs_is_quiet(panel, qtbot, knowing, notified):
+    knowing["template"].gate = threading.Event()
+    press(panel, "template")
+    job = panel.jobs.job
+    panel.viewer.window.remove_dock_widget(panel)
+    knowing["template"].gate.set()
+    job.wait(5)
+    QApplication.processEvents()
+    assert panel.session.get(Stage.TEMPLATE_MAP) is None
+    assert not notified
+
+
+def test_new_disks_make_the_map_stale_and_the_panel_says_so(panel, qtbot):
+    press(panel, "transformer")
+    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None)
+    panel.session.put(Stage.CALIBRATED, replace(panel.disks))
+    assert "Stale" in panel.results["transformer"].text()
+
+
+def test_a_new_scan_takes_the_old_map_away(panel, qtbot):
+    press(panel, "transformer")
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)))
+    panel.session.put(Stage.SCAN, panel.session.get(Stage.SCAN))
+    assert not map_layers(panel.viewer)
+
+
+def test_a_cif_that_is_none_is_told_and_not_ticked(panel, notified, tmp_path):
+    broken = tmp_path / "broken.cif"
+    broken.write_text("this is no crystal")
+    panel.choose_phase(broken)
+    assert len(notified) == 1
+    item = panel.phases.item(panel.phases.count() - 1)
+    assert item.checkState() == Qt.CheckState.Unchecked
+    assert [phase.name for phase in panel.indexers.choice.phases] == ["Ag"]
+
+
+def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.widgets.orientation.fit_models", fit_models)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"nothing")
+    panel.add_model(broken)
+    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
+    assert "broken.safetensors" in notified[0].message
+
+
+def test_template_settings_reach_the_indexer(panel):
+    panel.template_form["zone_axis_step"].value = 4.0
+    assert panel.indexers.choice.template.zone_axis_step == 4.0
+
+
+def test_the_automatic_device_says_what_it_is(panel, qtbot):
+    qtbot.waitUntil(lambda: panel.devices.itemText(0).startswith("Automatic: "))
+    panel.devices.setCurrentIndex(panel.devices.findData("cpu"))
+    panel.devices.activated.emit(panel.devices.currentIndex())
+    assert panel.indexers.choice.device == "cpu"
+
+
+def test_without_voltage_no_model_is_claimed_to_fit(silver):
+    assert fit_models((silver,), None).chosen == ()
+    assert "tick" in fit_models((), Illumination(200.0, 1.4)).why_none.lower()
+
+
+def test_indexers_are_made_once_and_again_when_the_choice_changes(monkeypatch, silver):
+    made = []
+    monkeypatch.setattr(indexers, "_make", lambda *given: made.append(given) or object())
+    shelf = indexers_for(session_for(SimpleNamespaceViewer()))
+    shelf.choose(phases=(silver,))
+    light = Illumination(200.0, 1.4)
+    assert shelf.get("template", light) is shelf.get("template", light)
+    shelf.get("template", Illumination(300.0, 1.4))
+    assert len(made) == 2
+
+
+class SimpleNamespaceViewer:
+    """Something a session can belong to."""
+
+
+# ---------------------------------------------------------------- hover and colour key
+
+
+def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silver, qtbot):
+    viewer = make_napari_viewer()
+    found = made_map(silver, "transformer")
+    found.phase_id[VACUUM], found.reason[VACUUM] = -1, 1
+    add_map_layers(viewer, found)
+    indexed = text_at(viewer, (2 * 20.0, 1 * 20.0))
+    assert "row 2, column 1" in indexed
+    assert "zone axis [" in indexed
+    assert "score 0.80" in indexed
+    assert "too few disks" in text_at(viewer, (0.0, 0.0))
+    assert text_at(viewer, (-100.0, 0.0)) == ""
+    show_answer_under_cursor(viewer)
+    move = viewer.mouse_move_callbacks[-1]
+    move(viewer, SimpleNamespace(position=(40.0, 20.0)))
+    assert viewer.canvas.overlays[HOVER].text == indexed
+    assert viewer.canvas.overlays[HOVER].visible
+    for layer in viewer.layers:
+        layer.visible = False
+    move(viewer, SimpleNamespace(position=(40.0, 20.0)))
+    assert not viewer.canvas.overlays[HOVER].visible
+
+
+def test_the_key_shows_every_phase_of_the_maps(make_napari_viewer_proxy, qtbot, silver, copper):
+    viewer = make_napari_viewer_proxy()
+    session = session_for(viewer)
+    key = ColorKeyWidget(viewer)
+    viewer.window.add_dock_widget(key, name="Colour key")
+    assert not key.pictures
+    session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
+    assert len(key.pictures) == 1
+    both = replace(made_map(silver, "template"), phases=(silver, copper))
+    session.put(Stage.TEMPLATE_MAP, both)
+    assert len(key.pictures) == 2
+    picture = key.pictures[0]
+    picture.resize(200, 200)
+    image = picture.pixmap().toImage()
+    columns = range(0, image.width(), 2)
+    seen = {image.pixelColor(x, y).getRgb()[:3] for x in columns for y in range(0, image.height(), 2)}
+    for corner in np.eye(3) * 255:  # the key's corners are pure red, green and blue
+        assert min(np.abs(np.array(colour) - corner).max() for colour in seen) < 60
+
+
+def test_maps_can_stand_side_by_side(panel, qtbot):
+    press(panel, "transformer")
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)))
+    panel.side_by_side.click()
+    shown = [layer.metadata["orientation_layer"] for layer in panel.viewer.layers if layer.visible]
+    assert shown == ["ipf-x", "ipf-z"]
+    assert panel.viewer.canvas.grid.enabled
+    panel.side_by_side.click()
+    assert not panel.viewer.canvas.grid.enabled
+    assert [layer.visible for layer in map_layers(panel.viewer, kind="ipf-x")] == [False]

@@ -33,7 +33,7 @@ class ScoreSettings:
             max=0.2,
             step=0.005,
         ),
-    ] = 0.025
+    ] = 0.035
     excitation_width: Annotated[
         float,
         parameter(
@@ -55,7 +55,7 @@ class ScoreSettings:
             max=1.0,
             step=0.05,
         ),
-    ] = 0.5
+    ] = 0.4
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,7 @@ class TransformerSettings:
             min=1,
             max=5,
         ),
-    ] = 3
+    ] = 5
     refined: Annotated[
         int,
         parameter(

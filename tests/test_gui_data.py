@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, open_scan, overview
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget, describe
+from napari_4dstem_orient.scan import Scan
 from napari_4dstem_orient.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
@@ -47,6 +48,7 @@ def choose(monkeypatch, path):
 
 def open_with_button(panel, qtbot, monkeypatch, path):
     choose(monkeypatch, path)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20_000)
     qtbot.mouseClick(panel.open_button, LEFT)
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20_000)
 
@@ -79,6 +81,23 @@ def test_a_file_opens_and_its_virtual_images_appear(panel, qtbot, monkeypatch, t
     panel.patterns.tabs.setCurrentIndex(2)
     np.testing.assert_allclose(panel.patterns.view.model.layers["pattern"].data, patterns.max(axis=(0, 1)))
     assert "scan.npy" in panel.facts.text()
+
+
+def test_a_scan_opened_elsewhere_gets_its_images_too_unless_it_is_large(
+    panel, qtbot, small_scan, monkeypatch
+):
+    import napari_4dstem_orient.napari_plugin.widgets.data as data
+
+    monkeypatch.setattr(data, "AUTOMATIC_BYTES", 1000)
+    open_scan(panel.viewer, small_scan)
+    assert not panel.jobs.running
+    assert OVERVIEW in names(panel)
+    qtbot.mouseClick(panel.images_button, LEFT)
+    qtbot.waitUntil(lambda: "bright field" in names(panel))
+    monkeypatch.setattr(data, "AUTOMATIC_BYTES", 2**30)
+    open_scan(panel.viewer, small_scan.with_calibration(small_scan.calibration))
+    open_scan(panel.viewer, Scan(small_scan.data + 1))
+    qtbot.waitUntil(lambda: not panel.jobs.running and "bright field" in names(panel))
 
 
 def test_what_the_file_does_not_say_is_called_unknown_and_can_be_typed(
@@ -165,7 +184,7 @@ def test_a_bad_file_is_one_notification_and_leaves_what_was_there(
     assert len(notified) == 1
     assert "bad.npy" in notified[0].message
     assert panel.session.get(Stage.SCAN) is small_scan
-    assert OVERVIEW in names(panel)
+    assert "bright field" in names(panel)
 
 
 def test_a_dropped_file_opens(panel, qtbot, tmp_path, patterns):
@@ -191,8 +210,7 @@ def test_closing_the_dock_ends_the_panel(make_napari_viewer_proxy, qtbot, small_
     panel = DataWidget(viewer)
     viewer.window.add_dock_widget(panel, name="1 Data", area="right")
     open_scan(viewer, small_scan)
-    panel.compute_images()
-    job = panel.jobs.job
+    job = panel.jobs.job  # the virtual images, which begin by themselves
     viewer.window.remove_dock_widget(panel)
     job.wait(10)
     qtbot.wait(50)

@@ -12,6 +12,7 @@ from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import open_scan, take_disks
 from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
 from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import REGION
+from napari_4dstem_orient.scan import Scan
 from napari_4dstem_orient.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
@@ -136,16 +137,38 @@ def test_closing_while_a_job_runs_stops_it(make_napari_viewer_proxy, qtbot, smal
     viewer = make_napari_viewer_proxy(show=True)
     panel = DisksWidget(viewer)
     viewer.window.add_dock_widget(panel, name="2 Bragg disks", area="right")
-
-    def endless(progress):
-        while True:
-            progress(1, 100)
-
     job = panel.jobs.run("Endless", lambda result: None, endless)
     viewer.window.remove_dock_widget(panel)
     job.wait(5)
     assert not job.running
     qtbot.wait(30)
+
+
+def endless(progress):
+    while True:
+        progress(1, 100)
+
+
+def test_closing_the_window_while_a_job_runs_stops_it(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    panel = DisksWidget(viewer)
+    viewer.window.add_dock_widget(panel, name="2 Bragg disks", area="right")
+    job = panel.jobs.run("Endless", lambda result: None, endless)
+    del panel
+    viewer.close()
+    qtbot.waitUntil(lambda: not job.running)
+
+
+def test_a_new_scan_ends_the_work_on_the_former_one(ready, qtbot, small_scan):
+    taken = []
+    job = ready.jobs.run("Endless", taken.append, endless)
+    ready.session.set_calibration(ready.session.calibration.with_(r_pixel=9.0))
+    assert ready.jobs.job is job  # the same scan, calibrated otherwise
+    open_scan(ready.viewer, Scan(small_scan.data + 1))
+    job.wait(5)
+    assert not job.running
+    idle(ready, qtbot)
+    assert taken == []
 
 
 def test_a_failing_run_keeps_the_disks_that_were_there(ready, qtbot, monkeypatch, notified):

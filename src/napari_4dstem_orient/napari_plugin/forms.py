@@ -49,7 +49,7 @@ class NumberOrNothing(LineEdit):
 
     @value.setter
     def value(self, value: float | None) -> None:
-        if value is None or value == "":
+        if value is None or isinstance(value, str):  # magicgui's own start is an empty text
             self._widget._mgui_set_value("")
         elif value != self.get_value():
             self._widget._mgui_set_value(f"{float(value):.6g}")
@@ -112,7 +112,7 @@ class Form(Generic[S]):
         self.changed.emit()
 
 
-def form_for(settings: type[S] | S) -> Form[S]:
+def form_for(settings: Any) -> Form[Any]:
     """Make the form of a settings dataclass.
 
     Parameters
@@ -120,7 +120,7 @@ def form_for(settings: type[S] | S) -> Form[S]:
     settings : dataclass type or instance
         A type shows its defaults. Fields are ``Annotated[type, parameter(...)]``.
     """
-    return Form(settings() if isinstance(settings, type) else settings)  # type: ignore[arg-type]
+    return Form(settings() if isinstance(settings, type) else settings)
 
 
 def field_widget(name: str, hint: Any, value: Any) -> ValueWidget:
@@ -135,6 +135,7 @@ def field_widget(name: str, hint: Any, value: Any) -> ValueWidget:
         label, tooltip = options.pop("label", None), options.pop("tooltip", None)
         return NumberOrNothing(name=name, label=label, tooltip=tooltip, value=value, **options)
     widget = create_widget(annotation=hint, name=name, options=options)
+    assert isinstance(widget, ValueWidget)
     _make_room(widget, value)
     widget.value = value
     return widget

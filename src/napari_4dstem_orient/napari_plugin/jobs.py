@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.utils.notifications import Notification, notification_manager, show_error
-from qtpy.QtCore import QObject, Signal, Slot
+from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_4dstem_orient.errors import Cancelled, UserError
@@ -180,9 +180,15 @@ class JobBar(QWidget):
 
     def abandon(self) -> None:
         """Cancel without waiting and without hearing from the job again."""
-        if self.job is not None:
-            self.job.detach()
-            self.job = self._done = None
+        if self.detach_job():
+            self._end()
+
+    def detach_job(self) -> bool:
+        """Stop hearing from the running job, if there is one; touches nothing of Qt, which may be gone."""
+        job, self.job, self._done = self.job, None, None
+        if job is not None:
+            job.detach()
+        return job is not None
 
     @Slot(int, int)
     def _on_progress(self, done: int, total: int) -> None:
@@ -295,6 +301,7 @@ class Latest(QObject):
                     break
                 number, function = self._waiting
                 self._waiting = None
+            outcome: tuple[Any, BaseException | None]
             try:
                 outcome = function(), None
             except BaseException as error:  # handed to the main thread, whatever it is

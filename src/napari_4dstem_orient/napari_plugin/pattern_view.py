@@ -5,8 +5,10 @@ Reciprocal space needs a viewer model of its own: layers in nm and in 1/nm in on
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from napari.components import ViewerModel
+from napari.components import Camera, ViewerModel
 from napari.layers import Image, Layer, Points
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Qt, QTimer
@@ -55,7 +57,8 @@ class PatternView(QWidget):
         self._styles: dict[str, tuple] = {}
         self._fit_shape: tuple[float, ...] | None = None
         self._fit_scale = 1.0
-        self._resized = QTimer(self, singleShot=True, interval=0)
+        self._resized = QTimer(self)
+        self._resized.setSingleShot(True)
         self._resized.timeout.connect(lambda: self.model.layers and self.model.reset_view(margin=0.02))
 
     def set_title(self, text: str) -> None:
@@ -188,7 +191,7 @@ class PatternView(QWidget):
         self._fit_shape, self._fit_scale = tuple(shape), self._scale
         self.model.reset_view(margin=0.02)
 
-    def eventFilter(self, watched, event):
+    def eventFilter(self, watched: Any, event: Any) -> bool:
         """Fit the pattern again when the view gets its real size."""
         if event.type() == QEvent.Type.Resize:
             self._resized.start()  # the canvas learns of its size only after this
@@ -215,7 +218,7 @@ def link_cameras(views: list[PatternView]) -> None:
     """Let zoom and pan of one view move the others."""
     cameras = [view.model.scene.camera for view in views]
 
-    def follow(source):
+    def follow(source: Camera) -> None:
         for camera in cameras:
             if camera is not source:
                 camera.zoom, camera.center = source.zoom, source.center

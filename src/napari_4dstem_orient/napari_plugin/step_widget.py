@@ -66,7 +66,10 @@ class StepWidget(QWidget):
         layout.addWidget(self.jobs)
         self.setMinimumWidth(330)
         self._docked = self._closed = False
+        self._works_on = self._scan_data()
         self.session.changed.connect(self._on_changed)
+        jobs = self.jobs  # with its window gone a panel gets no word but this
+        self.destroyed.connect(lambda: jobs.detach_job())
         self.jobs.running_changed.connect(self._on_running)
 
     def refresh(self) -> None:
@@ -90,10 +93,19 @@ class StepWidget(QWidget):
         self.release()
 
     def _on_changed(self, stage: Stage) -> None:
+        if stage is Stage.SCAN and self._scan_data() is not self._works_on:
+            self._works_on = self._scan_data()
+            self.jobs.abandon()  # its result would belong to the former scan
         self.refresh()
 
     def _on_running(self, running: bool) -> None:
-        self.refresh()
+        if not self._closed:
+            self.refresh()
+
+    def _scan_data(self) -> Any:
+        """Return what tells one scan from the next; a scan calibrated otherwise is the same."""
+        scan = self.session.get(Stage.SCAN)
+        return None if scan is None else scan.data
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari has taken the widget out of its dock: that is how a dock's × closes it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
@@ -96,7 +97,9 @@ class CalibrationFields(QWidget):
         old = self._session.calibration
         shown = {name: field.value for name, field in self.inputs.items()}
         # A field shows six digits: what it shows unchanged must not replace the exact value.
-        typed = {name: value for name, value in shown.items() if not _same(value, getattr(old, name))}
+        typed: dict[str, Any] = {
+            name: value for name, value in shown.items() if not _same(value, getattr(old, name))
+        }
         typed.update({name: typed[name] or 0.0 for name in ZERO_IF_EMPTY if name in typed})
         if "q_pixel" in typed:
             typed["q_pixel_from"] = "typed" if typed["q_pixel"] else "unknown"

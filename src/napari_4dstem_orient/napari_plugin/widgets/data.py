@@ -117,6 +117,8 @@ class DataWidget(StepWidget):
         if scan is not None and scan.data is not self._shown:
             self._shown = scan.data
             self.patterns.set_summed({})
+            if scan.data.nbytes <= AUTOMATIC_BYTES:
+                self.compute_images()
         self.patterns.refresh()
 
     def release(self) -> None:
@@ -154,8 +156,6 @@ class DataWidget(StepWidget):
         if opened.scan is None:
             return
         open_scan(self.viewer, opened.scan, opened.overview)
-        if opened.scan.data.nbytes <= AUTOMATIC_BYTES:
-            self.compute_images()
 
     def _show_images(self, images: dict[str, np.ndarray]) -> None:
         r_pixel = self.session.calibration.r_pixel

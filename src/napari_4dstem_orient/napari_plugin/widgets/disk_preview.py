@@ -56,12 +56,13 @@ class DiskPreview(QWidget):
             self._show_vector_map()
             return
         scan, probe = self._session.get(Stage.SCAN), self._session.get(Stage.PROBE)
-        if scan is None:
+        position = self._session.position
+        if scan is None or position is None:
             self.view.clear("")
             self.count.setText("")
             return
         self.view.set_frame(self._session.calibration.q_pixel)
-        self._finder.ask(partial(_find, scan, probe, self._settings, self._session.position))
+        self._finder.ask(partial(_find, scan, probe, self._settings, position))
 
     def close_preview(self) -> None:
         """Stop listening and free the canvas."""

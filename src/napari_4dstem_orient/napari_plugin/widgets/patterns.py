@@ -45,15 +45,15 @@ class Patterns(QWidget):
 
     def refresh(self) -> None:
         """Show what the chosen tab says."""
-        scan = self._session.get(Stage.SCAN)
+        scan, position = self._session.get(Stage.SCAN), self._session.position
         self._reader.drop()
-        if scan is None:
+        if scan is None or position is None:
             self.view.clear("")
             return
         self.view.set_frame(self._session.calibration.q_pixel)
         name = (CURSOR, MEAN, MAXIMUM)[self.tabs.currentIndex()]
         if name == CURSOR:
-            self._reader.ask(partial(scan.pattern, *self._session.position))
+            self._reader.ask(partial(scan.pattern, *position))
         elif name in self._summed:
             self._show(self._summed[name])
         else:

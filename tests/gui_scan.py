@@ -2,6 +2,8 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
@@ -10,8 +12,11 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
+from napari_4dstem_orient.napari_plugin import indexers
+from napari_4dstem_orient.napari_plugin.indexers import Fit
 from napari_4dstem_orient.napari_plugin.pictures import predicted_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector
+from napari_4dstem_orient.napari_plugin.widgets import orientation
 from napari_4dstem_orient.orientation_map import OrientationMap, Reason
 from napari_4dstem_orient.progress import silent
 from napari_4dstem_orient.scan import Calibration, Scan
@@ -117,3 +122,27 @@ class KnowingIndexer:
             rotation[where] = (LEFT if near < 1e-3 else RIGHT) @ self.turn
         progress(5, 5)
         return made_map(self.phases[0], self.name, disks.scan_shape, rotation, disks)
+
+
+def let_know(monkeypatch, silver: Phase) -> dict[str, KnowingIndexer]:
+    """Replace both methods by indexers that know the truth; template matching's is 2° off.
+
+    Of the two models in the list one fits silver alone, the other nothing.
+    """
+    made = {
+        "transformer": KnowingIndexer(silver, "transformer"),
+        "template": KnowingIndexer(silver, "template", off=2.0),
+    }
+    models = [
+        SimpleNamespace(path=Path(name), card=SimpleNamespace(title=f"{name} · 200 kV"))
+        for name in ("Ag", "Cu")
+    ]
+
+    def fit(phases, light, more=()):
+        if [phase.name for phase in phases] == ["Ag"]:
+            return Fit(models, ["", "it was trained for Cu"], (models[0].path,), "")
+        return Fit(models, ["another crystal"] * 2, (), "No model fits.")
+
+    monkeypatch.setattr(indexers, "_make", lambda method, choice, light: made[method])
+    monkeypatch.setattr(orientation, "fit_models", fit)
+    return made

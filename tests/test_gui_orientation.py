@@ -2,7 +2,6 @@
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +11,10 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, KnowingIndexer, fill, made_map
+from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map
 from napari_4dstem_orient.analysis.colors import ipf_rgb
 from napari_4dstem_orient.napari_plugin import indexers
-from napari_4dstem_orient.napari_plugin.indexers import Fit, fit_models, indexers_for
+from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.map_layers import (
     HOVER,
     add_map_layers,
@@ -41,22 +40,7 @@ def notified(monkeypatch):
 @pytest.fixture
 def knowing(monkeypatch, silver):
     """Replace both methods by indexers that know the truth; template matching's is 2° off."""
-    made = {
-        "transformer": KnowingIndexer(silver, "transformer"),
-        "template": KnowingIndexer(silver, "template", off=2.0),
-    }
-    card = SimpleNamespace(title="Ag · 200 kV")
-    other = SimpleNamespace(title="Cu · 300 kV")
-    models = [SimpleNamespace(path=Path("ag"), card=card), SimpleNamespace(path=Path("cu"), card=other)]
-
-    def fit(phases, light, more=()):
-        if [phase.name for phase in phases] == ["Ag"]:
-            return Fit(models, ["", "it was trained for Cu"], (models[0].path,), "")
-        return Fit(models, ["another crystal"] * 2, (), "No model fits.")
-
-    monkeypatch.setattr(indexers, "_make", lambda method, choice, light: made[method])
-    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.widgets.orientation.fit_models", fit)
-    return made
+    return let_know(monkeypatch, silver)
 
 
 @pytest.fixture
@@ -262,7 +246,7 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
 
 
 def test_the_key_shows_every_phase_of_the_maps(make_napari_viewer_proxy, qtbot, silver, copper):
-    viewer = make_napari_viewer_proxy()
+    viewer = make_napari_viewer_proxy(show=True)
     session = session_for(viewer)
     key = ColorKeyWidget(viewer)
     viewer.window.add_dock_widget(key, name="Colour key")
@@ -273,7 +257,7 @@ def test_the_key_shows_every_phase_of_the_maps(make_napari_viewer_proxy, qtbot, 
     session.put(Stage.TEMPLATE_MAP, both)
     assert len(key.pictures) == 2
     picture = key.pictures[0]
-    picture.resize(200, 200)
+    qtbot.waitUntil(lambda: not picture.pixmap().isNull())
     image = picture.pixmap().toImage()
     columns = range(0, image.width(), 2)
     seen = {image.pixelColor(x, y).getRgb()[:3] for x in columns for y in range(0, image.height(), 2)}

@@ -117,7 +117,9 @@ class Snapshot:
         if self.calibration.voltage is None:
             return None
         reach = self.calibrated.reach if self.calibrated is not None else None
-        return Illumination(self.calibration.voltage, reach or self.detector.reach, self.calibration.precession)
+        return Illumination(
+            self.calibration.voltage, reach or self.detector.reach, self.calibration.precession
+        )
 
     @property
     def radius(self) -> float:

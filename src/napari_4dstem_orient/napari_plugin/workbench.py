@@ -110,7 +110,11 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
     open_scan(viewer, scan)
     orientation: Any = panels["Map"]
     show_panel(orientation)
-    orientation.choose_phase("Ag")
+
+    def begin() -> None:
+        if orientation.indexers.can("transformer"):
+            orientation.indexers.changed.disconnect(begin)
+            orientation.jobs.run("Mapping the silver sample", show, make_map, scan, orientation.indexers)
 
     def show(made: Made) -> None:
         session = session_for(viewer)
@@ -118,7 +122,8 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
         session.put(Stage.CALIBRATED, made.calibrated)
         orientation.show_map(made.orientation_map)
 
-    orientation.jobs.run("Mapping the silver sample", show, make_map, scan, orientation.indexers)
+    orientation.indexers.changed.connect(begin)  # when a model has been found for the phase
+    orientation.choose_phase("Ag")
 
 
 @dataclass(frozen=True, eq=False)

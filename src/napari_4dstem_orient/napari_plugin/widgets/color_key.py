@@ -8,10 +8,10 @@ import numpy as np
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from napari_4dstem_orient.napari_plugin.indexers import STAGES
-from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
 
 if TYPE_CHECKING:
     import napari
@@ -22,7 +22,7 @@ DPI, INCHES = 240, 1.7
 """Of a key's picture: it is shown about 200 screen pixels wide, where its letters must be readable."""
 
 
-class ColorKeyWidget(QWidget):
+class ColorKeyWidget(StepWidget):
     """orix's TSL colour key of each phase of the viewer's maps.
 
     Parameters
@@ -31,42 +31,32 @@ class ColorKeyWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
-        super().__init__()
-        self._session = session_for(napari_viewer)
+        super().__init__(napari_viewer)
+        self.setMinimumWidth(160)
         self._text_colour = get_theme(napari_viewer.theme).text.as_hex()
         self._hint = QLabel("The colour key appears here with the first orientation map.")
         self._hint.setWordWrap(True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.pictures: list[Picture] = []
         self._phases: tuple[Phase, ...] = ()
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(4, 4, 4, 4)
-        self._column.addWidget(self._hint)
-        self._session.changed.connect(self._on_changed)
-        self._refresh()
+        self.body.setAlignment(Qt.AlignmentFlag(0))
+        self.body.addWidget(self._hint)
+        self.refresh()
 
-    def _on_changed(self, stage: object) -> None:
-        if stage in STAGES.values():
-            self._refresh()
-
-    def _refresh(self) -> None:
-        maps = [self._session.get(stage) for stage in STAGES.values()]
+    def refresh(self) -> None:
+        """Show the keys of the phases that there are now."""
+        maps = [self.session.get(stage) for stage in STAGES.values()]
         phases = {phase.name: phase for found in maps if found is not None for phase in found.phases}
         if tuple(phases.values()) == self._phases:
             return
         self._phases = tuple(phases.values())
         for picture in self.pictures:
-            self._column.removeWidget(picture)
+            self.body.removeWidget(picture)
             picture.deleteLater()
         self.pictures = [Picture(_render(phase, self._text_colour)) for phase in self._phases]
         for picture in self.pictures:
-            self._column.addWidget(picture)
+            self.body.addWidget(picture)
         self._hint.setVisible(not self.pictures)
-
-    def closeEvent(self, event: object) -> None:
-        """Stop listening."""
-        self._session.changed.disconnect(self._on_changed, missing_ok=True)
-        super().closeEvent(event)
 
 
 class Picture(QLabel):

@@ -1,0 +1,125 @@
+"""All panels in one window: opened once, in their places, closed quietly; and the demo from scan to map."""
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QApplication, QMainWindow
+
+from gui_scan import calibrated_disks, detected_disks, fill, let_know, made_map, scan_of
+from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, map_layers
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
+from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
+from napari_4dstem_orient.session import Stage
+
+TITLES = ["Data", "Disks", "Calibration", "Map", "Export", "Inspector", "Colour key"]
+
+
+@pytest.fixture
+def notified(monkeypatch):
+    """Collect what the user is told."""
+    told = []
+    monkeypatch.setattr(notification_manager, "dispatch", told.append)
+    return told
+
+
+@pytest.fixture
+def bench(make_napari_viewer):
+    """The workbench in a window on the screen."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    panels = open_workbench(viewer)
+    QApplication.processEvents()
+    yield viewer, panels
+    for panel in panels.values():
+        if isinstance(panel, StepWidget):
+            panel.close_step()
+
+
+def test_every_panel_opens_once(bench):
+    viewer, panels = bench
+    assert list(panels) == TITLES
+    again = open_workbench(viewer)
+    assert again == panels
+    assert len(viewer.window.dock_widgets) == len(TITLES)
+
+
+def test_a_panel_opened_from_the_menu_is_not_opened_again(make_napari_viewer):
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-4dstem-orient", "6 Export")
+    panels = open_workbench(viewer)
+    assert panels["Export"] is widget
+    assert len(viewer.window.dock_widgets) == len(TITLES)
+    for panel in panels.values():
+        if isinstance(panel, StepWidget):
+            panel.close_step()
+
+
+def test_the_steps_are_tabs_on_the_right_and_the_inspector_is_below(bench, qtbot):
+    _, panels = bench
+    window = panels["Data"].window()
+    assert isinstance(window, QMainWindow)
+    steps = [panels[title].parentWidget() for title in TITLES[:5]]
+    assert set(window.tabifiedDockWidgets(steps[0])) == set(steps[1:])
+    inspector, key = (panels[title].parentWidget() for title in TITLES[5:])
+    assert inspector.y() > window.height() / 2
+    assert key.y() == inspector.y()
+    assert key.x() > inspector.x()
+    show_panel(panels["Map"])
+    qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty())
+    assert panels["Data"].visibleRegion().isEmpty()
+    assert panels["Map"].mapTo(window, panels["Map"].rect().bottomLeft()).y() > 0.85 * window.height()
+
+
+def test_a_closed_panel_can_be_opened_again(bench):
+    viewer, panels = bench
+    viewer.window.remove_dock_widget(panels["Export"])
+    QApplication.processEvents()
+    again = open_workbench(viewer)
+    assert again["Export"] is not panels["Export"]
+    panels["Export"] = again["Export"]
+
+
+def test_closing_everything_leaves_no_listener(bench, silver, notified):
+    viewer, panels = bench
+    session = session_for(viewer)
+    fill(session, silver)
+    for panel in panels.values():
+        viewer.window.remove_dock_widget(panel)
+    QApplication.processEvents()
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.move_to(0, 1)
+    QApplication.processEvents()
+    assert not notified
+
+
+def test_the_map_on_the_screen_has_the_colours_of_the_answer(bench, silver):
+    """A screenshot's pixels: IPF colour where indexed, background where not."""
+    viewer, _ = bench
+    red = np.broadcast_to(np.eye(3, dtype=np.float32), (4, 6, 3, 3))  # [001]
+    found = made_map(silver, "transformer", rotation=red)
+    found.phase_id[:, :3], found.reason[:, :3] = -1, 1
+    add_map_layers(viewer, found)
+    viewer.reset_view()
+    QApplication.processEvents()
+    shot = viewer.screenshot(canvas_only=True, flash=False)
+    height, width = shot.shape[:2]
+    np.testing.assert_allclose(shot[height // 2, int(0.6 * width), :3], [255, 0, 0], atol=30)
+    assert shot[height // 2, int(0.4 * width), :3].max() < 60
+
+
+def test_the_demo_goes_from_the_sample_to_a_map(make_napari_viewer, qtbot, silver, monkeypatch):
+    let_know(monkeypatch, silver)
+    calibrated = calibrated_disks(silver)
+    scan = scan_of(calibrated)
+    monkeypatch.setattr("napari_4dstem_orient.samples.silver.silver_twins", lambda: scan)
+    pixels = detected_disks(calibrated)
+    monkeypatch.setattr("napari_4dstem_orient.pipeline.find_disks", lambda scan, progress: pixels)
+    monkeypatch.setattr("napari_4dstem_orient.pipeline.calibrated", lambda disks, known: calibrated)
+    viewer = make_napari_viewer()
+    map_silver_sample(viewer)
+    qtbot.waitUntil(lambda: bool(map_layers(viewer)), timeout=30000)
+    assert session_for(viewer).get(Stage.TRANSFORMER_MAP) is not None
+    for panel in viewer.window.dock_widgets.values():
+        if isinstance(panel, StepWidget):
+            panel.close_step()

@@ -5,10 +5,9 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication, QMainWindow
 
-from gui_scan import calibrated_disks, detected_disks, fill, let_know, made_map, scan_of
+from gui_scan import calibrated_disks, fill, let_know, made_map, scan_of
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, map_layers
 from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
 from napari_4dstem_orient.session import Stage
 
@@ -32,8 +31,7 @@ def bench(make_napari_viewer):
     QApplication.processEvents()
     yield viewer, panels
     for panel in panels.values():
-        if isinstance(panel, StepWidget):
-            panel.close_step()
+        panel.close_step()
 
 
 def test_every_panel_opens_once(bench):
@@ -51,8 +49,7 @@ def test_a_panel_opened_from_the_menu_is_not_opened_again(make_napari_viewer):
     assert panels["Export"] is widget
     assert len(viewer.window.dock_widgets) == len(TITLES)
     for panel in panels.values():
-        if isinstance(panel, StepWidget):
-            panel.close_step()
+        panel.close_step()
 
 
 def test_the_steps_are_tabs_on_the_right_and_the_inspector_is_below(bench, qtbot):
@@ -110,16 +107,13 @@ def test_the_map_on_the_screen_has_the_colours_of_the_answer(bench, silver):
 
 def test_the_demo_goes_from_the_sample_to_a_map(make_napari_viewer, qtbot, silver, monkeypatch):
     let_know(monkeypatch, silver)
-    calibrated = calibrated_disks(silver)
-    scan = scan_of(calibrated)
+    scan = scan_of(calibrated_disks(silver))
     monkeypatch.setattr("napari_4dstem_orient.samples.silver.silver_twins", lambda: scan)
-    pixels = detected_disks(calibrated)
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.find_disks", lambda scan, progress: pixels)
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.calibrated", lambda disks, known: calibrated)
     viewer = make_napari_viewer()
     map_silver_sample(viewer)
-    qtbot.waitUntil(lambda: bool(map_layers(viewer)), timeout=30000)
-    assert session_for(viewer).get(Stage.TRANSFORMER_MAP) is not None
+    qtbot.waitUntil(lambda: bool(map_layers(viewer)), timeout=60000)
+    session = session_for(viewer)
+    assert session.get(Stage.TRANSFORMER_MAP).provenance["input"] == "drawn"
+    assert not any(session.is_stale(stage) for stage in Stage)
     for panel in viewer.window.dock_widgets.values():
-        if isinstance(panel, StepWidget):
-            panel.close_step()
+        panel.close_step()

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
-from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
-
-    from napari_4dstem_orient.disks import BraggDisks
-    from napari_4dstem_orient.napari_plugin.indexers import Indexers
-    from napari_4dstem_orient.orientation_map import OrientationMap
-    from napari_4dstem_orient.progress import Progress
-    from napari_4dstem_orient.scan import Scan
 
 BELOW = 0.42
 """Share of the window's height for the inspector."""
@@ -101,45 +94,35 @@ def open_demo() -> None:
 
 
 def map_silver_sample(viewer: napari.Viewer) -> None:
-    """Open the workbench on the silver sample and map it with the transformer, in the background."""
+    """Open the workbench on the silver sample and take each step of the job as a user would, up to the map."""
     from napari_4dstem_orient.napari_plugin.opening import open_scan
     from napari_4dstem_orient.samples.silver import silver_twins
 
-    panels = open_workbench(viewer)
-    scan = silver_twins()
-    open_scan(viewer, scan)
-    orientation: Any = panels["Map"]
-    show_panel(orientation)
+    panels: dict[str, Any] = open_workbench(viewer)
+    session = session_for(viewer)
+    indexers = panels["Map"].indexers
+    steps = {  # what there must be: whose panel makes it, and how
+        Stage.DISKS: ("Disks", panels["Disks"].find_disks),
+        Stage.CALIBRATED: ("Calibration", panels["Calibration"].apply),
+        Stage.TRANSFORMER_MAP: ("Map", partial(panels["Map"].run, "transformer")),
+    }
 
-    def begin() -> None:
-        if orientation.indexers.can("transformer"):
-            orientation.indexers.changed.disconnect(begin)
-            orientation.jobs.run("Mapping the silver sample", show, make_map, scan, orientation.indexers)
+    def step() -> None:
+        if any(panels[title].jobs.running for title, _ in steps.values()):
+            return
+        missing = [stage for stage in steps if session.get(stage) is None]
+        if not missing:
+            session.changed.disconnect(soon)
+            indexers.changed.disconnect(soon)
+        elif session.get(Stage.PROBE) is not None and indexers.can("transformer"):
+            title, take = steps[missing[0]]
+            show_panel(panels[title])
+            take()
 
-    def show(made: Made) -> None:
-        session = session_for(viewer)
-        session.put(Stage.DISKS, made.disks)
-        session.put(Stage.CALIBRATED, made.calibrated)
-        orientation.show_map(made.orientation_map)
+    def soon(*_: object) -> None:
+        QTimer.singleShot(0, step)  # after everybody has heard of the change
 
-    orientation.indexers.changed.connect(begin)  # when a model has been found for the phase
-    orientation.choose_phase("Ag")
-
-
-@dataclass(frozen=True, eq=False)
-class Made:
-    """The results of the job's steps."""
-
-    disks: BraggDisks
-    calibrated: BraggDisks
-    orientation_map: OrientationMap
-
-
-def make_map(scan: Scan, indexers: Indexers, progress: Progress) -> Made:
-    """Detect, calibrate and map with what the program suggests."""
-    from napari_4dstem_orient.pipeline import calibrated, find_disks
-
-    disks = find_disks(scan, progress=progress)
-    in_scan_frame = calibrated(disks, scan.calibration)
-    snapshot = Snapshot(scan, scan.calibration, disks, in_scan_frame, {})
-    return Made(disks, in_scan_frame, snapshot.map(indexers, "transformer", progress))
+    session.changed.connect(soon)
+    indexers.changed.connect(soon)
+    open_scan(viewer, silver_twins())
+    panels["Map"].choose_phase("Ag")

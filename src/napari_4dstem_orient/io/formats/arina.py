@@ -1,4 +1,7 @@
-"""Dectris Arina: a _master.h5 that links to the files holding the patterns."""
+"""Dectris Arina: a _master.h5 that links to the files holding the patterns.
+
+Read by h5py: rosettasciio 0.15 cannot be lazy here, and exchanges the sides of a detector that is not square.
+"""
 
 from __future__ import annotations
 

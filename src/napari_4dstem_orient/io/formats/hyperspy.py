@@ -1,7 +1,12 @@
-"""HyperSpy's own files: .hspy (HDF5) and .zspy (zarr), which hold the same tree."""
+"""HyperSpy's own files: .hspy (HDF5) and .zspy (zarr), which hold the same tree.
+
+Read by h5py and zarr: rosettasciio 0.15 makes a dask task of every stored chunk (0.7 s a pattern where each is a chunk
+of its own, a million in all) and opens .zspy for writing.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,12 +45,8 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
 
 
 def _open_zarr(path: Path) -> Any:
-    try:
-        import zarr
-    except ImportError:
-        raise UserError(
-            f"{path.name} is a zarr file; to open it, run: pip install 'rosettasciio[zspy]'"
-        ) from None
+    import zarr
+
     try:
         return zarr.open(str(path), mode="r")
     except (zarr.errors.PathNotFoundError, zarr.errors.GroupNotFoundError) as error:
@@ -59,17 +60,17 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
         if data is None or data.dtype.kind not in "uif" or len(data.shape) not in (3, 4):
             continue
         microscope = _attributes(group, "metadata/Acquisition_instrument/TEM")
-        voltage = typed or kilovolts(microscope.get("beam_energy"))
-        semiangle = microscope.get("convergence_angle")
         axes = [_attributes(group, f"axis-{axis}") for axis in range(len(data.shape))]
+        told = from_axes(
+            [(axis.get("scale"), axis.get("units")) for axis in axes],
+            typed or kilovolts(microscope.get("beam_energy")),
+            float(microscope.get("convergence_angle") or 0) or None,
+        )
+        precession = math.degrees(float(microscope.get("rocking_angle") or 0) / 1e3)  # pyxem notes mrad
         yield Source(
             [data],
             f"/Experiments/{name}/data",
-            from_axes(
-                [(axis.get("scale"), axis.get("units")) for axis in axes],
-                voltage,
-                float(semiangle) if semiangle else None,
-            ),
+            told.with_(precession=precession),
             metadata={
                 "title": text(_attributes(group, "metadata/General").get("title")),
                 "signal_type": text(_attributes(group, "metadata/Signal").get("signal_type")),

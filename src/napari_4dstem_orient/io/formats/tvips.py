@@ -1,4 +1,7 @@
-"""TVIPS streams: name_000.tvips, name_001.tvips, ..."""
+"""TVIPS streams: name_000.tvips, name_001.tvips, ...
+
+Read here: rosettasciio 0.15 reads the whole stream into memory even when told to be lazy, and no stream cut short.
+"""
 
 from __future__ import annotations
 

@@ -4,10 +4,12 @@ rosettasciio and py4DSTEM, which read the same files here, are the referees.
 """
 
 import struct
+import time
 from importlib import import_module
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 from napari_4dstem_orient.errors import UserError
@@ -17,7 +19,7 @@ SHAPE = (3, 4, 10, 12)
 DATA = np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE)
 SQUARE = (np.arange(3 * 4 * 16 * 16) % 251).astype(np.uint8).reshape(3, 4, 16, 16)
 
-# rosettasciio warns about units it cannot store; py4DSTEM and ncempy about much.
+# rosettasciio warns about units it cannot store; py4DSTEM about much.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -52,7 +54,7 @@ def signal(data, units=("nm", "nm", "1/nm", "1/nm"), scales=(2.0, 2.0, 0.3, 0.3)
             zip(("y", "x", "ky", "kx"), data.shape, scales, units, strict=True)
         )
     ]
-    microscope = {"beam_energy": 200.0, "convergence_angle": 1.2}
+    microscope = {"beam_energy": 200.0, "convergence_angle": 1.2, "rocking_angle": 12.0}
     return {
         "data": data,
         "axes": axes,
@@ -82,6 +84,7 @@ def test_hyperspy(tmp_path, kind):
         (200, 1.2, 0.03, 2)
     )
     assert found.q_pixel_from == "file"
+    assert found.precession == pytest.approx(0.6875, abs=1e-4)  # 12 mrad
     assert inspect(path).format == "HyperSpy"
 
 
@@ -156,6 +159,12 @@ def test_interrupted_mib_reads_complete_rows_when_told(tmp_path):
     path.write_bytes(content[:500])
     with pytest.raises(UserError, match=r"cut short: it ends within its first pattern"):
         load(path, scan_shape=(1, 1))
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"A.MIB must end in .mib in small letters"):
+        load(path.rename(tmp_path / "A.MIB"))
+    path.write_bytes(content.replace(b"U16", b"U64"))
+    with pytest.raises(UserError, match=r"pixels that are not Merlin's"):
+        load(path)
     path.write_bytes(b"not a Merlin file at all" * 50)
     with pytest.raises(UserError, match=r"not a MIB file"):
         load(path)
@@ -186,7 +195,7 @@ def test_blo(tmp_path):
     with pytest.raises(UserError, match=r"a.blo is cut short: \d of 12 patterns"):
         load(path)
     path.write_bytes(content[:20])
-    with pytest.raises(UserError, match=r"a.blo is cut short: its header"):
+    with pytest.raises(UserError, match=r"a.blo cannot be read as NanoMEGAS block file .* cut short"):
         load(path)
     path.write_bytes(b"x" * 5000)
     with pytest.raises(UserError, match=r"a.blo is not a NanoMEGAS block file"):
@@ -242,8 +251,14 @@ def test_empad_xml(tmp_path):
     np.testing.assert_array_equal(theirs["data"], EMPAD)
     assert theirs["axes"][-1]["scale"] == pytest.approx(0.25)  # 1/nm
     assert (theirs["axes"][1]["scale"], theirs["axes"][1]["units"]) == (pytest.approx(2), "nm")
+    raw.write_bytes(raw.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"data.raw is cut short: 11 of 12 patterns are complete"):
+        load(path)
     raw.unlink()
     with pytest.raises(UserError, match=r"names no EMPAD .raw file"):
+        load(path)
+    path.write_text(path.read_text()[:90])
+    with pytest.raises(UserError, match=r"data.xml cannot be read as EMPAD .* cut short"):
         load(path)
 
 
@@ -279,7 +294,7 @@ def test_mrc(tmp_path, mode, dtype):
     with pytest.raises(UserError, match=r"stack.mrc is cut short: 11 of 12 patterns"):
         load(path)
     path.write_bytes(b"no header" * 200)
-    with pytest.raises(UserError, match=r"not an MRC file"):
+    with pytest.raises(UserError, match=r"stack.mrc cannot be read as MRC \(Unrecognised mode"):
         load(path)
 
 
@@ -288,8 +303,61 @@ def test_direct_electron_movie_takes_its_scan_from_the_info_file(tmp_path):
     header = np.zeros(256, "<i4")
     header[:4] = 12, 10, 12, 6
     path.write_bytes(header.tobytes() + DATA.tobytes())
-    (tmp_path / "20250101_00042_info.txt").write_text("Scan - Size X = 4\nScan - Size Y = 3\nX = 1\n")
+    (tmp_path / "20250101_00042_info.txt").write_text(
+        "Scan - Enable = Enable\nScan - Size X = 4\nScan - Size Y = 3\nX = 1\n"
+    )
     same(load(path), DATA)
+
+
+def huge_mib(folder):
+    path = mib(folder / "huge.mib", np.zeros((1, 1, 256, 400), np.uint16), "U16")
+    return path, 10**6 * path.stat().st_size
+
+
+def huge_blo(folder):
+    path = folder / "huge.blo"
+    flat = np.zeros((1, 1, 256, 256), np.uint8)
+    import_module("rsciio.blockfile").file_writer(str(path), signal(flat), show_progressbar=False)
+    with path.open("r+b") as file:
+        file.seek(24)
+        file.write(struct.pack("<HH", 1000, 1000))
+    return path, path.stat().st_size + (10**6 - 1) * (6 + 256 * 256)
+
+
+def huge_mrc(folder):
+    header = np.zeros(256, "<i4")
+    header[:4] = 400, 256, 10**6, 6
+    header.tofile(folder / "huge.mrc")
+    return folder / "huge.mrc", 1024 + 10**6 * 256 * 400 * 2
+
+
+def huge_empad(folder):
+    path = folder / "huge.xml"
+    path.write_text('<root><raw_file filename="huge.raw"/><pix_x>1000</pix_x><pix_y>1000</pix_y></root>')
+    (folder / "huge.raw").touch()
+    return path, 10**6 * 130 * 128 * 4
+
+
+@pytest.mark.parametrize("write", [huge_mib, huge_blo, huge_mrc, huge_empad])
+def test_files_larger_than_memory_open_at_once(tmp_path, write):
+    path, length = write(tmp_path)
+    stored = path.with_suffix(".raw") if path.suffix == ".xml" else path
+    with stored.open("r+b") as file:
+        file.truncate(length)
+    load(path, scan_shape=(1000, 1000))
+    before = psutil.Process().memory_info().rss
+    start = time.perf_counter()
+    scan = load(path, scan_shape=(1000, 1000))
+    assert time.perf_counter() - start < 3
+    times = []
+    for row in range(0, 1000, 50):
+        start = time.perf_counter()
+        scan.pattern(row, 500)
+        times.append(time.perf_counter() - start)
+    assert np.median(times) < 0.1  # 5 to 15 ms on an idle machine
+    _, block = next(iter(scan.batches(100)))
+    assert block.shape == (100, *scan.detector_shape)
+    assert psutil.Process().memory_info().rss - before < 500e6
 
 
 def arina(folder, data=DATA, mask=False):
@@ -414,7 +482,7 @@ NM, PER_NM = (2.0, "nm"), (0.25, "1/nm")
 
 @pytest.mark.parametrize("suffix", ["dm3", "dm4"])
 def test_digital_micrograph(tmp_path, suffix):
-    if suffix == "dm3":  # DM3 knows no fourth dimension in ncempy's and py4DSTEM's readers: a stack
+    if suffix == "dm3":  # DM3 knows no fourth dimension in py4DSTEM's reader: a stack
         path = dm_file(tmp_path / "a.dm3", DATA.reshape(12, 10, 12), [(1.0, ""), PER_NM, PER_NM])
         scan = load(path, scan_shape=(3, 4))
         np.testing.assert_array_equal(referee("digitalmicrograph", path).reshape(SHAPE), DATA)
@@ -451,8 +519,10 @@ def test_damaged_digital_micrograph(tmp_path):
     content = path.read_bytes()
     for length in (10, 200, 2000):
         path.write_bytes(content[:length])
-        with pytest.raises(UserError, match=r"a.dm4 (is cut short|holds no scan)"):
+        with pytest.raises(
+            UserError, match=r"a.dm4 (cannot be read as Digital Micrograph .* cut short|holds no scan)"
+        ):
             load(path)
     path.write_bytes(b"hello" * 100)
-    with pytest.raises(UserError, match=r"not a Digital Micrograph file"):
+    with pytest.raises(UserError, match=r"cannot be read as Digital Micrograph \(.* DM versions 3 and 4"):
         load(path)

@@ -161,7 +161,7 @@ def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
     except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path.name} cannot be read as {module.NAME} ({why}); it is damaged or another format."
+            f"{path.name} cannot be read as {module.NAME} ({why}); it is cut short, damaged or another format."
         ) from error
 
 

@@ -1,16 +1,16 @@
-"""EMPAD detectors: .raw, with the .xml beside it where there is one."""
+"""EMPAD detectors: .xml with its .raw, through rosettasciio; a .raw alone, which rosettasciio cannot open."""
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.source import Source, begun, records
+from napari_4dstem_orient.io.formats.axes import from_axes
+from napari_4dstem_orient.io.formats.rosettasciio import check_length, signal
+from napari_4dstem_orient.io.source import Source, records
 from napari_4dstem_orient.io.units import kilovolts
 from napari_4dstem_orient.scan import Calibration
 
@@ -27,86 +27,38 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
-    """Return the patterns of a .raw file.
+    """Return the patterns of a .raw file, with what the .xml says where there is one."""
+    xml = path if path.suffix.lower() == ".xml" else _beside(path)
+    return [_described(xml, voltage) if xml else _bare(path, voltage)]
 
-    Scan shape and calibration come from the .xml, else the shape from the name's _x256_y256.
-    """
-    described, raw = _pair(path)
-    scan_shape = _scan_shape(described, raw)
-    if path.suffix.lower() == ".raw" and scan_shape is None and raw.stat().st_size % _RECORD.itemsize:
+
+def _beside(raw: Path) -> Path | None:
+    """Return the description that names a raw file."""
+    found = (xml for xml in sorted(raw.parent.glob("*.xml")) if raw.name in xml.read_text("utf-8", "replace"))
+    return next(found, None)
+
+
+def _described(xml: Path, typed: float | None) -> Source:
+    found = signal("empad", xml)
+    raw = xml.parent / found.told("root", "raw_file", "filename")
+    if not raw.is_file():
+        raise UserError(f"{xml.name} names no EMPAD .raw file beside it; put both into one folder.")
+    check_length(raw, _RECORD.itemsize, int(np.prod(found.data.shape[:-2])))
+    voltage = typed or kilovolts(found.told("root", "iom_measurements", "high_voltage"))
+    return Source([found.data], "", from_axes(found.axes, voltage))
+
+
+def _bare(raw: Path, voltage: float | None) -> Source:
+    """Return a raw file's stack; its name may tell the scan shape, as scan_x256_y256.raw."""
+    frames = records(raw, _RECORD)["data"]
+    named = re.search(r"_x(\d+)_y(\d+)", raw.name)
+    if named:
+        scan_shape = int(named[2]), int(named[1])
+        promised = scan_shape[0] * scan_shape[1]
+        return Source([frames[:promised]], "", Calibration(voltage=voltage), scan_shape, promised)
+    if raw.stat().st_size % _RECORD.itemsize:
         raise UserError(
             f"{raw.name} is not a whole number of EMPAD patterns ({_RECORD.itemsize:,} bytes each): "
             "it is cut short, or from another detector."
         )
-    frames = records(raw, _RECORD)["data"]
-    promised = scan_shape[0] * scan_shape[1] if scan_shape else begun(raw, _RECORD)
-    told = _calibration(described, scan_shape, voltage)
-    return [Source([frames[:promised]], "", told, scan_shape, promised)]
-
-
-def _pair(path: Path) -> tuple[ElementTree.Element | None, Path]:
-    """Return the description and the raw file, whichever of the two was named."""
-    if path.suffix.lower() == ".xml":
-        described = _parse(path)
-        name = described.find(".//raw_file")
-        raw = path.parent / (name.get("filename", "") if name is not None else "")
-        if name is None or not raw.is_file():
-            raise UserError(f"{path.name} names no EMPAD .raw file beside it; put both into one folder.")
-        return described, raw
-    for beside in sorted(path.parent.glob("*.xml")):
-        if path.name in beside.read_text("utf-8", "replace"):
-            return _parse(beside), path
-    return None, path
-
-
-def _parse(path: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise UserError(f"{path.name} is not complete XML ({error}); copy it again.") from error
-
-
-def _scan_shape(described: ElementTree.Element | None, raw: Path) -> tuple[int, int] | None:
-    if described is not None:
-        cols, rows = described.find("pix_x"), described.find("pix_y")
-        if cols is not None and rows is not None:
-            return int(rows.text or 0), int(cols.text or 0)
-        if described.find(".//series_count") is not None:
-            return None
-    named = re.search(r"_x(\d+)_y(\d+)", raw.name)
-    return (int(named[2]), int(named[1])) if named else None
-
-
-def _calibration(
-    described: ElementTree.Element | None, scan_shape: tuple[int, int] | None, typed: float | None
-) -> Calibration:
-    if described is None:
-        return Calibration(voltage=typed)
-    q_pixel = _number(described, "calibrated_pixelsize")  # times 1e9: 1/nm, as rosettasciio has it
-    voltage = typed or kilovolts(_number(described, "high_voltage") or _number(described, "voltage"))
-    return Calibration(
-        voltage,
-        q_pixel * 1e8 if q_pixel else None,
-        _step(described, scan_shape),
-        q_pixel_from="file" if q_pixel else "unknown",
-    )
-
-
-def _step(described: ElementTree.Element, scan_shape: tuple[int, int] | None) -> float | None:
-    """Return the scan step in nm from the field of view in m."""
-    field = described.find(".//get_full_scan_field_of_view")
-    if scan_shape is None:
-        return None
-    if field is not None and field.text:
-        return float(ast.literal_eval(field.text.strip())[0]) / scan_shape[1] * 1e9
-    width = _number(described, "full_scan_field_of_view/x")
-    scale = _number(described, "full_scan_field_of_view/scale_factor")
-    return width / scale / max(scan_shape) * 1e9 if width and scale else None
-
-
-def _number(described: ElementTree.Element, name: str) -> float | None:
-    found = described.find(f".//{name}")
-    try:
-        return abs(float(found.text)) if found is not None and found.text else None
-    except ValueError:
-        return None
+    return Source([frames], "", Calibration(voltage=voltage))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.source import Source, begun, records
+from napari_4dstem_orient.io.formats.rosettasciio import complete, signal
+from napari_4dstem_orient.io.source import Source, head
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "Merlin MIB"
 SUFFIXES = (".mib",)
-
-_PIXELS = {"U08": ">u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}
 
 
 def matches(path: Path) -> bool:
@@ -22,52 +19,40 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
-    """Return the stack of patterns; Merlin stores the detector's lowest row first, so rows are turned round.
-
-    rosettasciio and pyxem do the same, py4DSTEM 0.14 does not.
-    """
-    header = _header(path)
-    offset, width, height, pixel = int(header[2]), int(header[4]), int(header[5]), header[6]
-    if pixel not in _PIXELS:
+    """Return the stack of patterns; their number comes from the file's length, never from timestamps."""
+    start = head(path, 384)
+    if not start.startswith(b"MQ"):
+        raise UserError(f"{path.name} is not a MIB file (no Merlin header), or is damaged.")
+    if b",R64," in start:
         raise UserError(
-            f"{path.name} was saved in Merlin's raw mode ({pixel}), which rosettasciio and py4DSTEM "
-            "cannot decode either; save it without raw mode."
+            f"{path.name} was saved in Merlin's raw mode, which neither rosettasciio nor py4DSTEM can decode; "
+            "save it without raw mode."
         )
-    record = np.dtype([("header", f"V{offset}"), ("data", _PIXELS[pixel], (height, width))])
-    frames = records(path, record)["data"][:, ::-1]
-    told = _told(path)
+    if path.suffix != ".mib":  # rosettasciio would take the file for its own .hdr
+        raise UserError(f"{path.name} must end in .mib in small letters; rename it, and its .hdr too.")
+    first = signal("quantumdetector", path, navigation_shape=(1,))
+    facts, told = first.told("mib_properties"), first.told("hdr_file") or {}
+    if not facts["dtype"]:  # rosettasciio would take the pixels for float64
+        raise UserError(
+            f"{path.name} has pixels that are not Merlin's U08, U16 or U32; save it as one of these."
+        )
+    rows, cols = facts["merlin_size"]
+    record = facts["head_size"] + rows * cols * first.data.dtype.itemsize
+    patterns, begun = complete(path, record)
     scan_shape = _scan_shape(told)
-    if scan_shape and len(frames) > scan_shape[0] * scan_shape[1]:
+    if scan_shape and patterns > scan_shape[0] * scan_shape[1]:
         scan_shape = None  # frames of the flyback, or several scans: the user knows
-    promised = scan_shape[0] * scan_shape[1] if scan_shape else begun(path, record)
+    promised = scan_shape[0] * scan_shape[1] if scan_shape else begun
+    stack = signal("quantumdetector", path, navigation_shape=(patterns,))
     return [
         Source(
-            [frames],
+            [stack.data],
             calibration=Calibration(voltage=voltage),
             scan_shape=scan_shape,
             promised=promised,
-            metadata={"merlin": told, "timestamp": header[9] if len(header) > 9 else ""},
+            metadata={"merlin": told, "timestamp": facts["timestamp"]},
         )
     ]
-
-
-def _header(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        header = file.read(384).decode("ascii", "replace").split(",")
-    if len(header) < 8 or not header[0].startswith("MQ"):
-        raise UserError(f"{path.name} is not a MIB file (no Merlin header), or is damaged.")
-    return header
-
-
-def _told(path: Path) -> dict[str, str]:
-    """Return the entries of the .hdr file, if there is one."""
-    for suffix in (".hdr", ".HDR"):
-        beside = path.with_suffix(suffix)
-        if beside.exists():
-            lines = beside.read_text("utf-8", "replace").splitlines()
-            entries = (line.split("\t", 1) for line in lines if "\t" in line)
-            return {key.rstrip(":").strip(): value.strip() for key, value in entries}
-    return {}
 
 
 def _scan_shape(told: dict[str, str]) -> tuple[int, int] | None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.source import Source, head, records
+from napari_4dstem_orient.io.formats.rosettasciio import complete, signal
+from napari_4dstem_orient.io.source import Source
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "MRC"
 SUFFIXES = (".mrc", ".mrcs")
 
-_PIXELS = {0: "u1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _HEADER_BYTES = 1024
 
 
@@ -23,33 +20,17 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
-    """Return the stack; the lengths in an MRC header are of images, so they calibrate nothing here."""
-    start = head(path, _HEADER_BYTES)
-    order = "<" if 0 < int(np.frombuffer(start, "<i4", 1)[0]) < 65536 else ">"
-    columns, rows, patterns, mode = (int(value) for value in np.frombuffer(start, f"{order}i4", 4))
-    extended = int(np.frombuffer(start, f"{order}i4", 1, offset=92)[0])
-    if min(columns, rows, patterns) < 1 or mode not in _PIXELS or extended < 0:
-        raise UserError(f"{path.name} is not an MRC file of real images, or is damaged.")
-    record = np.dtype([("data", order + _PIXELS[mode], (rows, columns))])
-    frames = records(path, record, _HEADER_BYTES + extended, patterns)["data"]
-    return [Source([frames], "", Calibration(voltage=voltage), _scan_shape(path, patterns), patterns)]
+    """Return the stack; the lengths in an MRC header are of images, so they calibrate nothing here.
 
-
-def _scan_shape(path: Path, patterns: int) -> tuple[int, int] | None:
-    """Return the scan that Direct Electron's info.txt beside a movie tells."""
-    if not path.stem.endswith("_movie"):
-        return None
-    prefix = "_".join(path.stem.split("_")[:2])
-    for beside in sorted(path.parent.glob(f"{prefix}*info.txt")):
-        lines = (
-            line.split("=", 1) for line in beside.read_text("utf-8", "replace").splitlines() if "=" in line
-        )
-        told = {key.strip(): value.strip() for key, value in lines}
-        region = "ROI " if told.get("Scan - ROI Enable") == "Enable" else ""
-        try:
-            rows, cols = int(told[f"Scan - {region}Size Y"]), int(told[f"Scan - {region}Size X"])
-        except (KeyError, ValueError):
-            continue
-        if rows * cols == patterns:
-            return rows, cols
-    return None
+    Direct Electron's info.txt beside a movie tells its scan; rosettasciio 0.15 makes its pixel sizes 1.
+    """
+    found = signal("mrc", path)
+    header = found.told("std_header")
+    promised = int(header["NZ"])
+    record = max(1, int(header["NX"]) * int(header["NY"])) * found.data.dtype.itemsize
+    patterns = min(promised, complete(path, record, _HEADER_BYTES + int(header["NEXT"]))[0])
+    shape = found.data.shape
+    scan_shape = (shape[0], shape[1]) if len(shape) == 4 and shape[0] * shape[1] == promised else None
+    if shape[:-2] != (patterns,):
+        found = signal("mrc", path, navigation_shape=(patterns,), metadata_file=None)
+    return [Source([found.data], "", Calibration(voltage=voltage), scan_shape, promised)]

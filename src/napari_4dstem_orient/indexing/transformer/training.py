@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -202,7 +202,7 @@ class Trainer:
 
 
 def train_model(
-    phases: tuple[Phase, ...] | list[Phase],
+    phases: Sequence[Phase],
     voltage: float,
     k_max: float,
     out: str | Path,
@@ -261,19 +261,9 @@ def train_model(
     network = replace(network or NetworkSettings(), phases=len(phases))
     out = Path(out)
     donor = load_model(start_from) if start_from is not None else None
-    card = ModelCard(
-        phases=[phase.to_dict() for phase in phases],
-        voltage=float(voltage),
-        k_max=float(k_max),
-        precession=float(precession),
-        q_span=1.05 * k_max if donor is None else _matching_span(donor, phases[0], k_max),
-        network=network.to_dict(),
-        synthesis=(synthesis or SynthesisSettings()).to_dict(),
-        training={**asdict(settings), "start_from": donor.sha256 if donor is not None else None},
-        data_hash="",
-        program=f"napari-4dstem-orient {__version__}",
+    card = new_card(
+        phases, voltage, k_max, precession, settings, synthesis or SynthesisSettings(), network, donor
     )
-    card = replace(card, data_hash=hashlib.sha256(card.to_json().encode()).hexdigest())
     if donor is not None and donor.card.network != card.network:
         raise UserError(
             f"{start_from} has another network size than the model to be trained; start without it."
@@ -294,6 +284,32 @@ def train_model(
     save_curves(trainer.history, card.title, out.with_suffix(".png"))
     state.unlink()
     return load_model(out, trainer.device)
+
+
+def new_card(
+    phases: Sequence[Phase],
+    voltage: float,
+    k_max: float,
+    precession: float,
+    settings: TrainingSettings,
+    synthesis: SynthesisSettings,
+    network: NetworkSettings,
+    donor: Model | None,
+) -> ModelCard:
+    """Return the card of a model before its training; for arguments see ``train_model``."""
+    card = ModelCard(
+        phases=[phase.to_dict() for phase in phases],
+        voltage=float(voltage),
+        k_max=float(k_max),
+        precession=float(precession),
+        q_span=1.05 * k_max if donor is None else _matching_span(donor, phases[0], k_max),
+        network=network.to_dict(),
+        synthesis=synthesis.to_dict(),
+        training={**asdict(settings), "start_from": donor.card.data_hash if donor is not None else None},
+        data_hash="",
+        program=f"napari-4dstem-orient {__version__}",
+    )
+    return replace(card, data_hash=hashlib.sha256(card.to_json().encode()).hexdigest())
 
 
 def with_accuracy(model: Model) -> Model:

@@ -175,7 +175,7 @@ class _Unread:
         return np.asarray(self._array[key])
 
 
-def records(path: Path, record: np.dtype, offset: int = 0, at_most: int | None = None) -> np.memmap:
+def records(path: Path, record: np.dtype, offset: int = 0) -> np.memmap:
     """Map the complete records (header and pattern) of a file into memory, not reading them.
 
     Parameters
@@ -185,24 +185,28 @@ def records(path: Path, record: np.dtype, offset: int = 0, at_most: int | None =
         Structured type of one record.
     offset : int
         Bytes before the first record.
-    at_most : int, optional
-        Records to map where something else follows them.
 
     Raises
     ------
     UserError
         Not one complete record.
     """
-    count = (path.stat().st_size - offset) // record.itemsize
-    count = count if at_most is None else min(count, at_most)
-    if count < 1:
-        raise UserError(f"{path.name} is cut short: it ends within its first pattern; copy it again.")
+    count, _ = complete(path, record.itemsize, offset)
     return np.memmap(path, dtype=record, mode="r", offset=offset, shape=(int(count),))
 
 
-def begun(path: Path, record: np.dtype, offset: int = 0) -> int:
-    """Return how many records a file begins, the last perhaps cut short."""
-    return -(-(path.stat().st_size - offset) // record.itemsize)
+def complete(path: Path, record: int, offset: int = 0) -> tuple[int, int]:
+    """Return how many records of so many bytes a file holds whole, and how many it begins.
+
+    Raises
+    ------
+    UserError
+        Not one whole record.
+    """
+    length = path.stat().st_size - offset
+    if length < record:
+        raise UserError(f"{path.name} is cut short: it ends within its first pattern; copy it again.")
+    return length // record, -(-length // record)
 
 
 def head(path: Path, length: int) -> bytes:

@@ -12,17 +12,13 @@ import h5py
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.formats import hdf5, named
 from napari_4dstem_orient.io.source import Source
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "Dectris Arina"
 SUFFIXES = ("_master.h5",)
-
-
-def matches(path: Path) -> bool:
-    """Whether the name is a Dectris master file's."""
-    return path.name.lower().endswith(SUFFIXES)
+matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:

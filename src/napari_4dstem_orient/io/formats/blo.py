@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.rosettasciio import check_length, signal
 from napari_4dstem_orient.io.source import Source, head
 from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step
@@ -12,11 +13,7 @@ from napari_4dstem_orient.scan import Calibration
 
 NAME = "NanoMEGAS block file"
 SUFFIXES = (".blo",)
-
-
-def matches(path: Path) -> bool:
-    """Whether the name is a block file's."""
-    return path.suffix.lower() in SUFFIXES
+matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import detector_first, from_axes
 from napari_4dstem_orient.io.formats.rosettasciio import Signal, signals
 from napari_4dstem_orient.io.source import Source, Transposed
@@ -12,11 +13,7 @@ from napari_4dstem_orient.io.units import kilovolts
 
 NAME = "Digital Micrograph"
 SUFFIXES = (".dm3", ".dm4")
-
-
-def matches(path: Path) -> bool:
-    """Whether the name is Digital Micrograph's."""
-    return path.suffix.lower() in SUFFIXES
+matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import from_axes
 from napari_4dstem_orient.io.formats.rosettasciio import check_length, signal
 from napari_4dstem_orient.io.source import Source, records
@@ -16,14 +17,10 @@ from napari_4dstem_orient.scan import Calibration
 
 NAME = "EMPAD"
 SUFFIXES = (".raw", ".xml")
+matches = named(SUFFIXES)
 
 # 128 rows of pixels, then two rows of the detector's own notes.
 _RECORD = np.dtype([("data", "<f4", (128, 128)), ("notes", "V1024")])
-
-
-def matches(path: Path) -> bool:
-    """Whether the name may be EMPAD's."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:

@@ -5,37 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.formats.rosettasciio import complete, signal
-from napari_4dstem_orient.io.source import Source, head
+from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats.rosettasciio import signal
+from napari_4dstem_orient.io.source import Source, complete, head
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "Merlin MIB"
 SUFFIXES = (".mib",)
-
-
-def matches(path: Path) -> bool:
-    """Whether the name is Merlin's."""
-    return path.suffix.lower() in SUFFIXES
+matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the stack of patterns; their number comes from the file's length, never from timestamps."""
-    start = head(path, 384)
-    if not start.startswith(b"MQ"):
+    start = head(path, 384).split(b",")
+    if not start[0].startswith(b"MQ"):
         raise UserError(f"{path.name} is not a MIB file (no Merlin header), or is damaged.")
-    if b",R64," in start:
+    if start[6] not in (b"U08", b"U16", b"U32"):  # rosettasciio would take U64 for float64
         raise UserError(
-            f"{path.name} was saved in Merlin's raw mode, which neither rosettasciio nor py4DSTEM can decode; "
-            "save it without raw mode."
+            f"{path.name} was saved in Merlin's raw mode or with 64 bits ({start[6].decode()}), which neither "
+            "rosettasciio nor py4DSTEM can decode; save it without raw mode as U08, U16 or U32."
         )
     if path.suffix != ".mib":  # rosettasciio would take the file for its own .hdr
         raise UserError(f"{path.name} must end in .mib in small letters; rename it, and its .hdr too.")
     first = signal("quantumdetector", path, navigation_shape=(1,))
     facts, told = first.told("mib_properties"), first.told("hdr_file") or {}
-    if not facts["dtype"]:  # rosettasciio would take the pixels for float64
-        raise UserError(
-            f"{path.name} has pixels that are not Merlin's U08, U16 or U32; save it as one of these."
-        )
     rows, cols = facts["merlin_size"]
     record = facts["head_size"] + rows * cols * first.data.dtype.itemsize
     patterns, begun = complete(path, record)

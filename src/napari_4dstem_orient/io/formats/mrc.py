@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_4dstem_orient.io.formats.rosettasciio import complete, signal
-from napari_4dstem_orient.io.source import Source
+from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats.rosettasciio import signal
+from napari_4dstem_orient.io.source import Source, complete
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "MRC"
 SUFFIXES = (".mrc", ".mrcs")
+matches = named(SUFFIXES)
 
 _HEADER_BYTES = 1024
-
-
-def matches(path: Path) -> bool:
-    """Whether the name is an MRC file's."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:

@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.source import Source
 from napari_4dstem_orient.io.units import shape_text
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "NumPy array"
 SUFFIXES = (".npy",)
-
-
-def matches(path: Path) -> bool:
-    """Whether the name is NumPy's."""
-    return path.suffix.lower() in SUFFIXES
+matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats.axes import Axes
+from napari_4dstem_orient.io.source import complete
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -108,20 +109,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def complete(path: Path, record: int, offset: int = 0) -> tuple[int, int]:
-    """Return how many records of so many bytes a file holds whole, and how many it begins.
-
-    Raises
-    ------
-    UserError
-        Not one whole record.
-    """
-    length = path.stat().st_size - offset
-    if length < record:
-        raise UserError(f"{path.name} is cut short: it ends within its first pattern; copy it again.")
-    return length // record, -(-length // record)
 
 
 def check_length(path: Path, record: int, promised: int, offset: int = 0) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.source import Source, begun, head, records
+from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.source import Source, complete, head, records
 from napari_4dstem_orient.io.units import kilovolts
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "TVIPS"
 SUFFIXES = (".tvips",)
+matches = named(SUFFIXES)
 
 _HEADER = np.dtype(
     [
@@ -30,11 +32,6 @@ _HEADER = np.dtype(
         ("frame_header", "<u4"),
     ]
 )
-
-
-def matches(path: Path) -> bool:
-    """Whether the name is TVIPS's."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
@@ -56,7 +53,9 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     files = [path, *_further(path)]
     offsets = [int(header["size"]), *[0] * (len(files) - 1)]
     parts = [records(file, record, offset)["data"] for file, offset in zip(files, offsets, strict=True)]
-    promised = sum(begun(file, record, offset) for file, offset in zip(files, offsets, strict=True))
+    promised = sum(
+        complete(file, record.itemsize, offset)[1] for file, offset in zip(files, offsets, strict=True)
+    )
     return [Source(parts, "", Calibration(voltage=voltage or kilovolts(header["voltage"])), None, promised)]
 
 

@@ -154,7 +154,7 @@ def test_before_anything_is_open_it_says_what_to_do(inspector):
 def test_a_scan_alone_shows_its_pattern(inspector, qtbot, silver, small_scan):
     open_scan(inspector.viewer, small_scan)
     settled(inspector, qtbot, (1, 2))
-    assert "not yet detected" in inspector.measured.words.text()
+    assert "disks not yet detected" in inspector.measured.words.text()
     assert "Needs: a probe" in inspector.predicted["template"].words.text()
     assert picture(inspector.measured).max() > 200
     assert not picture(inspector.predicted["template"]).any()

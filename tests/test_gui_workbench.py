@@ -11,7 +11,7 @@ from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
 from napari_4dstem_orient.session import Stage
 
-TITLES = ["Data", "Disks", "Calibration", "Map", "Export", "Inspector", "Colour key"]
+TITLES = ["Data", "Bragg disks", "Calibration", "Map", "Export", "Inspector", "Colour key"]
 
 
 @pytest.fixture

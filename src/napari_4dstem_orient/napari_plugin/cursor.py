@@ -126,13 +126,13 @@ class Cursor:
         put_layer(
             viewer,
             MARKER,
-            np.array([self.session.position] * 2, float),
+            np.array([self.session.position] * 3, float),
             self.session.calibration.r_pixel,
             kind="points",
-            size=[1.0, ring],
-            symbol=["square", "disc"],
+            size=[1.0, ring, 0.85 * ring],
+            symbol=["square", "disc", "disc"],
             face_color="transparent",
-            border_color="#ff2fd0",
+            border_color=["white", "black", "white"],  # a map may have every other colour
             border_width=0.1,
         )
         self._raise_marker()

@@ -175,3 +175,26 @@ def angle_between(first: Answer | None, second: Answer | None) -> float | None:
     from napari_4dstem_orient.analysis.misorientation import misorientation
 
     return float(misorientation(first.rotation, second.rotation, first.phase))
+
+
+def name_directions(answers: dict[str, Answer]) -> dict[str, str]:
+    """Return each answer's zone axis and in-plane direction as rich text, all in the same symmetry variant.
+
+    Answers a degree apart would otherwise be named by different, though equivalent, directions.
+    """
+    from napari_4dstem_orient.analysis.directions import nearest_direction, standard_variant
+
+    named: dict[str, str] = {}
+    first: Answer | None = None
+    for method, answer in answers.items():
+        if answer.phase is None:
+            continue
+        if angle_between(first, answer) is None:
+            first, variant = answer, standard_variant(answer.rotation, answer.phase)
+            known = variant
+        else:
+            variants = answer.phase.symmetry @ answer.rotation
+            variant = variants[np.einsum("nij,ij->n", variants, known).argmax()]
+        zone, in_plane = (nearest_direction(variant[:, axis], answer.phase).text for axis in (2, 0))
+        named[method] = f"zone axis <b>{zone}</b><br>in-plane <b>{in_plane}</b>"
+    return named

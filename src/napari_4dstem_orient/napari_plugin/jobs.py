@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 
 SECONDS_BETWEEN_REPORTS = 0.05
 
@@ -84,6 +85,7 @@ class Job(QObject):
     def _run(self) -> None:
         function, args, kwargs = self._call
         try:
+            import_libraries()
             outcome = "finished", function(*args, progress=self._report, **kwargs)
         except Cancelled:
             outcome = "cancelled", None

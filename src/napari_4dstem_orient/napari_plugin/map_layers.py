@@ -66,18 +66,35 @@ def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
 
 
 def show_side_by_side(viewer: napari.Viewer, side_by_side: bool) -> None:
-    """Show IPF-X and IPF-Z beside each other under their names, everything else hidden; or IPF-Z over the rest."""
+    """Show IPF-X and IPF-Z beside each other under their names; or IPF-Z with the inspected position."""
     maps = map_layers(viewer)
     if not maps:
         return
     rows, cols = maps[-1].metadata[MAP].scan_shape
     viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
     viewer.canvas.grid.enabled = side_by_side
+    hide_images(viewer)
+    for layer in maps:
+        shown = ("ipf-x", "ipf-z") if side_by_side else ("ipf-z",)
+        layer.visible = layer.metadata[KIND] in shown
+        layer.name_overlay.visible = side_by_side
     for layer in viewer.layers:
-        kind = layer.metadata.get(KIND)
-        layer.visible = kind in ("ipf-x", "ipf-z") if side_by_side else kind in (None, "ipf-z")
-        layer.name_overlay.visible = side_by_side and layer.visible
+        if not _is_image(layer):  # a grid would give it a place of its own
+            layer.visible = not side_by_side
     viewer.reset_view()
+
+
+def hide_images(viewer: napari.Viewer) -> None:
+    """Hide all images, so that positions without an answer are black in a map shown next."""
+    for layer in viewer.layers:
+        if _is_image(layer):
+            layer.visible = False
+
+
+def _is_image(layer: Layer) -> bool:
+    from napari.layers import Image, Labels
+
+    return isinstance(layer, Image | Labels)
 
 
 def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) -> Layer:

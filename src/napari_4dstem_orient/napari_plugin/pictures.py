@@ -18,7 +18,7 @@ def measured_picture(pattern: np.ndarray, origin: np.ndarray) -> np.ndarray:
     """Scale a pattern from black (0) to white (1) for its reflections: the direct beam may be all white."""
     rows, cols = np.indices(pattern.shape, sparse=True)
     beside = np.hypot(rows - origin[0], cols - origin[1]) > DIRECT_BEAM * min(pattern.shape)
-    black, white = np.nanpercentile(pattern, 10), np.nanpercentile(pattern[beside], 99.8)
+    black, white = np.nanpercentile(pattern, 40), np.nanpercentile(pattern[beside], 99.9)
     return np.clip((pattern - black) / max(white - black, 1e-6), 0, 1)
 
 

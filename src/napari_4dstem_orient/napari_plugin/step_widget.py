@@ -20,8 +20,8 @@ HOW_TO_GET = {
     Stage.PROBE: "a probe (choose one in Bragg disks)",
     Stage.DISKS: "Bragg disks (find them in Bragg disks)",
     Stage.CALIBRATED: "calibrated disks (press Apply in Calibration)",
-    Stage.TRANSFORMER_MAP: "a map (run one in Orientations)",
-    Stage.TEMPLATE_MAP: "a template matching map (run one in Orientations)",
+    Stage.TRANSFORMER_MAP: "a map (run one in Map)",
+    Stage.TEMPLATE_MAP: "a template matching map (run one in Map)",
 }
 
 

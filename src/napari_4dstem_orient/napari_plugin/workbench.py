@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 BELOW = 0.42
 """Share of the window's height for the inspector."""
-NAPARI_LEFT = ("layer controls", "layer list")
+SHORT = 1100
+"""Pixels; in a window less high than this the layer controls share their place with the layer list."""
 
 
 def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
@@ -42,7 +43,7 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     viewer = bare_viewer(napari_viewer)
     steps: dict[str, type[QWidget]] = {
         "Data": DataWidget,
-        "Disks": DisksWidget,
+        "Bragg disks": DisksWidget,
         "Calibration": CalibrationWidget,
         "Map": OrientationWidget,
         "Export": ExportWidget,
@@ -78,9 +79,10 @@ def _arrange(panels: dict[str, QWidget]) -> None:
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         below = [panels[title].parentWidget() for title in ("Inspector", "Colour key")]
         window.resizeDocks(below, [760, 240], Qt.Orientation.Horizontal)
+        if window.height() < SHORT:  # napari's own docks would leave the inspector no height
+            left = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)}
+            window.tabifyDockWidget(left["layer controls"], left["layer list"])
         window.resizeDocks(below[:1], [round(BELOW * window.height())], Qt.Orientation.Vertical)
-        left = [dock for dock in window.findChildren(QDockWidget) if dock.windowTitle() in NAPARI_LEFT]
-        window.resizeDocks(left, [100] * len(left), Qt.Orientation.Vertical)
     show_panel(panels["Data"])
 
 
@@ -102,7 +104,7 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
     session = session_for(viewer)
     indexers = panels["Map"].indexers
     steps = {  # what there must be: whose panel makes it, and how
-        Stage.DISKS: ("Disks", panels["Disks"].find_disks),
+        Stage.DISKS: ("Bragg disks", panels["Bragg disks"].find_disks),
         Stage.CALIBRATED: ("Calibration", panels["Calibration"].apply),
         Stage.TRANSFORMER_MAP: ("Map", partial(panels["Map"].run, "transformer")),
     }

@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtWidgets import QLabel, QTabBar, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest
+from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
 from napari_4dstem_orient.session import Session, Stage
 
@@ -110,9 +111,10 @@ class DiskPreview(QWidget):
 def _find(
     scan: Scan, probe: Probe | None, settings: DetectionSettings | None, position: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    from napari_4dstem_orient.detection.detect import detect_pattern
-
     pattern = scan.pattern(*position)
     if probe is None or settings is None:
         return pattern, None
+    import_libraries()
+    from napari_4dstem_orient.detection.detect import detect_pattern
+
     return pattern, detect_pattern(pattern, probe, settings)

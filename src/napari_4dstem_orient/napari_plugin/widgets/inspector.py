@@ -10,7 +10,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES, indexers_for
-from napari_4dstem_orient.napari_plugin.inspection import Answer, Position, angle_between, answer_at, look
+from napari_4dstem_orient.napari_plugin.inspection import (
+    Answer,
+    Position,
+    angle_between,
+    answer_at,
+    look,
+    name_directions,
+)
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, link_cameras
 from napari_4dstem_orient.napari_plugin.pictures import fineness
@@ -26,8 +33,11 @@ CIRCLE = 1.6
 """Radius of the circles in disk radii, so that a disk can be seen within its circle."""
 
 
-LINES = 4
+LINES = 5
 """Of words below a pattern, whether used or not, so that all views are equally high."""
+
+
+SMALLEST_VIEW = (110, 110)
 
 
 class InspectorWidget(StepWidget):
@@ -144,24 +154,32 @@ class InspectorWidget(StepWidget):
         row, col = position.where
         known = self._snapshot.disks is not None or self._snapshot.calibrated is not None
         count = position.reflections
-        found = f"{count} Bragg disks beside the direct beam" if known else "Bragg disks: not yet detected"
+        found = f"{count} disks beside the direct beam" if known else "disks not yet detected"
         lines = [f"<b>row {row}, column {col}</b>", found]
         angle = angle_between(*(self._answers.get(method) for method in METHODS))
         if angle is not None:
             lines.append(f"The two answers differ by <b>{angle:.1f}°</b>")
         self.measured.say("<br>".join(lines))
+        directions = name_directions(self._answers)
         for method, column in self.predicted.items():
             stale = self.session.is_stale(STAGES[method])
-            words = self._answer_text(method, count)
+            words = self._answer_text(method, directions.get(method, ""), count)
             column.say(words + ("<br><i>stale: run the map again</i>" if stale else ""))
 
-    def _answer_text(self, method: str, count: int) -> str:
+    def _answer_text(self, method: str, directions: str, count: int) -> str:
         answer = self._answers.get(method)
         if answer is None:
             return self._why_no_answer(method)
         if answer.phase is None:
             return answer.reason.text
-        return answer_text(answer, count)
+        lines = [
+            directions,
+            f"{answer.phase.name} · score {answer.score:.2f}",
+            f"explains {answer.explained} of {count} disks",
+        ]
+        if answer.half_turn:
+            lines.append("<i>also fits turned by 180° in plane</i>")
+        return "<br>".join(lines)
 
     def _why_no_answer(self, method: str) -> str:
         missing = self.session.missing(STAGES[method])
@@ -182,27 +200,12 @@ def _look_and_draw(snapshot: Snapshot, row: int, col: int) -> tuple[Position, li
     ]
 
 
-def answer_text(answer: Answer, count: int) -> str:
-    """Say an answer in rich text: directions, phase, score, disks explained, and the doubt of half a turn."""
-    from napari_4dstem_orient.analysis.directions import in_plane_direction, zone_axis
-
-    assert answer.phase is not None
-    lines = [
-        f"zone axis <b>{zone_axis(answer.rotation, answer.phase).text}</b>"
-        f" · in-plane <b>{in_plane_direction(answer.rotation, answer.phase).text}</b>",
-        f"{answer.phase.name} · score {answer.score:.2f} · explains {answer.explained} of {count} disks",
-    ]
-    if answer.half_turn:
-        lines.append("<i>turned by 180° in plane: fits nearly as well</i>")
-    return "<br>".join(lines)
-
-
 class Column(QVBoxLayout):
     """A pattern with its title above and words below."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
-        self.view = PatternView(title)
+        self.view = PatternView(title, SMALLEST_VIEW)
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
@@ -219,4 +222,6 @@ class Column(QVBoxLayout):
         """Show an RGB picture, in place of a message too."""
         self.view.say("")
         self.view.show_pattern(picture, (0, 255))
-        self.view.model.layers["pattern"].interpolation2d = "linear"  # thin circles, seen from afar
+        layer = self.view.model.layers["pattern"]
+        layer.interpolation2d = "linear"  # thin circles, seen from afar
+        layer.gamma = 1.0  # the picture has its own

@@ -31,6 +31,7 @@ from napari_4dstem_orient.napari_plugin.indexers import (
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.map_layers import (
     add_map_layers,
+    hide_images,
     map_layers,
     show_answer_under_cursor,
     show_side_by_side,
@@ -224,6 +225,8 @@ class OrientationWidget(StepWidget):
     def show_map(self, orientation_map: OrientationMap) -> None:
         """Put a map into the session and show it as layers."""
         self.session.put(STAGES[orientation_map.method], orientation_map)
+        if not map_layers(self.viewer, orientation_map.method):
+            hide_images(self.viewer)
         layers = add_map_layers(self.viewer, orientation_map)
         self.viewer.layers.selection.active = layers[-1]
 

@@ -4,6 +4,7 @@ The job: ``load`` → ``detect_disks`` → ``calibrate`` → ``map_orientations`
 Importing this package is instant: each name is fetched from its module when it is first used.
 """
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
     from napari_4dstem_orient.pipeline import map_orientations, map_scan
     from napari_4dstem_orient.scan import Calibration, Scan
+
+# Threads of torch that wait, sleep: spinning ones stall everything when a window or another program needs a core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "BraggDisks": "disks",

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import torch
 
 from napari_4dstem_orient.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
 
@@ -35,4 +42,25 @@ def describe(device: torch.device) -> str:
         return f"CUDA ({torch.cuda.get_device_name(device)})"
     if device.type == "mps":
         return "MPS (Apple GPU)"
-    return f"CPU ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"CPU ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def each_batch(
+    compute: Callable[[Item], Result], batches: Sequence[Item], device: torch.device
+) -> Iterator[Result]:
+    """Compute batches and yield their results in order; on a CPU as many at a time as torch has threads.
+
+    One batch for each thread beats all threads on one batch: nothing waits at the end of every small operation,
+    which is slow, and ruinous when another program wants a core too.
+    """
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    if threads == 1 or len(batches) == 1:
+        yield from map(compute, batches)
+        return
+    executor = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from executor.map(compute, batches)
+    finally:
+        executor.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

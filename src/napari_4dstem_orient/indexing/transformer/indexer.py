@@ -14,7 +14,7 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.devices import choose_device, describe
+from napari_4dstem_orient.indexing.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, refine, score, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, load_model
@@ -106,26 +106,39 @@ class TransformerIndexer:
 
     def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
-        k_max = max(model.card.k_max for model in self.models)
-        reach = reach_of(disks, k_max)
+        reach = reach_of(disks, max(model.card.k_max for model in self.models))
         builder = MapBuilder(disks.scan_shape, self.acceptance, RUNNERS_UP)
+        # Sorted by number of disks, so that short lists do not pay for long ones.
         positions = np.argsort(disks.counts.ravel(), kind="stable")
-        nearest = min(reflector.nearest for model in self.models for reflector in model.reflectors)
-        for start in range(0, len(positions), BATCH):
-            where = positions[start : start + BATCH]
-            longest = int(min(disks.counts.ravel()[where].max(initial=1), LONGEST_LIST))
-            block, inside = disks.padded(max(longest, 1), where)
-            tensor = torch.from_numpy(block).to(self.device)
-            mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
-            measured = Measured.of(tensor, mask, reach)
-            count = measured.mask.sum(1).cpu().numpy()
+        batches = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
+        done = 0
+        for where, (count, found) in zip(
+            batches,
+            each_batch(lambda batch: self._batch(disks, batch, reach), batches, self.device),
+            strict=True,
+        ):
             tried = count >= self.acceptance.min_disks
             builder.leave_out(where[~tried])
-            if tried.any():
-                found = self._answer(tensor[tried], measured[torch.from_numpy(tried)])
+            if found is not None:
                 builder.put(where[tried], found, count[tried])
-            progress(start + len(where), len(positions))
+            done += len(where)
+            progress(done, len(positions))
         return builder.finish(self.phases, self.name, self._provenance())
+
+    def _batch(
+        self, disks: BraggDisks, where: np.ndarray, reach: float
+    ) -> tuple[np.ndarray, Hypotheses | None]:
+        """Return the number of disks at each position, and hypotheses for those that have enough."""
+        nearest = min(reflector.nearest for model in self.models for reflector in model.reflectors)
+        longest = int(np.clip(disks.counts.ravel()[where].max(initial=1), 1, LONGEST_LIST))
+        block, inside = disks.padded(longest, where)
+        tensor = torch.from_numpy(block).to(self.device)
+        mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
+        measured = Measured.of(tensor, mask, reach)
+        count = measured.mask.sum(1)
+        tried = count >= self.acceptance.min_disks
+        found = self._answer(tensor[tried], measured[tried]) if bool(tried.any()) else None
+        return count.cpu().numpy(), found
 
     @torch.inference_mode()
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:

@@ -106,7 +106,10 @@ def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) 
     if not existing:
         add = viewer.add_labels if kind == "phase" else viewer.add_image
         name = f"{TITLES[kind]} · {orientation_map.method}"
-        return add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
+        layer = add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
+        if kind == "score":
+            layer.colorbar.visible = True
+        return layer
     layer = existing[-1]
     for attribute in ("data", "features", "colormap", "scale", "units"):
         if attribute in content:

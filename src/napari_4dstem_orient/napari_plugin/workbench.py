@@ -67,9 +67,15 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
 
 def show_panel(panel: QWidget) -> None:
     """Bring a panel's tab to the front."""
-    dock = panel.parentWidget()
+    dock = _dock(panel)
     dock.show()
     dock.raise_()
+
+
+def _dock(panel: QWidget) -> QDockWidget:
+    dock = panel.parentWidget()
+    assert isinstance(dock, QDockWidget), "a panel of the workbench lies in a dock"
+    return dock
 
 
 def _arrange(panels: dict[str, QWidget]) -> None:
@@ -77,7 +83,7 @@ def _arrange(panels: dict[str, QWidget]) -> None:
     window = panels["Inspector"].window()
     if isinstance(window, QMainWindow):
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        below = [panels[title].parentWidget() for title in ("Inspector", "Colour key")]
+        below = [_dock(panels[title]) for title in ("Inspector", "Colour key")]
         window.resizeDocks(below, [760, 240], Qt.Orientation.Horizontal)
         if window.height() < SHORT:  # napari's own docks would leave the inspector no height
             left = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP
@@ -41,7 +41,7 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     from napari_4dstem_orient.io.images import save_ipf_image
 
-    direction = "x" if meta.get("metadata", {}).get(KIND) == "ipf-x" else "z"
+    direction: Literal["x", "z"] = "x" if meta.get("metadata", {}).get(KIND) == "ipf-x" else "z"
     save_ipf_image(_map_of(meta), Path(path), direction=direction)
     return [path]
 

@@ -271,7 +271,7 @@ def summary(orientation_map: OrientationMap, stale: bool) -> str:
 
 def _ticked(listed: QListWidget) -> list[QListWidgetItem]:
     items = (listed.item(row) for row in range(listed.count()))
-    return [item for item in items if item.checkState() == Qt.CheckState.Checked]
+    return [item for item in items if item is not None and item.checkState() == Qt.CheckState.Checked]
 
 
 def _check(ticked: bool) -> Qt.CheckState:

@@ -15,7 +15,13 @@ from gui_scan import CALIBRATION, DETECTOR, LEFT, ORIGIN, RIGHT, VACUUM, Knowing
 from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
 from napari_4dstem_orient.napari_plugin import indexers
-from napari_4dstem_orient.napari_plugin.inspection import HALF_TURN, angle_between, answer_at, look
+from napari_4dstem_orient.napari_plugin.inspection import (
+    HALF_TURN,
+    angle_between,
+    answer_at,
+    look,
+    name_directions,
+)
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.opening import open_scan
 from napari_4dstem_orient.napari_plugin.pictures import Circles, fineness, measured_picture, predicted_picture
@@ -109,6 +115,16 @@ def test_answers_of_different_phases_have_no_angle(silver, copper):
     assert angle_between(first, first) == pytest.approx(0, abs=1e-3)
     assert angle_between(first, answer_at(made_map(copper, "template"), 2, 1, LIGHT)) is None
     assert angle_between(first, None) is None
+
+
+def test_neighbouring_answers_are_named_by_the_same_variant(silver):
+    """Around [101], a symmetry axis, the standard variants of neighbours can lie half a turn apart."""
+    zone = Rotation.from_euler("x", 45, degrees=True).as_matrix()
+    tilted = [zone @ Rotation.from_euler("y", angle, degrees=True).as_matrix() for angle in (0.6, -0.6)]
+    maps = [made_map(silver, "template", rotation=np.broadcast_to(each, (4, 6, 3, 3))) for each in tilted]
+    named = name_directions({str(n): answer_at(each, 2, 1, LIGHT) for n, each in enumerate(maps)})
+    assert named["0"] == named["1"]
+    assert "zone axis <b>[1 0 1]</b>" in named["0"]
 
 
 # ---------------------------------------------------------------- the widget

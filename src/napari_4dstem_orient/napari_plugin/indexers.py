@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
+from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -150,11 +151,13 @@ class Fit:
 
 
 def fit_models(phases: tuple[Phase, ...], light: Illumination | None, more: tuple[Path, ...] = ()) -> Fit:
-    """Compare the bundled models, and ``more`` files, with what is to be mapped; not for the main thread."""
+    """Compare the bundled and the user's models, and ``more`` files, with what is to be mapped; slow."""
     from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
     from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
 
-    available = [AvailableModel(path, read_card(path)) for path in more] + list_models()
+    available = [AvailableModel(path, read_card(path)) for path in more] + list_models(
+        *preferences().model_folders
+    )
     import_libraries()
     if not phases:
         return Fit(available, ["tick a phase first" for _ in available], (), "Tick a crystal phase first.")

@@ -36,6 +36,7 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     show_answer_under_cursor,
     show_side_by_side,
 )
+from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
 from napari_4dstem_orient.session import Stage
@@ -113,6 +114,8 @@ class OrientationWidget(StepWidget):
         for name, title in DEVICES.items():
             self.devices.addItem(title, name)
         self.devices.setToolTip("Where the network runs. A device that is not there gives an error.")
+        self.devices.setCurrentIndex(self.devices.findData(preferences().device))
+        self.indexers.choose(device=self.devices.currentData())
         self.devices.activated.connect(lambda: self.indexers.choose(device=self.devices.currentData()))
         self.body.addWidget(section("Transformer"))
         self.body.addWidget(self.models)

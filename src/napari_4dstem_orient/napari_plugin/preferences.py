@@ -1,0 +1,35 @@
+"""What the user set once and for all in napari's preferences (the manifest's configurations)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PLUGIN = "napari-4dstem-orient"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """The plugin's preferences.
+
+    Attributes
+    ----------
+    device : str
+        Where the network runs unless the map panel says otherwise.
+    model_folders : tuple of Path
+        Where the user's own models lie.
+    """
+
+    device: str = "auto"
+    model_folders: tuple[Path, ...] = ()
+
+
+def preferences() -> Preferences:
+    """Return the preferences as they are now; the defaults where napari does not know the plugin."""
+    from napari.settings import get_plugin_settings
+
+    known = get_plugin_settings().get(PLUGIN)
+    if known is None:
+        return Preferences()
+    folder = known.computing.models_folder.strip()
+    return Preferences(known.computing.device, (Path(folder).expanduser(),) if folder else ())

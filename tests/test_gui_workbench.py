@@ -117,3 +117,20 @@ def test_the_demo_goes_from_the_sample_to_a_map(make_napari_viewer, qtbot, silve
     assert not any(session.is_stale(stage) for stage in Stage)
     for panel in viewer.window.dock_widgets.values():
         panel.close_step()
+
+
+def test_a_panel_behind_another_tab_follows_when_it_is_shown(bench, qtbot, silver):
+    viewer, panels = bench
+    session = session_for(viewer)
+    fill(session, silver)
+    preview = panels["Bragg disks"].preview
+    show_panel(panels["Bragg disks"])
+    qtbot.waitUntil(lambda: "pattern" in preview.view.model.layers, timeout=20000)
+    show_panel(panels["Map"])
+    qtbot.waitUntil(lambda: panels["Bragg disks"].visibleRegion().isEmpty())
+    before = np.array(preview.view.model.layers["pattern"].data)
+    session.move_to(2, 1)
+    qtbot.wait(300)
+    np.testing.assert_array_equal(preview.view.model.layers["pattern"].data, before)
+    show_panel(panels["Bragg disks"])
+    qtbot.waitUntil(lambda: not np.array_equal(preview.view.model.layers["pattern"].data, before))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import JobBar
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -98,6 +98,10 @@ class StepWidget(QWidget):
             self.jobs.abandon()  # its result would belong to the former scan
         self.refresh()
 
+    def _on_visibility(self, visible: bool) -> None:
+        if visible and not self._closed:
+            self.refresh()  # what lay behind another tab did not follow the position
+
     def _on_running(self, running: bool) -> None:
         if not self._closed:
             self.refresh()
@@ -112,6 +116,8 @@ class StepWidget(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
+                if isinstance(self.parent(), QDockWidget):
+                    self.parent().visibilityChanged.connect(self._on_visibility)
             elif self._docked:
                 self.close_step()
                 QTimer.singleShot(0, self.deleteLater)
@@ -121,6 +127,11 @@ class StepWidget(QWidget):
         """Let go when closed as a window of its own."""
         self.close_step()
         super().closeEvent(event)
+
+
+def behind_a_tab(widget: QWidget) -> bool:
+    """Tell whether another tab covers a widget; Qt calls it visible even then."""
+    return widget.isVisible() and widget.visibleRegion().isEmpty()
 
 
 def button(text: str, tooltip: str, clicked: Callable[[], Any]) -> QPushButton:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QTabBar, QVBoxLayout, QWidget
 from napari_4dstem_orient.napari_plugin.jobs import Latest
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class DiskPreview(QWidget):
         self.count.setText(str(error))
 
     def _on_position(self, row: int, col: int) -> None:
-        if self.tabs.currentIndex() == 0:
+        if self.tabs.currentIndex() == 0 and not behind_a_tab(self):
             self.refresh()
 
 

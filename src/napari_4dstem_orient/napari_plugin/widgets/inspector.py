@@ -221,7 +221,9 @@ class Column(QVBoxLayout):
     def show(self, picture: np.ndarray) -> None:
         """Show an RGB picture, in place of a message too."""
         self.view.say("")
+        new = "pattern" not in self.view.model.layers
         self.view.show_pattern(picture, (0, 255))
-        layer = self.view.model.layers["pattern"]
-        layer.interpolation2d = "linear"  # thin circles, seen from afar
-        layer.gamma = 1.0  # the picture has its own
+        if new:
+            layer = self.view.model.layers["pattern"]
+            layer.interpolation2d = "linear"  # thin circles, seen from afar
+            layer.gamma = 1.0  # the picture has its own

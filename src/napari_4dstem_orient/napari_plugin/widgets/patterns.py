@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QTabBar, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
 from napari_4dstem_orient.session import Session, Stage
 
 CURSOR, MEAN, MAXIMUM = "cursor", "mean pattern", "maximum pattern"
@@ -66,7 +67,7 @@ class Patterns(QWidget):
         self.view.close_view()
 
     def _on_position(self, row: int, col: int) -> None:
-        if self.tabs.currentIndex() == 0:
+        if self.tabs.currentIndex() == 0 and not behind_a_tab(self):
             self.refresh()
 
     def _show(self, pattern: np.ndarray) -> None:

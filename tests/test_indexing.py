@@ -311,3 +311,28 @@ def test_a_cancelled_run_stops(untrained, copper):
 
     with pytest.raises(Cancelled):
         TransformerIndexer([untrained], device="cpu").index(disks_of(copper, [TILTED]), cancel)
+
+
+def test_batches_on_several_threads_give_what_one_thread_gives(untrained, copper):
+    from napari_4dstem_orient.indexing.transformer.indexer import BATCH
+
+    patterns = [
+        disks_of(copper, [rotation]).at(0, 0) for rotation in Rotation.random(12, random_state=7).as_matrix()
+    ]
+    disks = BraggDisks.from_lists(
+        (1, 2 * BATCH + 5), [patterns[i % 12] for i in range(2 * BATCH + 5)], calibrated=True
+    )
+    indexer = TransformerIndexer(
+        [untrained], TransformerSettings(frames=1, refined=0), AcceptanceSettings(2, 0.0), device="cpu"
+    )
+    before, answers, seen = torch.get_num_threads(), [], []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            answers.append(indexer.index(disks, lambda done, total: seen.append(done)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [BATCH, 2 * BATCH, 2 * BATCH + 5] * 2
+    assert np.allclose(answers[0].rotation, answers[1].rotation, atol=1e-4)
+    assert answers[0].indexed.all()

@@ -6,6 +6,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication, QMainWindow
 
 from gui_scan import calibrated_disks, fill, let_know, made_map, scan_of
+from napari_4dstem_orient.napari_plugin import workbench
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, map_layers
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
@@ -134,3 +135,19 @@ def test_a_panel_behind_another_tab_follows_when_it_is_shown(bench, qtbot, silve
     np.testing.assert_array_equal(preview.view.model.layers["pattern"].data, before)
     show_panel(panels["Bragg disks"])
     qtbot.waitUntil(lambda: not np.array_equal(preview.view.model.layers["pattern"].data, before))
+
+
+def test_the_demo_opens_a_window_that_fits_the_screen(monkeypatch, make_napari_viewer):
+    """``open_demo`` with the mapping left out: the window is as large as the screen allows, and napari runs."""
+    import napari
+
+    viewer, did = make_napari_viewer(), []
+    monkeypatch.setattr(napari, "Viewer", lambda title: viewer)
+    monkeypatch.setattr(napari, "run", lambda: did.append("run"))
+    monkeypatch.setattr(workbench, "map_silver_sample", lambda viewer: did.append("map"))
+    workbench.open_demo()
+    assert did == ["map", "run"]
+    room = QApplication.primaryScreen().availableSize()
+    _, _, width, height = viewer.window.geometry()
+    assert 0.8 * min(room.width(), 1600) < width <= room.width()
+    assert 0.8 * min(room.height(), 1000) < height <= room.height()

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
@@ -14,6 +15,8 @@ from napari_4dstem_orient.session import Stage
 if TYPE_CHECKING:
     import napari
 
+LARGEST = (1600, 1000)
+"""Size of the demo's window in pixels, where the screen has room."""
 BELOW = 0.42
 """Share of the window's height for the inspector."""
 SHORT = 1100
@@ -97,6 +100,10 @@ def open_demo() -> None:
     import napari
 
     viewer = napari.Viewer(title="napari-4dstem-orient: silver twins, derived from real patterns")
+    room = QGuiApplication.primaryScreen().availableSize()
+    viewer.window.resize(
+        min(LARGEST[0], round(0.95 * room.width())), min(LARGEST[1], round(0.95 * room.height()))
+    )
     map_silver_sample(viewer)
     napari.run()
 

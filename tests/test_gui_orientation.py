@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map
 from napari_4dstem_orient.analysis.colors import ipf_rgb
+from napari_4dstem_orient.indexing.models import list_models
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.map_layers import (
@@ -27,6 +28,9 @@ from napari_4dstem_orient.napari_plugin.snapshot import Illumination
 from napari_4dstem_orient.napari_plugin.widgets.color_key import ColorKeyWidget
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 from napari_4dstem_orient.session import Stage
+
+MAKE = indexers._make
+"""The real one; most tests replace it by indexers that know the truth."""
 
 
 @pytest.fixture
@@ -188,9 +192,18 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
     assert "broken.safetensors" in notified[0].message
 
 
-def test_template_settings_reach_the_indexer(panel):
+def test_settings_reach_the_indexers(panel, silver):
     panel.template_form["zone_axis_step"].value = 4.0
-    assert panel.indexers.choice.template.zone_axis_step == 4.0
+    panel.transformer_form["refined"].value = 1
+    panel.acceptance_form["min_score"].value = 0.6
+    choice = panel.indexers.choice
+    assert choice.template.zone_axis_step == 4.0
+    assert choice.transformer.refined == 1
+    models = tuple(model.path for model in list_models() if model.card.crystals[0].same_crystal(silver))
+    for method in ("transformer", "template"):
+        made = MAKE(method, replace(choice, models=models), Illumination(200.0, 1.4, 1.0))
+        assert made.settings == (choice.transformer if method == "transformer" else choice.template)
+        assert made.acceptance.min_score == 0.6
 
 
 def test_the_automatic_device_says_what_it_is(panel, qtbot):

@@ -21,9 +21,10 @@ from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.indexer import Indexer
+    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
     from napari_4dstem_orient.indexing.models import AvailableModel
     from napari_4dstem_orient.indexing.template import TemplateSettings
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
     from napari_4dstem_orient.napari_plugin.snapshot import Illumination
 
 METHODS = {"template": "Template matching", "transformer": "Transformer"}
@@ -44,15 +45,19 @@ class Choice:
         Said to the user where there are none.
     device : str
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
+    transformer : TransformerSettings or None
     template : TemplateSettings or None
-        None for the defaults.
+    acceptance : AcceptanceSettings or None
+        Of both methods. None for the defaults, as in the two above.
     """
 
     phases: tuple[Phase, ...] = ()
     models: tuple[Path, ...] = ()
     why_no_model: str = "Choose a model in the Map panel."
     device: str = "auto"
+    transformer: TransformerSettings | None = None
     template: TemplateSettings | None = None
+    acceptance: AcceptanceSettings | None = None
 
 
 class Indexers:
@@ -98,9 +103,9 @@ class Indexers:
         if method == "transformer" and not choice.models:
             raise UserError(f"The transformer cannot run: {choice.why_no_model}")
         key = (
-            (choice.models, choice.device)
+            (choice.models, choice.device, choice.transformer, choice.acceptance)
             if method == "transformer"
-            else (choice.phases, choice.template, light)
+            else (choice.phases, choice.template, choice.acceptance, light)
         )
         import_libraries()
         with self._lock:
@@ -111,14 +116,18 @@ class Indexers:
 
 def _make(method: str, choice: Choice, light: Illumination) -> Indexer:
     if method == "transformer":
+        from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
         from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-        return TransformerIndexer.load(choice.models, device=choice.device)
+        models = [load_model(path) for path in choice.models]
+        return TransformerIndexer(models, choice.transformer, choice.acceptance, device=choice.device)
     from napari_4dstem_orient.indexing.template import TemplateMatcher
     from napari_4dstem_orient.pipeline import FARTHEST_TEMPLATE
 
     k_max = min(light.k_max, FARTHEST_TEMPLATE)
-    return TemplateMatcher(choice.phases, light.voltage, k_max, light.precession, settings=choice.template)
+    return TemplateMatcher(
+        choice.phases, light.voltage, k_max, light.precession, choice.template, choice.acceptance
+    )
 
 
 _of_session: WeakKeyDictionary[Session, Indexers] = WeakKeyDictionary()

@@ -95,7 +95,9 @@ def silver_twins() -> Scan:
         SEED,
         np.uint32,
     )
-    calibration = Calibration(voltage=200.0, q_pixel=0.0267283, r_pixel=20.37, precession=1.0, q_pixel_from="file")
+    calibration = Calibration(
+        voltage=200.0, q_pixel=0.0267283, r_pixel=20.37, precession=1.0, q_pixel_from="file"
+    )
     metadata = {
         "title": "Silver twins (SPED)",
         "derived": "DERIVED from real patterns: each grain's mean pattern plus noise, not the measured scan.",

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.forms import form_for
+from napari_4dstem_orient.napari_plugin.forms import Form, form_for
 from napari_4dstem_orient.napari_plugin.indexers import (
     METHODS,
     STAGES,
@@ -70,6 +70,7 @@ class OrientationWidget(StepWidget):
         self._build_phases()
         self._build_transformer()
         self._build_template()
+        self._build_acceptance()
         self.side_by_side = QCheckBox("IPF-X and IPF-Z side by side")
         self.side_by_side.toggled.connect(partial(show_side_by_side, napari_viewer))
         self.body.addWidget(section("Maps"))
@@ -101,6 +102,8 @@ class OrientationWidget(StepWidget):
         self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self._ask_for_cif))
 
     def _build_transformer(self) -> None:
+        from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
+
         self.models = QListWidget()
         self.models.setWordWrap(True)
         self.models.setToolTip(
@@ -124,19 +127,28 @@ class OrientationWidget(StepWidget):
             button("Open model…", "Add a model made by the train command.", self._ask_for_model)
         )
         self.body.addLayout(_labelled("Device", self.devices))
+        self.transformer_form = self._add_form(TransformerSettings, "transformer")
         self._add_run_button("transformer", "Run transformer")
 
     def _build_template(self) -> None:
         from napari_4dstem_orient.indexing.template import TemplateSettings
 
-        self.template_form = form_for(TemplateSettings)
-        self.template_form.changed.connect(self._on_template_settings)
         self.body.addWidget(section("Template matching"))
-        self.body.addWidget(self.template_form.native)
+        self.template_form = self._add_form(TemplateSettings, "template")
         self._add_run_button("template", "Run template matching")
 
-    def _on_template_settings(self) -> None:
-        self.indexers.choose(template=self.template_form.settings())
+    def _build_acceptance(self) -> None:
+        from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
+
+        self.body.addWidget(section("Answers given, by both methods"))
+        self.acceptance_form = self._add_form(AcceptanceSettings, "acceptance")
+
+    def _add_form(self, settings: type[Any], field: str) -> Form[Any]:
+        """Show a settings form; what it says becomes a field of the choice."""
+        form = form_for(settings)
+        form.changed.connect(lambda: self.indexers.choose(**{field: form.settings()}))
+        self.body.addWidget(form.native)
+        return form
 
     def _add_run_button(self, method: str, text: str) -> None:
         run = button(text, "Map the whole scan; the maps appear as layers.", partial(self.run, method))

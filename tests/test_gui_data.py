@@ -93,11 +93,11 @@ def test_a_scan_opened_elsewhere_gets_its_images_too_unless_it_is_large(
     assert not panel.jobs.running
     assert OVERVIEW in names(panel)
     qtbot.mouseClick(panel.images_button, LEFT)
-    qtbot.waitUntil(lambda: "bright field" in names(panel))
+    qtbot.waitUntil(lambda: "bright field" in names(panel), timeout=20000)
     monkeypatch.setattr(data, "AUTOMATIC_BYTES", 2**30)
     open_scan(panel.viewer, small_scan.with_calibration(small_scan.calibration))
     open_scan(panel.viewer, Scan(small_scan.data + 1))
-    qtbot.waitUntil(lambda: not panel.jobs.running and "bright field" in names(panel))
+    qtbot.waitUntil(lambda: not panel.jobs.running and "bright field" in names(panel), timeout=20000)
 
 
 def test_what_the_file_does_not_say_is_called_unknown_and_can_be_typed(
@@ -144,12 +144,14 @@ def test_a_stack_asks_for_its_scan_shape(panel, qtbot, monkeypatch, tmp_path, pa
     assert "12 patterns" in panel.reading.question.text()
     qtbot.keyClicks(panel.reading.shape, "5x3")
     qtbot.mouseClick(panel.reading.read_button, LEFT)
-    qtbot.waitUntil(lambda: not panel.jobs.running)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
     assert "5x3" in notified[-1].message
     panel.reading.shape.clear()
     qtbot.keyClicks(panel.reading.shape, "3x4")
     qtbot.mouseClick(panel.reading.read_button, LEFT)
-    qtbot.waitUntil(lambda: panel.session.get(Stage.SCAN) is not None and not panel.jobs.running)
+    qtbot.waitUntil(
+        lambda: panel.session.get(Stage.SCAN) is not None and not panel.jobs.running, timeout=20000
+    )
     np.testing.assert_array_equal(panel.session.get(Stage.SCAN).pattern(2, 1), patterns[2, 1])
 
 
@@ -168,7 +170,9 @@ def test_several_datasets_ask_for_one(panel, qtbot, monkeypatch, two_datasets):
     assert panel.reading.datasets.count() == 2
     panel.reading.datasets.setCurrentIndex(1)
     qtbot.mouseClick(panel.reading.read_button, LEFT)
-    qtbot.waitUntil(lambda: panel.session.get(Stage.SCAN) is not None and not panel.jobs.running)
+    qtbot.waitUntil(
+        lambda: panel.session.get(Stage.SCAN) is not None and not panel.jobs.running, timeout=20000
+    )
     assert panel.session.get(Stage.SCAN).scan_shape == (2, 4)
     assert panel.reading.datasets.currentIndex() == 1  # still there, to choose the other
 
@@ -193,7 +197,9 @@ def test_a_dropped_file_opens(panel, qtbot, tmp_path, patterns):
     mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "scan.npy"))])
     nothing = Qt.KeyboardModifier.NoModifier
     panel.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, mime, LEFT, nothing))
-    qtbot.waitUntil(lambda: panel.session.get(Stage.SCAN) is not None and not panel.jobs.running)
+    qtbot.waitUntil(
+        lambda: panel.session.get(Stage.SCAN) is not None and not panel.jobs.running, timeout=20000
+    )
 
 
 def test_the_pattern_follows_the_position(panel, qtbot, small_scan, patterns):
@@ -257,10 +263,10 @@ def test_other_files_are_left_to_others(tmp_path, name):
 def test_a_question_opens_the_data_panel(viewer, qtbot, two_datasets):
     assert get_reader(str(two_datasets))(str(two_datasets)) == [(None,)]
     [panel] = [dock for dock in viewer.window.dock_widgets.values() if isinstance(dock, DataWidget)]
-    qtbot.waitUntil(lambda: panel.reading.isVisible())
+    qtbot.waitUntil(lambda: panel.reading.isVisible(), timeout=20000)
     assert get_reader(str(two_datasets))(str(two_datasets)) == [(None,)]
     assert len(viewer.window.dock_widgets) == 1
-    qtbot.waitUntil(lambda: not panel.jobs.running)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
     viewer.window.remove_dock_widget(panel)
     qtbot.wait(20)
 

@@ -83,14 +83,14 @@ def test_the_preview_circles_the_disks_and_follows_the_settings(ready, qtbot):
     distance = np.linalg.norm(circles(ready)[:, None] - expected, axis=-1)
     assert distance.min(axis=0).max() < 0.7
     ready.form["min_relative_intensity"].value = 0.5
-    qtbot.waitUntil(lambda: len(circles(ready)) == 1)
+    qtbot.waitUntil(lambda: len(circles(ready)) == 1, timeout=20000)
     assert "1 disks at row 1, column 2" in ready.preview.count.text()
 
 
 def test_the_preview_follows_the_position(ready, qtbot):
     strong_settings(ready)
     ready.session.move_to(0, 0)
-    qtbot.waitUntil(lambda: "row 0, column 0" in ready.preview.count.text())
+    qtbot.waitUntil(lambda: "row 0, column 0" in ready.preview.count.text(), timeout=20000)
     shown = ready.preview.view.model.layers["pattern"].data
     np.testing.assert_array_equal(shown, ready.session.get(Stage.SCAN).pattern(0, 0))
 
@@ -156,7 +156,7 @@ def test_closing_the_window_while_a_job_runs_stops_it(make_napari_viewer, qtbot)
     job = panel.jobs.run("Endless", lambda result: None, endless)
     del panel
     viewer.close()
-    qtbot.waitUntil(lambda: not job.running)
+    qtbot.waitUntil(lambda: not job.running, timeout=20000)
 
 
 def test_a_new_scan_ends_the_work_on_the_former_one(ready, qtbot, small_scan):

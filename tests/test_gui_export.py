@@ -80,7 +80,7 @@ def test_all_formats_are_written_and_listed(panel, qtbot, tmp_path, found, silve
 def test_only_what_is_ticked_is_written(panel, qtbot, tmp_path):
     tick(panel, "ang")
     panel.export_button.click()
-    qtbot.waitUntil(lambda: "grains" in panel.written.text())
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
     assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".ang"]
     tick(panel)
     assert not panel.export_button.isEnabled()
@@ -92,7 +92,7 @@ def test_the_chosen_map_is_the_one_written(panel, qtbot, tmp_path, silver):
     panel.maps.setCurrentIndex(panel.maps.findData("template"))
     tick(panel, "h5")
     panel.export_button.click()
-    qtbot.waitUntil(lambda: "grains" in panel.written.text())
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
     with h5py.File(tmp_path / "out" / "grains.h5") as file:
         assert file["orientation/score"][1, 1] == 0.5
 
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_written_is_told(panel, qtbot, tmp_path, notifie
     panel.folder.setText(str(blocked))
     tick(panel, "h5", "ang")
     panel.export_button.click()
-    qtbot.waitUntil(lambda: bool(notified))
+    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
     assert str(blocked) in notified[0].message
     assert panel.written.text() == ""
     assert panel.export_button.isEnabled()

@@ -184,7 +184,7 @@ def test_both_maps_are_shown_with_their_misorientation(inspector, qtbot, silver)
     session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer", rotation=off))
     session.move_to(2, 1)
     settled(inspector, qtbot, (2, 1))
-    qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text())
+    qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text(), timeout=20000)
     assert "<b>7.0°</b>" in inspector.measured.words.text()
     words = inspector.predicted["template"].words.text()
     assert "zone axis" in words
@@ -211,7 +211,7 @@ def test_a_stale_map_is_said_to_be_stale(inspector, qtbot, silver):
     calibrated = fill(session, silver)
     session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
     session.put(Stage.CALIBRATED, replace(calibrated))
-    qtbot.waitUntil(lambda: "stale" in inspector.predicted["template"].words.text())
+    qtbot.waitUntil(lambda: "stale" in inspector.predicted["template"].words.text(), timeout=20000)
 
 
 def test_without_a_map_the_clicked_position_is_matched_at_once(inspector, qtbot, silver, monkeypatch):
@@ -231,7 +231,9 @@ def test_without_a_map_the_clicked_position_is_matched_at_once(inspector, qtbot,
 
 def test_without_a_phase_it_asks_for_one(inspector, qtbot, silver):
     fill(session_for(inspector.viewer), silver)
-    qtbot.waitUntil(lambda: "choose a crystal phase" in inspector.predicted["template"].words.text())
+    qtbot.waitUntil(
+        lambda: "choose a crystal phase" in inspector.predicted["template"].words.text(), timeout=20000
+    )
 
 
 def test_a_method_that_fails_says_so_in_its_place(inspector, qtbot, silver, monkeypatch):
@@ -239,7 +241,9 @@ def test_a_method_that_fails_says_so_in_its_place(inspector, qtbot, silver, monk
     fill(session, silver)
     session.set_calibration(CALIBRATION.with_(voltage=None))
     inspector.indexers.choose(phases=(silver,))
-    qtbot.waitUntil(lambda: "voltage is not known" in inspector.predicted["template"].words.text())
+    qtbot.waitUntil(
+        lambda: "voltage is not known" in inspector.predicted["template"].words.text(), timeout=20000
+    )
 
 
 def test_rapid_moves_end_with_the_last_position(inspector, qtbot, silver, monkeypatch):
@@ -253,7 +257,7 @@ def test_rapid_moves_end_with_the_last_position(inspector, qtbot, silver, monkey
         session.move_to(*where)
         QApplication.processEvents()
     settled(inspector, qtbot, (2, 1))
-    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text())
+    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text(), timeout=20000)
     shown = inspector._answers["template"].rotation
     np.testing.assert_allclose(shown, LEFT, atol=1e-4)
     assert template.asked < len(moves)
@@ -267,11 +271,11 @@ def test_an_answer_that_comes_too_late_is_not_shown(inspector, qtbot, silver, mo
     fill(session, silver)
     session.move_to(2, 1)
     inspector.indexers.choose(phases=(silver,))
-    qtbot.waitUntil(lambda: slow.asked == 1)
+    qtbot.waitUntil(lambda: slow.asked == 1, timeout=20000)
     session.move_to(2, 4)
     settled(inspector, qtbot, (2, 4))
     gate.set()
-    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text())
+    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text(), timeout=20000)
     np.testing.assert_allclose(inspector._answers["template"].rotation, RIGHT, atol=1e-4)
 
 
@@ -333,7 +337,7 @@ def test_a_click_on_the_map_shows_the_pattern_there(make_napari_viewer_proxy, qt
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
     qtbot.mouseMove(canvas, middle)
     qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=middle)
-    qtbot.waitUntil(lambda: session.position != VACUUM)
+    qtbot.waitUntil(lambda: session.position != VACUUM, timeout=20000)
     assert session.position[0] in (1, 2)
     assert session.position[1] in (2, 3)
     settled(widget, qtbot, session.position)
@@ -347,7 +351,7 @@ def test_closing_while_a_position_is_matched_is_quiet(inspector, qtbot, silver, 
     session = session_for(inspector.viewer)
     fill(session, silver)
     inspector.indexers.choose(phases=(silver,))
-    qtbot.waitUntil(lambda: slow.asked == 1)
+    qtbot.waitUntil(lambda: slow.asked == 1, timeout=20000)
     inspector.viewer.window.remove_dock_widget(inspector)
     gate.set()
     end = time.monotonic() + 0.3

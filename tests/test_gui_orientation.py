@@ -82,14 +82,14 @@ def test_a_model_that_does_not_fit_is_grey_and_says_why(panel):
 
 def test_without_a_fitting_model_only_template_matching_can_run(panel, qtbot):
     panel.choose_phase("Cu")
-    qtbot.waitUntil(lambda: panel.why_no_model.text() == "No model fits.")
+    qtbot.waitUntil(lambda: panel.why_no_model.text() == "No model fits.", timeout=20000)
     assert not panel.run_buttons["transformer"].isEnabled()
     assert panel.run_buttons["template"].isEnabled()
 
 
 def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtbot, silver):
     press(panel, "transformer")
-    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None)
+    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None, timeout=20000)
     found = panel.session.get(Stage.TRANSFORMER_MAP)
     assert found.r_pixel == CALIBRATION.r_pixel
     assert found.provenance["input"] == "drawn"
@@ -135,14 +135,14 @@ def test_mapping_again_refreshes_the_layers_and_keeps_what_the_user_set(make_nap
 
 def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
     press(panel, "template")
-    qtbot.waitUntil(lambda: panel.session.get(Stage.TEMPLATE_MAP) is not None)
+    qtbot.waitUntil(lambda: panel.session.get(Stage.TEMPLATE_MAP) is not None, timeout=20000)
     before = panel.session.get(Stage.TEMPLATE_MAP)
     knowing["template"].gate = threading.Event()
     press(panel, "template")
     assert not panel.run_buttons["transformer"].isEnabled()
     panel.jobs.cancel_button.click()
     knowing["template"].gate.set()
-    qtbot.waitUntil(lambda: not panel.jobs.running)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
     assert panel.session.get(Stage.TEMPLATE_MAP) is before
     assert panel.run_buttons["template"].isEnabled()
 
@@ -161,14 +161,14 @@ def test_closing_the_dock_while_a_job_runs_is_quiet(panel, qtbot, knowing, notif
 
 def test_new_disks_make_the_map_stale_and_the_panel_says_so(panel, qtbot):
     press(panel, "transformer")
-    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None)
+    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None, timeout=20000)
     panel.session.put(Stage.CALIBRATED, replace(panel.disks))
     assert "Stale" in panel.results["transformer"].text()
 
 
 def test_a_new_scan_takes_the_old_map_away(panel, qtbot):
     press(panel, "transformer")
-    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)))
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)), timeout=20000)
     panel.session.put(Stage.SCAN, panel.session.get(Stage.SCAN))
     assert not map_layers(panel.viewer)
 
@@ -207,7 +207,7 @@ def test_settings_reach_the_indexers(panel, silver):
 
 
 def test_the_automatic_device_says_what_it_is(panel, qtbot):
-    qtbot.waitUntil(lambda: panel.devices.itemText(0).startswith("Automatic: "))
+    qtbot.waitUntil(lambda: panel.devices.itemText(0).startswith("Automatic: "), timeout=20000)
     panel.devices.setCurrentIndex(panel.devices.findData("cpu"))
     panel.devices.activated.emit(panel.devices.currentIndex())
     assert panel.indexers.choice.device == "cpu"
@@ -270,7 +270,7 @@ def test_the_key_shows_every_phase_of_the_maps(make_napari_viewer_proxy, qtbot, 
     session.put(Stage.TEMPLATE_MAP, both)
     assert len(key.pictures) == 2
     picture = key.pictures[0]
-    qtbot.waitUntil(lambda: not picture.pixmap().isNull())
+    qtbot.waitUntil(lambda: not picture.pixmap().isNull(), timeout=20000)
     image = picture.pixmap().toImage()
     columns = range(0, image.width(), 2)
     seen = {image.pixelColor(x, y).getRgb()[:3] for x in columns for y in range(0, image.height(), 2)}
@@ -280,7 +280,7 @@ def test_the_key_shows_every_phase_of_the_maps(make_napari_viewer_proxy, qtbot, 
 
 def test_maps_can_stand_side_by_side(panel, qtbot):
     press(panel, "transformer")
-    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)))
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)), timeout=20000)
     panel.side_by_side.click()
     shown = [layer.metadata["orientation_layer"] for layer in panel.viewer.layers if layer.visible]
     assert shown == ["ipf-x", "ipf-z"]

@@ -77,7 +77,7 @@ def test_a_job_reports_progress_and_hands_its_result_to_the_main_thread(qtbot):
     job = bar.run("Counting", lambda result: results.append((result, threading.current_thread())), steps, 100)
     job.progress.connect(lambda done, total: seen.append((done, total)))
     assert bar.isVisibleTo(bar.parentWidget()) or bar.isVisible()
-    qtbot.waitUntil(lambda: bool(results))
+    qtbot.waitUntil(lambda: bool(results), timeout=20000)
     assert results == [(100, threading.main_thread())]
     assert seen
     assert seen[-1][1] == 100
@@ -92,7 +92,7 @@ def test_cancel_stops_a_job_and_its_result_is_not_taken(qtbot):
     job = bar.run("Counting", taken.append, steps, 10_000, gate)
     qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
     gate.set()
-    qtbot.waitUntil(lambda: not bar.running)
+    qtbot.waitUntil(lambda: not bar.running, timeout=20000)
     job.wait(5)
     assert taken == []
 
@@ -106,7 +106,7 @@ def test_what_the_user_can_mend_is_one_sentence(qtbot, notified):
     qtbot.addWidget(bar)
     taken = []
     bar.run("Failing", taken.append, fail, UserError("The file is empty; choose another."))
-    qtbot.waitUntil(lambda: bool(notified))
+    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
     assert notified[0].message == "The file is empty; choose another."
     assert taken == []
     assert not bar.running
@@ -116,7 +116,7 @@ def test_an_unexpected_error_reaches_naparis_own_notification(qtbot, notified):
     bar = JobBar()
     qtbot.addWidget(bar)
     bar.run("Failing", lambda result: None, fail, ZeroDivisionError("ours"))
-    qtbot.waitUntil(lambda: bool(notified))
+    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
     assert isinstance(notified[0].exception, ZeroDivisionError)
 
 
@@ -145,9 +145,9 @@ def test_the_newest_request_wins(qtbot):
     for number in range(20):
         latest.ask(lambda number=number: answer(number))
         if number == 0:
-            qtbot.waitUntil(lambda: asked == [0])
+            qtbot.waitUntil(lambda: asked == [0], timeout=20000)
     gate.set()
-    qtbot.waitUntil(lambda: answers == [0, 19])
+    qtbot.waitUntil(lambda: answers == [0, 19], timeout=20000)
     assert asked == [0, 19]
 
 
@@ -158,7 +158,7 @@ def test_a_dropped_request_is_not_answered(qtbot):
     latest.drop()
     gate.set()
     latest.ask(lambda: "after")
-    qtbot.waitUntil(lambda: answers == ["after"])
+    qtbot.waitUntil(lambda: answers == ["after"], timeout=20000)
 
 
 def test_time_left_in_words(monkeypatch):

@@ -65,7 +65,7 @@ def test_the_steps_are_tabs_on_the_right_and_the_inspector_is_below(bench, qtbot
     assert key.y() == inspector.y()
     assert key.x() > inspector.x()
     show_panel(panels["Map"])
-    qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty())
+    qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty(), timeout=20000)
     assert panels["Data"].visibleRegion().isEmpty()
     assert panels["Map"].mapTo(window, panels["Map"].rect().bottomLeft()).y() > 0.85 * window.height()
 
@@ -134,7 +134,7 @@ def test_a_panel_behind_another_tab_follows_when_it_is_shown(bench, qtbot, silve
     show_panel(panels["Bragg disks"])
     qtbot.waitUntil(shows_the_position, timeout=20000)
     show_panel(panels["Map"])
-    qtbot.waitUntil(lambda: behind_a_tab(preview))
+    qtbot.waitUntil(lambda: behind_a_tab(preview), timeout=20000)
     session.move_to(2, 1)
     show_panel(panels["Bragg disks"])
     qtbot.waitUntil(shows_the_position, timeout=20000)

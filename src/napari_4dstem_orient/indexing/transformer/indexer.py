@@ -47,8 +47,8 @@ class TransformerSettings:
         int,
         parameter(
             "Refined hypotheses",
-            "So many of the best hypotheses are turned in small steps until they explain the disks best; 0 shows "
-            "the network's own answer.",
+            "So many of the best hypotheses are turned in small steps until they explain the disks best; 0 only "
+            "chooses among the network's own.",
             min=0,
             max=8,
         ),

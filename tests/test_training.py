@@ -20,7 +20,8 @@ from napari_4dstem_orient.indexing.transformer.training import TrainingSettings,
 SMALL = NetworkSettings(tokens=12, width=32, heads=4, layers=1, feedforward=64)
 BRIEF = TrainingSettings(patterns=1536, batch=256, every=512, seed=3)
 QUIET = SynthesisSettings(
-    dynamical_share=0.0,
+    kinematic_share=1.0,
+    clean_share=0.0,
     intensity_noise=0.0,
     scatter=(1e-6, 2e-6),
     scale_error=0.0,
@@ -63,7 +64,7 @@ def weights(path):
 
 def test_training_patterns_are_where_the_crystal_puts_them(copper):
     reflector = Reflector.of(copper, 300, 1.2)
-    batch = PatternSource(reflector, 1.2, QUIET).draw(32, 12, torch.Generator().manual_seed(0))
+    batch = PatternSource(copper, 300, 1.2, QUIET).draw(32, 12, torch.Generator().manual_seed(0))
     g = reflector.in_lab(batch.rotation)[..., :2]
     apart = torch.cdist(batch.disks[..., :2], g).amin(2)
     assert apart[batch.mask].max() < 1e-3
@@ -76,7 +77,7 @@ def test_what_detection_does_is_done_to_training_patterns(copper):
 
     def draw(**changes):
         settings = SynthesisSettings(**{**QUIET.to_dict(), **changes})
-        return PatternSource(reflector, 1.2, settings).detect(rotation, torch.Generator().manual_seed(2), 48)
+        return PatternSource(copper, 300, 1.2, settings).detect(rotation, torch.Generator().manual_seed(2), 48)
 
     mask = draw()[1]
     faint = (1e-6, 2e-6)
@@ -149,6 +150,7 @@ def test_the_card_says_what_the_model_is_and_lies_in_and_beside_the_file(trained
     assert card.training["seed"] == 3
     assert card.training["patterns_seen"] == 1536
     assert {row["method"] for row in card.accuracy["test"]} == {
+        "network",
         "network, referee",
         "network, referee, refinement",
     }
@@ -179,7 +181,7 @@ def test_a_joint_model_has_hypotheses_for_each_phase(tmp_path, copper, silver):
 
     path = tmp_path / "both.safetensors"
     train(path, [copper, silver])
-    indexer = TransformerIndexer.load(path, device="cpu")
+    indexer = TransformerIndexer([load_model(path)], device="cpu")
     assert [phase.name for phase in indexer.phases] == ["Cu", "Ag"]
     spots = [predicted_pattern(phase, np.eye(3), 300, 1.2)[:, :3] for phase in (copper, silver)]
     found = indexer.index(BraggDisks.from_lists((1, 2), spots, calibrated=True))
@@ -235,7 +237,8 @@ def test_a_model_is_chosen_by_crystal_voltage_and_reach_never_by_name(trained, c
 
 def test_every_phase_gets_a_model_or_the_user_hears_which_one_lacks_it(trained, copper, silver):
     available = [AvailableModel(trained, read_card(trained))]
-    assert choose_models(available, [copper], 300, 1.2) == available
+    (use,) = choose_models(available, [copper], 300, 1.2)
+    assert (use.path, use.phases) == (trained, (copper,))
     with pytest.raises(UserError, match="No model fits Ag"):
         choose_models(available, [copper, silver], 300, 1.2)
 

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
 from napari_4dstem_orient.indexing.rotations import random_rotations
@@ -24,6 +25,7 @@ QUIET = SynthesisSettings(
     clean_share=0.0,
     intensity_noise=0.0,
     scatter=(1e-6, 2e-6),
+    uneven=1.0,
     scale_error=0.0,
     origin_error=0.0,
     threshold=(0.01, 0.02),
@@ -52,6 +54,11 @@ def train(path, phases, **changes):
 
 
 @pytest.fixture(scope="module")
+def iron():
+    return find_phase("Fe")
+
+
+@pytest.fixture(scope="module")
 def trained(tmp_path_factory, copper):
     path = tmp_path_factory.mktemp("models") / "cu.safetensors"
     train(path, [copper])
@@ -77,7 +84,9 @@ def test_what_detection_does_is_done_to_training_patterns(copper):
 
     def draw(**changes):
         settings = SynthesisSettings(**{**QUIET.to_dict(), **changes})
-        return PatternSource(copper, 300, 1.2, settings).detect(rotation, torch.Generator().manual_seed(2), 48)
+        return PatternSource(copper, 300, 1.2, settings).detect(
+            rotation, torch.Generator().manual_seed(2), 48
+        )
 
     mask = draw()[1]
     faint = (1e-6, 2e-6)
@@ -221,18 +230,29 @@ def test_bad_model_files_are_refused_in_one_sentence(trained, tmp_path, damage):
 # choosing a model
 
 
-def test_a_model_is_chosen_by_crystal_voltage_and_reach_never_by_name(trained, copper, silver):
+def test_a_model_is_chosen_by_crystal_voltage_and_reach_never_by_name(trained, copper, iron):
     from napari_4dstem_orient.crystals.phase import Phase
 
     card = read_card(trained)
     renamed = Phase.from_dict({**copper.to_dict(), "name": "my film"})
-    impostor = Phase.from_dict({**silver.to_dict(), "name": "Cu"})
+    impostor = Phase.from_dict({**iron.to_dict(), "name": "Cu"})
     assert why_not(card, [renamed], 300, 1.2) is None
     assert "another crystal" in why_not(card, [impostor], 300, 1.2)
     assert "200 kV" in why_not(card, [copper], 200, 1.2)
     assert "voltage is unknown" in why_not(card, [copper], None, 1.2)
     assert "0.4 Å⁻¹" in why_not(card, [copper], 300, 0.4)
     assert "precession" in why_not(card, [copper], 300, 1.2, precession=1.0)
+
+
+def test_a_model_serves_crystals_of_its_structure_where_the_sphere_is_curved_alike(trained, copper, silver):
+    """Silver is copper, 13 % larger: at 240 kV the Ewald sphere cuts it as it cuts copper at 300 kV."""
+    card = read_card(trained)
+    assert "300 kV" in why_not(card, [silver], 300, 1.2)
+    assert why_not(card, [silver], 250, 1.1) is None
+    (use,) = choose_models([AvailableModel(trained, card)], [silver], 250, 1.1)
+    model = use.load(250, 0.0)
+    assert model.stretch == pytest.approx(3.615 / 4.086, rel=1e-3)
+    assert model.reflectors[0].nearest == pytest.approx(silver.nearest, rel=1e-5)
 
 
 def test_every_phase_gets_a_model_or_the_user_hears_which_one_lacks_it(trained, copper, silver):

@@ -10,8 +10,7 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.indexer import Hypotheses
-from napari_4dstem_orient.indexing.referee import Referee
-from napari_4dstem_orient.indexing.referee_training import repeated
+from napari_4dstem_orient.indexing.referee import Pose, Referee, repeated
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score
 
 FINALISTS = 5
@@ -88,18 +87,17 @@ def _finalists(
     measured: Measured, candidate: Candidate, referee: Referee, corrections: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the best few hypotheses of a phase, (n, f, 3, 3), and their logits, (n, f)."""
-    rotation, symmetry = candidate.rotation, candidate.symmetry
-    verdict = referee(measured, rotation, candidate.reflector)
-    moved = verdict.rotation if corrections else rotation
-    logit = torch.where(repeated(moved, symmetry), IMPOSSIBLE, verdict.logit)
+    pose, symmetry = Pose.of(candidate.rotation), candidate.symmetry
+    logit, moved = referee(measured, pose, candidate.reflector)
+    pose = moved if corrections else pose
+    logit = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
     logit, index = logit.topk(min(FINALISTS, logit.shape[1]), dim=1)
-    rotation = torch.gather(moved, 1, index[..., None, None].expand(-1, -1, 3, 3))
+    pose = pose.pick(index)
     if not corrections:
-        return rotation, logit
+        return pose.rotation, logit
     for _ in range(corrections - 1):
-        rotation = referee(measured, rotation, candidate.reflector).rotation
-    verdict = referee(measured, rotation, candidate.reflector)
-    order = verdict.logit.argsort(1, descending=True)
-    rotation = torch.gather(rotation, 1, order[..., None, None].expand(-1, -1, 3, 3))
-    logit = verdict.logit.gather(1, order)
-    return rotation, torch.where(repeated(rotation, symmetry), IMPOSSIBLE, logit)
+        _, pose = referee(measured, pose, candidate.reflector)
+    logit, _ = referee(measured, pose, candidate.reflector)
+    logit, order = logit.sort(dim=1, descending=True)
+    pose = pose.pick(order)
+    return pose.rotation, torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)

@@ -21,48 +21,67 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
+from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
 from napari_4dstem_orient.io.atomic import writing
 from napari_4dstem_orient.resource_files import resource
 
 FORMAT = "napari-4dstem-orient referee 1"
 
-PREDICTED = 28
+PREDICTED = 24
 """Reflections of a hypothesis that are looked at: those that two-beam theory makes strongest."""
-MEASURED = 32
+MEASURED = 24
 """Measured disks that are looked at, strongest first."""
 
 PAIRING = 0.025
 """Å⁻¹; a disk belongs to the reflection for which distance and weakness together cost least."""
-KERNELS = (0.004, 0.012, 0.03)
+KERNELS = (0.0015, 0.005, 0.012, 0.03)
 """Å⁻¹; distances are seen through Gaussians of these widths."""
-FEATURES = 17
+FEATURES = 18
 COSINES = ((0.008, 0.25), (0.008, 0.5), (0.02, 0.25), (0.02, 0.5))
 """Width of the excitation error (Å⁻¹) and power of the intensities."""
-EXTENT = 2 + len(COSINES)
+EXTENT = 5 + len(COSINES)
 WIDTH = 48
 
 PRIOR = (0.05, 0.05, 0.05, 0.01, 0.005, 0.005)
 """Expected size of a correction: turn about lab x, y, z (rad), relative scale, origin (Å⁻¹)."""
 S_UNIT, POSITION_UNIT = 0.01, 0.01
 """Å⁻¹; errors of excitation errors and of positions that a weight of one stands for."""
+ALIKE = math.radians(2)
+"""Hypotheses closer than this are one."""
 LARGEST_TURN = 0.15
 """Radians; a single correction turns no farther."""
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
-    """What the referee says of hypotheses.
+class Pose:
+    """A hypothesis: an orientation, and how the measured positions are off under it.
 
     Attributes
     ----------
-    logit : Tensor, shape (n, h)
-        Evidence that the hypothesis is right; 0 stands for "none of them is".
     rotation : Tensor, shape (n, h, 3, 3)
-        The hypotheses, corrected.
+    scale : Tensor, shape (n, h)
+        Relative error of the measured |q|.
+    origin : Tensor, shape (n, h, 2)
+        Where the direct beam really is, Å⁻¹.
     """
 
-    logit: torch.Tensor
     rotation: torch.Tensor
+    scale: torch.Tensor
+    origin: torch.Tensor
+
+    @classmethod
+    def of(cls, rotation: torch.Tensor) -> Pose:
+        """Start from an orientation and faultless positions."""
+        zero = torch.zeros_like(rotation[..., 0])
+        return cls(rotation, zero[..., 0], zero[..., :2])
+
+    def pick(self, index: torch.Tensor) -> Pose:
+        """Return the hypotheses that ``index`` (n, k) names."""
+        return Pose(
+            torch.gather(self.rotation, 1, index[..., None, None].expand(-1, -1, 3, 3)),
+            self.scale.gather(1, index),
+            torch.gather(self.origin, 1, index[..., None].expand(-1, -1, 2)),
+        )
 
 
 class Referee(nn.Module):
@@ -83,14 +102,28 @@ class Referee(nn.Module):
             nn.Linear(5 * width + EXTENT, 2 * width), nn.ReLU(), nn.Linear(2 * width, 1)
         )
 
-    def forward(self, measured: Measured, rotation: torch.Tensor, reflector: Reflector) -> Verdict:
-        """Judge hypotheses (n, h, 3, 3) of n patterns."""
-        view = view_of(measured, rotation, reflector)
+    def forward(self, measured: Measured, pose: Pose, reflector: Reflector) -> tuple[torch.Tensor, Pose]:
+        """Judge and correct hypotheses of n patterns.
+
+        Returns
+        -------
+        logit : Tensor, shape (n, h)
+            Evidence that the hypothesis is right; 0 stands for "none of them is".
+        pose : Pose
+            The hypotheses, corrected.
+        """
+        view = view_of(measured, pose, reflector)
         tokens = self.read(view.features)
         context = self.context(torch.cat([_pool(tokens, view), view.extent], -1))
         tokens = self.again(self.reread(tokens) + context[..., None, :])
         logit = self.head(torch.cat([_pool(tokens, view), context, view.extent], -1))[..., 0]
-        return Verdict(logit, _corrected(rotation, view, self.rows(tokens).float()))
+        return logit, _corrected(pose, view, self.rows(tokens).float())
+
+
+def repeated(rotation: torch.Tensor, symmetry: torch.Tensor, alike: float = ALIKE) -> torch.Tensor:
+    """Return which hypotheses (n, h, 3, 3) nearly equal an earlier one of the same pattern: (n, h)."""
+    apart = misorientation_angle(rotation[:, :, None], rotation[:, None], symmetry)
+    return torch.tril(apart < alike, -1).any(-1)
 
 
 def save_referee(referee: Referee, card: dict[str, Any], path: str | Path) -> None:
@@ -157,16 +190,19 @@ class View:
     extent: torch.Tensor
 
 
-def view_of(measured: Measured, rotation: torch.Tensor, reflector: Reflector) -> View:
-    """Pair the disks of n patterns with the reflections of their hypotheses (n, h, 3, 3)."""
+@torch.no_grad()
+def view_of(measured: Measured, pose: Pose, reflector: Reflector) -> View:
+    """Pair the disks of n patterns with the reflections of their hypotheses."""
+    rotation = pose.rotation
     g, error, coupling, strength, sweep, squared = _predicted(rotation, reflector, measured.reach)
     disks = min(measured.q.shape[1], MEASURED)
-    q, mask = measured.q[:, :disks], measured.mask[:, :disks]
+    mask = measured.mask[:, :disks]
+    q = (measured.q[:, None, :disks] - pose.origin[:, :, None]) / (1 + pose.scale[..., None, None])
     light = measured.intensity[:, :disks].clamp_min(1e-5).log()
     distance = (
-        q.square().sum(-1)[:, None, :, None]
+        q.square().sum(-1)[..., None]
         + g[..., :2].square().sum(-1)[:, :, None]
-        - 2 * q[:, None] @ g[..., :2].transpose(-1, -2)
+        - 2 * q @ g[..., :2].transpose(-1, -2)
     )
     cost = distance / (2 * PAIRING**2)
     faint = -0.5 * strength.clamp_min(1e-9).log()
@@ -182,7 +218,7 @@ def view_of(measured: Measured, rotation: torch.Tensor, reflector: Reflector) ->
         return both(values.gather(2, of_disk), values)
 
     def measured_ones(values: torch.Tensor) -> torch.Tensor:
-        each = values[:, None].expand(-1, hypotheses, -1)
+        each = values if values.ndim == 3 else values[:, None].expand(-1, hypotheses, -1)
         return both(each, each.gather(2, of_reflection))
 
     pair_g = torch.stack([reflections(g[..., axis].contiguous()) for axis in range(3)], -1)
@@ -214,7 +250,14 @@ def view_of(measured: Measured, rotation: torch.Tensor, reflector: Reflector) ->
         torch.tanh(along / 0.04),
         torch.tanh(across / 0.04),
     ]
-    extent = [present[..., :disks].sum(-1) / 20.0, strength.sum(-1) / 10.0]
+    off = pose.origin.norm(dim=-1) / 0.005
+    extent = [
+        present[..., :disks].sum(-1) / 20.0,
+        strength.sum(-1) / 10.0,
+        torch.tanh(off),
+        torch.tanh(off / 4),
+    ]
+    extent.append(torch.tanh(pose.scale.abs() / 0.01))
     near = torch.exp(-far / (2 * PAIRING**2)) * present
     for width, power_of in COSINES:
         expected = ((squared * torch.exp(-0.5 * (error / width).square())) * (strength > 0)).clamp_min(
@@ -269,11 +312,11 @@ def _pool(tokens: torch.Tensor, view: View) -> torch.Tensor:
     return torch.cat(pooled, -1)
 
 
-def _corrected(rotation: torch.Tensor, view: View, rows: torch.Tensor) -> torch.Tensor:
-    """Turn the hypotheses by one weighted least-squares step whose rows the network has filled.
+def _corrected(pose: Pose, view: View, rows: torch.Tensor) -> Pose:
+    """Correct the hypotheses by one weighted least-squares step whose rows the network has filled.
 
-    Unknowns: a small turn ω (g → g + ω × g), scale and origin of the measured positions. A reflection's row says by
-    how much its excitation error should change; a disk's two rows say that it lies on its reflection.
+    Unknowns: a small turn ω (g → g + ω × g), and changes of scale and origin. A reflection's row says by how much its
+    excitation error should change; a disk's two rows say that it lies on its reflection.
     """
     g, disks = view.g, view.disks
     present = view.present.float()
@@ -281,18 +324,24 @@ def _corrected(rotation: torch.Tensor, view: View, rows: torch.Tensor) -> torch.
     x, y, z = g.unbind(-1)
     change = torch.stack([y, -x, zero, zero, zero, zero], -1)[:, :, disks:] / S_UNIT
     wanted = 0.03 * torch.tanh(rows[:, :, disks:, 0]) / S_UNIT
-    trust = (rows[:, :, disks:, 1].clamp(-10, 5).exp() * present[:, :, disks:])[..., None]
+    trust = (rows[:, :, disks:, 1].clamp(-10, 6).exp() * present[:, :, disks:])[..., None]
     in_x = torch.stack([zero, z, -y, x, one, zero], -1)[:, :, :disks] / POSITION_UNIT
     in_y = torch.stack([-z, zero, x, y, zero, one], -1)[:, :, :disks] / POSITION_UNIT
     near = (view.apart.square().sum(-1) < (4 * PAIRING) ** 2)[:, :, :disks]
-    sure = (rows[:, :, :disks, 2].clamp(-10, 5).exp() * present[:, :, :disks] * near)[..., None]
+    sure = (rows[:, :, :disks, 2].clamp(-10, 8).exp() * present[:, :, :disks] * near)[..., None]
     apart = view.apart[:, :, :disks] / POSITION_UNIT
     matrix = torch.cat([change, in_x, in_y], 2)
     target = torch.cat([wanted, apart[..., 0], apart[..., 1]], 2)
     weighted = matrix * torch.cat([trust, sure, sure], 2)
-    prior = torch.diag(1 / rotation.new_tensor(PRIOR).square())
-    normal = weighted.transpose(-1, -2) @ matrix + prior
-    step = torch.linalg.solve(normal, weighted.transpose(-1, -2) @ target[..., None])[..., :3, 0]
-    length = step.norm(dim=-1, keepdim=True).clamp_min(1e-9)
-    step = step * (LARGEST_TURN * torch.tanh(length / LARGEST_TURN) / length)
-    return rotation @ from_vector(-step)
+    precision = 1 / g.new_tensor(PRIOR).square()
+    # Scale and origin are expected near zero altogether, a turn near zero each time.
+    so_far = torch.cat([torch.zeros_like(g[:, :, 0]), pose.scale[..., None], pose.origin], -1)
+    normal = weighted.transpose(-1, -2) @ matrix + torch.diag(precision)
+    step = torch.linalg.solve(
+        normal, weighted.transpose(-1, -2) @ target[..., None] - (precision * so_far)[..., None]
+    )[..., 0]
+    turn = step[..., :3]
+    length = turn.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+    turn = turn * (LARGEST_TURN * torch.tanh(length / LARGEST_TURN) / length)
+    rotation = pose.rotation @ from_vector(-turn)
+    return Pose(rotation, pose.scale + step[..., 3], pose.origin + step[..., 4:])

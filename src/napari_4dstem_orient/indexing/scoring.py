@@ -10,6 +10,9 @@ import torch
 from napari_4dstem_orient.crystals.kinematic import Reflector, brightest
 from napari_4dstem_orient.parameters import parameter
 
+CLOSEST = 0.85
+"""Disks closer to the centre than this share of the shortest reflection are none: leaves room for a wrong scale."""
+
 PREDICTED = 48
 """Predicted disks that a score looks at."""
 
@@ -86,8 +89,11 @@ class Measured:
 
 
 def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:
-    """Return the mask without disks closer to the centre than half the shortest reflection (``nearest``, Å⁻¹)."""
-    return mask & (disks[..., :2].norm(dim=-1) > 0.5 * nearest)
+    """Return the mask without disks that lie closer to the centre than any reflection (``nearest``, Å⁻¹).
+
+    Besides the direct beam, these are most of the false peaks of noisy patterns.
+    """
+    return mask & (disks[..., :2].norm(dim=-1) > CLOSEST * nearest)
 
 
 @dataclass(frozen=True, eq=False)

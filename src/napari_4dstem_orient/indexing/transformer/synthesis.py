@@ -51,7 +51,9 @@ class SynthesisSettings:
     intensity_noise : float
         Largest standard deviation of log intensities.
     scatter : (float, float)
-        Standard deviation of disk positions on each axis, Å⁻¹.
+        Standard deviation of disk positions across q, Å⁻¹.
+    uneven : float
+        Largest ratio of the scatter along q to that across: a thick crystal lights a disk unevenly.
     scale_error : float
         Largest error of the reciprocal pixel size (uniform), and of ellipticity at half of it.
     origin_error : float
@@ -76,14 +78,15 @@ class SynthesisSettings:
     excitation_cut: float = 1.0
     averaged_share: float = 0.25
     clean_share: float = 0.25
-    intensity_noise: float = 0.6
-    scatter: Range = (0.001, 0.02)
+    intensity_noise: float = 0.4
+    scatter: Range = (0.001, 0.012)
+    uneven: float = 3.0
     scale_error: float = 0.02
     origin_error: float = 0.004
-    threshold: Range = (0.0005, 0.04)
+    threshold: Range = (0.0003, 0.15)
     missing: float = 0.2
-    false_peaks: int = 8
-    false_intensity: Range = (0.0005, 0.2)
+    false_peaks: int = 6
+    false_intensity: Range = (0.0005, 0.5)
     second_crystal: float = 0.06
     edge: Range = (0.75, 1.0)
 
@@ -244,7 +247,10 @@ class PatternSource:
     ) -> torch.Tensor:
         each = (len(q), 1, 1)
         scatter = disturbed[..., None] * self._between(self.settings.scatter, each, generator)
-        q = q + scatter * self._normal(q.shape, generator)
+        uneven = 1 + (self.settings.uneven - 1) * self._uniform(each, generator)
+        outward = torch.nn.functional.normalize(q, dim=-1)
+        offset = scatter * self._normal(q.shape, generator)
+        q = q + offset + (uneven - 1) * (offset * outward).sum(-1, keepdim=True) * outward
         off = disturbed * self.settings.scale_error
         scale = 1 + (off * (2 * self._uniform((len(q), 1), generator) - 1))[..., None]
         strain = 0.5 * off * (2 * self._uniform((len(q), 2), generator) - 1)

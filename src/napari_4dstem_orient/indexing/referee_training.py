@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.referee import MEASURED, Pose, Referee, repeated
+from napari_4dstem_orient.indexing.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
@@ -16,11 +20,13 @@ from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource
 
 PASSES = 2
 """Corrections in a row that are trained together."""
-PAIRS = ((0, 1), (0, 2), (1, 2))
-"""Disks, counted from the strongest, from whose places hypotheses are made."""
+STRONG, PAIRS = 6, 3
+"""Hypotheses are made from the places of the strongest disk and, of the next few, those farthest from its row."""
 EACH_PAIR = 2
-SHORTEST = 120
+SHORTEST = 300
 """Reflections, counted from the shortest, that a pair of disks may be."""
+ANYWHERE = (1.0, 0.0123, 0.00456)
+"""A direction without symmetry; of equivalent reflections the farthest along it stands for all."""
 ANY_DIRECTION = 0.98
 """Cosine; closer to a line than this two reflections do not fix an orientation."""
 WIDEST = math.radians(8)
@@ -83,12 +89,19 @@ class PairTable:
 
     def __init__(self, reflector: Reflector, symmetry: torch.Tensor) -> None:
         g = reflector.g[reflector.g.norm(dim=1).argsort(stable=True)[:SHORTEST]]
-        # One of each set of equivalent reflections is enough in the first place.
         turned = torch.einsum("kij,mj->mki", symmetry, g)
-        tilt = g.new_tensor([1.0, 0.0123, 0.00456])
-        first = g[(g @ tilt) >= (turned @ tilt).amax(1) - 1e-6]
-        one = first[:, None].expand(-1, len(g), -1).reshape(-1, 3)
-        other = g[None].expand(len(first), -1, -1).reshape(-1, 3)
+        height = g @ g.new_tensor(ANYWHERE)
+        heights = turned @ g.new_tensor(ANYWHERE)
+        firsts, others = [], []
+        # Of pairs that a symmetry makes equal only one is kept.
+        for first, moved in zip(
+            g[height >= heights.amax(1) - 1e-6], turned[height >= heights.amax(1) - 1e-6], strict=True
+        ):
+            fixing = (moved - first).norm(dim=1) < 1e-4
+            second = g[height >= heights[:, fixing].amax(1) - 1e-6]
+            firsts.append(first.expand(len(second), -1))
+            others.append(second)
+        one, other = torch.cat(firsts), torch.cat(others)
         lengths = torch.stack([one.norm(dim=1), other.norm(dim=1)], 1)
         cosine = (one * other).sum(1) / lengths.prod(1)
         kept = cosine.abs() < ANY_DIRECTION
@@ -111,6 +124,15 @@ class PairTable:
             index = (apart + noise).topk(count, dim=1, largest=False).indices
             found.append(self.frame[index] @ lab[:, None].transpose(-1, -2))
         return torch.cat(found)
+
+
+def pairs_of(q: torch.Tensor) -> list[torch.Tensor]:
+    """Return pairs of disks (n, 2, 2) that fix an orientation, of disks (n, d, 2), strongest first."""
+    first, next_ones = q[:, :1], q[:, 1:STRONG]
+    aside = (first[..., 0] * next_ones[..., 1] - first[..., 1] * next_ones[..., 0]).abs()
+    index = aside.topk(min(PAIRS, next_ones.shape[1]), dim=1).indices
+    chosen = torch.gather(next_ones, 1, index[..., None].expand(-1, -1, 2))
+    return [torch.cat([first, other], 1) for other in chosen.split(1, dim=1)]
 
 
 def frame_of(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -170,3 +192,109 @@ def referee_loss(referee: Referee, case: Case) -> tuple[torch.Tensor, list[tuple
         figures.append((ranking.item(), correction.item(), chosen.item()))
         pose = Pose(pose.rotation.detach(), pose.scale.detach(), pose.origin.detach())
     return total, figures
+
+
+@dataclass(frozen=True)
+class RefereeSettings:
+    """How the referee is trained.
+
+    Attributes
+    ----------
+    steps : int
+        Of the optimizer.
+    batch : int
+        Patterns in a step.
+    cases, patterns : int
+        So many crystals, with so many patterns each, are simulated at a time.
+    epochs : int
+        How often each pattern is seen.
+    learning_rate : float
+        Peak of the schedule (linear warm-up, then cosine to zero).
+    impostors : float
+        Share of cases whose patterns are another crystal's.
+    seed : int
+    """
+
+    steps: int = 5400
+    batch: int = 128
+    cases: int = 6
+    patterns: int = 1024
+    epochs: int = 2
+    learning_rate: float = 3e-3
+    impostors: float = 0.1
+    seed: int = 5
+
+
+class RefereeTrainer:
+    """A training of the referee, resumable between rounds of simulated patterns.
+
+    Parameters
+    ----------
+    sources : sequence of PatternSource
+        Crystals and beams, drawn from with equal chances.
+    settings : RefereeSettings
+    """
+
+    def __init__(self, sources: Sequence[PatternSource], settings: RefereeSettings) -> None:
+        torch.manual_seed(0)
+        self.sources = sources
+        self.settings = settings
+        self.referee = Referee().to(sources[0].reflector.g.device)
+        self.optimizer = torch.optim.AdamW(
+            self.referee.parameters(), settings.learning_rate, weight_decay=1e-4
+        )
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.step = 0
+
+    def round(self) -> list[tuple[float, ...]]:
+        """Simulate patterns, learn from them, and return the mean figures of ``referee_loss``."""
+        cases = [batch for _ in range(self.settings.cases) for batch in self._case()]
+        figures = []
+        for _ in range(self.settings.epochs):
+            for number in torch.randperm(len(cases), generator=self.generator):
+                loss, found = referee_loss(self.referee, cases[number])
+                self._descend(loss)
+                figures.append(found)
+        return [tuple(map(float, row)) for row in torch.tensor(figures).mean(0)]
+
+    def _case(self) -> list[Case]:
+        source = self._any_source()
+        suspect = source
+        if torch.rand(1, generator=self.generator) < self.settings.impostors:
+            other = self._any_source()
+            suspect = source if other.phase.same_crystal(source.phase) else other
+        case = make_case(source, suspect, self.settings.patterns, self.generator)
+        return case.batches(self.settings.batch, self.generator)
+
+    def _any_source(self) -> PatternSource:
+        return self.sources[int(torch.randint(len(self.sources), (1,), generator=self.generator))]
+
+    def _descend(self, loss: torch.Tensor) -> None:
+        done = min(1.0, self.step / self.settings.steps)
+        rate = min(1.0, (self.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * done))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * rate + 1e-6
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.referee.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+
+    def save(self, path: Path) -> None:
+        """Write everything needed to go on later."""
+        story = {"step": self.step, "settings": asdict(self.settings)}
+        save_state(path, self.referee, self.optimizer, self.generator, story)
+
+    def restore(self, path: Path) -> None:
+        """Go on from what ``save`` wrote.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged or belongs to a training with other settings.
+        """
+        story = read_story(path)
+        if story.get("settings") != asdict(self.settings):
+            raise UserError(f"{path} belongs to a training with other settings; remove it to start again.")
+        restore_state(path, self.referee, self.optimizer, self.generator)
+        self.step = int(story["step"])

@@ -1,0 +1,180 @@
+"""The referee: sees what turns leave unchanged, corrects exactly, learns, and is stored as data."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from napari_4dstem_orient.crystals.kinematic import excitation_error
+from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing import referee as module
+from napari_4dstem_orient.indexing.judging import Candidate, judge
+from napari_4dstem_orient.indexing.referee import Pose, Referee, load_referee, repeated, save_referee, view_of
+from napari_4dstem_orient.indexing.referee_training import (
+    PairTable,
+    RefereeSettings,
+    RefereeTrainer,
+    make_case,
+    pairs_of,
+)
+from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
+from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings
+from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
+from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
+
+CLEAN = SynthesisSettings(clean_share=1.0, second_crystal=0.0, threshold=(0.002, 0.004))
+
+
+@pytest.fixture(scope="module")
+def source():
+    return PatternSource(find_phase("Cu"), 300, 1.8, CLEAN)
+
+
+@pytest.fixture(scope="module")
+def symmetry(source):
+    return torch.as_tensor(source.phase.symmetry, dtype=torch.float32)
+
+
+def patterns(source, count=32, seed=1):
+    """Return measured patterns and their true orientations."""
+    generator = torch.Generator().manual_seed(seed)
+    truth = random_rotations(count, generator)
+    disks, mask = source.detect(truth, generator, 24)
+    return Measured.of(disks, mask, source.k_max), truth
+
+
+def turned(measured, angle):
+    """Return the same patterns turned about the beam."""
+    turn = about_beam(torch.tensor(angle))[:2, :2]
+    return Measured(measured.q @ turn.T, measured.intensity, measured.mask, measured.reach)
+
+
+def test_turning_pattern_and_hypothesis_together_changes_neither_verdict_nor_correction(source):
+    torch.manual_seed(2)
+    network = Referee().eval()
+    measured, truth = patterns(source)
+    off = truth @ from_vector(0.03 * torch.randn(len(truth), 3))
+    back = about_beam(torch.tensor(0.7)).T
+    logit, pose = network(measured, Pose.of(off[:, None]), source.reflector)
+    again, other = network(turned(measured, 0.7), Pose.of((off @ back)[:, None]), source.reflector)
+    assert torch.allclose(logit, again, atol=2e-3)
+    assert torch.allclose(pose.rotation @ back, other.rotation, atol=1e-3)
+
+
+def test_the_view_pairs_disks_with_their_reflections_and_tells_a_wrong_hypothesis(source):
+    measured, truth = patterns(source)
+    wrong = truth @ from_vector(torch.tensor([[0.0, 0.0, 0.4]]))
+    view = view_of(measured, Pose.of(torch.stack([truth, wrong], 1)), source.reflector)
+    near = view.apart[:, :, : view.disks].norm(dim=-1) < 1e-3
+    present = view.present[:, :, : view.disks]
+    share = (near & present).sum((0, 2)) / present.sum((0, 2))
+    assert share[0] > 0.75
+    assert share[1] < 0.1
+
+
+def test_a_correction_with_perfect_rows_finds_the_truth(source, symmetry):
+    """Rows filled with what should be said turn the hypothesis to the truth; fails if a sign is flipped."""
+    measured, truth = patterns(source, 64)
+    enough = measured.mask.sum(1) >= 6
+    measured, truth = measured[enough], truth[enough]
+    pose = Pose.of((truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3))))[:, None])
+    for _ in range(3):
+        view = view_of(measured, pose, source.reflector)
+        hkl_lab = (
+            view.g @ (pose.rotation.transpose(-1, -2)) @ truth[:, None]
+        )  # the same reflections, rightly turned
+        errors = [excitation_error(g, source.reflector.wavelength) for g in (hkl_lab, view.g)]
+        change = ((errors[0] - errors[1]) / 0.03).clamp(-0.99, 0.99)
+        rows = torch.stack(
+            [torch.atanh(change), torch.full_like(change, 2.0), torch.full_like(change, 2.0)], -1
+        )
+        pose = module._corrected(pose, view, rows)
+    angle = torch.rad2deg(misorientation_angle(pose.rotation[:, 0], truth, symmetry))
+    assert angle.median() < 0.05
+
+
+def test_scale_and_origin_are_taken_out_of_the_positions(source):
+    measured, truth = patterns(source)
+    off = Measured(
+        measured.q * 1.01 + torch.tensor([0.003, -0.002]), measured.intensity, measured.mask, measured.reach
+    )
+    known = Pose(
+        truth[:, None],
+        torch.full((len(truth), 1), 0.01),
+        torch.tensor([0.003, -0.002]).expand(len(truth), 1, 2),
+    )
+    for pose, limit in ((known, 1e-3), (Pose.of(truth[:, None]), 2e-2)):
+        view = view_of(off, pose, source.reflector)
+        apart = view.apart[:, :, : view.disks].norm(dim=-1)[view.present[:, :, : view.disks]]
+        assert apart.median() < limit
+    assert apart.median() > 3e-3
+
+
+def test_hypotheses_that_repeat_an_earlier_one_are_told_symmetry_included(symmetry):
+    first = torch.as_tensor(Rotation.random(random_state=3).as_matrix(), dtype=torch.float32)
+    same = symmetry[5] @ first
+    other = first @ symmetry[5]
+    assert repeated(torch.stack([first, same, other])[None], symmetry).tolist() == [[False, True, False]]
+
+
+def test_pairs_of_disks_suggest_the_truth(source, symmetry):
+    measured, truth = patterns(source, 128)
+    table = PairTable(source.reflector, symmetry)
+    pairs = pairs_of(measured.q * measured.mask[..., None])
+    found = torch.cat([table.hypotheses(pair, 4, 0.0, torch.Generator().manual_seed(0)) for pair in pairs], 1)
+    best = torch.rad2deg(misorientation_angle(found, truth[:, None], symmetry).amin(1))
+    assert (best[measured.mask.sum(1) >= 6] < 10).float().mean() > 0.8
+
+
+def test_a_referee_learns_and_goes_on_after_a_stop(source, tmp_path):
+    settings = RefereeSettings(steps=24, batch=32, cases=1, patterns=128, epochs=2)
+    whole = RefereeTrainer([source], settings)
+    figures = [whole.round() for _ in range(3)]
+    assert figures[-1][0][0] < 0.9 * figures[0][0][0]
+    part = RefereeTrainer([source], settings)
+    part.round()
+    part.save(tmp_path / "stopped")
+    resumed = RefereeTrainer([source], settings)
+    resumed.restore(tmp_path / "stopped")
+    for _ in range(2):
+        resumed.round()
+    for name, value in whole.referee.state_dict().items():
+        assert torch.equal(value, resumed.referee.state_dict()[name]), name
+    with pytest.raises(UserError, match="other settings"):
+        RefereeTrainer([source], RefereeSettings(steps=9)).restore(tmp_path / "stopped")
+
+
+def test_an_impostors_hypotheses_are_all_wrong(source):
+    other = PatternSource(find_phase("Al"), 300, 1.8, CLEAN)
+    case = make_case(source, other, 16, torch.Generator().manual_seed(0))
+    assert case.impostor
+    assert case.reflector is other.reflector
+
+
+def test_the_bundled_referee_prefers_the_truth_corrects_it_and_knows_a_foreign_pattern(source, symmetry):
+    measured, truth = patterns(source, 128, seed=9)
+    many = measured.mask.sum(1) >= 8
+    measured, truth = measured[many], truth[many]
+    start = truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3)))
+    strangers = random_rotations(4 * len(truth), torch.Generator().manual_seed(1)).view(-1, 4, 3, 3)
+    candidate = Candidate(0, torch.cat([strangers, start[:, None]], 1), source.reflector, symmetry)
+    found = judge(measured, [candidate], load_referee(), ScoreSettings(), 3, 3)
+    best = torch.from_numpy(found.rotation[:, 0])
+    angle = torch.rad2deg(misorientation_angle(best, truth, symmetry))
+    assert (angle < 1).float().mean() > 0.85
+    assert np.median(found.probability[:, 0]) > 0.9
+    lost = judge(
+        measured, [Candidate(0, strangers, source.reflector, symmetry)], load_referee(), ScoreSettings(), 3, 3
+    )
+    assert np.median(lost.probability.sum(1)) < 0.5
+
+
+def test_a_stored_referee_is_data_and_a_damaged_one_is_refused(tmp_path):
+    path = tmp_path / "referee.safetensors"
+    network = Referee()
+    save_referee(network, {"by": "test"}, path)
+    assert torch.equal(load_referee("cpu", path).rows.weight, network.rows.weight)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(UserError, match="not a readable referee"):
+        load_referee("cpu", path)

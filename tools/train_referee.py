@@ -1,0 +1,73 @@
+"""Train the referee that ships with the program: ``python tools/train_referee.py [--device cuda]``.
+
+Writes ``resources/referee.safetensors``. About an hour on one core; stopped, the same command goes on from its
+checkpoint. Deterministic for the seed on one machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from napari_4dstem_orient import __version__
+from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.indexing.devices import choose_device
+from napari_4dstem_orient.indexing.referee import save_referee
+from napari_4dstem_orient.indexing.referee_training import RefereeSettings, RefereeTrainer
+from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
+
+OUT = Path(__file__).parents[1] / "resources" / "referee.safetensors"
+
+BEAMS = [  # crystal, kV, precession in degrees; copper at 300 kV twice as often
+    ("Cu", 300, 0), ("Cu", 300, 0), ("Cu", 200, 0), ("Ag", 200, 1), ("Ag", 300, 0), ("Au", 300, 0), ("Al", 200, 0),
+    ("Ni", 300, 0), ("Fe", 300, 0), ("Fe", 200, 0), ("Si", 300, 0), ("Si", 200, 0), ("Ti", 300, 0), ("Mg", 200, 0),
+    ("Cu2O", 300, 0), ("Cu2O", 200, 0), ("W", 200, 0), ("GaAs", 200, 0),
+]  # fmt: skip
+REACH, FARTHEST = 4.38, 2.2
+"""A pattern reaches to so many lengths of the shortest reflection, but not beyond the other (Å⁻¹)."""
+
+
+def main() -> None:
+    """Train, saying now and then how it goes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=RefereeSettings.steps)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    settings, synthesis = RefereeSettings(steps=options.steps), SynthesisSettings()
+    device = choose_device(options.device)
+    trainer = RefereeTrainer([source(*beam, synthesis, device) for beam in BEAMS], settings)
+    checkpoint = options.out.with_suffix(".training")
+    if checkpoint.exists():
+        trainer.restore(checkpoint)
+    began = time.monotonic()
+    while trainer.step < settings.steps:
+        figures = trainer.round()
+        trainer.save(checkpoint)
+        text = "; ".join(f"ranking {r:.3f} correction {c:.3f} right {s:.1%}" for r, c, s in figures)
+        print(f"{trainer.step} steps, {time.monotonic() - began:.0f} s: {text}", flush=True)
+    card = {
+        "program": f"napari-4dstem-orient {__version__}",
+        "beams": BEAMS,
+        "settings": asdict(settings),
+        "synthesis": synthesis.to_dict(),
+    }
+    save_referee(trainer.referee, card, options.out)
+    checkpoint.unlink()
+
+
+def source(
+    name: str, voltage: float, precession: float, synthesis: SynthesisSettings, device: torch.device
+) -> PatternSource:
+    """Return patterns of a bundled crystal."""
+    phase = find_phase(name)
+    k_max = min(REACH * phase.nearest, FARTHEST)
+    return PatternSource(phase, voltage, k_max, synthesis, precession, device)
+
+
+if __name__ == "__main__":
+    main()

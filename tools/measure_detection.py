@@ -1,0 +1,304 @@
+"""Measure what detection makes of multislice patterns whose truth is known: ``python tools/measure_detection.py``.
+
+Prints the tables of ``docs/detection_statistics.md``. ``--map`` adds the errors of both methods on the same disks.
+A detected disk is a reflection if one lies within ``TOLERANCE`` of it; the brightest such reflection is taken.
+Intensities of disks are relative to the strongest disk beside the direct beam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
+
+import napari_4dstem_orient as orient
+from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.calibration.calibrate import CalibrationReport
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
+from napari_4dstem_orient.detection.settings import suggest_settings
+from napari_4dstem_orient.disks import BraggDisks
+
+TOLERANCE = 0.06  # Å⁻¹
+EXCITED = 0.12  # Å⁻¹: reflections of larger excitation error are not looked for
+WEAKEST = 1e-6  # of the beam
+EDGES = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.001)  # relative intensity
+THICK = (30, 70, 170, 401)  # Å
+RADII = (0, 0.5, 1.0, 1.5, 2.2)  # Å⁻¹
+
+
+def main() -> None:
+    """Measure each dose."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--crystal", default="cu")
+    parser.add_argument("--dose", type=float, nargs="+", default=[1e4, 1e5, 1e6])
+    parser.add_argument("--diffuse-length", type=float, default=DIFFUSE_LENGTH, help="Å")
+    parser.add_argument("--map", action="store_true", help="index the disks with both methods too")
+    options = parser.parse_args()
+    patterns = multislice_patterns(options.crystal)
+    truth = true_reflections(patterns)
+    print(f"{len(patterns)} patterns of {patterns.crystal}; rms of each axis, Å⁻¹, unless said otherwise\n")
+    for dose in options.dose:
+        scan = multislice_scan(patterns, dose, options.diffuse_length)
+        radius = estimate_radius(scan)
+        probe = synthetic_probe(radius, scan.detector_shape)
+        settings = suggest_settings(scan, probe)
+        disks, report = orient.calibrate(orient.detect_disks(scan, probe, settings), scan.calibration)
+        print(f"## {dose:g} electrons\n\nradius {radius:.2f} px, weakest disk {settings.min_intensity:g} counts/px")
+        table = Table.of(patterns, truth, disks)
+        describe(table, patterns, report, radius)
+        if options.map:
+            index(patterns, disks)
+
+
+@dataclass(frozen=True, eq=False)
+class Reflections:
+    """True reflections of one pattern: q (n, 2) in Å⁻¹, share of the beam (n,), whether a brighter one hides it."""
+
+    q: np.ndarray
+    share: np.ndarray
+    hidden: np.ndarray
+
+
+def true_reflections(patterns: MultislicePatterns) -> list[Reflections]:
+    """List every pattern's reflections with their integrated expected intensities."""
+    q_pixel = patterns.calibration.q_pixel
+    reflector = reflector_of(patterns)
+    width = patterns.calibration.semiangle / 1e3 / reflector.wavelength
+    rows, cols = np.indices(patterns.share.shape[1:])
+    result = []
+    for rotation, image in zip(patterns.rotation, patterns.share, strict=True):
+        g_lab = reflector.in_lab(torch.as_tensor(rotation, dtype=torch.float32))
+        error = reflector.excitation_errors(g_lab)[0]
+        q = g_lab[error.abs() < EXCITED][:, :2].numpy().astype(float)
+        q = q[(np.hypot(*q.T) > 0.5 * reflector.nearest) & (np.abs(q).max(axis=1) < 2.05)]
+        pixel = patterns.origin + q / q_pixel
+        near = np.hypot(rows - pixel[:, 0, None, None], cols - pixel[:, 1, None, None]) < width / q_pixel + 0.8
+        share = (near * image).sum(axis=(1, 2))
+        q, share = q[share > WEAKEST], share[share > WEAKEST]
+        apart = np.linalg.norm(q[:, None] - q, axis=2)
+        hidden = ((apart < 2 * width) & (share[None, :] > share[:, None])).any(axis=1)
+        result.append(Reflections(q, share, hidden))
+    return result
+
+
+def reflector_of(patterns: MultislicePatterns) -> Reflector:
+    """Return the crystal's reflections as far as the detector's edge."""
+    return Reflector.of(orient.find_phase(patterns.crystal), patterns.calibration.voltage, 2.2)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """All detected disks beside the direct beam, and all true reflections, of all patterns.
+
+    Attributes
+    ----------
+    pattern, q, relative, residual, true_share, beside : ndarray
+        Of each detected disk: its pattern, position, relative intensity, distance from its reflection (NaN if it
+        has none), share of the beam, and distance from the nearest disk that is at least three times as strong
+        (the direct beam counts).
+    real_pattern, real_relative, real_found : ndarray
+        Of each reflection that no brighter one hides: its pattern, relative intensity, whether it was found.
+    chance : float
+        Share of disks that have a reflection near when the pattern is turned by 73°.
+    """
+
+    pattern: np.ndarray
+    q: np.ndarray
+    relative: np.ndarray
+    residual: np.ndarray
+    true_share: np.ndarray
+    beside: np.ndarray
+    real_pattern: np.ndarray
+    real_relative: np.ndarray
+    real_found: np.ndarray
+    chance: float
+
+    @classmethod
+    def of(cls, patterns: MultislicePatterns, truth: list[Reflections], disks: BraggDisks) -> Table:
+        """Compare detected disks with the truth."""
+        nearest = reflector_of(patterns).nearest
+        c, s = np.cos(np.deg2rad(73)), np.sin(np.deg2rad(73))
+        found, real, chance = [], [], []
+        for index, true in enumerate(truth):
+            rows = disks.at(0, index).astype(float)
+            away = np.hypot(rows[:, 0], rows[:, 1]) > 0.5 * nearest
+            q, strength = rows[away, :2], rows[away, 2]
+            if not len(q):
+                continue
+            which = match(q, true)
+            chance.append(match(q @ np.array([[c, s], [-s, c]]), true) >= 0)
+            some = which >= 0
+            residual = np.where(some[:, None], q - true.q[which], np.nan)
+            share = np.where(some, true.share[which], np.nan)
+            apart = np.linalg.norm(q[:, None] - rows[None, :, :2], axis=2)
+            beside = np.where(rows[None, :, 2] > 3 * strength[:, None], apart, np.inf).min(axis=1)
+            found.append((np.full(len(q), index), q, strength / strength.max(), residual, share, beside))
+            seen = np.isin(np.arange(len(true.q)), which[some])
+            clear = ~true.hidden
+            relative = true.share / true.share.max()
+            real.append((np.full(clear.sum(), index), relative[clear], seen[clear]))
+        return cls(
+            *(np.concatenate(part) for part in zip(*found, strict=True)),
+            *(np.concatenate(part) for part in zip(*real, strict=True)),
+            float(np.concatenate(chance).mean()),
+        )
+
+
+def match(q: np.ndarray, true: Reflections) -> np.ndarray:
+    """Return the index of the brightest reflection near each disk, -1 where there is none."""
+    near = np.linalg.norm(q[:, None] - true.q, axis=2) < TOLERANCE
+    best = np.where(near, true.share, -1).argmax(axis=1)
+    return np.where(near.any(axis=1), best, -1)
+
+
+def describe(table: Table, patterns: MultislicePatterns, report: CalibrationReport, radius: float) -> None:
+    """Print everything about one dose."""
+    q_pixel = patterns.calibration.q_pixel
+    disk = radius * q_pixel
+    false = np.isnan(table.residual[:, 0])
+    counts = np.bincount(table.pattern, minlength=len(patterns))
+    wrong = np.bincount(table.pattern[false], minlength=len(patterns))
+    origin = (report.origin.reshape(-1, 2) - patterns.origin) * q_pixel
+    fit = [
+        np.sum(table.q[use] * (table.q - table.residual)[use]) / np.sum((table.q - table.residual)[use] ** 2) - 1
+        for use in (~false, ~false & (table.relative > 0.1))
+    ]
+    print(f"disks a pattern, percentiles 5/25/50/75/95: {percentiles(counts, (5, 25, 50, 75, 95))}")
+    print(f"origin after calibration: mean {origin.mean(axis=0).round(4)}, rms {rms(origin):.4f}")
+    print(f"q-scale error: {fit[0]:+.2%} (disks above 0.1: {fit[1]:+.2%})")
+    print(f"position scatter: rms {rms(table.residual[~false]):.4f} = {rms(table.residual[~false]) / disk:.2f} radii,")
+    print(f"  robust {robust(table.residual[~false]):.4f}; tolerance {TOLERANCE}, chance match {table.chance:.1%}")
+    each = [
+        rms(table.residual[~false & (table.pattern == index)])
+        for index in range(len(patterns))
+        if (~false & (table.pattern == index)).sum() >= 4
+    ]
+    common = [
+        np.nanmean(table.residual[~false & (table.pattern == index)], axis=0)
+        for index in range(len(patterns))
+        if (~false & (table.pattern == index)).sum() >= 8
+    ]
+    if common:
+        print(f"  mean of a pattern (8 disks or more): rms {rms(np.array(common)):.4f}")
+    print(f"  rms of a pattern, percentiles 5/50/95: {percentiles(each, (5, 50, 95), 4)}")
+    print(f"false: {false.mean():.1%} of disks; a pattern, percentiles 50/75/90/98: ", end="")
+    print(f"{percentiles(wrong, (50, 75, 90, 98))}, mean {wrong.mean():.2f}")
+    log_ratio = np.log(table.relative / table.true_share)
+    print("\n| relative intensity | disks | scatter | robust | false | reflections found | log-std of intensity |")
+    print("|---|---|---|---|---|---|---|")
+    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+        inside = (table.relative >= low) & (table.relative < high)
+        good = inside & ~false
+        real = (table.real_relative >= low) & (table.real_relative < high)
+        print(
+            f"| {low:g} to {min(high, 1):g} | {inside.sum()} | {rms(table.residual[good]):.4f} | "
+            f"{robust(table.residual[good]):.4f} | {false[inside].mean() if inside.any() else np.nan:.1%} | "
+            f"{table.real_found[real].mean() if real.any() else np.nan:.1%} | "
+            f"{within(log_ratio, table.pattern, ~false, good):.2f} |"
+        )
+    print("\n| thickness Å | disks | scatter | robust | false | false a pattern |\n|---|---|---|---|---|---|")
+    for low, high in zip(THICK[:-1], THICK[1:], strict=True):
+        which = (patterns.thickness >= low) & (patterns.thickness < high)
+        inside = which[table.pattern]
+        print(
+            f"| {low} to {min(high, 400)} | {inside.sum()} | {rms(table.residual[inside & ~false]):.4f} | "
+            f"{robust(table.residual[inside & ~false]):.4f} | {false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
+        )
+    describe_false(table, false, disk)
+    describe_threshold(table)
+
+
+def describe_false(table: Table, false: np.ndarray, disk: float) -> None:
+    """Print where false disks lie and how strong they are."""
+    print(f"\nfalse, relative intensity, percentiles 10/50/90/98: {percentiles(table.relative[false], (10, 50, 90, 98), 4)}")
+    beside = table.beside / disk
+    for name, which in (("false", false), ("true", ~false)):
+        close = [f"{((beside >= low) & (beside < high))[which].mean():.0%}" for low, high in ((0, 2), (2, 3), (3, 5))]
+        print(f"{name}: within 2, 2 to 3, 3 to 5 radii of a disk three times as strong: {', '.join(close)}")
+    length = np.hypot(*table.q.T)
+    patterns = len(np.unique(table.pattern))
+    parts = []
+    for low, high in zip(RADII[:-1], RADII[1:], strict=True):
+        ring = false & (length >= low) & (length < high)
+        parts.append(f"{low:g} to {high:g}: {ring.sum() / patterns / (np.pi * (high**2 - low**2)):.2f}")
+    print(f"false disks per Å⁻² of a pattern, |q| {'; '.join(parts)}")
+
+
+def describe_threshold(table: Table) -> None:
+    """Print the relative intensity at which half the reflections are found, and how soft that is."""
+    log, found = np.log10(table.real_relative), table.real_found
+    steps = np.linspace(-4.5, -0.5, 81)
+    widths = np.geomspace(0.02, 1, 40)
+    chance = 1 / (1 + np.exp(-np.clip((log - steps[:, None, None]) / widths[:, None], -50, 50)))
+    likelihood = np.where(found, np.log(chance + 1e-9), np.log(1 - chance + 1e-9)).sum(axis=-1)
+    step, width = np.unravel_index(likelihood.argmax(), likelihood.shape)
+    own = []
+    for index in np.unique(table.real_pattern):
+        mine = table.real_pattern == index
+        lost = table.real_relative[mine & ~found]
+        if len(lost) and found[mine].sum() >= 2:
+            pick = np.sort(table.real_relative[mine & found])
+            own.append(np.sqrt(pick[int(0.1 * len(pick))] * np.sort(lost)[int(0.9 * len(lost))]))
+    print(
+        f"half of the reflections are found at {10 ** steps[step]:.4f}, 10 to 90 % over "
+        f"{4.4 * widths[width]:.2f} decades; a pattern's own threshold, percentiles 5/50/95: "
+        f"{percentiles(own, (5, 50, 95), 4)}\n"
+    )
+
+
+def index(patterns: MultislicePatterns, disks: BraggDisks) -> None:
+    """Print how far both methods' orientations are from the truth; not indexed counts as wrong."""
+    phase = orient.find_phase(patterns.crystal)
+    print("| method | median ° | within 2° | within 5° | beyond 34.4° | not indexed |\n|---|---|---|---|---|---|")
+    for method in ("transformer", "template"):
+        try:
+            answer = orient.map_orientations(disks, [phase], patterns.calibration.voltage, method=method)
+        except orient.UserError as error:
+            print(f"| {method} | {error} |")
+            continue
+        angle = misorientation(answer.rotation[0], patterns.rotation, phase)
+        missing = answer.phase_id[0] < 0
+        angle[missing] = np.inf
+        print(
+            f"| {method} | {np.median(angle):.2f} | {(angle < 2).mean():.1%} | {(angle < 5).mean():.1%} | "
+            f"{(angle > 34.4).mean():.1%} | {missing.mean():.1%} |"
+        )
+    print()
+
+
+def rms(values: np.ndarray) -> float:
+    """Return the root mean square, NaN of nothing."""
+    return float(np.sqrt(np.mean(values**2))) if len(values) else float("nan")
+
+
+def robust(values: np.ndarray) -> float:
+    """Return the standard deviation that the median of the absolute values suggests."""
+    return float(1.4826 * np.median(np.abs(values))) if len(values) else float("nan")
+
+
+def within(values: np.ndarray, pattern: np.ndarray, centred_on: np.ndarray, which: np.ndarray) -> float:
+    """Return the standard deviation of some values about the median of their pattern."""
+    parts = [
+        values[which & (pattern == index)] - np.median(values[centred_on & (pattern == index)])
+        for index in np.unique(pattern[which])
+    ]
+    return float(np.concatenate(parts).std()) if parts else float("nan")
+
+
+def percentiles(values: object, which: tuple[int, ...], digits: int = 0) -> str:
+    """Return percentiles, ready to print."""
+    array = np.asarray(values, float)
+    return " / ".join(f"{value:.{digits}f}" for value in np.percentile(array, which)) if len(array) else "none"
+
+
+if __name__ == "__main__":
+    main()

@@ -122,6 +122,14 @@ class Phase:
         to_cartesian = self.lattice.T
         return np.asarray(to_cartesian @ rotations @ np.linalg.inv(to_cartesian))
 
+    @property
+    def inversion_centre(self) -> np.ndarray:
+        """A centre of inversion in fractional coordinates, shape (3,); the origin where the crystal has none."""
+        for rotation, translation in zip(self._spglib.rotations, self._spglib.translations, strict=True):
+            if (rotation == -np.eye(3)).all():
+                return np.asarray(translation / 2)
+        return np.zeros(3)
+
     def reflections(self, k_max: float) -> Reflections:
         """Return all reflections with 0 < |g| ≤ k_max (Å⁻¹) and a structure factor."""
         return _reflections(self, float(k_max))

@@ -1,0 +1,214 @@
+"""Dynamical diffraction by Bloch waves, for many orientations and thicknesses at once, in torch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_4dstem_orient.crystals.kinematic import electron_wavelength, excitation_error
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
+
+THERMAL_DISPLACEMENT = 0.085
+"""Å, root mean square along one axis: B = 8π²u² = 0.57 Å², copper's at room temperature."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlochWaves:
+    """A phase's Fourier potentials on a device, ready to scatter electrons of one wavelength many times.
+
+    Attributes
+    ----------
+    hkl : Tensor, int64, shape (m, 3)
+        Miller indices of the beams there may be; the direct beam first.
+    g : Tensor, float32, shape (m, 3)
+        Their reciprocal lattice vectors, crystal Cartesian, Å⁻¹.
+    potential : Tensor, float32 or complex64, shape (a, b, c)
+        U_g in Å⁻² for the differences of any two beams, at the place of h, k, l counted from the middle; real
+        for a crystal with a centre of inversion.
+    absorption : Tensor or None
+        The same for the imaginary part of the potential.
+    wavelength : float
+        Å.
+    """
+
+    hkl: torch.Tensor
+    g: torch.Tensor
+    potential: torch.Tensor
+    absorption: torch.Tensor | None
+    wavelength: float
+
+    @classmethod
+    def of(
+        cls,
+        phase: Phase,
+        voltage: float,
+        k_max: float,
+        *,
+        absorbing: bool = False,
+        thermal: float = THERMAL_DISPLACEMENT,
+        device: torch.device | str = "cpu",
+    ) -> BlochWaves:
+        """Collect a phase's potentials (Weickenmeier & Kohl, Acta Cryst. A 47 (1991) 590).
+
+        Parameters
+        ----------
+        phase : Phase
+        voltage : float
+            kV.
+        k_max : float
+            Å⁻¹; longest beam.
+        absorbing : bool
+            Add core and phonon absorption.
+        thermal : float
+            Root mean square displacement of the atoms along one axis, Å (Debye-Waller factor).
+        device : torch.device or str
+        """
+        reflections = phase.reflections(k_max)
+        hkl = np.concatenate([np.zeros((1, 3), np.int64), reflections.hkl])
+        g = np.concatenate([np.zeros((1, 3)), reflections.g])
+        table = _potentials(phase, voltage, 2 * k_max, absorbing, thermal, 2 * np.abs(hkl).max(0))
+        elastic, absorbed = _hermitian_parts(table)
+        real = bool(np.abs(elastic.imag).max() < 1e-6 * np.abs(elastic).max())
+
+        def tensor(values: np.ndarray) -> torch.Tensor:
+            kept = values.real.astype(np.float32) if real else values.astype(np.complex64)
+            return torch.as_tensor(kept, device=device)
+
+        return cls(
+            torch.as_tensor(hkl, device=device),
+            torch.as_tensor(g, dtype=torch.float32, device=device),
+            tensor(elastic),
+            tensor(absorbed) if absorbing else None,
+            electron_wavelength(voltage),
+        )
+
+    def diffract(
+        self,
+        rotation: torch.Tensor,
+        thickness: torch.Tensor,
+        *,
+        beams: int = 48,
+        excitation_cut: float = math.inf,
+        precession: float = 0.0,
+        azimuths: int = 8,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where the diffracted beams go and how strong they are; the direct beam is left out.
+
+        Parameters
+        ----------
+        rotation : Tensor, shape (n, 3, 3)
+            g_lab = Rᵀ g_crystal.
+        thickness : Tensor, shape (n, t)
+            Å; t thicknesses cost hardly more than one.
+        beams : int
+            Beams that scatter among each other, the direct one included: those most strongly excited.
+        excitation_cut : float
+            Beams whose excitation error is larger than this (Å⁻¹) take no part.
+        precession : float
+            Half-angle in degrees of a cone over which intensities are averaged.
+        azimuths : int
+            Directions on that cone.
+
+        Returns
+        -------
+        q : Tensor, shape (n, beams - 1, 2)
+            Lab x, y of the reflections, Å⁻¹.
+        intensity : Tensor, shape (n, t, beams - 1)
+            Share of the incident electrons.
+        """
+        g_lab = self.g @ rotation
+        if precession:
+            errors = _cone_errors(g_lab, self.wavelength, precession, azimuths)
+        else:
+            errors = [excitation_error(g_lab, self.wavelength)]
+        index = self._most_excited(torch.stack([error.abs() for error in errors]).amin(0), beams)
+        total = torch.stack(
+            [self._intensities(index, error.gather(1, index), thickness, excitation_cut) for error in errors]
+        )
+        q = torch.gather(g_lab[..., :2], 1, index[..., None].expand(-1, -1, 2))
+        return q[:, 1:], total.mean(0)[..., 1:]
+
+    def _most_excited(self, error: torch.Tensor, beams: int) -> torch.Tensor:
+        """Return the indices of the beams that two-beam theory makes strongest, the direct beam first."""
+        middle = [size // 2 for size in self.potential.shape]
+        h, k, l = (self.hkl + self.hkl.new_tensor(middle)).unbind(1)
+        coupling = (self.potential[h, k, l].abs() * self.wavelength).square()
+        strength = coupling / (coupling + error.square())
+        strength[:, 0] = 2.0
+        return strength.topk(min(beams, strength.shape[1]), dim=1).indices
+
+    def _intensities(
+        self, index: torch.Tensor, error: torch.Tensor, thickness: torch.Tensor, cut: float
+    ) -> torch.Tensor:
+        """Solve the eigenvalue problem of each pattern (De Graef 2003, eqs 5.51 to 5.60): (n, t, b)."""
+        between = self.hkl[index]
+        between = between[:, None, :, :] - between[:, :, None, :]
+        middle = between.new_tensor([size // 2 for size in self.potential.shape])
+        h, k, l = (between + middle).unbind(-1)
+        takes_part = error.abs() <= cut
+        both = takes_part[:, :, None] & takes_part[:, None, :]
+        matrix = self.potential[h, k, l] * both
+        diagonal = torch.where(takes_part, 2 * error / self.wavelength, torch.full_like(error, 1e3))
+        matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
+        values, vectors = torch.linalg.eigh(matrix)
+        gamma = 0.5 * self.wavelength * values
+        phase = 2 * math.pi * thickness[..., None] * gamma[:, None]
+        excited = vectors[:, 0].conj()[:, None]  # (n, 1, b): the direct beam's share of each Bloch wave
+        if self.absorption is not None:
+            # first order: each Bloch wave loses what the absorption does to it
+            lossy = self.absorption[h, k, l] * both
+            loss = torch.einsum("nij,nik,nkj->nj", vectors.conj(), lossy, vectors).real
+            excited = excited * torch.exp(-math.pi * self.wavelength * thickness[..., None] * loss[:, None])
+        real = torch.einsum("nij,ntj->nti", vectors, excited * phase.cos())
+        imaginary = torch.einsum("nij,ntj->nti", vectors, excited * phase.sin())
+        if vectors.is_complex():
+            return (real + 1j * imaginary).abs().square()
+        return real.square() + imaginary.square()
+
+
+def _cone_errors(g_lab: torch.Tensor, wavelength: float, angle: float, azimuths: int) -> list[torch.Tensor]:
+    """Return excitation errors (Å⁻¹) for beams tilted by ``angle`` (degrees), equally spaced about -z."""
+    tilt = math.radians(angle)
+    errors = []
+    for step in range(azimuths):
+        azimuth = 2 * math.pi * (step + 0.5) / azimuths
+        towards = (math.sin(tilt) * math.cos(azimuth), math.sin(tilt) * math.sin(azimuth), math.cos(tilt))
+        along = g_lab @ g_lab.new_tensor(towards)
+        errors.append((2 * along - wavelength * g_lab.square().sum(-1)) / (2 - 2 * wavelength * along))
+    return errors
+
+
+def _potentials(
+    phase: Phase, voltage: float, k_max: float, absorbing: bool, thermal: float, largest: np.ndarray
+) -> np.ndarray:
+    """Return the complex U_g of all reflections up to ``k_max`` in a box of Miller indices."""
+    crystal = phase.to_py4dstem()
+    crystal.positions = crystal.positions - phase.inversion_centre
+    with contextlib.redirect_stdout(io.StringIO()):
+        crystal.calculate_dynamical_structure_factors(
+            voltage * 1e3,
+            "WK-CP" if absorbing else "WK",
+            k_max=k_max,
+            thermal_sigma=thermal,
+            g_vec_precision=4,
+        )
+    table = np.zeros(2 * largest + 1, np.complex128)
+    for hkl, value in crystal.Ug_dict.items():
+        place = np.asarray(hkl, int)
+        if (np.abs(place) <= largest).all():
+            table[tuple(place + largest)] = value
+    return table
+
+
+def _hermitian_parts(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split U_g into the part of the real potential and that of the imaginary one, U = V + i W."""
+    opposite = table[::-1, ::-1, ::-1].conj()
+    return (table + opposite) / 2, (table - opposite) / 2j

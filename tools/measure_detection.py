@@ -17,9 +17,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
+import itertools
 
 import napari_4dstem_orient as orient
+from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport
 from napari_4dstem_orient.crystals.kinematic import Reflector
@@ -32,7 +33,7 @@ EXCITED = 0.12  # Å⁻¹: reflections of larger excitation error are not looked
 WEAKEST = 1e-6  # of the beam
 EDGES = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.001)  # relative intensity
 THICK = (30, 70, 170, 401)  # Å
-RADII = (0, 0.5, 1.0, 1.5, 2.2)  # Å⁻¹
+RINGS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.5, 2, 3, 4.5)  # in lengths of the shortest reflection
 
 
 def main() -> None:
@@ -52,9 +53,11 @@ def main() -> None:
         probe = synthetic_probe(radius, scan.detector_shape)
         settings = suggest_settings(scan, probe)
         disks, report = orient.calibrate(orient.detect_disks(scan, probe, settings), scan.calibration)
-        print(f"## {dose:g} electrons\n\nradius {radius:.2f} px, weakest disk {settings.min_intensity:g} counts/px")
+        print(
+            f"## {dose:g} electrons\n\nradius {radius:.2f} px, weakest disk {settings.min_intensity:g} counts/px"
+        )
         table = Table.of(patterns, truth, disks)
-        describe(table, patterns, report, radius)
+        describe(table, patterns, report, radius, dose)
         if options.map:
             index(patterns, disks)
 
@@ -81,7 +84,9 @@ def true_reflections(patterns: MultislicePatterns) -> list[Reflections]:
         q = g_lab[error.abs() < EXCITED][:, :2].numpy().astype(float)
         q = q[(np.hypot(*q.T) > 0.5 * reflector.nearest) & (np.abs(q).max(axis=1) < 2.05)]
         pixel = patterns.origin + q / q_pixel
-        near = np.hypot(rows - pixel[:, 0, None, None], cols - pixel[:, 1, None, None]) < width / q_pixel + 0.8
+        near = (
+            np.hypot(rows - pixel[:, 0, None, None], cols - pixel[:, 1, None, None]) < width / q_pixel + 0.8
+        )
         share = (near * image).sum(axis=(1, 2))
         q, share = q[share > WEAKEST], share[share > WEAKEST]
         apart = np.linalg.norm(q[:, None] - q, axis=2)
@@ -101,12 +106,13 @@ class Table:
 
     Attributes
     ----------
-    pattern, q, relative, residual, true_share, beside : ndarray
+    pattern, q, relative, residual, true_share, beside, off : ndarray
         Of each detected disk: its pattern, position, relative intensity, distance from its reflection (NaN if it
         has none), share of the beam, and distance from the nearest disk that is at least three times as strong
-        (the direct beam counts).
-    real_pattern, real_relative, real_found : ndarray
-        Of each reflection that no brighter one hides: its pattern, relative intensity, whether it was found.
+        (the direct beam counts), and from the nearest reflection that is at least half as strong.
+    real_pattern, real_relative, real_share, real_found : ndarray
+        Of each reflection that no brighter one hides: its pattern, relative intensity, share of the beam, whether
+        it was found.
     chance : float
         Share of disks that have a reflection near when the pattern is turned by 73°.
     """
@@ -117,8 +123,10 @@ class Table:
     residual: np.ndarray
     true_share: np.ndarray
     beside: np.ndarray
+    off: np.ndarray
     real_pattern: np.ndarray
     real_relative: np.ndarray
+    real_share: np.ndarray
     real_found: np.ndarray
     chance: float
 
@@ -141,11 +149,15 @@ class Table:
             share = np.where(some, true.share[which], np.nan)
             apart = np.linalg.norm(q[:, None] - rows[None, :, :2], axis=2)
             beside = np.where(rows[None, :, 2] > 3 * strength[:, None], apart, np.inf).min(axis=1)
-            found.append((np.full(len(q), index), q, strength / strength.max(), residual, share, beside))
+            far = np.linalg.norm(q[:, None] - true.q, axis=2)
+            # as strong: compared by the ratio of the strongest detected disk to the strongest reflection
+            as_strong = true.share / true.share.max() > 0.5 * strength[:, None] / strength.max()
+            off = np.where(as_strong, far, np.inf).min(axis=1)
+            found.append((np.full(len(q), index), q, strength / strength.max(), residual, share, beside, off))
             seen = np.isin(np.arange(len(true.q)), which[some])
             clear = ~true.hidden
             relative = true.share / true.share.max()
-            real.append((np.full(clear.sum(), index), relative[clear], seen[clear]))
+            real.append((np.full(clear.sum(), index), relative[clear], true.share[clear], seen[clear]))
         return cls(
             *(np.concatenate(part) for part in zip(*found, strict=True)),
             *(np.concatenate(part) for part in zip(*real, strict=True)),
@@ -160,7 +172,9 @@ def match(q: np.ndarray, true: Reflections) -> np.ndarray:
     return np.where(near.any(axis=1), best, -1)
 
 
-def describe(table: Table, patterns: MultislicePatterns, report: CalibrationReport, radius: float) -> None:
+def describe(
+    table: Table, patterns: MultislicePatterns, report: CalibrationReport, radius: float, dose: float
+) -> None:
     """Print everything about one dose."""
     q_pixel = patterns.calibration.q_pixel
     disk = radius * q_pixel
@@ -169,14 +183,19 @@ def describe(table: Table, patterns: MultislicePatterns, report: CalibrationRepo
     wrong = np.bincount(table.pattern[false], minlength=len(patterns))
     origin = (report.origin.reshape(-1, 2) - patterns.origin) * q_pixel
     fit = [
-        np.sum(table.q[use] * (table.q - table.residual)[use]) / np.sum((table.q - table.residual)[use] ** 2) - 1
+        np.sum(table.q[use] * (table.q - table.residual)[use]) / np.sum((table.q - table.residual)[use] ** 2)
+        - 1
         for use in (~false, ~false & (table.relative > 0.1))
     ]
     print(f"disks a pattern, percentiles 5/25/50/75/95: {percentiles(counts, (5, 25, 50, 75, 95))}")
     print(f"origin after calibration: mean {origin.mean(axis=0).round(4)}, rms {rms(origin):.4f}")
     print(f"q-scale error: {fit[0]:+.2%} (disks above 0.1: {fit[1]:+.2%})")
-    print(f"position scatter: rms {rms(table.residual[~false]):.4f} = {rms(table.residual[~false]) / disk:.2f} radii,")
-    print(f"  robust {robust(table.residual[~false]):.4f}; tolerance {TOLERANCE}, chance match {table.chance:.1%}")
+    print(
+        f"position scatter: rms {rms(table.residual[~false]):.4f} = {rms(table.residual[~false]) / disk:.2f} radii,"
+    )
+    print(
+        f"  robust {robust(table.residual[~false]):.4f}; tolerance {TOLERANCE}, chance match {table.chance:.1%}"
+    )
     each = [
         rms(table.residual[~false & (table.pattern == index)])
         for index in range(len(patterns))
@@ -193,9 +212,11 @@ def describe(table: Table, patterns: MultislicePatterns, report: CalibrationRepo
     print(f"false: {false.mean():.1%} of disks; a pattern, percentiles 50/75/90/98: ", end="")
     print(f"{percentiles(wrong, (50, 75, 90, 98))}, mean {wrong.mean():.2f}")
     log_ratio = np.log(table.relative / table.true_share)
-    print("\n| relative intensity | disks | scatter | robust | false | reflections found | log-std of intensity |")
+    print(
+        "\n| relative intensity | disks | scatter | robust | false | reflections found | log-std of intensity |"
+    )
     print("|---|---|---|---|---|---|---|")
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+    for low, high in itertools.pairwise(EDGES):
         inside = (table.relative >= low) & (table.relative < high)
         good = inside & ~false
         real = (table.real_relative >= low) & (table.real_relative < high)
@@ -206,42 +227,54 @@ def describe(table: Table, patterns: MultislicePatterns, report: CalibrationRepo
             f"{within(log_ratio, table.pattern, ~false, good):.2f} |"
         )
     print("\n| thickness Å | disks | scatter | robust | false | false a pattern |\n|---|---|---|---|---|---|")
-    for low, high in zip(THICK[:-1], THICK[1:], strict=True):
+    for low, high in itertools.pairwise(THICK):
         which = (patterns.thickness >= low) & (patterns.thickness < high)
         inside = which[table.pattern]
         print(
             f"| {low} to {min(high, 400)} | {inside.sum()} | {rms(table.residual[inside & ~false]):.4f} | "
             f"{robust(table.residual[inside & ~false]):.4f} | {false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
         )
-    describe_false(table, false, disk)
-    describe_threshold(table)
+    describe_false(table, false, disk, reflector_of(patterns).nearest)
+    describe_threshold(table, dose)
 
 
-def describe_false(table: Table, false: np.ndarray, disk: float) -> None:
+def describe_false(table: Table, false: np.ndarray, disk: float, nearest: float) -> None:
     """Print where false disks lie and how strong they are."""
-    print(f"\nfalse, relative intensity, percentiles 10/50/90/98: {percentiles(table.relative[false], (10, 50, 90, 98), 4)}")
+    strength = percentiles(table.relative[false], (10, 50, 90, 98), 4)
+    print(f"\nfalse, relative intensity, percentiles 10/50/90/98: {strength}")
+    displaced = false & (table.off < 0.12)
+    print(
+        f"false, but within 0.12 Å⁻¹ of a reflection at least half as strong: {displaced.sum()} of {false.sum()}"
+    )
     beside = table.beside / disk
     for name, which in (("false", false), ("true", ~false)):
-        close = [f"{((beside >= low) & (beside < high))[which].mean():.0%}" for low, high in ((0, 2), (2, 3), (3, 5))]
+        close = [
+            f"{((beside >= low) & (beside < high))[which].mean():.0%}"
+            for low, high in ((0, 2), (2, 3), (3, 5))
+        ]
         print(f"{name}: within 2, 2 to 3, 3 to 5 radii of a disk three times as strong: {', '.join(close)}")
-    length = np.hypot(*table.q.T)
-    patterns = len(np.unique(table.pattern))
-    parts = []
-    for low, high in zip(RADII[:-1], RADII[1:], strict=True):
-        ring = false & (length >= low) & (length < high)
-        parts.append(f"{low:g} to {high:g}: {ring.sum() / patterns / (np.pi * (high**2 - low**2)):.2f}")
-    print(f"false disks per Å⁻² of a pattern, |q| {'; '.join(parts)}")
+    length = np.hypot(*table.q.T) / nearest
+    print(
+        f"\n| distance, in shortest reflections ({nearest:.3f} Å⁻¹) | false | true | strength of false, 50/90 % |"
+    )
+    print("|---|---|---|---|")
+    for low, high in itertools.pairwise(RINGS):
+        ring = (length >= low) & (length < high)
+        strength = percentiles(table.relative[ring & false], (50, 90), 4)
+        print(f"| {low} to {high} | {(ring & false).sum()} | {(ring & ~false).sum()} | {strength} |")
 
 
-def describe_threshold(table: Table) -> None:
+def describe_threshold(table: Table, dose: float) -> None:
     """Print the relative intensity at which half the reflections are found, and how soft that is."""
-    log, found = np.log10(table.real_relative), table.real_found
-    steps = np.linspace(-4.5, -0.5, 81)
-    widths = np.geomspace(0.02, 1, 40)
-    chance = 1 / (1 + np.exp(-np.clip((log - steps[:, None, None]) / widths[:, None], -50, 50)))
-    likelihood = np.where(found, np.log(chance + 1e-9), np.log(1 - chance + 1e-9)).sum(axis=-1)
-    step, width = np.unravel_index(likelihood.argmax(), likelihood.shape)
-    own = []
+    for what, values, steps in (
+        ("relative intensity", table.real_relative, np.geomspace(1e-4, 0.3, 71)),
+        ("electrons", table.real_share * dose, np.geomspace(1, 1e5, 101)),
+    ):
+        middle, width = soft_threshold(values, table.real_found, steps)
+        print(
+            f"half of the reflections are found at {what} {middle:.3g}; 10 to 90 % over {width:.2f} decades"
+        )
+    own, found = [], table.real_found
     for index in np.unique(table.real_pattern):
         mine = table.real_pattern == index
         lost = table.real_relative[mine & ~found]
@@ -249,16 +282,29 @@ def describe_threshold(table: Table) -> None:
             pick = np.sort(table.real_relative[mine & found])
             own.append(np.sqrt(pick[int(0.1 * len(pick))] * np.sort(lost)[int(0.9 * len(lost))]))
     print(
-        f"half of the reflections are found at {10 ** steps[step]:.4f}, 10 to 90 % over "
-        f"{4.4 * widths[width]:.2f} decades; a pattern's own threshold, percentiles 5/50/95: "
-        f"{percentiles(own, (5, 50, 95), 4)}\n"
+        f"a pattern's own threshold, relative, percentiles 5/25/50/75/95: {percentiles(own, (5, 25, 50, 75, 95), 4)}\n"
     )
+
+
+def soft_threshold(values: np.ndarray, found: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
+    """Fit a logistic curve of log10(values); return its middle and the decades from 10 to 90 %."""
+    log = np.log10(values)
+    widths = np.geomspace(0.01, 1, 40)
+    best = (-np.inf, 0.0, 0.0)
+    for step in np.log10(steps):
+        for width in widths:
+            chance = np.clip(1 / (1 + np.exp(-np.clip((log - step) / width, -50, 50))), 1e-3, 1 - 1e-3)
+            likelihood = float(np.where(found, np.log(chance), np.log(1 - chance)).sum())
+            best = max(best, (likelihood, float(step), float(width)))
+    return 10 ** best[1], 4.4 * best[2]
 
 
 def index(patterns: MultislicePatterns, disks: BraggDisks) -> None:
     """Print how far both methods' orientations are from the truth; not indexed counts as wrong."""
     phase = orient.find_phase(patterns.crystal)
-    print("| method | median ° | within 2° | within 5° | beyond 34.4° | not indexed |\n|---|---|---|---|---|---|")
+    print(
+        "| method | median ° | within 2° | within 5° | beyond 34.4° | not indexed |\n|---|---|---|---|---|---|"
+    )
     for method in ("transformer", "template"):
         try:
             answer = orient.map_orientations(disks, [phase], patterns.calibration.voltage, method=method)
@@ -297,7 +343,9 @@ def within(values: np.ndarray, pattern: np.ndarray, centred_on: np.ndarray, whic
 def percentiles(values: object, which: tuple[int, ...], digits: int = 0) -> str:
     """Return percentiles, ready to print."""
     array = np.asarray(values, float)
-    return " / ".join(f"{value:.{digits}f}" for value in np.percentile(array, which)) if len(array) else "none"
+    return (
+        " / ".join(f"{value:.{digits}f}" for value in np.percentile(array, which)) if len(array) else "none"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure what detection makes of multislice patterns whose truth is known: ``python tools/measure_detection.py``.
 
 Prints the tables of ``docs/detection_statistics.md``. ``--map`` adds the errors of both methods on the same disks.
-A detected disk is a reflection if one lies within ``TOLERANCE`` of it; the brightest such reflection is taken.
+A detected disk is a reflection if one lies within ``TOLERANCE`` of it; the most excited such reflection is taken.
 Intensities of disks are relative to the strongest disk beside the direct beam.
 """
 
@@ -29,7 +29,10 @@ from napari_4dstem_orient.detection.settings import suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
 
 TOLERANCE = 0.06  # Å⁻¹
-EXCITED = 0.12  # Å⁻¹: reflections of larger excitation error are not looked for
+EXCITED = (
+    1e-5  # reflections that two-beam theory never makes stronger than this share of the beam are left out
+)
+FAINTER = 0.1  # a reflection this much fainter than a disk did not make it
 WEAKEST = 1e-6  # of the beam
 EDGES = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.001)  # relative intensity
 THICK = (30, 70, 170, 401)  # Å
@@ -64,10 +67,23 @@ def main() -> None:
 
 @dataclass(frozen=True, eq=False)
 class Reflections:
-    """True reflections of one pattern: q (n, 2) in Å⁻¹, share of the beam (n,), whether a brighter one hides it."""
+    """True reflections of one pattern.
+
+    Attributes
+    ----------
+    q : ndarray, shape (n, 2)
+        Å⁻¹.
+    share : ndarray, shape (n,)
+        Of the beam's electrons, all that is expected where the disk lies.
+    envelope : ndarray, shape (n,)
+        1 / (1 + s² ξ²), which says to which of two overlapping reflections the electrons belong.
+    hidden : ndarray, bool, shape (n,)
+        Whether a stronger one overlaps.
+    """
 
     q: np.ndarray
     share: np.ndarray
+    envelope: np.ndarray
     hidden: np.ndarray
 
 
@@ -81,17 +97,22 @@ def true_reflections(patterns: MultislicePatterns) -> list[Reflections]:
     for rotation, image in zip(patterns.rotation, patterns.share, strict=True):
         g_lab = reflector.in_lab(torch.as_tensor(rotation, dtype=torch.float32))
         error = reflector.excitation_errors(g_lab)[0]
-        q = g_lab[error.abs() < EXCITED][:, :2].numpy().astype(float)
-        q = q[(np.hypot(*q.T) > 0.5 * reflector.nearest) & (np.abs(q).max(axis=1) < 2.05)]
+        envelope = (1 / (1 + (error * reflector.extinction).square())).numpy()
+        q = g_lab[:, :2].numpy().astype(float)
+        use = (
+            (np.hypot(*q.T) > 0.5 * reflector.nearest) & (np.abs(q).max(axis=1) < 2.05) & (envelope > EXCITED)
+        )
+        q, envelope = q[use], envelope[use]
         pixel = patterns.origin + q / q_pixel
         near = (
             np.hypot(rows - pixel[:, 0, None, None], cols - pixel[:, 1, None, None]) < width / q_pixel + 0.8
         )
         share = (near * image).sum(axis=(1, 2))
-        q, share = q[share > WEAKEST], share[share > WEAKEST]
+        use = share > WEAKEST
+        q, share, envelope = q[use], share[use], envelope[use]
         apart = np.linalg.norm(q[:, None] - q, axis=2)
-        hidden = ((apart < 2 * width) & (share[None, :] > share[:, None])).any(axis=1)
-        result.append(Reflections(q, share, hidden))
+        hidden = ((apart < 2 * width) & (envelope[None, :] > envelope[:, None])).any(axis=1)
+        result.append(Reflections(q, share, envelope, hidden))
     return result
 
 
@@ -142,8 +163,8 @@ class Table:
             q, strength = rows[away, :2], rows[away, 2]
             if not len(q):
                 continue
-            which = match(q, true)
-            chance.append(match(q @ np.array([[c, s], [-s, c]]), true) >= 0)
+            which = match(q, strength / strength.max(), true)
+            chance.append(match(q @ np.array([[c, s], [-s, c]]), strength / strength.max(), true) >= 0)
             some = which >= 0
             residual = np.where(some[:, None], q - true.q[which], np.nan)
             share = np.where(some, true.share[which], np.nan)
@@ -165,10 +186,11 @@ class Table:
         )
 
 
-def match(q: np.ndarray, true: Reflections) -> np.ndarray:
-    """Return the index of the brightest reflection near each disk, -1 where there is none."""
+def match(q: np.ndarray, relative: np.ndarray, true: Reflections) -> np.ndarray:
+    """Return the index of the most excited reflection near each disk, -1 where there is none."""
     near = np.linalg.norm(q[:, None] - true.q, axis=2) < TOLERANCE
-    best = np.where(near, true.share, -1).argmax(axis=1)
+    near &= true.share / true.share.max() > FAINTER * relative[:, None]
+    best = np.where(near, true.envelope, -1).argmax(axis=1)
     return np.where(near.any(axis=1), best, -1)
 
 

@@ -248,13 +248,19 @@ def describe(
             f"{table.real_found[real].mean() if real.any() else np.nan:.1%} | "
             f"{within(log_ratio, table.pattern, ~false, good):.2f} |"
         )
-    print("\n| thickness Å | disks | scatter | robust | false | false a pattern |\n|---|---|---|---|---|---|")
+    true_q = table.q - table.residual
+    along = true_q / np.hypot(*true_q.T)[:, None]
+    radial = (table.residual * along).sum(axis=1)
+    across = table.residual[:, 1] * along[:, 0] - table.residual[:, 0] * along[:, 1]
+    print(
+        "\n| thickness Å | disks | scatter | along g | across g | false | false a pattern |\n|---|---|---|---|---|---|---|"
+    )
     for low, high in itertools.pairwise(THICK):
         which = (patterns.thickness >= low) & (patterns.thickness < high)
         inside = which[table.pattern]
         print(
             f"| {low} to {min(high, 400)} | {inside.sum()} | {rms(table.residual[inside & ~false]):.4f} | "
-            f"{robust(table.residual[inside & ~false]):.4f} | {false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
+            f"{rms(radial[inside & ~false]):.4f} | {rms(across[inside & ~false]):.4f} | {false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
         )
     describe_false(table, false, disk, reflector_of(patterns).nearest)
     describe_threshold(table, dose)

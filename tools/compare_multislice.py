@@ -11,7 +11,8 @@ import itertools
 
 import numpy as np
 import torch
-from measure_detection import reflector_of, rms, robust, true_reflections
+from detection_truth import reflector_of, true_reflections
+from measure_detection import rms, robust
 
 import napari_4dstem_orient as orient
 from multislice import MultislicePatterns, multislice_patterns

@@ -1,39 +1,24 @@
 """Measure what detection makes of multislice patterns whose truth is known: ``python tools/measure_detection.py``.
 
 Prints the tables of ``docs/detection_statistics.md``. ``--map`` adds the errors of both methods on the same disks.
-A detected disk is a reflection if one lies within ``TOLERANCE`` of it; the most excited such reflection is taken.
-Intensities of disks are relative to the strongest disk beside the direct beam.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from dataclasses import dataclass
-from pathlib import Path
+import itertools
 
 import numpy as np
-import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-import itertools
+from detection_truth import TOLERANCE, Table, reflector_of, true_reflections
 
 import napari_4dstem_orient as orient
 from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport
-from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
 from napari_4dstem_orient.detection.settings import suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
 
-TOLERANCE = 0.06  # Å⁻¹
-EXCITED = (
-    1e-5  # reflections that two-beam theory never makes stronger than this share of the beam are left out
-)
-FAINTER = 0.1  # a reflection this much fainter than a disk did not make it
-WEAKEST = 1e-6  # of the beam
 EDGES = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.001)  # relative intensity
 THICK = (30, 70, 170, 401)  # Å
 RINGS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.5, 2, 3, 4.5)  # in lengths of the shortest reflection
@@ -63,135 +48,6 @@ def main() -> None:
         describe(table, patterns, report, radius, dose)
         if options.map:
             index(patterns, disks)
-
-
-@dataclass(frozen=True, eq=False)
-class Reflections:
-    """True reflections of one pattern.
-
-    Attributes
-    ----------
-    q : ndarray, shape (n, 2)
-        Å⁻¹.
-    share : ndarray, shape (n,)
-        Of the beam's electrons, all that is expected where the disk lies.
-    envelope : ndarray, shape (n,)
-        1 / (1 + s² ξ²), which says to which of two overlapping reflections the electrons belong.
-    hidden : ndarray, bool, shape (n,)
-        Whether a stronger one overlaps.
-    """
-
-    q: np.ndarray
-    share: np.ndarray
-    envelope: np.ndarray
-    hidden: np.ndarray
-
-
-def true_reflections(patterns: MultislicePatterns) -> list[Reflections]:
-    """List every pattern's reflections with their integrated expected intensities."""
-    q_pixel = patterns.calibration.q_pixel
-    reflector = reflector_of(patterns)
-    width = patterns.calibration.semiangle / 1e3 / reflector.wavelength
-    rows, cols = np.indices(patterns.share.shape[1:])
-    result = []
-    for rotation, image in zip(patterns.rotation, patterns.share, strict=True):
-        g_lab = reflector.in_lab(torch.as_tensor(rotation, dtype=torch.float32))
-        error = reflector.excitation_errors(g_lab)[0]
-        envelope = (1 / (1 + (error * reflector.extinction).square())).numpy()
-        q = g_lab[:, :2].numpy().astype(float)
-        use = (
-            (np.hypot(*q.T) > 0.5 * reflector.nearest) & (np.abs(q).max(axis=1) < 2.05) & (envelope > EXCITED)
-        )
-        q, envelope = q[use], envelope[use]
-        pixel = patterns.origin + q / q_pixel
-        near = (
-            np.hypot(rows - pixel[:, 0, None, None], cols - pixel[:, 1, None, None]) < width / q_pixel + 0.8
-        )
-        share = (near * image).sum(axis=(1, 2))
-        use = share > WEAKEST
-        q, share, envelope = q[use], share[use], envelope[use]
-        apart = np.linalg.norm(q[:, None] - q, axis=2)
-        hidden = ((apart < 2 * width) & (envelope[None, :] > envelope[:, None])).any(axis=1)
-        result.append(Reflections(q, share, envelope, hidden))
-    return result
-
-
-def reflector_of(patterns: MultislicePatterns) -> Reflector:
-    """Return the crystal's reflections as far as the detector's edge."""
-    return Reflector.of(orient.find_phase(patterns.crystal), patterns.calibration.voltage, 2.2)
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """All detected disks beside the direct beam, and all true reflections, of all patterns.
-
-    Attributes
-    ----------
-    pattern, q, relative, residual, true_share, beside, off : ndarray
-        Of each detected disk: its pattern, position, relative intensity, distance from its reflection (NaN if it
-        has none), share of the beam, and distance from the nearest disk that is at least three times as strong
-        (the direct beam counts), and from the nearest reflection that is at least half as strong.
-    real_pattern, real_relative, real_share, real_found : ndarray
-        Of each reflection that no brighter one hides: its pattern, relative intensity, share of the beam, whether
-        it was found.
-    chance : float
-        Share of disks that have a reflection near when the pattern is turned by 73°.
-    """
-
-    pattern: np.ndarray
-    q: np.ndarray
-    relative: np.ndarray
-    residual: np.ndarray
-    true_share: np.ndarray
-    beside: np.ndarray
-    off: np.ndarray
-    real_pattern: np.ndarray
-    real_relative: np.ndarray
-    real_share: np.ndarray
-    real_found: np.ndarray
-    chance: float
-
-    @classmethod
-    def of(cls, patterns: MultislicePatterns, truth: list[Reflections], disks: BraggDisks) -> Table:
-        """Compare detected disks with the truth."""
-        nearest = reflector_of(patterns).nearest
-        c, s = np.cos(np.deg2rad(73)), np.sin(np.deg2rad(73))
-        found, real, chance = [], [], []
-        for index, true in enumerate(truth):
-            rows = disks.at(0, index).astype(float)
-            away = np.hypot(rows[:, 0], rows[:, 1]) > 0.5 * nearest
-            q, strength = rows[away, :2], rows[away, 2]
-            if not len(q):
-                continue
-            which = match(q, strength / strength.max(), true)
-            chance.append(match(q @ np.array([[c, s], [-s, c]]), strength / strength.max(), true) >= 0)
-            some = which >= 0
-            residual = np.where(some[:, None], q - true.q[which], np.nan)
-            share = np.where(some, true.share[which], np.nan)
-            apart = np.linalg.norm(q[:, None] - rows[None, :, :2], axis=2)
-            beside = np.where(rows[None, :, 2] > 3 * strength[:, None], apart, np.inf).min(axis=1)
-            far = np.linalg.norm(q[:, None] - true.q, axis=2)
-            # as strong: compared by the ratio of the strongest detected disk to the strongest reflection
-            as_strong = true.share / true.share.max() > 0.5 * strength[:, None] / strength.max()
-            off = np.where(as_strong, far, np.inf).min(axis=1)
-            found.append((np.full(len(q), index), q, strength / strength.max(), residual, share, beside, off))
-            seen = np.isin(np.arange(len(true.q)), which[some])
-            clear = ~true.hidden
-            relative = true.share / true.share.max()
-            real.append((np.full(clear.sum(), index), relative[clear], true.share[clear], seen[clear]))
-        return cls(
-            *(np.concatenate(part) for part in zip(*found, strict=True)),
-            *(np.concatenate(part) for part in zip(*real, strict=True)),
-            float(np.concatenate(chance).mean()),
-        )
-
-
-def match(q: np.ndarray, relative: np.ndarray, true: Reflections) -> np.ndarray:
-    """Return the index of the most excited reflection near each disk, -1 where there is none."""
-    near = np.linalg.norm(q[:, None] - true.q, axis=2) < TOLERANCE
-    near &= true.share / true.share.max() > FAINTER * relative[:, None]
-    best = np.where(near, true.envelope, -1).argmax(axis=1)
-    return np.where(near.any(axis=1), best, -1)
 
 
 def describe(
@@ -252,15 +108,15 @@ def describe(
     along = true_q / np.hypot(*true_q.T)[:, None]
     radial = (table.residual * along).sum(axis=1)
     across = table.residual[:, 1] * along[:, 0] - table.residual[:, 0] * along[:, 1]
-    print(
-        "\n| thickness Å | disks | scatter | along g | across g | false | false a pattern |\n|---|---|---|---|---|---|---|"
-    )
+    print("\n| thickness Å | disks | scatter | along g | across g | false | false a pattern |")
+    print("|---|---|---|---|---|---|---|")
     for low, high in itertools.pairwise(THICK):
         which = (patterns.thickness >= low) & (patterns.thickness < high)
         inside = which[table.pattern]
+        good = inside & ~false
         print(
-            f"| {low} to {min(high, 400)} | {inside.sum()} | {rms(table.residual[inside & ~false]):.4f} | "
-            f"{rms(radial[inside & ~false]):.4f} | {rms(across[inside & ~false]):.4f} | {false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
+            f"| {low} to {min(high, 400)} | {inside.sum()} | {rms(table.residual[good]):.4f} | {rms(radial[good]):.4f} | "
+            f"{rms(across[good]):.4f} | {false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
         )
     describe_false(table, false, disk, reflector_of(patterns).nearest)
     describe_threshold(table, dose)
@@ -330,21 +186,32 @@ def soft_threshold(values: np.ndarray, found: np.ndarray, steps: np.ndarray) -> 
 def index(patterns: MultislicePatterns, disks: BraggDisks) -> None:
     """Print how far both methods' orientations are from the truth; not indexed counts as wrong."""
     phase = orient.find_phase(patterns.crystal)
+    bins = list(itertools.pairwise(THICK))
+    thick = " | ".join(f"within 5°, {low} to {min(high, 400)} Å" for low, high in bins)
     print(
-        "| method | median ° | within 2° | within 5° | beyond 34.4° | not indexed |\n|---|---|---|---|---|---|"
+        f"| method | median ° | within 2° | within 5° | beyond 34.4° | not indexed | best hypothesis within 5° | {thick} |"
     )
+    print("|---" * (7 + len(bins)) + "|")
     for method in ("transformer", "template"):
         try:
             answer = orient.map_orientations(disks, [phase], patterns.calibration.voltage, method=method)
         except orient.UserError as error:
             print(f"| {method} | {error} |")
             continue
-        angle = misorientation(answer.rotation[0], patterns.rotation, phase)
         missing = answer.phase_id[0] < 0
+        every = np.concatenate([answer.rotation[0][:, None], answer.runner_up[0]], axis=1)
+        angle = misorientation(every, patterns.rotation[:, None], phase)
         angle[missing] = np.inf
+        first, best = angle[:, 0], angle.min(axis=1)
+        parts = [
+            (first[(patterns.thickness >= low) & (patterns.thickness < high)] < 5).mean()
+            for low, high in bins
+        ]
         print(
-            f"| {method} | {np.median(angle):.2f} | {(angle < 2).mean():.1%} | {(angle < 5).mean():.1%} | "
-            f"{(angle > 34.4).mean():.1%} | {missing.mean():.1%} |"
+            f"| {method} | {np.median(first):.2f} | {(first < 2).mean():.1%} | {(first < 5).mean():.1%} | "
+            f"{(first > 34.4).mean():.1%} | {missing.mean():.1%} | {(best < 5).mean():.1%} | "
+            + " | ".join(f"{part:.1%}" for part in parts)
+            + " |"
         )
     print()
 

@@ -114,9 +114,10 @@ def describe(
         which = (patterns.thickness >= low) & (patterns.thickness < high)
         inside = which[table.pattern]
         good = inside & ~false
+        spread = " | ".join(f"{rms(values[good]):.4f}" for values in (table.residual, radial, across))
         print(
-            f"| {low} to {min(high, 400)} | {inside.sum()} | {rms(table.residual[good]):.4f} | {rms(radial[good]):.4f} | "
-            f"{rms(across[good]):.4f} | {false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
+            f"| {low} to {min(high, 400)} | {inside.sum()} | {spread} | "
+            f"{false[inside].mean():.1%} | {wrong[which].mean():.2f} |"
         )
     describe_false(table, false, disk, reflector_of(patterns).nearest)
     describe_threshold(table, dose)
@@ -188,9 +189,8 @@ def index(patterns: MultislicePatterns, disks: BraggDisks) -> None:
     phase = orient.find_phase(patterns.crystal)
     bins = list(itertools.pairwise(THICK))
     thick = " | ".join(f"within 5°, {low} to {min(high, 400)} Å" for low, high in bins)
-    print(
-        f"| method | median ° | within 2° | within 5° | beyond 34.4° | not indexed | best hypothesis within 5° | {thick} |"
-    )
+    columns = "median ° | within 2° | within 5° | beyond 34.4° | not indexed | best hypothesis within 5°"
+    print(f"| method | {columns} | {thick} |")
     print("|---" * (7 + len(bins)) + "|")
     for method in ("transformer", "template"):
         try:

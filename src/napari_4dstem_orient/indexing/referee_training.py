@@ -23,6 +23,8 @@ PASSES = 2
 STRONG, PAIRS = 6, 3
 """Hypotheses are made from the places of the strongest disk and, of the next few, those farthest from its row."""
 EACH_PAIR = 2
+BLUR = 0.03
+"""Å⁻¹; pairs of reflections that fit two disks this much worse than the best are suggested too."""
 SHORTEST = 300
 """Reflections, counted from the shortest, that a pair of disks may be."""
 ANYWHERE = (1.0, 0.0123, 0.00456)
@@ -150,7 +152,10 @@ def make_case(source: PatternSource, suspect: PatternSource, count: int, generat
     measured = Measured.of(batch.disks, batch.mask, source.k_max)
     symmetry = torch.as_tensor(suspect.phase.symmetry, dtype=torch.float32, device=device)
     table = PairTable(suspect.reflector, symmetry)
-    made = [table.hypotheses(batch.disks[:, list(pair), :2], EACH_PAIR, 0.03, generator) for pair in PAIRS]
+    made = [
+        table.hypotheses(pair, EACH_PAIR, BLUR, generator)
+        for pair in pairs_of(batch.disks[..., :2] * batch.mask[..., None])
+    ]
     near = batch.rotation @ turned_up_to(WIDEST, (count,), generator, device)
     chance = torch.rand(count, generator=generator).to(device)
     near = near @ about_beam((chance < HALF_TURNED) * math.pi)

@@ -224,7 +224,7 @@ def test_a_hopeless_budget_is_told_and_nothing_is_lost(training_panel, qtbot, no
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 1_000_000)
     click(qtbot, training_panel.start_button)
     qtbot.waitUntil(idle(training_panel), timeout=60000)
-    assert "15 min are too short for Ag" in notified[0].message
+    assert "15 min is too short for Ag" in notified[0].message
     assert training_panel.start_button.isEnabled()
     assert not list(folder.iterdir())
 
@@ -237,6 +237,7 @@ def test_what_is_missing_is_said(training_panel, folder):
     assert training_panel.needs.text() == "Enter the voltage."
     assert not training_panel.start_button.isEnabled()
     folder.mkdir()
-    training_panel.file.path.with_suffix(".training").write_bytes(b"damaged")
-    training_panel.form["precession"].value = 0.5
-    training_panel.form.set(replace(training_panel.form.settings(), voltage=200.0, precession=0.0))
+    (folder / "spoilt.training").write_bytes(b"damaged")
+    training_panel.file.field.setText(str(folder / "spoilt"))
+    assert "damaged training checkpoint" in training_panel.needs.text()
+    assert not training_panel.start_button.isEnabled()

@@ -76,7 +76,7 @@ def test_a_budget_says_what_it_lacks(copper):
     triclinic = crystal("X", 5.1, 6.2, 7.3, 81, 95, 102)
     assert check_budget([copper], 1.5, 10, 500_000) == ""
     short = check_budget([copper], 1.5, 10, 100_000)
-    assert "10 min are too short for Cu" in short
+    assert "10 min is too short for Cu" in short
     assert "about 40 min" in short
     assert "symmetry" not in short
     low = check_budget([triclinic], 1.5, 10, 2_000_000)

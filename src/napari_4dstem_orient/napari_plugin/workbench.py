@@ -75,7 +75,7 @@ def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
     if panel is None:
         panel = TrainingWidget(viewer)
         viewer.window.add_dock_widget(
-            panel, name="Train a model", area="right", tabify=True, add_vertical_stretch=False
+            panel, name="Train", area="right", tabify=True, add_vertical_stretch=False
         )
     panel.prefill(sources)
     show_panel(panel)

@@ -132,7 +132,7 @@ def check_budget(phases: Sequence[Phase], k_max: float, minutes: float, patterns
         because.append(f"{times:g} times as many as for a cubic crystal, for its low symmetry")
     because.append(f"{sum(reflections_within(p, k_max) for p in phases):,} reflections up to {k_max:g} Å⁻¹")
     text = (
-        f"{minutes:g} min are too short for {names}: {patterns:,} training patterns fit on this device and about "
+        f"{minutes:g} min is too short for {names}: {patterns:,} training patterns fit on this device and about "
         f"{needed:,} are needed ({'; '.join(because)}). "
         f"Give it about {math.ceil(minutes * needed / patterns):,} min, or a smaller k range."
     )

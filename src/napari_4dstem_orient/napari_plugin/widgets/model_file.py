@@ -33,9 +33,8 @@ class ModelFile(QWidget):
         self._stem = "model"
         self._typed = False
         self.field = QLineEdit()
-        self.field.setToolTip("The preferences' folder of your own models is where the map panel looks.")
         self.field.textEdited.connect(self._on_typed)
-        self.field.textChanged.connect(lambda text: self.changed.emit())
+        self.field.textChanged.connect(self._on_changed)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.field, 1)
@@ -65,6 +64,12 @@ class ModelFile(QWidget):
     def _show(self, path: Path) -> None:
         self.field.setText(str(path))
         self.field.setCursorPosition(len(str(path)))
+
+    def _on_changed(self, text: str) -> None:
+        self.field.setToolTip(
+            f"{self.path}\nThe folder of your own models is set in napari's preferences; the map panel lists what lies there."
+        )
+        self.changed.emit()
 
     def _on_typed(self, text: str) -> None:
         self._typed = bool(text.strip())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QTimer, Slot  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import form_for
@@ -94,6 +94,7 @@ class TrainingWidget(StepWidget):
         where.addWidget(self.file)
         for layout in (inputs, where):
             layout.setContentsMargins(0, 0, 0, 0)
+        self.inputs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.body.addWidget(self.inputs)
         self.body.addWidget(self.where)
 
@@ -109,11 +110,9 @@ class TrainingWidget(StepWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.start_button, 1)
         buttons.addWidget(self.anew_button)
-        self.body.addWidget(self.summary)
-        self.body.addWidget(self.figures)
+        for label in (self.summary, self.advice, self.state, self.figures):
+            self.body.addWidget(label)
         self.body.addStretch(1)
-        self.footer.addWidget(self.advice)
-        self.footer.addWidget(self.state)
         self.footer.addLayout(buttons)
 
     # ---------------------------------------------------------------- what to train
@@ -251,9 +250,10 @@ class TrainingWidget(StepWidget):
             done = f"{self._begun.seen:,} of {self._begun.settings.patterns:,} patterns are done."
             return f"<b>{card.title}</b> · {low:g} to {high:g} Å<br>{done}"
         names = " + ".join(phase.name for phase in self._chosen)
+        precession = f" · precession {plan.precession:g}°" if plan.precession else ""
         return (
-            f"<b>{names} · {plan.voltage:g} kV · {plan.k_max:g} Å⁻¹</b> · {plan.thinnest:g} to {plan.thickest:g} Å"
-            f"<br>{self.file.path.name}"
+            f"<b>{names} · {plan.voltage:g} kV · {plan.k_max:g} Å⁻¹{precession}</b>"
+            f" · {plan.thinnest:g} to {plan.thickest:g} Å<br>{self.file.path.name}"
         )
 
     def _show_history(self, history: list[dict[str, float]]) -> None:
@@ -271,6 +271,7 @@ class TrainingWidget(StepWidget):
         if self.curves is None:
             self.curves = Picture(picture)
             self.curves.setFixedHeight(CURVES_HEIGHT)
+            self.curves.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self.body.insertWidget(self.body.indexOf(self.figures), self.curves)
         self.curves.put(picture)
         last = self._history[-1]

@@ -30,6 +30,7 @@ def draw_curves(history: Sequence[dict[str, float]], text_color: str) -> np.ndar
     plot_history(loss, accuracy, history)
     loss.set_xlabel("")
     accuracy.set_ylabel("within 5° (%)")
+    accuracy.locator_params(axis="x", nbins=5)
     for axes in (loss, accuracy):
         axes.patch.set_alpha(0)
         axes.tick_params(colors=text_color, labelsize=7.5, length=2)

@@ -72,9 +72,7 @@ def test_thin_crystals_scatter_kinematically():
     rotation = torch.as_tensor(Rotation.random(random_state=3).as_matrix()[None], dtype=torch.float32)
     _, found = waves.diffract(rotation, torch.tensor([[thickness]]), beams=30)
     index = waves._most_excited(_errors(waves, rotation), 30)[0, 1:]
-    middle = torch.tensor([size // 2 for size in waves.potential.shape])
-    h, k, l = (waves.hkl[index] + middle).unbind(1)
-    coupling = waves.potential[h, k, l].abs() * waves.wavelength
+    coupling = waves.potential[waves._place(waves.hkl[index])].abs() * waves.wavelength
     beat = torch.sinc(_errors(waves, rotation)[0, index] * thickness).square()
     expected = (torch.pi * thickness * coupling).square() * beat
     assert found[0, 0].numpy() == pytest.approx(expected.numpy(), rel=0.2, abs=0.02 * float(expected.max()))

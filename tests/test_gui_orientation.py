@@ -194,11 +194,11 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
 
 def test_settings_reach_the_indexers(panel, silver):
     panel.template_form["zone_axis_step"].value = 4.0
-    panel.transformer_form["refined"].value = 1
+    panel.transformer_form["corrections"].value = 1
     panel.acceptance_form["min_score"].value = 0.6
     choice = panel.indexers.choice
     assert choice.template.zone_axis_step == 4.0
-    assert choice.transformer.refined == 1
+    assert choice.transformer.corrections == 1
     models = tuple(model.path for model in list_models() if model.card.crystals[0].same_crystal(silver))
     for method in ("transformer", "template"):
         made = MAKE(method, replace(choice, models=models), Illumination(200.0, 1.4, 1.0))

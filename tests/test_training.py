@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
 from napari_4dstem_orient.indexing.rotations import random_rotations
@@ -20,9 +21,11 @@ from napari_4dstem_orient.indexing.transformer.training import TrainingSettings,
 SMALL = NetworkSettings(tokens=12, width=32, heads=4, layers=1, feedforward=64)
 BRIEF = TrainingSettings(patterns=1536, batch=256, every=512, seed=3)
 QUIET = SynthesisSettings(
-    dynamical_share=0.0,
+    kinematic_share=1.0,
+    clean_share=0.0,
     intensity_noise=0.0,
     scatter=(1e-6, 2e-6),
+    uneven=1.0,
     scale_error=0.0,
     origin_error=0.0,
     threshold=(0.01, 0.02),
@@ -51,6 +54,11 @@ def train(path, phases, **changes):
 
 
 @pytest.fixture(scope="module")
+def iron():
+    return find_phase("Fe")
+
+
+@pytest.fixture(scope="module")
 def trained(tmp_path_factory, copper):
     path = tmp_path_factory.mktemp("models") / "cu.safetensors"
     train(path, [copper])
@@ -63,7 +71,7 @@ def weights(path):
 
 def test_training_patterns_are_where_the_crystal_puts_them(copper):
     reflector = Reflector.of(copper, 300, 1.2)
-    batch = PatternSource(reflector, 1.2, QUIET).draw(32, 12, torch.Generator().manual_seed(0))
+    batch = PatternSource(copper, 300, 1.2, QUIET).draw(32, 12, torch.Generator().manual_seed(0))
     g = reflector.in_lab(batch.rotation)[..., :2]
     apart = torch.cdist(batch.disks[..., :2], g).amin(2)
     assert apart[batch.mask].max() < 1e-3
@@ -76,7 +84,9 @@ def test_what_detection_does_is_done_to_training_patterns(copper):
 
     def draw(**changes):
         settings = SynthesisSettings(**{**QUIET.to_dict(), **changes})
-        return PatternSource(reflector, 1.2, settings).detect(rotation, torch.Generator().manual_seed(2), 48)
+        return PatternSource(copper, 300, 1.2, settings).detect(
+            rotation, torch.Generator().manual_seed(2), 48
+        )
 
     mask = draw()[1]
     faint = (1e-6, 2e-6)
@@ -149,6 +159,7 @@ def test_the_card_says_what_the_model_is_and_lies_in_and_beside_the_file(trained
     assert card.training["seed"] == 3
     assert card.training["patterns_seen"] == 1536
     assert {row["method"] for row in card.accuracy["test"]} == {
+        "network",
         "network, referee",
         "network, referee, refinement",
     }
@@ -179,7 +190,7 @@ def test_a_joint_model_has_hypotheses_for_each_phase(tmp_path, copper, silver):
 
     path = tmp_path / "both.safetensors"
     train(path, [copper, silver])
-    indexer = TransformerIndexer.load(path, device="cpu")
+    indexer = TransformerIndexer([load_model(path)], device="cpu")
     assert [phase.name for phase in indexer.phases] == ["Cu", "Ag"]
     spots = [predicted_pattern(phase, np.eye(3), 300, 1.2)[:, :3] for phase in (copper, silver)]
     found = indexer.index(BraggDisks.from_lists((1, 2), spots, calibrated=True))
@@ -219,12 +230,12 @@ def test_bad_model_files_are_refused_in_one_sentence(trained, tmp_path, damage):
 # choosing a model
 
 
-def test_a_model_is_chosen_by_crystal_voltage_and_reach_never_by_name(trained, copper, silver):
+def test_a_model_is_chosen_by_crystal_voltage_and_reach_never_by_name(trained, copper, iron):
     from napari_4dstem_orient.crystals.phase import Phase
 
     card = read_card(trained)
     renamed = Phase.from_dict({**copper.to_dict(), "name": "my film"})
-    impostor = Phase.from_dict({**silver.to_dict(), "name": "Cu"})
+    impostor = Phase.from_dict({**iron.to_dict(), "name": "Cu"})
     assert why_not(card, [renamed], 300, 1.2) is None
     assert "another crystal" in why_not(card, [impostor], 300, 1.2)
     assert "200 kV" in why_not(card, [copper], 200, 1.2)
@@ -233,9 +244,21 @@ def test_a_model_is_chosen_by_crystal_voltage_and_reach_never_by_name(trained, c
     assert "precession" in why_not(card, [copper], 300, 1.2, precession=1.0)
 
 
+def test_a_model_serves_crystals_of_its_structure_where_the_sphere_is_curved_alike(trained, copper, silver):
+    """Silver is copper, 13 % larger: at 240 kV the Ewald sphere cuts it as it cuts copper at 300 kV."""
+    card = read_card(trained)
+    assert "300 kV" in why_not(card, [silver], 300, 1.2)
+    assert why_not(card, [silver], 250, 1.1) is None
+    (use,) = choose_models([AvailableModel(trained, card)], [silver], 250, 1.1)
+    model = use.load(250, 0.0)
+    assert model.stretch == pytest.approx(3.615 / 4.086, rel=1e-3)
+    assert model.reflectors[0].nearest == pytest.approx(silver.nearest, rel=1e-5)
+
+
 def test_every_phase_gets_a_model_or_the_user_hears_which_one_lacks_it(trained, copper, silver):
     available = [AvailableModel(trained, read_card(trained))]
-    assert choose_models(available, [copper], 300, 1.2) == available
+    (use,) = choose_models(available, [copper], 300, 1.2)
+    assert (use.path, use.phases) == (trained, (copper,))
     with pytest.raises(UserError, match="No model fits Ag"):
         choose_models(available, [copper, silver], 300, 1.2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,48 @@ class Reason(IntEnum):
             Reason.LOW_SCORE: "not indexed: no orientation explains the disks well enough",
             Reason.NOT_RUN: "not indexed: not run yet",
         }[self]
+
+
+class Doubt(IntFlag):
+    """What speaks against relying on an answer; several may hold."""
+
+    HALF_TURN = 1
+    ELSEWHERE = 2
+    OTHER_PHASE = 4
+    OUT_OF_RANGE = 8
+    FEW_DISKS = 16
+
+    @property
+    def text(self) -> str:
+        """What is shown to a person; empty without doubt."""
+        texts = {
+            Doubt.HALF_TURN: "turned by 180° about the beam it fits nearly as well",
+            Doubt.ELSEWHERE: "another orientation fits nearly as well",
+            Doubt.OTHER_PHASE: "another phase fits nearly as well",
+            Doubt.OUT_OF_RANGE: "perhaps none of these crystals, or a wrong pixel size",
+            Doubt.FEW_DISKS: "few disks",
+        }
+        return "; ".join(text for doubt, text in texts.items() if doubt in self)
+
+
+@dataclass(frozen=True, eq=False)
+class Certainty:
+    """How far the answers of a map can be relied on.
+
+    Attributes
+    ----------
+    reliability : ndarray, float32, shape (scan_y, scan_x)
+        Probability that the answer is right: that of all hypotheses within 10° of it, against those elsewhere, those
+        of other phases, and none of them. 0 where nothing was tried.
+    phase_margin : ndarray, float32, shape (scan_y, scan_x)
+        Probability of the answer's phase less that of the next likely one.
+    doubt : ndarray, uint8, shape (scan_y, scan_x)
+        ``Doubt`` flags.
+    """
+
+    reliability: np.ndarray
+    phase_margin: np.ndarray
+    doubt: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +104,8 @@ class OrientationMap:
         Scan step in nm.
     provenance : dict
         Program version, inputs, parameters, model hash, device, as plain JSON values.
+    certainty : Certainty or None
+        None where the method does not know (template matching).
     """
 
     phases: tuple[Phase, ...]
@@ -75,6 +119,7 @@ class OrientationMap:
     method: str
     r_pixel: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    certainty: Certainty | None = None
 
     def __post_init__(self) -> None:
         shape = self.phase_id.shape

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.indexing.indexer import Indexer
+    from napari_4dstem_orient.indexing.models import Use
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 Report = Callable[[str], Progress]
@@ -240,8 +241,8 @@ def make_indexer(
         return TemplateMatcher(phases, voltage, template_reach(disks), precession)
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-    models = fitting_models(phases, voltage, disks.reach, precession, model)
-    return TransformerIndexer.load(models, device=device)
+    uses = fitting_models(phases, voltage, disks.reach, precession, model)
+    return TransformerIndexer([use.load(voltage, precession) for use in uses], device=device)
 
 
 def template_reach(disks: BraggDisks) -> float:
@@ -256,24 +257,30 @@ def fitting_models(
     reach: float | None,
     precession: float,
     model: str | Path | None = None,
-) -> list[Path]:
-    """Return the model files that know all phases: the one that is named, or shipped ones.
+) -> list[Use]:
+    """Return models that together know all phases: the one that is named, or of those there are.
 
     Raises
     ------
     UserError
         Why the named one, or every one there is, does not fit.
     """
-    from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
+    from napari_4dstem_orient.indexing.models import (
+        AvailableModel,
+        choose_models,
+        list_models,
+        uses_of,
+        why_not,
+    )
     from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
 
-    available = list_models()
-    if model is not None:
-        available = [AvailableModel(Path(model), read_card(model))]
-        reason = why_not(available[0].card, phases, voltage, reach, precession)
-        if reason:
-            raise UserError(f"The model {model} does not fit: {reason}.")
-    return [chosen.path for chosen in choose_models(available, phases, voltage, reach, precession)]
+    if model is None:
+        return choose_models(list_models(), phases, voltage, reach, precession)
+    named = AvailableModel(Path(model), read_card(model))
+    reason = why_not(named.card, phases, voltage, reach, precession)
+    if reason:
+        raise UserError(f"The model {model} does not fit: {reason}.")
+    return uses_of([model], phases)
 
 
 def with_origin(

@@ -138,12 +138,14 @@ class BlochWaves:
 
     def _most_excited(self, error: torch.Tensor, beams: int) -> torch.Tensor:
         """Return the indices of the beams that two-beam theory makes strongest, the direct beam first."""
-        middle = [size // 2 for size in self.potential.shape]
-        h, k, l = (self.hkl + self.hkl.new_tensor(middle)).unbind(1)
-        coupling = (self.potential[h, k, l].abs() * self.wavelength).square()
+        coupling = (self.potential[self._place(self.hkl)].abs() * self.wavelength).square()
         strength = coupling / (coupling + error.square())
         strength[:, 0] = 2.0
         return strength.topk(min(beams, strength.shape[1]), dim=1).indices
+
+    def _place(self, hkl: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        middle = hkl.new_tensor([size // 2 for size in self.potential.shape])
+        return (hkl + middle).unbind(-1)
 
     def _intensities(
         self, index: torch.Tensor, error: torch.Tensor, thickness: torch.Tensor, cut: float
@@ -151,11 +153,10 @@ class BlochWaves:
         """Solve the eigenvalue problem of each pattern (De Graef 2003, eqs 5.51 to 5.60): (n, t, b)."""
         between = self.hkl[index]
         between = between[:, None, :, :] - between[:, :, None, :]
-        middle = between.new_tensor([size // 2 for size in self.potential.shape])
-        h, k, l = (between + middle).unbind(-1)
+        place = self._place(between)
         takes_part = error.abs() <= cut
         both = takes_part[:, :, None] & takes_part[:, None, :]
-        matrix = self.potential[h, k, l] * both
+        matrix = self.potential[place] * both
         diagonal = torch.where(takes_part, 2 * error / self.wavelength, torch.full_like(error, 1e3))
         matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
         values, vectors = torch.linalg.eigh(matrix)
@@ -164,7 +165,7 @@ class BlochWaves:
         excited = vectors[:, 0].conj()[:, None]  # (n, 1, b): the direct beam's share of each Bloch wave
         if self.absorption is not None:
             # first order: each Bloch wave loses what the absorption does to it
-            lossy = self.absorption[h, k, l] * both
+            lossy = self.absorption[place] * both
             loss = torch.einsum("nij,nik,nkj->nj", vectors.conj(), lossy, vectors).real
             excited = excited * torch.exp(-math.pi * self.wavelength * thickness[..., None] * loss[:, None])
         real = torch.einsum("nij,ntj->nti", vectors, excited * phase.cos())

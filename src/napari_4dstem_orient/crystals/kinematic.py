@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -77,6 +77,11 @@ class Reflector:
         # ξ = 1 / (λ |U_g|), U_g = γ F / (π V); py4DSTEM's structure factors hold F / V
         extinction = math.pi / (_lorentz_factor(voltage) * wavelength * intensity.sqrt())
         return cls(g, intensity / intensity.max(), extinction, wavelength, precession)
+
+    def to(self, device: torch.device | str) -> Reflector:
+        """Return the same reflections on another device."""
+        moved = {name: getattr(self, name).to(device) for name in ("g", "intensity", "extinction")}
+        return replace(self, **moved)
 
     @property
     def nearest(self) -> float:

@@ -151,6 +151,15 @@ class Phase:
             np.sort(mine.intensity), np.sort(theirs.intensity), rtol=0.02, atol=1e-3 * mine.intensity.max()
         )
 
+    @property
+    def nearest(self) -> float:
+        """Length of the shortest reflection, Å⁻¹."""
+        return float(np.linalg.norm(self.reflections(3.0 / min(self.cell[:3])).g, axis=1).min())
+
+    def stretch_to(self, other: Phase) -> float:
+        """Return how much farther out the other crystal's reflections lie (the shortest one's length tells)."""
+        return other.nearest / self.nearest
+
     def to_py4dstem(self) -> py4DSTEM.process.diffraction.Crystal:
         """Return py4DSTEM's ``Crystal``."""
         from py4DSTEM.process.diffraction import Crystal

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Protocol
 
 import numpy as np
 
+from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent
 
@@ -73,22 +74,25 @@ class Hypotheses:
     phase_id : ndarray, int, shape (n, h)
     score : ndarray, shape (n, h)
     explained : ndarray, int, shape (n, h)
+    probability : ndarray, shape (n, h), or None
+        That the hypothesis is right, where the method knows it; what is missing to 1 says that none of them is.
     """
 
     rotation: np.ndarray
     phase_id: np.ndarray
     score: np.ndarray
     explained: np.ndarray
+    probability: np.ndarray | None = None
 
     @classmethod
     def join(
         cls, parts: list[Hypotheses], keep: int, preference: list[np.ndarray] | None = None
     ) -> Hypotheses:
         """Sort the hypotheses of several phases or models by score (or ``preference``) and keep the best few."""
-        joined = {
-            name: np.concatenate([getattr(part, name) for part in parts], axis=1)
-            for name in ("rotation", "phase_id", "score", "explained")
-        }
+        names = ["rotation", "phase_id", "score", "explained"]
+        if parts[0].probability is not None:
+            names.append("probability")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in names}
         sorting = joined["score"] if preference is None else np.concatenate(preference, axis=1)
         order = np.argsort(-sorting, axis=1, kind="stable")[:, :keep]
         rows = np.arange(len(order))[:, None]
@@ -109,18 +113,40 @@ class Hypotheses:
         )
 
 
+ALIKE = 10.0
+"""Degrees; hypotheses closer than this count as one orientation when reliability is judged."""
+HALF_TURN = np.diag([-1.0, -1.0, 1.0])
+"""Half a turn about the beam, on the right of an orientation matrix."""
+NEAR_HALF_TURN = 5.0
+"""Degrees."""
+RIVAL = 0.2
+"""A rival is worth a warning from this share of the winner's probability."""
+FEW_DISKS = 6
+
+
 class MapBuilder:
     """Collects hypotheses batch by batch into an orientation map."""
 
-    def __init__(self, scan_shape: tuple[int, int], acceptance: AcceptanceSettings, runners_up: int) -> None:
+    def __init__(
+        self,
+        scan_shape: tuple[int, int],
+        phases: tuple[Phase, ...],
+        acceptance: AcceptanceSettings,
+        runners_up: int,
+    ) -> None:
         positions = scan_shape[0] * scan_shape[1]
         self.scan_shape = scan_shape
+        self.phases = phases
         self.acceptance = acceptance
         self.rotation = np.tile(np.eye(3, dtype=np.float32), (positions, 1 + runners_up, 1, 1))
         self.phase_id = np.full(positions, -1, np.int32)
         self.score = np.zeros((positions, 1 + runners_up), np.float32)
         self.explained = np.zeros(positions, np.int32)
         self.reason = np.full(positions, Reason.NOT_RUN, np.uint8)
+        self.certain = True
+        self.reliability = np.zeros(positions, np.float32)
+        self.phase_margin = np.zeros(positions, np.float32)
+        self.doubt = np.zeros(positions, np.uint8)
 
     def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray) -> None:
         """Enter the hypotheses of flat scan positions ``where``, which have ``disk_count`` disks each."""
@@ -135,16 +161,57 @@ class MapBuilder:
         self.rotation[where, :count] = np.where(indexed[:, None, None, None], own.rotation, np.eye(3))
         self.score[where, :count] = own.score * enough[:, None]
         self.explained[where] = own.explained[:, 0] * enough
+        if found.probability is None:
+            self.certain = False
+            return
+        reliability, margin, doubt = self._judge(found, found.probability)
+        self.reliability[where] = reliability
+        self.phase_margin[where] = margin
+        self.doubt[where] = doubt | np.where(disk_count < FEW_DISKS, Doubt.FEW_DISKS, 0)
+
+    def _judge(self, found: Hypotheses, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return reliability, phase margin and ``Doubt`` of each pattern's winner."""
+        winner = found.phase_id[:, :1]
+        same_phase = found.phase_id == winner
+        apart, half_turned = np.full(likely.shape, 180.0), np.full(likely.shape, 180.0)
+        own_half_turn = np.zeros(len(winner))
+        for phase_id in np.unique(winner):
+            rows = winner[:, 0] == phase_id
+            phase, best = self.phases[phase_id], found.rotation[rows, :1]
+            apart[rows] = misorientation(found.rotation[rows], best, phase)
+            half_turned[rows] = misorientation(found.rotation[rows], best @ HALF_TURN, phase)
+            own_half_turn[rows] = misorientation(best[:, 0], best[:, 0] @ HALF_TURN, phase)
+        alike = same_phase & (apart < ALIKE)
+        reliability = (likely * alike).sum(1)
+        of_phases = np.stack(
+            [(likely * (found.phase_id == number)).sum(1) for number in range(len(self.phases))], 1
+        )
+        rivals = np.where(same_phase & ~alike, likely, 0)
+        turned = (half_turned < NEAR_HALF_TURN) & (own_half_turn[:, None] > ALIKE)
+        of_winner = of_phases[np.arange(len(winner)), winner[:, 0]]
+        others = of_phases.sum(1) - of_winner
+        worth = RIVAL * reliability
+        doubt = (
+            np.where((rivals * turned).max(1) > worth, Doubt.HALF_TURN, 0)
+            | np.where((rivals * ~turned).max(1) > worth, Doubt.ELSEWHERE, 0)
+            | np.where(others > worth, Doubt.OTHER_PHASE, 0)
+            | np.where(likely.sum(1) < 0.5, Doubt.OUT_OF_RANGE, 0)
+        )
+        second = np.where(np.arange(len(self.phases)) == winner, -np.inf, of_phases).max(1, initial=0.0)
+        return reliability, of_winner - second, doubt.astype(np.uint8)
 
     def leave_out(self, where: np.ndarray) -> None:
         """Enter positions that have too few disks to try."""
         self.reason[where] = Reason.TOO_FEW_DISKS
 
-    def finish(self, phases: tuple[Phase, ...], method: str, provenance: dict[str, Any]) -> OrientationMap:
+    def finish(self, method: str, provenance: dict[str, Any]) -> OrientationMap:
         """Return the map."""
         shape = self.scan_shape
+        certainty = Certainty(
+            self.reliability.reshape(shape), self.phase_margin.reshape(shape), self.doubt.reshape(shape)
+        )
         return OrientationMap(
-            phases=phases,
+            phases=self.phases,
             rotation=self.rotation[:, 0].reshape(*shape, 3, 3),
             phase_id=self.phase_id.reshape(shape),
             score=self.score[:, 0].reshape(shape),
@@ -154,6 +221,7 @@ class MapBuilder:
             runner_up_score=self.score[:, 1:].reshape(*shape, -1),
             method=method,
             provenance=provenance,
+            certainty=certainty if self.certain else None,
         )
 
 

@@ -1,4 +1,4 @@
-"""Which models there are, and which one fits a scan."""
+"""Which models there are, and which of them fit a scan."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from napari_4dstem_orient.crystals.kinematic import electron_wavelength
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.transformer.checkpoint import ModelCard, read_card
+from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, load_model, read_card
 from napari_4dstem_orient.resource_files import resource
 
-VOLTAGE_TOLERANCE = 0.05
-"""Relative; the Ewald sphere's curvature changes little within it."""
+CURVATURE_TOLERANCE = 0.06
+"""Relative, of the Ewald sphere's curvature on the crystal's own scale."""
 
 PRECESSION_TOLERANCE = 0.3
 """Degrees."""
+
+SHAPE_TOLERANCE = 0.01
+"""Relative, of the reflections' lengths when crystals of one structure are compared."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +30,26 @@ class AvailableModel:
 
     path: Path
     card: ModelCard
+
+
+@dataclass(frozen=True, eq=False)
+class Use:
+    """A model file and the crystals it is used for, in the order of its card."""
+
+    path: Path
+    phases: tuple[Phase, ...]
+
+    def load(self, voltage: float, precession: float) -> Model:
+        """Read the model and fit it to its crystals and the beam."""
+        return fitted(load_model(self.path), self.phases, voltage, precession)
+
+
+def fitted(model: Model, phases: Sequence[Phase], voltage: float, precession: float) -> Model:
+    """Return a model for the given crystals and beam; those of its own card cost nothing."""
+    card = model.card
+    same_beam = abs(card.voltage - voltage) < 0.5 and abs(card.precession - precession) < 0.05
+    own = all(crystal.same_crystal(phase) for crystal, phase in zip(card.crystals, phases, strict=True))
+    return model if same_beam and own else model.of_crystals(phases, voltage, precession)
 
 
 def list_models(*folders: str | Path) -> list[AvailableModel]:
@@ -47,7 +73,8 @@ def why_not(
 ) -> str | None:
     """Say why a model does not fit, or return None if it does.
 
-    A model fits by crystal (cell, atoms and symmetry, never by name), voltage and k range.
+    A model fits by crystal structure (never by name), by the Ewald sphere's curvature on the crystal's scale (that
+    is, voltage and cell), by k range and by precession.
 
     Parameters
     ----------
@@ -61,18 +88,31 @@ def why_not(
     precession : float
         Half-angle in degrees.
     """
-    for crystal in card.crystals:
-        if not any(crystal.same_crystal(phase) for phase in phases):
+    used = _users(card, phases)
+    for crystal, users in zip(card.crystals, used, strict=True):
+        if not users:
             wanted = ", ".join(phase.name for phase in phases) or "none"
             return f"it was trained for {crystal.name} (a = {crystal.cell[0]:.3f} Å), another crystal than {wanted}"
     if voltage is None:
         return "the scan's voltage is unknown"
-    if abs(card.voltage - voltage) > VOLTAGE_TOLERANCE * card.voltage:
-        return f"it was trained for {card.voltage:g} kV, the scan was taken at {voltage:g} kV"
-    if reach is not None and reach < 0.5 * card.k_max:
-        return f"it expects disks up to {card.k_max:g} Å⁻¹, the detector only reaches {reach:.2g} Å⁻¹"
-    if abs(card.precession - precession) > PRECESSION_TOLERANCE:
-        return f"it was trained for {card.precession:g}° precession, the scan has {precession:g}°"
+    beams = [condition for conditions in card.conditions for condition in conditions]
+    for phase in used[0]:
+        trained = [electron_wavelength(kv) * crystal.nearest for crystal, kv, _, _ in beams]
+        curvature = electron_wavelength(voltage) * phase.nearest
+        if (
+            not (1 - CURVATURE_TOLERANCE) * min(trained)
+            <= curvature
+            <= (1 + CURVATURE_TOLERANCE) * max(trained)
+        ):
+            voltages = sorted({round(kv) for _, kv, _, _ in beams})
+            known = " to ".join(f"{kv:g}" for kv in dict.fromkeys((voltages[0], voltages[-1])))
+            return f"it was trained for {known} kV, the scan was taken at {voltage:g} kV"
+        k_max = card.k_max * card.crystals[0].stretch_to(phase)
+        if reach is not None and reach < 0.5 * k_max:
+            return f"it expects disks up to {k_max:.3g} Å⁻¹, the detector only reaches {reach:.2g} Å⁻¹"
+    cones = [cone for _, _, cone, _ in beams]
+    if not min(cones) - PRECESSION_TOLERANCE <= precession <= max(cones) + PRECESSION_TOLERANCE:
+        return f"it was trained for up to {max(cones):g}° precession, the scan has {precession:g}°"
     return None
 
 
@@ -82,7 +122,7 @@ def choose_models(
     voltage: float | None,
     reach: float | None = None,
     precession: float = 0.0,
-) -> list[AvailableModel]:
+) -> list[Use]:
     """Return the fewest fitting models that know all phases, or raise why there are none.
 
     Raises
@@ -93,26 +133,70 @@ def choose_models(
     fitting = [
         model for model in available if why_not(model.card, phases, voltage, reach, precession) is None
     ]
-    fitting.sort(key=lambda model: (-len(model.card.phases), abs(model.card.precession - precession)))
-    chosen: list[AvailableModel] = []
+    fitting.sort(key=lambda model: (-len(model.card.phases), len(model.card.others)))
+    chosen: list[Use] = []
     for phase in phases:
-        if any(_knows(model, phase) for model in chosen):
+        if any(phase is known for use in chosen for known in use.phases):
             continue
-        model = next((model for model in fitting if _knows(model, phase)), None)
+        model = next((model for model in fitting if _knows(model.card, phase)), None)
         if model is None:
             reasons = [
                 why_not(model.card, [phase], voltage, reach, precession)
                 for model in available
-                if _knows(model, phase)
+                if _knows(model.card, phase)
             ]
             because = f": {reasons[0]}" if reasons else ""
             raise UserError(
                 f"No model fits {phase.name}{because}; train one with 'napari-4dstem-orient train' or use template "
                 "matching."
             )
-        chosen.append(model)
+        users = _users(model.card, phases)
+        chosen.append(Use(model.path, (phase,) if len(users) == 1 else tuple(own[0] for own in users)))
     return chosen
 
 
-def _knows(model: AvailableModel, phase: Phase) -> bool:
-    return any(crystal.same_crystal(phase) for crystal in model.card.crystals)
+def uses_of(paths: Sequence[str | Path], phases: Sequence[Phase]) -> list[Use]:
+    """Return how model files serve those of the phases that they know, each phase by the first file that does."""
+    uses: list[Use] = []
+    for path in paths:
+        users = _users(read_card(path), phases)
+        new = [
+            [phase for phase in own if all(phase is not p for u in uses for p in u.phases)] for own in users
+        ]
+        if len(users) == 1:
+            uses += [Use(Path(path), (phase,)) for phase in new[0]]
+        elif any(new):
+            uses.append(Use(Path(path), tuple(own[0] for own in users)))
+    return uses
+
+
+def _users(card: ModelCard, phases: Sequence[Phase]) -> list[list[Phase]]:
+    """Return, for each phase of a model, the crystals that it serves."""
+    if len(card.phases) > 1:
+        return [[phase for phase in phases if crystal.same_crystal(phase)] for crystal in card.crystals]
+    return [[phase for phase in phases if _knows(card, phase)]]
+
+
+def _knows(card: ModelCard, phase: Phase) -> bool:
+    if any(crystal.same_crystal(phase) for crystal in card.crystals):
+        return True
+    known = [crystal for crystal, _, _, _ in card.conditions[0]]
+    return len(card.phases) == 1 and any(same_structure(crystal, phase) for crystal in known)
+
+
+def same_structure(one: Phase, other: Phase) -> bool:
+    """Tell whether two crystals of one element each differ in size only, such as Cu and Ag."""
+    if len(set(one.numbers)) > 1 or len(set(other.numbers)) > 1 or len(one.numbers) != len(other.numbers):
+        return False
+    if one.space_group != other.space_group or not np.allclose(one.cell[3:], other.cell[3:], atol=0.5):
+        return False
+    lengths = [_relative_lengths(phase) for phase in (one, other)]
+    count = min(map(len, lengths))
+    return np.allclose(lengths[0][:count], lengths[1][:count], rtol=SHAPE_TOLERANCE)
+
+
+def _relative_lengths(phase: Phase) -> np.ndarray:
+    """Return the lengths of the nearest reflections in units of the shortest one's, ascending."""
+    nearest = phase.nearest
+    length = np.sort(np.linalg.norm(phase.reflections(2.6 * nearest).g, axis=1))
+    return length[length < 2.4 * nearest] / nearest

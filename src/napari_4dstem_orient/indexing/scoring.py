@@ -8,11 +8,10 @@ from typing import Annotated
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector, brightest
-from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.parameters import parameter
 
-CANDIDATES = 96
-"""Reflections near the Ewald sphere that a refinement keeps in sight."""
+CLOSEST = 0.85
+"""Disks closer to the centre than this share of the shortest reflection are none: leaves room for a wrong scale."""
 
 PREDICTED = 48
 """Predicted disks that a score looks at."""
@@ -90,8 +89,11 @@ class Measured:
 
 
 def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:
-    """Return the mask without disks closer to the centre than half the shortest reflection (``nearest``, Å⁻¹)."""
-    return mask & (disks[..., :2].norm(dim=-1) > 0.5 * nearest)
+    """Return the mask without disks that lie closer to the centre than any reflection (``nearest``, Å⁻¹).
+
+    Besides the direct beam, these are most of the false peaks of noisy patterns.
+    """
+    return mask & (disks[..., :2].norm(dim=-1) > CLOSEST * nearest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +119,7 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     reflector : Reflector
     settings : ScoreSettings
     """
-    return _score(measured, reflector.in_lab(rotation), reflector, settings)
-
-
-def _score(measured: Measured, g_lab: torch.Tensor, reflector: Reflector, settings: ScoreSettings) -> Score:
+    g_lab = reflector.in_lab(rotation)
     seen = g_lab[..., :2].square().sum(-1) <= measured.reach**2
     intensity = reflector.excite(g_lab, settings.excitation_width) * seen
     position, intensity = brightest(g_lab, intensity, PREDICTED)
@@ -156,56 +155,3 @@ def _nearest(
     )
     distance, nearest = apart.min(-1)
     return distance.clamp_min(0), nearest
-
-
-def refine(
-    measured: Measured,
-    rotation: torch.Tensor,
-    reflector: Reflector,
-    settings: ScoreSettings,
-    steps: tuple[float, ...] = (2.0, 1.0, 0.5, 0.25),
-) -> tuple[torch.Tensor, Score]:
-    """Turn each orientation in small steps about the lab axes for as long as its score rises.
-
-    Parameters
-    ----------
-    measured : Measured
-        n patterns.
-    rotation : Tensor, shape (n, 3, 3)
-        Where to start.
-    steps : tuple of float
-        Sizes of the turns in degrees, two rounds each.
-
-    Returns
-    -------
-    rotation : Tensor, shape (n, 3, 3)
-    score : Score, shape (n, 1)
-        Never below that of the start.
-    """
-    close = _candidates(rotation, reflector, settings)
-    best = _score(measured, close.in_lab(rotation[:, None]), close, settings)
-    value, explained = best.value[:, 0], best.explained[:, 0]
-    axes = torch.cat([torch.eye(3, device=rotation.device), -torch.eye(3, device=rotation.device)])
-    for step in [size for size in steps for _ in range(2)]:
-        turns = from_vector(axes * torch.deg2rad(torch.tensor(step)))
-        trial = rotation[:, None] @ turns
-        found = _score(measured, close.in_lab(trial), close, settings)
-        top, which = found.value.max(1)
-        better = top > value
-        rows = torch.arange(len(rotation), device=rotation.device)
-        rotation = torch.where(better[:, None, None], trial[rows, which], rotation)
-        value = torch.where(better, top, value)
-        explained = torch.where(better, found.explained[rows, which], explained)
-    return rotation, Score(value[:, None], explained[:, None])
-
-
-def _candidates(rotation: torch.Tensor, reflector: Reflector, settings: ScoreSettings) -> Reflector:
-    wide = reflector.excite(reflector.in_lab(rotation), 2.5 * settings.excitation_width)
-    index = wide.topk(min(CANDIDATES, wide.shape[1]), dim=1).indices
-    return Reflector(
-        reflector.g[index][:, None],
-        reflector.intensity[index][:, None],
-        reflector.extinction[index][:, None],
-        reflector.wavelength,
-        reflector.precession,
-    )

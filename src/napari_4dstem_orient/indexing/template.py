@@ -146,7 +146,9 @@ class TemplateMatcher:
     def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach = reach_of(disks, self.k_max)
-        builder = MapBuilder(disks.scan_shape, self.acceptance, self.settings.matches * len(self.phases) - 1)
+        builder = MapBuilder(
+            disks.scan_shape, self.phases, self.acceptance, self.settings.matches * len(self.phases) - 1
+        )
         positions = np.arange(disks.counts.size)
         longest = max(int(disks.counts.max(initial=1)), 1)
         nearest = min(reflector.nearest for reflector in self._reflectors)
@@ -164,7 +166,7 @@ class TemplateMatcher:
                 found = self._answer(measured[torch.from_numpy(tried)])
                 builder.put(where[tried], found, count[tried])
             progress(start + len(where), len(positions))
-        return builder.finish(self.phases, self.name, self._provenance())
+        return builder.finish(self.name, self._provenance())
 
     def _answer(self, measured: Measured) -> Hypotheses:
         found = []

@@ -9,10 +9,15 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
     /orientation/score           float32 (ny, nx)           0 to 1
     /orientation/reason          uint8   (ny, nx)           attribute ``meaning`` spells the numbers out
     /orientation/explained       int32   (ny, nx)           disks explained by the answer
+    /orientation/reliability     float32 (ny, nx)           probability that the answer is right *
+    /orientation/phase_margin    float32 (ny, nx)           how much likelier its phase is than the next *
+    /orientation/doubt           uint8   (ny, nx)           flags; attribute ``meaning`` spells them out *
     /orientation/runner_up       float32 (ny, nx, n, 3, 3)  further hypotheses, best first
     /orientation/runner_up_score float32 (ny, nx, n)
     /orientation/phases          JSON text: list of crystals (name, cell, positions, numbers, occupancy)
     /provenance                  JSON text: program version, inputs, parameters, model hash, device
+
+* only where the method knows it (not in template matching).
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ import numpy as np
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
-from napari_4dstem_orient.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason
 
 if TYPE_CHECKING:
     import h5py
@@ -49,6 +54,7 @@ _DTYPES = {
     "runner_up": np.float32,
     "runner_up_score": np.float32,
 }
+_CERTAINTY = {"reliability": np.float32, "phase_margin": np.float32, "doubt": np.uint8}
 
 
 def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
@@ -70,11 +76,16 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
         group.attrs.update(frame=FRAME, method=orientation_map.method)
         if orientation_map.r_pixel is not None:
             group.attrs["r_pixel"] = float(orientation_map.r_pixel)
-        for name, dtype in _DTYPES.items():
-            values = np.asarray(getattr(orientation_map, name), dtype)
-            packing = {"compression": "gzip", "shuffle": True} if values.size else {}
-            group.create_dataset(name, data=values, **packing)
+        certainty = orientation_map.certainty
+        parts = [(orientation_map, _DTYPES), *([(certainty, _CERTAINTY)] if certainty else [])]
+        for owner, dtypes in parts:
+            for name, dtype in dtypes.items():
+                values = np.asarray(getattr(owner, name), dtype)
+                packing = {"compression": "gzip", "shuffle": True} if values.size else {}
+                group.create_dataset(name, data=values, **packing)
         group["reason"].attrs["meaning"] = _json({int(reason): reason.text for reason in Reason})
+        if certainty:
+            group["doubt"].attrs["meaning"] = _json({int(doubt): doubt.text for doubt in Doubt})
         group["phases"] = _json([phase.to_dict() for phase in orientation_map.phases])
         file["provenance"] = _json(orientation_map.provenance)
         file.flush()
@@ -134,13 +145,17 @@ def _read(file: h5py.File) -> OrientationMap:
     group = file["orientation"]
     arrays = {name: np.asarray(group[name][()], dtype) for name, dtype in _DTYPES.items()}
     phases = tuple(Phase.from_dict(values) for values in json.loads(group["phases"].asstr()[()]))
-    _check(arrays, len(phases))
+    certain = {
+        name: np.asarray(group[name][()], dtype) for name, dtype in _CERTAINTY.items() if name in group
+    }
+    _check({**arrays, **certain}, len(phases))
     r_pixel = group.attrs.get("r_pixel")
     return OrientationMap(
         phases=phases,
         method=str(group.attrs["method"]),
         r_pixel=None if r_pixel is None else float(r_pixel),
         provenance=json.loads(file["provenance"].asstr()[()]),
+        certainty=Certainty(**certain) if certain else None,
         **arrays,
     )
 

@@ -112,7 +112,7 @@ class Indexers:
         if method == "transformer" and not choice.models:
             raise UserError(f"The transformer cannot run: {choice.why_no_model}")
         key = (
-            (choice.models, choice.device, choice.transformer, choice.acceptance)
+            (choice.models, choice.phases, choice.device, choice.transformer, choice.acceptance, light)
             if method == "transformer"
             else (choice.phases, choice.template, choice.acceptance, light)
         )
@@ -125,10 +125,11 @@ class Indexers:
 
 def _make(method: str, choice: Choice, light: Illumination) -> Indexer:
     if method == "transformer":
-        from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
+        from napari_4dstem_orient.indexing.models import uses_of
         from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-        models = [load_model(path) for path in choice.models]
+        uses = uses_of(choice.models, choice.phases)
+        models = [use.load(light.voltage, light.precession) for use in uses]
         return TransformerIndexer(models, choice.transformer, choice.acceptance, device=choice.device)
     from napari_4dstem_orient.indexing.template import TemplateMatcher
     from napari_4dstem_orient.pipeline import FARTHEST_TEMPLATE
@@ -183,7 +184,7 @@ def fit_models(phases: tuple[Phase, ...], light: Illumination | None, more: tupl
     scan = (None, None) if light is None else (light.voltage, light.k_max, light.precession)
     reasons = [why_not(model.card, phases, *scan) or "" for model in available]
     try:
-        chosen = tuple(model.path for model in choose_models(available, phases, *scan))
+        chosen = tuple(dict.fromkeys(use.path for use in choose_models(available, phases, *scan)))
     except UserError as error:
         return Fit(available, reasons, (), str(error))
     return Fit(available, reasons, chosen, "")

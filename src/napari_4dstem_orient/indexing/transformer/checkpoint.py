@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ class ModelCard:
         Settings that made it (training: patterns, batch, learning rate, seed, what it started from, seconds).
     data_hash : str
         SHA-256 of everything that determines the training patterns.
+    others : list of dict
+        Further ``phase``, ``voltage`` and ``precession`` that it was trained on: crystals of the first phase's
+        structure.
     accuracy : dict
         Measured on patterns drawn with another seed; see ``evaluate``.
     program : str
@@ -54,6 +58,7 @@ class ModelCard:
     synthesis: dict[str, Any]
     training: dict[str, Any]
     data_hash: str
+    others: list[dict[str, Any]] = field(default_factory=list)
     accuracy: dict[str, Any] = field(default_factory=dict)
     program: str = ""
     format: str = FORMAT
@@ -62,6 +67,21 @@ class ModelCard:
     def crystals(self) -> tuple[Phase, ...]:
         """The phases as phases."""
         return tuple(Phase.from_dict(values) for values in self.phases)
+
+    @property
+    def conditions(self) -> list[list[tuple[Phase, float, float, float]]]:
+        """For each phase the crystals and beams it was trained on: crystal, kV, precession (degrees), stretch.
+
+        Crystals of one structure differ in size; ``stretch`` is how much farther out another crystal's
+        reflections lie than the phase's own.
+        """
+        found = [[(phase, self.voltage, self.precession, 1.0)] for phase in self.crystals]
+        for other in self.others:
+            crystal = Phase.from_dict(other["phase"])
+            found[0].append(
+                (crystal, other["voltage"], other["precession"], self.crystals[0].stretch_to(crystal))
+            )
+        return found
 
     @property
     def title(self) -> str:
@@ -77,22 +97,41 @@ class ModelCard:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network with its card and its phases' reflections (symmetries in ``symmetry``)."""
+    """A trained network with its card and the reflections of the crystals it is used for.
+
+    Attributes
+    ----------
+    card : ModelCard
+    network : OrientationTransformer
+    crystals : tuple of Phase
+        One for each phase of the card: its own, or those in their place (``of_crystals``).
+    reflectors : tuple of Reflector
+        Their reflections.
+    sha256 : str
+        Of the file.
+    stretch : float
+        How much farther out than in the model's own crystal the reflections lie.
+    """
 
     card: ModelCard
     network: OrientationTransformer
+    crystals: tuple[Phase, ...]
     reflectors: tuple[Reflector, ...]
     sha256: str = ""
+    stretch: float = 1.0
 
     def to(self, device: torch.device) -> Model:
         """Return the model on another device."""
-        moved = tuple(
-            Reflector(
-                r.g.to(device), r.intensity.to(device), r.extinction.to(device), r.wavelength, r.precession
-            )
-            for r in self.reflectors
-        )
-        return Model(self.card, self.network.to(device), moved, self.sha256)
+        moved = tuple(reflector.to(device) for reflector in self.reflectors)
+        return replace(self, network=self.network.to(device), reflectors=moved)
+
+    def of_crystals(self, phases: Sequence[Phase], voltage: float, precession: float) -> Model:
+        """Return the model for other crystals of the same structures, or another beam; see ``indexing.models``."""
+        stretch = self.card.crystals[0].stretch_to(phases[0])
+        device = self.reflectors[0].g.device
+        k_max = self.card.k_max * stretch
+        reflectors = tuple(Reflector.of(phase, voltage, k_max, precession, device) for phase in phases)
+        return replace(self, crystals=tuple(phases), reflectors=reflectors, stretch=stretch)
 
 
 def build_network(card: ModelCard) -> OrientationTransformer:
@@ -189,4 +228,4 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> Model:
     if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
         raise UserError(f"{path} holds weights that are not finite numbers; train the model again.")
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Model(card, network.eval(), reflectors, digest)
+    return Model(card, network.eval(), card.crystals, reflectors, digest)

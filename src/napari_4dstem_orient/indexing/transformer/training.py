@@ -72,14 +72,18 @@ class Trainer:
         self.settings = settings
         self.device = device
         phases = card.crystals
-        self.reflectors = tuple(
-            Reflector.of(phase, card.voltage, card.k_max, card.precession, device) for phase in phases
-        )
         self.symmetries = [
             torch.as_tensor(phase.symmetry, dtype=torch.float32, device=device) for phase in phases
         ]
         synthesis = SynthesisSettings(**card.synthesis)
-        self.sources = [PatternSource(reflector, card.k_max, synthesis) for reflector in self.reflectors]
+        self.sources = [
+            [
+                PatternSource(crystal, voltage, card.k_max * stretch, synthesis, precession, device)
+                for crystal, voltage, precession, stretch in conditions
+            ]
+            for conditions in card.conditions
+        ]
+        self.reflectors = tuple(sources[0].reflector for sources in self.sources)
         self.network = build_network(card).to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), settings.learning_rate, weight_decay=0.01
@@ -90,8 +94,20 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         checker = torch.Generator().manual_seed(VALIDATION_SEED)
         self.validation = [
-            source.draw(VALIDATION_PATTERNS, self.network.settings.tokens, checker) for source in self.sources
+            self._draw(phase, turn, VALIDATION_PATTERNS // len(sources), checker)
+            for phase, sources in enumerate(self.sources)
+            for turn in range(len(sources))
         ]
+        self.validated_phase = [
+            phase for phase, sources in enumerate(self.sources) for _ in range(len(sources))
+        ]
+
+    def _draw(self, phase: int, turn: int, count: int, generator: torch.Generator) -> Batch:
+        """Draw patterns of a phase under the beam whose turn it is, on the scale of the model's own crystal."""
+        source = self.sources[phase][turn % len(self.sources[phase])]
+        batch = source.draw(count, self.network.settings.tokens, generator)
+        scale = batch.disks.new_tensor([self.card.k_max / source.k_max] * 2 + [1.0])
+        return Batch(batch.disks * scale, batch.mask, batch.rotation)
 
     def step(self) -> float:
         """Train on one batch of every phase and return the mean loss."""
@@ -101,8 +117,8 @@ class Trainer:
         self.optimizer.zero_grad()
         share = self.settings.batch // len(self.sources)
         total = 0.0
-        for phase, source in enumerate(self.sources):
-            batch = source.draw(share, self.network.settings.tokens, self.generator)
+        for phase in range(len(self.sources)):
+            batch = self._draw(phase, self.seen // self.settings.batch, share, self.generator)
             for part in _by_length(batch):
                 loss, _ = self._loss(part, phase)
                 loss = loss * (len(part.disks) / self.settings.batch)
@@ -134,7 +150,7 @@ class Trainer:
         """Return loss and accuracy on the fixed validation patterns (angles in degrees)."""
         self.network.eval()
         losses, angles = [], []
-        for phase, batch in enumerate(self.validation):
+        for phase, batch in zip(self.validated_phase, self.validation, strict=True):
             loss, found = self._loss(batch, phase)
             losses.append(loss)
             angles.append(torch.rad2deg(found))
@@ -152,7 +168,7 @@ class Trainer:
         training = {**self.card.training, "patterns_seen": self.seen, "seconds": round(self.seconds)}
         accuracy = {"validation": self.history[-1]} if self.history else {}
         card = replace(self.card, training=training, accuracy=accuracy)
-        return Model(card, self.network, self.reflectors)
+        return Model(card, self.network, card.crystals, self.reflectors)
 
     def save_state(self, path: Path) -> None:
         """Write everything needed to go on later, as safetensors."""

@@ -67,7 +67,7 @@ class ModelFile(QWidget):
 
     def _on_changed(self, text: str) -> None:
         self.field.setToolTip(
-            f"{self.path}\nThe folder of your own models is set in napari's preferences; the map panel lists what lies there."
+            f"{self.path}\nThe folder of your own models is set in the preferences; the map panel lists what is there."
         )
         self.changed.emit()
 

@@ -9,7 +9,12 @@ from napari.settings import get_plugin_settings
 
 from napari_4dstem_orient.indexing.models import list_models
 from napari_4dstem_orient.napari_plugin.indexers import fit_models
-from napari_4dstem_orient.napari_plugin.preferences import PLUGIN, Preferences, preferences
+from napari_4dstem_orient.napari_plugin.preferences import (
+    PLUGIN,
+    Preferences,
+    default_models_folder,
+    preferences,
+)
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 
 MANIFEST = Path(__file__).parents[1] / "napari.yaml"
@@ -23,14 +28,15 @@ def settings(plugin_settings, npe2pm):
 
 
 def test_the_manifests_defaults_are_the_plugins(settings):
-    assert preferences() == Preferences()
+    assert preferences() == Preferences("auto", default_models_folder())
+    assert default_models_folder().parts[-2:] == (PLUGIN, "models")
 
 
 def test_a_folder_of_own_models_is_searched(settings, tmp_path):
     bundled = list_models()
     shutil.copy(bundled[0].path, tmp_path / "mine.safetensors")
     settings.computing.models_folder = str(tmp_path)
-    assert preferences().model_folders == (tmp_path,)
+    assert preferences().models_folder == tmp_path
     listed = [model.path for model in fit_models((), None).available]
     assert listed == [model.path for model in bundled] + [tmp_path / "mine.safetensors"]
 

@@ -1,6 +1,8 @@
 """What the dock widgets share: one session a viewer, jobs, forms, layers, and the cursor over the scan."""
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -14,9 +16,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.clock import Clock, duration
 from napari_4dstem_orient.napari_plugin.cursor import MARKER, install_cursor
 from napari_4dstem_orient.napari_plugin.forms import form_for
-from napari_4dstem_orient.napari_plugin.jobs import Clock, JobBar, Latest, duration
+from napari_4dstem_orient.napari_plugin.jobs import JobBar, Latest
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer, rescale
 from napari_4dstem_orient.napari_plugin.opening import open_scan, overview
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -95,6 +98,75 @@ def test_cancel_stops_a_job_and_its_result_is_not_taken(qtbot):
     qtbot.waitUntil(lambda: not bar.running, timeout=20000)
     job.wait(5)
     assert taken == []
+
+
+def test_a_paused_job_stands_still_until_it_goes_on(qtbot):
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    counted, taken = [], []
+
+    def count(progress):
+        for done in range(1000):
+            progress(done, 1000)
+            counted.append(done)
+            time.sleep(0.001)
+        return "all"
+
+    bar.pause_button.show()
+    bar.run("Counting", taken.append, count)
+    qtbot.waitUntil(lambda: bool(counted), timeout=20000)
+    qtbot.mouseClick(bar.pause_button, Qt.MouseButton.LeftButton)
+    assert (bar.label.text(), bar.pause_button.text()) == ("Counting: paused", "Resume")
+    qtbot.wait(50)  # the step under way ends
+    before = len(counted)
+    qtbot.wait(100)
+    assert len(counted) == before < 1000
+    qtbot.mouseClick(bar.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: taken == ["all"], timeout=20000)
+
+
+def test_a_paused_job_can_be_cancelled(qtbot):
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    job = bar.run("Counting", lambda result: None, steps, 10_000)
+    bar.pause_or_resume()
+    qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not bar.running, timeout=20000)
+    job.wait(5)
+    assert not job.running
+
+
+def test_a_job_may_end_by_itself_when_the_program_does():
+    """What it writes on being cancelled is written, although its thread would die with the program."""
+    code = """
+import threading, time
+from qtpy.QtWidgets import QApplication
+from napari_4dstem_orient.napari_plugin import jobs
+from napari_4dstem_orient.errors import Cancelled
+
+jobs.import_libraries = lambda: None  # takes seconds
+
+began = threading.Event()
+
+def work(progress):
+    try:
+        while True:
+            began.set()
+            progress(0, 1)
+    except Cancelled:
+        time.sleep(0.2)
+        print("saved", flush=True)
+        raise
+
+app = QApplication([])
+job = jobs.Job(work)
+job.start()
+job.pause()
+began.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "saved\n"
+    assert done.returncode == 0, done.stderr
 
 
 def fail(error, progress=None):

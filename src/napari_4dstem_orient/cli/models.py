@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
+from napari_4dstem_orient.errors import UserError
 
 
 def train(
@@ -17,8 +18,18 @@ def train(
     voltage: Annotated[float, typer.Option(help="Accelerating voltage.", metavar="kV")],
     k_max: Annotated[float, typer.Option(help="Largest scattering vector the model sees.", metavar="Å⁻¹")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file.", metavar="MODEL")],
-    patterns: Annotated[int, typer.Option(help="Simulated patterns to train on.", min=1)] = 2_000_000,
+    patterns: Annotated[
+        int | None,
+        typer.Option(help="Simulated patterns to train on; 2,000,000 unless --minutes is given.", min=1),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Train on as many patterns as fit into this time.", min=0.1)
+    ] = None,
     precession: options.Precession = None,
+    thickness_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Thinnest and thickest specimen, Å.", metavar="LOW HIGH"),
+    ] = None,
     start_from: Annotated[
         Path | None, typer.Option(help="Begin with this model's weights.", metavar="MODEL")
     ] = None,
@@ -27,31 +38,40 @@ def train(
 ) -> None:
     """Train a model on simulated patterns; stopped, the same command goes on from its checkpoint."""
     options.writable(output)
+    if patterns is not None and minutes is not None:
+        raise UserError("Give --patterns or --minutes, not both.")
 
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.indexing.transformer.training import TrainingSettings, train_model
+    from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, train_plan
 
-    def tell(figures: dict[str, float]) -> None:
-        typer.echo(
-            f"{figures['patterns']:,.0f} patterns: median {figures['median']:.2f}°,"
-            f" {figures['within_5']:.1%} within 5° (best hypothesis {figures['best_within_5']:.1%})"
-        )
-
+    plan = TrainingPlan(voltage, k_max, precession or 0.0, seed=seed)
+    if thickness_range is not None:
+        plan = replace(plan, thinnest=thickness_range[0], thickest=thickness_range[1])
+    if minutes is not None:
+        plan = replace(plan, minutes=minutes)
+    elif patterns is None:
+        patterns = 2_000_000
     phases = [find_phase(name) for name in phase]
     with progress_bars() as report:
-        model = train_model(
+        model = train_plan(
             phases,
-            voltage,
-            k_max,
+            plan,
             output,
-            precession=precession or 0.0,
-            settings=TrainingSettings(patterns=patterns, seed=seed),
+            patterns=patterns,
             start_from=start_from,
             device=device,
             progress=report("Training"),
-            report=tell,
+            report=_tell_figures,
+            tell=typer.echo,
         )
     typer.echo(f"{output}: {model.card.title}; card and curves lie beside it.")
+
+
+def _tell_figures(figures: dict[str, float]) -> None:
+    typer.echo(
+        f"{figures['patterns']:,.0f} patterns: median {figures['median']:.2f}°,"
+        f" {figures['within_5']:.1%} within 5° (best hypothesis {figures['best_within_5']:.1%})"
+    )
 
 
 def evaluate(

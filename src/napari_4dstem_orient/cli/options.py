@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,14 +47,9 @@ Flip = Annotated[
 
 def writable(path: Path) -> None:
     """Raise UserError now, rather than after the work, where a file cannot be written."""
-    from napari_4dstem_orient.io.atomic import writing
+    from napari_4dstem_orient.io.atomic import check_writable
 
-    with suppress(_Enough), writing(path):
-        raise _Enough
-
-
-class _Enough(Exception):
-    """Leaves ``writing`` before there is anything to write."""
+    check_writable(path)
 
 
 def read_probe(where: str | None) -> Probe | None:

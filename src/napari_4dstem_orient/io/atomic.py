@@ -65,6 +65,16 @@ def writing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+class _Enough(Exception):
+    """Leaves ``writing`` before there is anything to write."""
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise UserError now, rather than after the work, where ``writing`` would."""
+    with suppress(_Enough), writing(path):
+        raise _Enough
+
+
 def make_folder(path: str | Path) -> Path:
     """Make a folder, and those above it, where they are missing.
 

@@ -67,12 +67,16 @@ class Indexers:
     -------
     changed : Signal()
         The choice changed.
+    models_added : Signal()
+        There is another model file to choose from.
     """
 
     changed = Signal()
+    models_added = Signal()
 
     def __init__(self) -> None:
         self.choice = Choice()
+        self.more_models: tuple[Path, ...] = ()
         self._made: dict[str, tuple[tuple[Any, ...], Indexer]] = {}
         self._lock = threading.Lock()
 
@@ -82,6 +86,11 @@ class Indexers:
         if choice != self.choice:
             self.choice = choice
             self.changed.emit()
+
+    def add_model(self, path: Path) -> None:
+        """Offer a model file beside the bundled ones and those of the preferences' folder, before them."""
+        self.more_models = (path, *(other for other in self.more_models if other != path))
+        self.models_added.emit()
 
     def can(self, method: str) -> bool:
         """Tell whether the choice is complete enough for a method."""
@@ -165,9 +174,10 @@ def fit_models(phases: tuple[Phase, ...], light: Illumination | None, more: tupl
     from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
     from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
 
-    available = [AvailableModel(path, read_card(path)) for path in more] + list_models(
-        *preferences().model_folders
-    )
+    available = [AvailableModel(path, read_card(path)) for path in more]
+    known = {path.resolve() for path in more}
+    found = list_models(preferences().models_folder)
+    available += [model for model in found if model.path.resolve() not in known]
     import_libraries()
     if not phases:
         return Fit(available, ["tick a phase first" for _ in available], (), "Tick a crystal phase first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +13,12 @@ from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.napari_plugin.clock import Clock
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 
 SECONDS_BETWEEN_REPORTS = 0.05
+SECONDS_TO_STOP = 10.0
+"""What a job gets at the program's end to write what must not be lost."""
 
 # A QObject must not be destroyed by the thread that works for it, so it is kept here until the main thread
 # has heard that the work is over.
@@ -54,8 +58,11 @@ class Job(QObject):
         super().__init__()
         self._call = (function, args, kwargs)
         self._cancel = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
         self._detached = False
         self._reported = 0.0
+        self._kept: tuple[QObject, ...] = ()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._ended.connect(self._on_ended)  # queued: from the thread to the main loop
 
@@ -64,9 +71,27 @@ class Job(QObject):
         _at_work.add(self)
         self._thread.start()
 
+    def keep(self, *relays: QObject) -> None:
+        """Keep what the function speaks through for as long as the job itself."""
+        self._kept = relays
+
     def cancel(self) -> None:
-        """Stop at the function's next report of progress."""
+        """Stop at the function's next report of progress, paused or not."""
         self._cancel.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Stand still from the function's next report of progress on."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._go.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the job stands still, or soon will."""
+        return not self._go.is_set()
 
     def detach(self) -> None:
         """Stop, and tell nobody: whoever listened is going away."""
@@ -97,6 +122,7 @@ class Job(QObject):
         self._ended.emit(*outcome)
 
     def _report(self, done: int, total: int) -> None:
+        self._go.wait()
         if self._cancel.is_set():
             raise Cancelled
         now = time.monotonic()
@@ -116,8 +142,32 @@ class Job(QObject):
             getattr(self, how).emit(result)
 
 
+class Relay(QObject):
+    """Brings what a job says on its way from its thread to the main thread: call ``told.emit`` in the job.
+
+    Signals
+    -------
+    told : Signal(object)
+        Whatever it says.
+    """
+
+    told = Signal(object)
+
+
+@atexit.register
+def _stop_jobs() -> None:
+    """Let jobs end by themselves: their threads would die with the program, wherever they are."""
+    jobs = [job for job in _at_work if isinstance(job, Job)]
+    for job in jobs:
+        job.cancel()
+    for job in jobs:
+        job.wait(SECONDS_TO_STOP)
+
+
 class JobBar(QWidget):
     """Progress, time left and a Cancel button for the one job a step may run at a time; hidden when idle.
+
+    ``pause_button`` is there for steps that take so long that they show it.
 
     Signals
     -------
@@ -132,17 +182,21 @@ class JobBar(QWidget):
         self.job: Job | None = None
         self._done: Callable[[Any], None] | None = None
         self._title = ""
-        self._clock = Clock()
+        self.clock = Clock()
         self.label = QLabel()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.clicked.connect(self.cancel)
+        self.pause_button = QPushButton("Pause")
+        self.pause_button.clicked.connect(self.pause_or_resume)
+        self.pause_button.hide()
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 8, 0)
-        layout.addWidget(self.label, 0, 0, 1, 2)
+        layout.addWidget(self.label, 0, 0, 1, 3)
         layout.addWidget(self.bar, 1, 0)
-        layout.addWidget(self.cancel_button, 1, 1)
+        layout.addWidget(self.pause_button, 1, 1)
+        layout.addWidget(self.cancel_button, 1, 2)
         self.hide()
 
     @property
@@ -159,7 +213,7 @@ class JobBar(QWidget):
         """
         if self.job is not None:
             raise RuntimeError("a step runs one job at a time")
-        self._title, self._done, self._clock = title, done, Clock()
+        self._title, self._done, self.clock = title, done, Clock()
         job = self.job = Job(function, *args, **kwargs)
         job.progress.connect(self._on_progress)
         job.finished.connect(self._on_finished)
@@ -168,6 +222,7 @@ class JobBar(QWidget):
         self.label.setText(f"{title} …")
         self.bar.setRange(0, 0)
         self.cancel_button.setEnabled(True)
+        self._show_paused(False)
         self.show()
         self.running_changed.emit(True)
         job.start()
@@ -177,8 +232,26 @@ class JobBar(QWidget):
         """Ask the running job to stop."""
         if self.job is not None:
             self.cancel_button.setEnabled(False)
+            self.pause_button.setEnabled(False)
             self.label.setText(f"{self._title}: stopping …")
             self.job.cancel()
+
+    def pause_or_resume(self) -> None:
+        """Let the running job stand still, or go on."""
+        if self.job is None:
+            return
+        if self.job.paused:
+            self.clock = Clock()  # the pause shall not count
+            self.job.resume()
+        else:
+            self.job.pause()
+        self._show_paused(self.job.paused)
+
+    def _show_paused(self, paused: bool) -> None:
+        self.pause_button.setEnabled(True)
+        self.pause_button.setText("Resume" if paused else "Pause")
+        if paused:
+            self.label.setText(f"{self._title}: paused")
 
     def abandon(self) -> None:
         """Cancel without waiting and without hearing from the job again."""
@@ -194,11 +267,11 @@ class JobBar(QWidget):
 
     @Slot(int, int)
     def _on_progress(self, done: int, total: int) -> None:
-        if self.job is None or not self.cancel_button.isEnabled():
+        if self.job is None or self.job.paused or not self.cancel_button.isEnabled():
             return
         self.bar.setRange(0, total)
         self.bar.setValue(done)
-        self.label.setText(f"{self._title}: {self._clock.text(done, total)}")
+        self.label.setText(f"{self._title}: {self.clock.text(done, total)}")
 
     @Slot(object)
     def _on_finished(self, result: Any) -> None:
@@ -223,34 +296,6 @@ class JobBar(QWidget):
         self.job = self._done = None
         self.hide()
         self.running_changed.emit(False)
-
-
-class Clock:
-    """How far a job is and how long it will still take, in words."""
-
-    def __init__(self) -> None:
-        self._start: tuple[float, int] | None = None
-
-    def text(self, done: int, total: int) -> str:
-        """Return, for example, "37 %, 12 s left"."""
-        now = time.monotonic()
-        percent = f"{100 * done // max(total, 1)} %"
-        if self._start is None:
-            self._start = now, done
-            return percent
-        elapsed, since = now - self._start[0], done - self._start[1]
-        if elapsed < 0.5 or since <= 0:
-            return percent
-        return f"{percent}, {duration(elapsed / since * (total - done))} left"
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time as people say it."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 class Latest(QObject):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from qtpy.QtCore import QStandardPaths
+
 PLUGIN = "napari-4dstem-orient"
 
 
@@ -16,12 +18,18 @@ class Preferences:
     ----------
     device : str
         Where the network runs unless the map panel says otherwise.
-    model_folders : tuple of Path
-        Where the user's own models lie.
+    models_folder : Path
+        Where the user's own models lie; it need not exist.
     """
 
-    device: str = "auto"
-    model_folders: tuple[Path, ...] = ()
+    device: str
+    models_folder: Path
+
+
+def default_models_folder() -> Path:
+    """Return where the operating system wants a program to keep a user's data."""
+    data = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
+    return Path(data) / PLUGIN / "models"
 
 
 def preferences() -> Preferences:
@@ -30,6 +38,8 @@ def preferences() -> Preferences:
 
     known = get_plugin_settings().get(PLUGIN)
     if known is None:
-        return Preferences()
+        return Preferences("auto", default_models_folder())
     folder = known.computing.models_folder.strip()
-    return Preferences(known.computing.device, (Path(folder).expanduser(),) if folder else ())
+    return Preferences(
+        known.computing.device, Path(folder).expanduser() if folder else default_models_folder()
+    )

@@ -54,9 +54,7 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Colour key": ColorKeyWidget}
     panels: dict[str, QWidget] = {}
     for title, kind in (steps | below).items():
-        panel = next(
-            (inner for inner in viewer.window.dock_widgets.values() if isinstance(inner, kind)), None
-        )
+        panel = _find_panel(viewer, kind)
         if panel is None:
             panel = kind(viewer)
             area = "right" if title in steps else "bottom"
@@ -66,6 +64,25 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
         panels[title] = panel
     _arrange(panels)
     return panels
+
+
+def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
+    """Open the training panel, or bring it to the front, with crystals (names or CIF files) ticked."""
+    from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget
+
+    viewer = bare_viewer(napari_viewer)
+    panel: Any = _find_panel(viewer, TrainingWidget)
+    if panel is None:
+        panel = TrainingWidget(viewer)
+        viewer.window.add_dock_widget(
+            panel, name="Train", area="right", tabify=True, add_vertical_stretch=False
+        )
+    panel.prefill(sources)
+    show_panel(panel)
+
+
+def _find_panel(viewer: napari.Viewer, kind: type[QWidget]) -> QWidget | None:
+    return next((inner for inner in viewer.window.dock_widgets.values() if isinstance(inner, kind)), None)
 
 
 def show_panel(panel: QWidget) -> None:

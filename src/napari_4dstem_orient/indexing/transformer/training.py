@@ -23,6 +23,7 @@ from napari_4dstem_orient.indexing.transformer.checkpoint import (
     load_model,
     save_model,
 )
+from napari_4dstem_orient.indexing.transformer.curves import save_curves
 from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.synthesis import Batch, PatternSource, SynthesisSettings
@@ -182,6 +183,7 @@ class Trainer:
             "seconds": self.seconds,
             "history": self.history,
             "data_hash": self.card.data_hash,
+            "card": asdict(self.card),
         }
         contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
         with writing(path) as temporary:
@@ -285,11 +287,21 @@ def train_model(
             f"{start_from} has another network size than the model to be trained; start without it."
         )
     trainer = Trainer(card, settings, choose_device(device))
-    state = out.with_suffix(".training")
+    if donor is not None:
+        trainer.network.load_state_dict(donor.network.state_dict())
+    return train_to_the_end(trainer, out, progress, report)
+
+
+def checkpoint_of(out: str | Path) -> Path:
+    """Return where the training of a model file keeps its checkpoint."""
+    return Path(out).with_suffix(".training")
+
+
+def train_to_the_end(trainer: Trainer, out: Path, progress: Progress, report: Report | None) -> Model:
+    """Train from the checkpoint, where there is one, and write the model; for arguments see ``train_model``."""
+    state = checkpoint_of(out)
     if state.exists():
         trainer.restore_state(state)
-    elif donor is not None:
-        trainer.network.load_state_dict(donor.network.state_dict())
     try:
         _run(trainer, state, progress, report)
     finally:
@@ -297,7 +309,7 @@ def train_model(
             trainer.save_state(state)
     model = trainer.model()
     save_model(with_accuracy(model), out)
-    save_curves(trainer.history, card.title, out.with_suffix(".png"))
+    save_curves(trainer.history, model.card.title, out.with_suffix(".png"))
     state.unlink()
     return load_model(out, trainer.device)
 
@@ -346,10 +358,11 @@ def _run(trainer: Trainer, state: Path, progress: Progress, report: Report | Non
     began = time.monotonic() - trainer.seconds
     while trainer.seen < settings.patterns:
         losses.append(trainer.step())
+        trainer.seconds = time.monotonic() - began
         progress(trainer.seen, settings.patterns)
+        began = time.monotonic() - trainer.seconds  # the clock stands still while the run is paused
         finished = trainer.seen >= settings.patterns
         if finished or trainer.seen % settings.every < settings.batch:
-            trainer.seconds = time.monotonic() - began
             figures = {
                 "patterns": trainer.seen,
                 "training_loss": sum(losses) / len(losses),
@@ -383,22 +396,3 @@ def _matching_span(donor: Model, phase: Phase, k_max: float) -> float:
     if span < k_max:
         raise UserError("The model to start from saw too few reflections for this k_max; start without it.")
     return span
-
-
-def save_curves(history: list[dict[str, float]], title: str, path: Path) -> None:
-    """Plot training and validation loss, and accuracy, against patterns seen."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    seen = [row["patterns"] / 1e6 for row in history]
-    left.plot(seen, [row["training_loss"] for row in history], label="training")
-    left.plot(seen, [row["validation_loss"] for row in history], label="validation")
-    left.set(xlabel="patterns seen (millions)", ylabel="loss (rad)", title=title)
-    left.legend(frameon=False)
-    right.plot(seen, [100 * row["within_5"] for row in history], label="first answer")
-    right.plot(seen, [100 * row["best_within_5"] for row in history], label="best hypothesis")
-    right.set(xlabel="patterns seen (millions)", ylabel="validation patterns within 5° (%)", ylim=(0, 100))
-    right.legend(frameon=False)
-    with writing(path) as temporary:
-        figure.savefig(temporary, dpi=150)

@@ -64,15 +64,24 @@ class Picture(QLabel):
 
     def __init__(self, rgba: np.ndarray) -> None:
         super().__init__()
-        height, width = rgba.shape[:2]
-        image = QImage(rgba.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
-        self._whole = QPixmap.fromImage(image.copy())
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setMinimumSize(100, 80)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self.put(rgba)
+
+    def put(self, rgba: np.ndarray) -> None:
+        """Show another image."""
+        height, width = rgba.shape[:2]
+        image = QImage(rgba.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
+        self._whole = QPixmap.fromImage(image.copy())
+        self._fit()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Scale the image to the new place."""
+        self._fit()
+        super().resizeEvent(event)
+
+    def _fit(self) -> None:
         self.setPixmap(
             self._whole.scaled(
                 self.size(),
@@ -80,7 +89,6 @@ class Picture(QLabel):
                 Qt.TransformationMode.SmoothTransformation,
             )
         )
-        super().resizeEvent(event)
 
 
 def _render(phase: Phase, text_colour: str) -> np.ndarray:

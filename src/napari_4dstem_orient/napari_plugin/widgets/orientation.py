@@ -10,7 +10,6 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -19,7 +18,6 @@ from qtpy.QtWidgets import (
     QPushButton,
 )
 
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import Form, form_for
 from napari_4dstem_orient.napari_plugin.indexers import (
     METHODS,
@@ -39,6 +37,8 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.widgets.device_chooser import DeviceChooser
+from napari_4dstem_orient.napari_plugin.widgets.phase_list import PhaseList, ticked_items
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.orientation_map import OrientationMap
 
-DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
-ROWS_OF_PHASES, ROWS_OF_MODELS = 5, 4
+ROWS_OF_MODELS = 4
 
 
 class OrientationWidget(StepWidget):
@@ -62,7 +61,6 @@ class OrientationWidget(StepWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.indexers = indexers_for(self.session)
-        self._more_models: tuple[Path, ...] = ()
         self.run_buttons: dict[str, QPushButton] = {}
         self.results = {method: QLabel() for method in METHODS}
         for label in self.results.values():
@@ -79,9 +77,7 @@ class OrientationWidget(StepWidget):
         self._fitting = Latest()
         self._fitting.answered.connect(self._show_models)
         self._fitting.failed.connect(notify)
-        self._describing = Latest()
-        self._describing.answered.connect(lambda text: self.devices.setItemText(0, f"Automatic: {text}"))
-        self._describing.ask(_describe_automatic)
+        self.indexers.models_added.connect(self._fit_models)
         show_answer_under_cursor(napari_viewer)
         self._fit_models()
         self.refresh()
@@ -89,17 +85,12 @@ class OrientationWidget(StepWidget):
     # ---------------------------------------------------------------- building
 
     def _build_phases(self) -> None:
-        from napari_4dstem_orient.crystals.library import bundled
-
-        self.phases = QListWidget()
+        self.phases = PhaseList()
         self.phases.setToolTip("The crystals there may be; tick more than one to tell phases apart.")
-        for name in bundled():
-            self._add_phase(name, name)
-        self.phases.setFixedHeight(ROWS_OF_PHASES * (self.fontMetrics().lineSpacing() + 6))
-        self.phases.itemChanged.connect(self._on_phases_ticked)
+        self.phases.ticked.connect(self._on_phases_ticked)
         self.body.addWidget(section("Crystal phases"))
         self.body.addWidget(self.phases)
-        self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self._ask_for_cif))
+        self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif))
 
     def _build_transformer(self) -> None:
         from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
@@ -113,19 +104,19 @@ class OrientationWidget(StepWidget):
         self.models.itemChanged.connect(self._on_models_ticked)
         self.why_no_model = QLabel()
         self.why_no_model.setWordWrap(True)
-        self.devices = QComboBox()
-        for name, title in DEVICES.items():
-            self.devices.addItem(title, name)
-        self.devices.setToolTip("Where the network runs. A device that is not there gives an error.")
-        self.devices.setCurrentIndex(self.devices.findData(preferences().device))
+        self.devices = DeviceChooser(preferences().device)
         self.indexers.choose(device=self.devices.currentData())
         self.devices.activated.connect(lambda: self.indexers.choose(device=self.devices.currentData()))
         self.body.addWidget(section("Transformer"))
         self.body.addWidget(self.models)
         self.body.addWidget(self.why_no_model)
-        self.body.addWidget(
-            button("Open model…", "Add a model made by the train command.", self._ask_for_model)
+        row = QHBoxLayout()
+        self.train_button = button(
+            "Train a model…", "Make one for the crystals ticked and this scan's voltage.", self._open_training
         )
+        row.addWidget(button("Open model…", "Add a model file to the list.", self._ask_for_model))
+        row.addWidget(self.train_button)
+        self.body.addLayout(row)
         self.body.addLayout(_labelled("Device", self.devices))
         self.transformer_form = self._add_form(TransformerSettings, "transformer")
         self._add_run_button("transformer", "Run transformer")
@@ -160,46 +151,16 @@ class OrientationWidget(StepWidget):
 
     def choose_phase(self, name: str | Path) -> None:
         """Tick a bundled phase by name, or add and tick the phase of a CIF file."""
-        for row in range(self.phases.count()):
-            item = self.phases.item(row)
-            if item.data(Qt.ItemDataRole.UserRole) == str(name):
-                item.setCheckState(Qt.CheckState.Checked)
-                return
-        self._add_phase(Path(name).stem, str(name)).setCheckState(Qt.CheckState.Checked)
+        self.phases.choose(name)
 
-    def _add_phase(self, title: str, source: str) -> QListWidgetItem:
-        self.phases.blockSignals(True)
-        item = QListWidgetItem(title)
-        item.setData(Qt.ItemDataRole.UserRole, source)
-        item.setToolTip(source)
-        item.setCheckState(Qt.CheckState.Unchecked)
-        self.phases.addItem(item)
-        self.phases.blockSignals(False)
-        return item
-
-    def _ask_for_cif(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a crystal", "", "Crystals (*.cif)")
-        if path:
-            self.choose_phase(path)
-
-    def _on_phases_ticked(self, changed: QListWidgetItem) -> None:
-        from napari_4dstem_orient.crystals.library import find_phase
-
-        phases: list[Phase] = []
-        for item in _ticked(self.phases):
-            try:
-                phases.append(find_phase(item.data(Qt.ItemDataRole.UserRole)))
-            except UserError as error:
-                notify(error)
-                item.setCheckState(Qt.CheckState.Unchecked)  # comes back here without it
-                return
-        self.indexers.choose(phases=tuple(phases), models=(), why_no_model="Models are being compared …")
+    def _on_phases_ticked(self, phases: tuple[Phase, ...]) -> None:
+        self.indexers.choose(phases=phases, models=(), why_no_model="Models are being compared …")
         self._fit_models()
         self.refresh()
 
     def _fit_models(self) -> None:
         light = Snapshot.of(self.session).light
-        self._fitting.ask(partial(fit_models, self.indexers.choice.phases, light, self._more_models))
+        self._fitting.ask(partial(fit_models, self.indexers.choice.phases, light, self.indexers.more_models))
 
     def _show_models(self, fit: Fit) -> None:
         self.models.blockSignals(True)
@@ -217,7 +178,7 @@ class OrientationWidget(StepWidget):
         self.refresh()
 
     def _on_models_ticked(self, changed: QListWidgetItem) -> None:
-        ticked = [item.data(Qt.ItemDataRole.UserRole) for item in _ticked(self.models)]
+        ticked = [item.data(Qt.ItemDataRole.UserRole) for item in ticked_items(self.models)]
         self.indexers.choose(models=tuple(ticked), why_no_model="" if ticked else "Tick a model.")
         self.refresh()
 
@@ -228,8 +189,12 @@ class OrientationWidget(StepWidget):
 
     def add_model(self, path: str | Path) -> None:
         """Add a model file to the list."""
-        self._more_models = (*self._more_models, Path(path))
-        self._fit_models()
+        self.indexers.add_model(Path(path))
+
+    def _open_training(self) -> None:
+        from napari_4dstem_orient.napari_plugin.workbench import open_training
+
+        open_training(self.viewer, self.phases.sources())
 
     # ---------------------------------------------------------------- running
 
@@ -270,9 +235,10 @@ class OrientationWidget(StepWidget):
 
     def release(self) -> None:
         """Stop listening."""
-        for latest in (self._fitting, self._describing):
-            latest.drop()
-            latest.blockSignals(True)
+        self.indexers.models_added.disconnect(self._fit_models)
+        self.devices.release()
+        self._fitting.drop()
+        self._fitting.blockSignals(True)
 
 
 def summary(orientation_map: OrientationMap, stale: bool) -> str:
@@ -284,11 +250,6 @@ def summary(orientation_map: OrientationMap, stale: bool) -> str:
     return f"{text}. Stale: disks or calibration changed; run again." if stale else f"{text}."
 
 
-def _ticked(listed: QListWidget) -> list[QListWidgetItem]:
-    items = (listed.item(row) for row in range(listed.count()))
-    return [item for item in items if item is not None and item.checkState() == Qt.CheckState.Checked]
-
-
 def _check(ticked: bool) -> Qt.CheckState:
     return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
 
@@ -298,9 +259,3 @@ def _labelled(text: str, widget: Any) -> QHBoxLayout:
     row.addWidget(QLabel(text))
     row.addWidget(widget, 1)
     return row
-
-
-def _describe_automatic() -> str:
-    from napari_4dstem_orient.indexing.devices import choose_device, describe
-
-    return describe(choose_device("auto"))

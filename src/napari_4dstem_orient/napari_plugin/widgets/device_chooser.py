@@ -1,0 +1,40 @@
+"""Where the network runs: automatic says what that is on this machine."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QComboBox
+
+from napari_4dstem_orient.napari_plugin.jobs import Latest
+
+DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
+
+
+class DeviceChooser(QComboBox):
+    """The devices by name; ``currentData`` is what the core calls the chosen one.
+
+    Parameters
+    ----------
+    device : str
+        Chosen at first.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        for name, title in DEVICES.items():
+            self.addItem(title, name)
+        self.setToolTip("Where the network runs. A device that is not there gives an error.")
+        self.setCurrentIndex(self.findData(device))
+        self._describing = Latest()
+        self._describing.answered.connect(lambda text: self.setItemText(0, f"Automatic: {text}"))
+        self._describing.ask(_describe_automatic)
+
+    def release(self) -> None:
+        """Stop listening."""
+        self._describing.drop()
+        self._describing.blockSignals(True)
+
+
+def _describe_automatic() -> str:
+    from napari_4dstem_orient.indexing.devices import choose_device, describe
+
+    return describe(choose_device("auto"))

@@ -1,0 +1,94 @@
+"""The list of crystals to tick: the bundled ones, and any CIF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.jobs import notify
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
+
+ROWS = 5
+
+
+class PhaseList(QListWidget):
+    """Crystals by name, those wanted ticked; a CIF that cannot be read is told and not ticked.
+
+    Signals
+    -------
+    ticked : Signal(tuple)
+        The phases that are ticked now.
+    """
+
+    ticked = Signal(tuple)
+
+    def __init__(self) -> None:
+        from napari_4dstem_orient.crystals.library import bundled
+
+        super().__init__()
+        for name in bundled():
+            self._add(name, name)
+        self.setFixedHeight(ROWS * (self.fontMetrics().lineSpacing() + 6))
+        self.itemChanged.connect(self._on_changed)
+
+    def choose(self, source: str | Path) -> None:
+        """Tick a bundled phase by name, or add and tick the phase of a CIF file."""
+        for row in range(self.count()):
+            item = self.item(row)
+            if item.data(Qt.ItemDataRole.UserRole) == str(source):
+                item.setCheckState(Qt.CheckState.Checked)
+                return
+        self._add(Path(source).stem, str(source)).setCheckState(Qt.CheckState.Checked)
+
+    def choose_only(self, sources: list[str]) -> None:
+        """Tick these and no others."""
+        for item in ticked_items(self):
+            if item.data(Qt.ItemDataRole.UserRole) not in sources:
+                item.setCheckState(Qt.CheckState.Unchecked)
+        for source in sources:
+            self.choose(source)
+
+    def sources(self) -> list[str]:
+        """Return names and CIF paths of what is ticked."""
+        return [item.data(Qt.ItemDataRole.UserRole) for item in ticked_items(self)]
+
+    def ask_for_cif(self) -> None:
+        """Let the user choose a CIF file."""
+        path, _ = QFileDialog.getOpenFileName(self, "Open a crystal", "", "Crystals (*.cif)")
+        if path:
+            self.choose(path)
+
+    def _add(self, title: str, source: str) -> QListWidgetItem:
+        self.blockSignals(True)
+        item = QListWidgetItem(title)
+        item.setData(Qt.ItemDataRole.UserRole, source)
+        item.setToolTip(source)
+        item.setCheckState(Qt.CheckState.Unchecked)
+        self.addItem(item)
+        self.blockSignals(False)
+        return item
+
+    def _on_changed(self, changed: QListWidgetItem) -> None:
+        from napari_4dstem_orient.crystals.library import find_phase
+
+        phases: list[Phase] = []
+        for item in ticked_items(self):
+            try:
+                phases.append(find_phase(item.data(Qt.ItemDataRole.UserRole)))
+            except UserError as error:
+                notify(error)
+                item.setCheckState(Qt.CheckState.Unchecked)  # comes back here without it
+                return
+        self.ticked.emit(tuple(phases))
+
+
+def ticked_items(listed: QListWidget) -> list[QListWidgetItem]:
+    """Return the items of a list that are ticked."""
+    items = (listed.item(row) for row in range(listed.count()))
+    return [item for item in items if item is not None and item.checkState() == Qt.CheckState.Checked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,13 @@ import typer
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.errors import UserError
+
+
+class Architecture(StrEnum):
+    """The networks that can be trained."""
+
+    own = "own"
+    published = "published"
 
 
 def train(
@@ -30,6 +38,10 @@ def train(
         tuple[float, float] | None,
         typer.Option(help="Thinnest and thickest specimen, Å.", metavar="LOW HIGH"),
     ] = None,
+    architecture: Annotated[
+        Architecture,
+        typer.Option(help="This program's network, or the published one with its training patterns."),
+    ] = Architecture.own,
     start_from: Annotated[
         Path | None, typer.Option(help="Begin with this model's weights.", metavar="MODEL")
     ] = None,
@@ -58,6 +70,7 @@ def train(
             plan,
             output,
             patterns=patterns,
+            architecture=architecture.value,
             start_from=start_from,
             device=device,
             progress=report("Training"),

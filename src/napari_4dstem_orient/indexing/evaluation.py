@@ -17,7 +17,11 @@ from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSett
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, load_model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
-from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
+from napari_4dstem_orient.indexing.transformer.synthesis import (
+    PatternSource,
+    SynthesisSettings,
+    published_synthesis,
+)
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.progress import Progress, silent
 
@@ -223,16 +227,7 @@ def settings_of(kind: str, model: Model, phase: int) -> SynthesisSettings:
     if kind == "noisy":
         return replace(SynthesisSettings(**model.card.synthesis), clean_share=0.0)
     cell = model.crystals[phase].cell[0]
-    return SynthesisSettings(
-        thickness=(PUBLISHED_CELLS[0] * cell, PUBLISHED_CELLS[1] * cell),
-        kinematic_share=0.0,
-        averaged_share=0.0,
-        clean_share=1.0,
-        excitation_cut=0.04,
-        threshold=(0.004, 0.004),
-        second_crystal=0.0,
-        edge=(1.0, 1.0),
-    )
+    return published_synthesis((PUBLISHED_CELLS[0] * cell, PUBLISHED_CELLS[1] * cell))
 
 
 def accuracy(phase: str, patterns: str, method: str, angle: np.ndarray, per_second: float) -> Accuracy:

@@ -32,6 +32,8 @@ from napari_4dstem_orient.progress import Progress, silent
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_PATTERNS = 2048
+CARD_PATTERNS = 512
+"""Test patterns of each kind for the accuracy on the card."""
 LENGTH_BUCKETS = 4
 """A batch is cut by number of disks, so that short patterns do not pay for long ones."""
 
@@ -338,9 +340,8 @@ def with_accuracy(model: Model) -> Model:
     from napari_4dstem_orient.indexing.evaluation import accuracy_table, evaluate_model
 
     model.network.eval()
-    rows = accuracy_table(
-        evaluate_model(model, template_patterns=0, device=model.reflectors[0].g.device.type)
-    )
+    device = model.reflectors[0].g.device.type
+    rows = accuracy_table(evaluate_model(model, CARD_PATTERNS, template_patterns=0, device=device))
     card = replace(model.card, accuracy={**model.card.accuracy, "test": rows})
     return replace(model, card=card)
 

@@ -1,10 +1,12 @@
 """Crystals and orientation maps made for the tests of writers and analysis."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.orientation_map import Certainty, OrientationMap, Reason
 
 
 def crystal(name, cell, positions, numbers):
@@ -100,6 +102,19 @@ def some_map(shape=(4, 7), phases=(CU,), seed=0, runners=2, r_pixel=5.0, **field
         "provenance": {"inputs": ["scan.h5"], "parameters": {"beams": 44}},
     }
     return OrientationMap(**(values | fields))
+
+
+def sure(orientation_map, seed=0):
+    """The same map with some certainty wherever something was tried."""
+    random = np.random.default_rng(seed)
+    tried = orientation_map.reason != Reason.TOO_FEW_DISKS
+    shape = orientation_map.scan_shape
+    certainty = Certainty(
+        reliability=(tried * random.uniform(0.01, 1, shape)).astype(np.float32),
+        phase_margin=(tried * random.uniform(-0.5, 1, shape)).astype(np.float32),
+        doubt=(tried * random.integers(0, 32, shape)).astype(np.uint8),
+    )
+    return replace(orientation_map, certainty=certainty)
 
 
 def grain_map(shape, phases, grains=12, seed=1, r_pixel=20.0):

@@ -132,6 +132,11 @@ BAD = {
         ("scan.npy", "--phase", "Cu", "--model", "corrupt.safetensors", *CALIBRATED),
         "corrupt.safetensors",
     ),
+    "reliability of template matching": (
+        good,
+        ("scan.npy", "--phase", "Cu", "--method", "template", "--min-reliability", "0.5", *CALIBRATED),
+        "--min-reliability",
+    ),
     "no such vacuum file": (good, ("scan.npy", "--phase", "Cu", "--probe", "v.h5", *CALIBRATED), "v.h5"),
 }
 

@@ -129,7 +129,7 @@ def test_a_layer_is_saved_by_its_suffix(make_napari_viewer, found, silver, tmp_p
 
 
 def test_the_picture_is_of_the_layer_that_is_saved(make_napari_viewer, found, tmp_path):
-    _, _, ipf_x, ipf_z = add_map_layers(make_napari_viewer(), found)
+    *_, ipf_x, ipf_z = add_map_layers(make_napari_viewer(), found)
     for layer, name in ((ipf_x, "x.png"), (ipf_z, "z.png")):
         data, meta, _ = layer.as_layer_data_tuple()
         write_image(str(tmp_path / name), data, meta)

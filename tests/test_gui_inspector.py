@@ -11,7 +11,19 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 from scipy.spatial.transform import Rotation
 
-from gui_scan import CALIBRATION, DETECTOR, LEFT, ORIGIN, RIGHT, VACUUM, KnowingIndexer, fill, made_map, truth
+from gui_scan import (
+    CALIBRATION,
+    DETECTOR,
+    LEFT,
+    ORIGIN,
+    RIGHT,
+    VACUUM,
+    KnowingIndexer,
+    fill,
+    made_map,
+    sure_of,
+    truth,
+)
 from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
 from napari_4dstem_orient.napari_plugin import indexers
@@ -28,7 +40,7 @@ from napari_4dstem_orient.napari_plugin.pictures import Circles, fineness, measu
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.snapshot import Illumination, Snapshot
 from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-from napari_4dstem_orient.orientation_map import Reason
+from napari_4dstem_orient.orientation_map import Doubt, Reason
 from napari_4dstem_orient.session import Session, Stage
 
 LIGHT = Illumination(200.0, 1.35)
@@ -101,13 +113,15 @@ def test_pictures_without_disks_or_spots_are_drawn_too():
 def test_the_half_turn_is_told_only_where_it_is_another_orientation(silver):
     found = made_map(silver, "template")
     found = replace(found, runner_up=truth()[:, :, None] @ HALF_TURN.astype(np.float32))
-    assert not answer_at(found, 2, 1, LIGHT).half_turn  # its score is 0
+    assert not answer_at(found, 2, 1, LIGHT).doubt  # its score is 0
     rival = replace(found, runner_up_score=np.full((4, 6, 1), 0.79, np.float32))
-    assert answer_at(rival, 2, 1, LIGHT).half_turn
+    assert answer_at(rival, 2, 1, LIGHT).doubt == Doubt.HALF_TURN
     zone = np.broadcast_to(Rotation.from_euler("x", 45, degrees=True).as_matrix(), (4, 6, 3, 3))
     symmetric = replace(rival, rotation=zone.astype(np.float32))
     symmetric = replace(symmetric, runner_up=symmetric.rotation[:, :, None] @ HALF_TURN)
-    assert not answer_at(symmetric, 2, 1, LIGHT).half_turn  # [101] has a twofold axis: the same crystal
+    assert not answer_at(symmetric, 2, 1, LIGHT).doubt  # [101] has a twofold axis: the same crystal
+    knowing = replace(rival, method="transformer", certainty=sure_of(rival.indexed, Doubt.ELSEWHERE))
+    assert answer_at(knowing, 2, 1, LIGHT).doubt == Doubt.ELSEWHERE  # it knows better than the scores
 
 
 def test_answers_of_different_phases_have_no_angle(silver, copper):
@@ -204,6 +218,28 @@ def test_a_position_without_an_answer_says_why(inspector, qtbot, silver):
     session.move_to(*VACUUM)
     settled(inspector, qtbot, VACUUM)
     assert inspector.predicted["template"].words.text() == Reason.TOO_FEW_DISKS.text
+
+
+def test_reliability_and_doubts_stand_below_the_transformers_answer(inspector, qtbot, silver):
+    session = session_for(inspector.viewer)
+    fill(session, silver)
+    found = made_map(silver, "transformer")
+    doubt = Doubt.HALF_TURN | Doubt.FEW_DISKS
+    found = replace(found, certainty=sure_of(found.indexed, doubt))
+    session.put(Stage.TRANSFORMER_MAP, found)
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.move_to(2, 1)
+    settled(inspector, qtbot, (2, 1))
+    words = {method: column.words.text() for method, column in inspector.predicted.items()}
+    assert "reliability <b>93%</b>" in words["transformer"]
+    assert doubt.text in words["transformer"]
+    assert "reliability" not in words["template"]
+    found.phase_id[2, 4], found.reason[2, 4] = -1, Reason.UNRELIABLE
+    session.move_to(2, 4)
+    settled(inspector, qtbot, (2, 4))
+    words = inspector.predicted["transformer"].words.text()
+    for part in (Reason.UNRELIABLE.text, "93%", doubt.text):
+        assert part in words
 
 
 def test_a_stale_map_is_said_to_be_stale(inspector, qtbot, silver):

@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map
+from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
 from napari_4dstem_orient.analysis.colors import ipf_rgb
 from napari_4dstem_orient.indexing.models import list_models
 from napari_4dstem_orient.napari_plugin import indexers
@@ -19,6 +19,7 @@ from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.map_layers import (
     HOVER,
     add_map_layers,
+    describe_position,
     map_layers,
     show_answer_under_cursor,
     text_at,
@@ -27,8 +28,10 @@ from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.snapshot import Illumination
 from napari_4dstem_orient.napari_plugin.widgets.color_key import ColorKeyWidget
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
+from napari_4dstem_orient.orientation_map import Doubt, Reason
 from napari_4dstem_orient.session import Stage
 
+KINDS = ["score", "phase-margin", "reliability", "phase", "ipf-x", "ipf-z"]
 MAKE = indexers._make
 """The real one; most tests replace it by indexers that know the truth."""
 
@@ -94,43 +97,65 @@ def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtb
     assert found.r_pixel == CALIBRATION.r_pixel
     assert found.provenance["input"] == "drawn"
     layers = {layer.metadata["orientation_layer"]: layer for layer in map_layers(panel.viewer)}
-    assert list(layers) == ["score", "phase", "ipf-x", "ipf-z"]
+    assert list(layers) == ["score", "reliability", "phase", "ipf-x", "ipf-z"]
     ipf_z = layers["ipf-z"]
     np.testing.assert_allclose(ipf_z.data[2, 1, :3], ipf_rgb(LEFT[None], silver, "z")[0], atol=0.01)
     np.testing.assert_allclose(layers["ipf-x"].data[2, 1, :3], ipf_rgb(LEFT[None], silver, "x")[0], atol=0.01)
     assert ipf_z.data[VACUUM][3] == 0
     assert ipf_z.data[2, 1, 3] == 1
     assert "23 of 24 positions indexed" in panel.results["transformer"].text()
+    assert "median reliability 93%" in panel.results["transformer"].text()
 
 
 def test_layers_have_names_units_values_and_phase_names(make_napari_viewer, silver):
     viewer = make_napari_viewer()
-    score, phase, ipf_x, ipf_z = add_map_layers(viewer, made_map(silver, "transformer"))
+    layers = add_map_layers(viewer, made_map(silver, "transformer"))
+    score, reliability, phase, ipf_x, ipf_z = layers
     assert isinstance(score, Image)
     assert score.contrast_limits == [0, 1]
+    assert reliability.contrast_limits == [0, 1]
+    assert reliability.colorbar.visible
+    assert reliability.data[2, 1] == pytest.approx(0.93)
     assert isinstance(phase, Labels)
     assert list(phase.features["phase"]) == ["not indexed", "Ag"]
     assert phase.data.max() == 1
     assert ipf_x.name.startswith("IPF-X (in-plane)")
     assert ipf_z.name.startswith("IPF-Z (out-of-plane)")
-    for layer in (score, phase, ipf_x, ipf_z):
+    for layer in layers:
         assert tuple(layer.scale) == (20.0, 20.0)
         assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]
-    assert [layer.visible for layer in (score, phase, ipf_x, ipf_z)] == [False, False, False, True]
+    assert [layer.visible for layer in layers] == [False, False, False, False, True]
 
 
 def test_mapping_again_refreshes_the_layers_and_keeps_what_the_user_set(make_napari_viewer, silver):
     viewer = make_napari_viewer()
     first = add_map_layers(viewer, made_map(silver, "transformer"))
-    first[2].visible = True
+    first[3].visible = True
     turned = made_map(silver, "transformer", rotation=np.broadcast_to(np.eye(3), (*SHAPE, 3, 3)))
     again = add_map_layers(viewer, turned)
     assert again == first
-    assert len(viewer.layers) == 4
-    assert first[2].visible
-    np.testing.assert_allclose(first[3].data[1, 1, :3], [1, 0, 0], atol=0.02)  # [001] is red
-    add_map_layers(viewer, made_map(silver, "template"))
-    assert len(viewer.layers) == 8
+    assert len(viewer.layers) == 5
+    assert first[3].visible
+    np.testing.assert_allclose(first[4].data[1, 1, :3], [1, 0, 0], atol=0.02)  # [001] is red
+    add_map_layers(viewer, made_map(silver, "template"))  # it does not know its reliability
+    assert len(viewer.layers) == 9
+
+
+def test_the_phase_margin_is_shown_while_several_phases_are_looked_for(make_napari_viewer, silver, copper):
+    viewer = make_napari_viewer()
+    one = made_map(silver, "transformer")
+    two = replace(one, phases=(silver, copper))
+    score, *others = add_map_layers(viewer, one)
+    score.visible = True
+    assert [layer.metadata["orientation_layer"] for layer in add_map_layers(viewer, two)] == KINDS
+    assert [layer.metadata["orientation_layer"] for layer in viewer.layers] == KINDS
+    margin = viewer.layers[1]
+    np.testing.assert_array_equal(margin.data, two.certainty.phase_margin)
+    assert margin.colorbar.visible
+    assert add_map_layers(viewer, two)[1] is margin
+    assert add_map_layers(viewer, one) == [score, *others]
+    assert list(viewer.layers) == [score, *others]
+    assert score.visible
 
 
 def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
@@ -196,6 +221,7 @@ def test_settings_reach_the_indexers(panel, silver):
     panel.template_form["zone_axis_step"].value = 4.0
     panel.transformer_form["corrections"].value = 1
     panel.acceptance_form["min_score"].value = 0.6
+    panel.acceptance_form["min_reliability"].value = 0.7
     choice = panel.indexers.choice
     assert choice.template.zone_axis_step == 4.0
     assert choice.transformer.corrections == 1
@@ -204,6 +230,7 @@ def test_settings_reach_the_indexers(panel, silver):
         made = MAKE(method, replace(choice, models=models), Illumination(200.0, 1.4, 1.0))
         assert made.settings == (choice.transformer if method == "transformer" else choice.template)
         assert made.acceptance.min_score == 0.6
+        assert made.acceptance.min_reliability == 0.7
 
 
 def test_the_automatic_device_says_what_it_is(panel, qtbot):
@@ -244,8 +271,10 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
     indexed = text_at(viewer, (2 * 20.0, 1 * 20.0))
     assert "row 2, column 1" in indexed
     assert "zone axis [" in indexed
-    assert "score 0.80" in indexed
-    assert "too few disks" in text_at(viewer, (0.0, 0.0))
+    assert "Ag" in indexed
+    assert "score 0.80 · reliability 93%" in indexed
+    assert "\n" not in indexed  # no doubt
+    assert text_at(viewer, (0.0, 0.0)).endswith("too few disks")
     assert text_at(viewer, (-100.0, 0.0)) == ""
     show_answer_under_cursor(viewer)
     move = viewer.mouse_move_callbacks[-1]
@@ -256,6 +285,20 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
         layer.visible = False
     move(viewer, SimpleNamespace(position=(40.0, 20.0)))
     assert not viewer.canvas.overlays[HOVER].visible
+
+
+def test_hovering_says_what_is_doubtful_where_there_is_no_answer_too(silver):
+    doubt = Doubt.HALF_TURN | Doubt.OUT_OF_RANGE
+    found = made_map(silver, "transformer")
+    found = replace(found, certainty=sure_of(found.indexed, doubt))
+    assert describe_position(found, 2, 1).endswith(f"reliability 93%\n{doubt.text}")
+    assert "180°" in doubt.text
+    assert "none of these crystals" in doubt.text
+    found.phase_id[2, 1], found.reason[2, 1] = -1, Reason.UNRELIABLE
+    assert describe_position(found, 2, 1).endswith(
+        f"{Reason.UNRELIABLE.text} · reliability 93%\n{doubt.text}"
+    )
+    assert describe_position(made_map(silver, "template"), 2, 1).endswith("score 0.80")
 
 
 def test_the_key_shows_every_phase_of_the_maps(make_napari_viewer_proxy, qtbot, silver, copper):

@@ -20,6 +20,7 @@ from made_maps import (
     TRICLINIC,
     rotations,
     some_map,
+    sure,
     turn,
 )
 from napari_4dstem_orient.errors import UserError
@@ -190,6 +191,35 @@ def test_ang_header_and_conventions(tmp_path):
     assert set(table[lost, 7]) == {0}
     np.testing.assert_allclose(table[~lost, 6], made.score.ravel()[~lost], atol=1e-5)
     np.testing.assert_array_equal(table[~lost, 5], made.explained.ravel()[~lost])
+
+
+@both
+def test_reliability_is_written_where_it_is_known_and_orix_reads_it_back(kind, tmp_path):
+    made = sure(some_map((4, 7), (CU, TI)))
+    read = read_with_orix(written(kind, made, tmp_path))
+    indexed, reliability = made.indexed, made.certainty.reliability
+    if kind == "ang":
+        confidence = read.prop["ci"].reshape(4, 7)
+        np.testing.assert_allclose(confidence[indexed], reliability[indexed], atol=1e-5)
+        assert (confidence[~indexed] == -1).all()
+    else:
+        np.testing.assert_allclose(read.prop["BS"].reshape(4, 7), 255 * reliability * indexed, atol=0.5)
+        np.testing.assert_allclose(read.prop["BC"].reshape(4, 7), 255 * made.score * indexed, atol=0.5)
+    there = read.rotations.to_matrix().reshape(4, 7, 3, 3)
+    np.testing.assert_allclose(there[indexed], made.rotation[indexed], atol=5e-6)
+
+
+def test_the_header_says_what_the_confidence_is(tmp_path):
+    for orientation_map, ang, ctf in (
+        (some_map(), "CI the score;", "BC is the score, times 255"),
+        (
+            sure(some_map()),
+            "CI the reliability (probability of being right);",
+            "BS the reliability, times 255",
+        ),
+    ):
+        assert ang in written("ang", orientation_map, tmp_path).read_text()
+        assert ctf in written("ctf", orientation_map, tmp_path).read_text()
 
 
 def test_one_phase_marks_lost_positions_with_minus_one(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from made_maps import CU, TI, rotations, some_map
+from made_maps import CU, TI, rotations, some_map, sure
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.export import FORMATS, export
@@ -14,7 +14,9 @@ def some_disks():
 
 
 def test_every_format_is_written_where_asked(tmp_path):
-    paths = export(some_map(phases=(CU, TI)), tmp_path / "new" / "folder", FORMATS, "grain", some_disks())
+    paths = export(
+        sure(some_map(phases=(CU, TI))), tmp_path / "new" / "folder", FORMATS, "grain", some_disks()
+    )
     assert all(path.is_file() and path.stat().st_size for path in paths)
     assert sorted(path.name for path in paths) == sorted(
         [
@@ -24,6 +26,8 @@ def test_every_format_is_written_where_asked(tmp_path):
             "grain_ipf-x.png",
             "grain_ipf-z.png",
             "grain_score.png",
+            "grain_reliability.png",
+            "grain_phase-margin.png",
             "grain_phase.png",
             "grain_ipf-x.tif",
             "grain_ipf-z.tif",
@@ -33,6 +37,15 @@ def test_every_format_is_written_where_asked(tmp_path):
     assert sorted(entry.name for entry in (tmp_path / "new" / "folder").iterdir()) == sorted(
         p.name for p in paths
     )
+
+
+def test_pictures_show_what_is_known_and_applies(tmp_path):
+    names = {path.name for path in export(some_map(phases=(CU, TI)), tmp_path, ["png"], "unsure")}
+    assert "unsure_score.png" in names
+    assert not names & {"unsure_reliability.png", "unsure_phase-margin.png"}
+    names = {path.name for path in export(sure(some_map()), tmp_path, ["png"], "one")}
+    assert "one_reliability.png" in names
+    assert not names & {"one_phase.png", "one_phase-margin.png"}
 
 
 def test_a_stem_may_hold_a_dot(tmp_path):

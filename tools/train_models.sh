@@ -1,10 +1,18 @@
 #!/bin/sh
-# Make the shipped models again: copper first, then silver, which starts from copper's weights.
-# About an hour on two cores; stopped, the same command goes on from the checkpoint. Deterministic for the seed on one
-# machine with one number of threads.
+# Make the shipped models again: one for each crystal structure, trained on several of its crystals and beams so that it
+# scales with the crystal; fcc first, from which the others start. About three hours on one core; stopped, the same command goes
+# on from the checkpoint. Deterministic for the seed on one machine with one number of threads. The referee, which
+# serves all of them, is made by tools/train_referee.py.
 set -e
 cd "$(dirname "$0")/.."
-napari-4dstem-orient train --phase Cu --voltage 300 --k-max 2.1 --patterns 2400000 \
-    --output resources/models/cu_300kV.safetensors
-napari-4dstem-orient train --phase Ag --voltage 200 --k-max 1.5 --precession 1 --patterns 800000 \
-    --start-from resources/models/cu_300kV.safetensors --output resources/models/ag_200kV_precession.safetensors
+out=resources/models
+train() { name=$1; shift; napari-4dstem-orient train "$@" --output "$out/$name.safetensors"; }
+train fcc --phase Cu --voltage 300 --k-max 2.1 --patterns 1600000 --also Cu,200 --also Ag,200 --also Ag,200,1 \
+    --also Au,300 --also Au,200 --also Al,300 --also Al,200,0.5 --also Ni,200 --also Ni,300 --also Ag,300,0.5 --also Cu,300
+train bcc --phase Fe --voltage 300 --k-max 2.1 --patterns 300000 --start-from $out/fcc.safetensors \
+    --also Fe,200 --also W,200 --also Mo,300
+train diamond --phase Si --voltage 300 --k-max 1.4 --patterns 300000 --start-from $out/fcc.safetensors \
+    --also Si,200 --also Ge,200
+train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 300000 --start-from $out/fcc.safetensors \
+    --also Ti,200 --also Mg,200 --also Mg,300
+train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 300000 --start-from $out/fcc.safetensors

@@ -20,6 +20,8 @@ class Reason(IntEnum):
     TOO_FEW_DISKS = 1
     LOW_SCORE = 2
     NOT_RUN = 3
+    UNRELIABLE = 4
+    AMBIGUOUS_PHASE = 5
 
     @property
     def text(self) -> str:
@@ -29,6 +31,8 @@ class Reason(IntEnum):
             Reason.TOO_FEW_DISKS: "not indexed: too few disks",
             Reason.LOW_SCORE: "not indexed: no orientation explains the disks well enough",
             Reason.NOT_RUN: "not indexed: not run yet",
+            Reason.UNRELIABLE: "not indexed: no answer is reliable enough",
+            Reason.AMBIGUOUS_PHASE: "not indexed: no phase is likely enough against the others",
         }[self]
 
 
@@ -72,6 +76,10 @@ class Certainty:
     reliability: np.ndarray
     phase_margin: np.ndarray
     doubt: np.ndarray
+
+    def doubt_at(self, row: int, col: int) -> Doubt:
+        """Return the doubts about one position."""
+        return Doubt(int(self.doubt[row, col]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +143,24 @@ class OrientationMap:
     def indexed(self) -> np.ndarray:
         """True where there is an answer, shape (scan_y, scan_x)."""
         return self.phase_id >= 0
+
+    @property
+    def how_sure(self) -> str:
+        """How far the whole map can be relied on, to be shown to a person; empty where that is not known."""
+        if self.certainty is None:
+            return ""
+        reliability, parts = self.certainty.reliability[self.indexed], []
+        if reliability.size:
+            unlikely = (reliability < 0.5).sum()
+            parts = [
+                f"median reliability {np.median(reliability):.0%}",
+                f"{unlikely:,} more likely wrong than right",
+            ]
+        unreliable = np.isin(self.reason, (Reason.UNRELIABLE, Reason.AMBIGUOUS_PHASE)).sum()
+        foreign = (self.certainty.doubt & Doubt.OUT_OF_RANGE > 0).sum()
+        parts += [f"{unreliable:,} not indexed as unreliable"] if unreliable else []
+        parts += [f"{foreign:,} perhaps none of the crystals"] if foreign else []
+        return ", ".join(parts)
 
     def save(self, path: str | Path) -> None:
         """Write the result file (HDF5; see ``io.result``).

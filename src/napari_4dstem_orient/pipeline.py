@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-    from napari_4dstem_orient.indexing.indexer import Indexer
+    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
     from napari_4dstem_orient.indexing.models import Use
     from napari_4dstem_orient.orientation_map import OrientationMap
 
@@ -49,6 +49,7 @@ def map_scan(
     scan_shape: tuple[int, int] | str | None = None,
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
+    acceptance: AcceptanceSettings | None = None,
     report: Report = quiet,
     **calibration: Any,
 ) -> tuple[OrientationMap, BraggDisks]:
@@ -72,6 +73,8 @@ def map_scan(
         Found from the scan by default.
     settings : DetectionSettings, optional
         Suggested from the scan by default.
+    acceptance : AcceptanceSettings, optional
+        Which answers are given at all.
     report : callable
         Called with the name of each step; returns the step's progress callback.
     **calibration
@@ -105,7 +108,14 @@ def map_scan(
         measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
     disks = calibrated(measured, known)
     indexer = make_indexer(
-        disks, phases, known.voltage, method=method, model=model, device=device, precession=known.precession
+        disks,
+        phases,
+        known.voltage,
+        method=method,
+        model=model,
+        device=device,
+        precession=known.precession,
+        acceptance=acceptance,
     )
     answer = indexer.index(disks, report("Mapping orientations"))
     return with_origin(answer, disks, known, source_name), disks
@@ -120,6 +130,7 @@ def map_orientations(
     model: str | Path | None = None,
     device: str = "auto",
     precession: float = 0.0,
+    acceptance: AcceptanceSettings | None = None,
     progress: Progress = silent,
 ) -> OrientationMap:
     """Say how the crystal is turned, and which crystal it is, at every scan position.
@@ -139,6 +150,8 @@ def map_orientations(
         Where the transformer runs.
     precession : float
         Half-angle of the precession cone in degrees.
+    acceptance : AcceptanceSettings, optional
+        Which answers are given at all.
     progress : callable
         ``progress(done, total)`` in scan positions.
 
@@ -152,7 +165,14 @@ def map_orientations(
         No disks anywhere, disks not calibrated, or no model fits (and why).
     """
     indexer = make_indexer(
-        disks, phases, voltage, method=method, model=model, device=device, precession=precession
+        disks,
+        phases,
+        voltage,
+        method=method,
+        model=model,
+        device=device,
+        precession=precession,
+        acceptance=acceptance,
     )
     return with_origin(indexer.index(disks, progress), disks)
 
@@ -224,6 +244,7 @@ def make_indexer(
     model: str | Path | None = None,
     device: str = "auto",
     precession: float = 0.0,
+    acceptance: AcceptanceSettings | None = None,
 ) -> Indexer:
     """Return what will index these disks; for arguments and errors see ``map_orientations``."""
     check_method(method)
@@ -238,11 +259,13 @@ def make_indexer(
     if method == "template":
         from napari_4dstem_orient.indexing.template import TemplateMatcher
 
-        return TemplateMatcher(phases, voltage, template_reach(disks), precession)
+        return TemplateMatcher(phases, voltage, template_reach(disks), precession, acceptance=acceptance)
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
     uses = fitting_models(phases, voltage, disks.reach, precession, model)
-    return TransformerIndexer([use.load(voltage, precession) for use in uses], device=device)
+    return TransformerIndexer(
+        [use.load(voltage, precession) for use in uses], None, acceptance, device=device
+    )
 
 
 def template_reach(disks: BraggDisks) -> float:

@@ -10,6 +10,7 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
+from napari_4dstem_orient.errors import UserError
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
@@ -49,14 +50,29 @@ def map_(
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
     precession: options.Precession = None,
+    min_reliability: Annotated[
+        float, typer.Option(help="Leave out answers less likely right than this.", min=0.0, max=1.0)
+    ] = 0.0,
+    min_phase_margin: Annotated[
+        float,
+        typer.Option(
+            help="Leave out answers whose phase is not so much likelier than the next.", min=0.0, max=1.0
+        ),
+    ] = 0.0,
     export: Annotated[
         list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
     ] = None,
 ) -> None:
     """Map the crystal orientations of a scan and save the result."""
     options.writable(output)
+    if method is Method.template and (min_reliability or min_phase_margin):
+        raise UserError(
+            "Template matching does not know how reliable its answers are; "
+            "leave out --min-reliability and --min-phase-margin, or use the transformer."
+        )
 
     from napari_4dstem_orient.crystals.library import find_phase
+    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
     from napari_4dstem_orient.io.export import export as export_map
     from napari_4dstem_orient.pipeline import map_scan
     from napari_4dstem_orient.scan import Calibration
@@ -72,6 +88,7 @@ def map_(
             dataset=dataset,
             scan_shape=scan_shape,
             probe=options.read_probe(probe),
+            acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
             report=report,
             voltage=voltage,
             q_pixel=q_pixel,
@@ -91,9 +108,10 @@ def map_(
 
 
 def summary(result: OrientationMap) -> str:
-    """Say in one line how much of a map has an answer."""
+    """Say in one line how much of a map has an answer, and how sure it is."""
     indexed = result.indexed
     names = ", ".join(
         f"{phase.name} {(result.phase_id == number).mean():.1%}" for number, phase in enumerate(result.phases)
     )
-    return f"{indexed.sum()} of {indexed.size} positions indexed ({names}), method {result.method}."
+    sure = f", {result.how_sure}" if result.how_sure else ""
+    return f"{indexed.sum()} of {indexed.size} positions indexed ({names}){sure}, method {result.method}."

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
 
 
 class Architecture(StrEnum):
@@ -42,6 +45,14 @@ def train(
         Architecture,
         typer.Option(help="This program's network, or the published one with its training patterns."),
     ] = Architecture.own,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Train on another crystal of the same structure, or another beam, too, such as Ag,200 or Ag,200,1 "
+            "(kV, precession in degrees): the model scales with the crystal. Again for more.",
+            metavar="CIF|NAME,kV[,degrees]",
+        ),
+    ] = None,
     start_from: Annotated[
         Path | None, typer.Option(help="Begin with this model's weights.", metavar="MODEL")
     ] = None,
@@ -71,6 +82,7 @@ def train(
             output,
             patterns=patterns,
             architecture=architecture.value,
+            others=[_condition(text) for text in also or ()],
             start_from=start_from,
             device=device,
             progress=report("Training"),
@@ -78,6 +90,20 @@ def train(
             tell=typer.echo,
         )
     typer.echo(f"{output}: {model.card.title}; card and curves lie beside it.")
+
+
+def _condition(text: str) -> tuple[Phase, float, float]:
+    """Read a crystal and a beam, such as ``Ag,200,1``."""
+    from napari_4dstem_orient.crystals.library import find_phase
+
+    name, *numbers = text.rsplit(",", 2 if text.count(",") > 1 else 1)
+    try:
+        voltage, precession = [*map(float, numbers), 0.0][:2]
+    except ValueError as error:
+        raise UserError(
+            f"--also {text}: give a crystal, kV and perhaps degrees, such as Ag,200,1."
+        ) from error
+    return find_phase(name), voltage, precession
 
 
 def _tell_figures(figures: dict[str, float]) -> None:

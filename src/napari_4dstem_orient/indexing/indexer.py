@@ -62,6 +62,26 @@ class AcceptanceSettings:
             step=0.05,
         ),
     ] = 0.35
+    min_reliability: Annotated[
+        float,
+        parameter(
+            "Lowest reliability",
+            "Answers that are less likely right than this are not shown (0 to 1; transformer only).",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.0
+    min_phase_margin: Annotated[
+        float,
+        parameter(
+            "Lowest phase margin",
+            "Of several phases, the answer's must be so much likelier than the next (0 to 1; transformer only).",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +170,21 @@ class MapBuilder:
 
     def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray) -> None:
         """Enter the hypotheses of flat scan positions ``where``, which have ``disk_count`` disks each."""
-        enough = disk_count >= self.acceptance.min_disks
-        good = found.score[:, 0] >= self.acceptance.min_score
-        reason = np.where(enough, np.where(good, Reason.INDEXED, Reason.LOW_SCORE), Reason.TOO_FEW_DISKS)
+        asked = self.acceptance
+        enough = disk_count >= asked.min_disks
+        failed = {Reason.TOO_FEW_DISKS: ~enough, Reason.LOW_SCORE: found.score[:, 0] < asked.min_score}
+        if found.probability is None:
+            self.certain = False
+        else:
+            reliability, margin, doubt = self._judge(found, found.probability)
+            doubt |= np.where(disk_count < FEW_DISKS, Doubt.FEW_DISKS, 0).astype(np.uint8)
+            self.reliability[where] = reliability * enough
+            self.phase_margin[where] = margin * enough
+            self.doubt[where] = doubt * enough
+            failed[Reason.UNRELIABLE] = reliability < asked.min_reliability
+            if len(self.phases) > 1:
+                failed[Reason.AMBIGUOUS_PHASE] = margin < asked.min_phase_margin
+        reason = np.select(list(failed.values()), list(failed), default=Reason.INDEXED)
         self.reason[where] = reason
         indexed = reason == Reason.INDEXED
         self.phase_id[where] = np.where(indexed, found.phase_id[:, 0], -1)
@@ -161,13 +193,6 @@ class MapBuilder:
         self.rotation[where, :count] = np.where(indexed[:, None, None, None], own.rotation, np.eye(3))
         self.score[where, :count] = own.score * enough[:, None]
         self.explained[where] = own.explained[:, 0] * enough
-        if found.probability is None:
-            self.certain = False
-            return
-        reliability, margin, doubt = self._judge(found, found.probability)
-        self.reliability[where] = reliability
-        self.phase_margin[where] = margin
-        self.doubt[where] = doubt | np.where(disk_count < FEW_DISKS, Doubt.FEW_DISKS, 0)
 
     def _judge(self, found: Hypotheses, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return reliability, phase margin and ``Doubt`` of each pattern's winner."""

@@ -55,8 +55,9 @@ def bunge_angles(rotation: np.ndarray) -> np.ndarray:
 def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
     """Write an ``.ang`` file (EDAX TSL) that orix, MTEX and OIM read.
 
-    Columns: φ1, Φ, φ2 (rad), x, y (µm), number of explained disks, score, phase, 1, 0. Positions that are
-    not indexed have the conventional angles 4π, confidence -1 and fit 180.
+    Columns: φ1, Φ, φ2 (rad), x, y (µm), number of explained disks, confidence (reliability where it is known,
+    else score), phase, 1, 0. Positions that are not indexed have the conventional angles 4π, confidence -1 and
+    fit 180.
 
     Raises
     ------
@@ -66,6 +67,7 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
     phases = orientation_map.phases
     _refuse_axes(phases, path)
     indexed = orientation_map.indexed.ravel()
+    certainty = orientation_map.certainty
     nowhere = 0 if len(phases) > 1 else -1
     x, y = _grid(orientation_map)
     columns = [
@@ -73,7 +75,9 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
         x,
         y,
         np.where(indexed, orientation_map.explained.ravel(), 0),
-        np.where(indexed, orientation_map.score.ravel(), -1),
+        np.where(
+            indexed, (orientation_map.score if certainty is None else certainty.reliability).ravel(), -1
+        ),
         np.where(indexed, orientation_map.phase_id.ravel() + 1, nowhere),
         indexed,
         np.where(indexed, 0, 180),
@@ -91,8 +95,8 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
 def save_ctf(orientation_map: OrientationMap, path: str | Path) -> None:
     """Write a ``.ctf`` file (Channel text file) that orix, MTEX and AZtec-style programs read.
 
-    Bands holds the number of explained disks, BC the score times 255. Positions that are not indexed have
-    phase 0, angles 0 and error 3 (no solution).
+    Bands holds the number of explained disks, BC the score times 255, BS the reliability (where it is known)
+    times 255. Positions that are not indexed have phase 0, angles 0 and error 3 (no solution).
 
     Raises
     ------
@@ -100,7 +104,12 @@ def save_ctf(orientation_map: OrientationMap, path: str | Path) -> None:
         The file cannot be written, or a crystal's axes are not those the format presumes.
     """
     _refuse_axes(orientation_map.phases, path)
-    indexed = orientation_map.indexed.ravel()
+    indexed, score, certainty = (
+        orientation_map.indexed.ravel(),
+        orientation_map.score,
+        orientation_map.certainty,
+    )
+    contrasts = score, np.zeros_like(score) if certainty is None else certainty.reliability
     x, y = _grid(orientation_map)
     columns = [
         np.where(indexed, orientation_map.phase_id.ravel() + 1, 0),
@@ -110,8 +119,7 @@ def save_ctf(orientation_map: OrientationMap, path: str | Path) -> None:
         np.where(indexed, 0, 3),
         np.where(indexed[:, None], np.rad2deg(bunge_angles(orientation_map.rotation)).reshape(-1, 3), 0),
         np.zeros(len(x)),
-        np.where(indexed, np.rint(255 * orientation_map.score.ravel().clip(0, 1)), 0),
-        np.zeros(len(x)),
+        *(np.where(indexed, np.rint(255 * values.ravel().clip(0, 1)), 0) for values in contrasts),
     ]
     with writing(path) as temporary:
         np.savetxt(
@@ -143,7 +151,12 @@ def _ang_header(orientation_map: OrientationMap) -> list[str]:
 
     rows, cols = orientation_map.scan_shape
     step = _step(orientation_map)
-    notes = [_FRAME, _CRYSTAL, "IQ is the number of explained disks, CI the score; -1 where not indexed"]
+    confidence = "score" if orientation_map.certainty is None else "reliability (probability of being right)"
+    notes = [
+        _FRAME,
+        _CRYSTAL,
+        f"IQ is the number of explained disks, CI the {confidence}; -1 where not indexed",
+    ]
     if orientation_map.r_pixel is None:
         notes.append(_NO_STEP)
     lines = [
@@ -217,7 +230,9 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
 
     rows, cols = orientation_map.scan_shape
     step = _step(orientation_map)
-    remark = f"{_FRAME}. {_CRYSTAL}" + (f". {_NO_STEP}" if orientation_map.r_pixel is None else "")
+    contrasts = "BC is the score" + ("" if orientation_map.certainty is None else ", BS the reliability")
+    remark = f"{_FRAME}. {_CRYSTAL}. {contrasts}, times 255"
+    remark += f". {_NO_STEP}" if orientation_map.r_pixel is None else ""
     return [
         "Channel Text File",
         f"Prj\t{remark}",

@@ -109,13 +109,20 @@ def _save(name: str, orientation_map: OrientationMap, base: Path) -> list[Path]:
 
 
 def _save_other_pictures(orientation_map: OrientationMap, base: Path) -> list[Path]:
-    """Write the score and, where there are several, the phases; return the files."""
+    """Write the score, what is known of certainty and, where there are several, the phases; return the files."""
     from napari_4dstem_orient.io import images
 
-    score = np.where(orientation_map.indexed, orientation_map.score, np.nan)
-    paths = [_beside(base, "_score.png")]
-    images.save_scalar_image(score, paths[0], "Score", "0 to 1", orientation_map.r_pixel)
-    if len(orientation_map.phases) > 1:
+    certainty, several = orientation_map.certainty, len(orientation_map.phases) > 1
+    pictures = {"Score": orientation_map.score}
+    if certainty is not None:
+        pictures |= {"Reliability": certainty.reliability}
+        pictures |= {"Phase margin": certainty.phase_margin} if several else {}
+    paths = []
+    for title, values in pictures.items():
+        paths.append(_beside(base, f"_{title.lower().replace(' ', '-')}.png"))
+        shown = np.where(orientation_map.indexed, values, np.nan)
+        images.save_scalar_image(shown, paths[-1], title, "0 to 1", orientation_map.r_pixel)
+    if several:
         paths.append(_beside(base, "_phase.png"))
         images.save_phase_image(orientation_map, paths[-1])
     return paths

@@ -11,7 +11,7 @@ import numpy as np
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.pictures import Circles, measured_picture, predicted_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Illumination, Snapshot
-from napari_4dstem_orient.orientation_map import Reason
+from napari_4dstem_orient.orientation_map import Doubt, Reason
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -45,8 +45,11 @@ class Answer:
     score : float
     explained : int
         Measured disks that the answer explains.
-    half_turn : bool
-        Whether the orientation turned by 180° about the beam explains the disks nearly as well.
+    reliability : float or None
+        Probability that the answer is right; None where that is not known or nothing was tried.
+    doubt : Doubt
+        What speaks against the answer; of a method that does not know, whether the orientation turned by 180°
+        about the beam explains the disks nearly as well.
     spots : ndarray, shape (n, 6)
         The predicted pattern (see ``predicted_pattern``); empty where there is no answer.
     """
@@ -56,7 +59,8 @@ class Answer:
     rotation: np.ndarray
     score: float
     explained: int
-    half_turn: bool
+    reliability: float | None
+    doubt: Doubt
     spots: np.ndarray
 
 
@@ -134,11 +138,15 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
     """Read one position of a map and predict its pattern; without illumination nothing is predicted."""
     rotation = orientation_map.rotation[row, col]
     phase = spots = None
-    half_turn = False
+    certainty, reliability, doubt = orientation_map.certainty, None, Doubt(0)
+    if certainty is not None:
+        reliability = float(certainty.reliability[row, col]) or None
+        doubt = certainty.doubt_at(row, col)
     if orientation_map.indexed[row, col]:
         import_libraries()
         phase = orientation_map.phases[orientation_map.phase_id[row, col]]
-        half_turn = _half_turn_nearly_as_good(orientation_map, row, col, phase)
+        if certainty is None and _half_turn_nearly_as_good(orientation_map, row, col, phase):
+            doubt = Doubt.HALF_TURN
         if light is not None:
             from napari_4dstem_orient.indexing.prediction import predicted_pattern
 
@@ -149,7 +157,8 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
         rotation=rotation,
         score=float(orientation_map.score[row, col]),
         explained=int(orientation_map.explained[row, col]),
-        half_turn=half_turn,
+        reliability=reliability,
+        doubt=doubt,
         spots=np.zeros((0, 6)) if spots is None else spots,
     )
 

@@ -1,4 +1,4 @@
-"""Orientation maps as napari layers: IPF colours, phase and score, updated in place."""
+"""Orientation maps as napari layers: IPF colours, phase, certainty and score, updated in place."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ KIND = "orientation_layer"
 
 TITLES = {
     "score": "score",
+    "phase-margin": "phase margin",
+    "reliability": "reliability",
     "phase": "phase",
     "ipf-x": "IPF-X (in-plane)",
     "ipf-z": "IPF-Z (out-of-plane)",
@@ -33,7 +35,7 @@ PHASE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00
 
 
 def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> list[Layer]:
-    """Show a map as four layers, or refresh the four that show the same method's former map.
+    """Show a map as layers, or refresh those that show the same method's former map.
 
     Parameters
     ----------
@@ -43,9 +45,20 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
     Returns
     -------
     list of Layer
-        Score, phase, IPF-X (in-plane) and IPF-Z (out-of-plane), bottom first. Only IPF-Z is made visible.
+        Score, where known phase margin (of several phases) and reliability, phase, IPF-X (in-plane) and IPF-Z
+        (out-of-plane), bottom first. Only IPF-Z is made visible.
     """
-    return [_refresh(viewer, orientation_map, kind) for kind in TITLES]
+    kinds = [kind for kind in TITLES if _has(orientation_map, kind)]
+    for layer in map_layers(viewer, orientation_map.method):
+        if layer.metadata[KIND] not in kinds:
+            viewer.layers.remove(layer)
+    return [_refresh(viewer, orientation_map, kind) for kind in kinds]
+
+
+def _has(orientation_map: OrientationMap, kind: str) -> bool:
+    if kind == "phase-margin":
+        return orientation_map.certainty is not None and len(orientation_map.phases) > 1
+    return kind != "reliability" or orientation_map.certainty is not None
 
 
 def map_layers(viewer: napari.Viewer, method: str | None = None, kind: str | None = None) -> list[Layer]:
@@ -107,8 +120,9 @@ def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) 
         add = viewer.add_labels if kind == "phase" else viewer.add_image
         name = f"{TITLES[kind]} · {orientation_map.method}"
         layer = add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
-        if kind == "score":
+        if "contrast_limits" in content:
             layer.colorbar.visible = True
+        _sort_in(viewer, layer, orientation_map.method)
         return layer
     layer = existing[-1]
     for attribute in ("data", "features", "colormap", "scale", "units"):
@@ -116,6 +130,15 @@ def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) 
             setattr(layer, attribute, content[attribute])
     layer.metadata = metadata
     return layer
+
+
+def _sort_in(viewer: napari.Viewer, layer: Layer, method: str) -> None:
+    """Move a new layer below those of its map that belong above it."""
+    order = list(TITLES)
+    rank = order.index(layer.metadata[KIND])
+    above = [other for other in map_layers(viewer, method) if order.index(other.metadata[KIND]) > rank]
+    if above:
+        viewer.layers.move(viewer.layers.index(layer), viewer.layers.index(above[0]))
 
 
 def _ipf(direction: Literal["x", "z"]) -> Callable[[OrientationMap], dict[str, Any]]:
@@ -127,8 +150,13 @@ def _ipf(direction: Literal["x", "z"]) -> Callable[[OrientationMap], dict[str, A
     return content
 
 
-def _score(orientation_map: OrientationMap) -> dict[str, Any]:
-    return {"data": orientation_map.score, "colormap": "viridis", "contrast_limits": (0.0, 1.0)}
+def _scalar(values: Callable[[Any], np.ndarray], colormap: str) -> Callable[[OrientationMap], dict[str, Any]]:
+    """Show values from 0 to 1 with a colour bar."""
+
+    def content(orientation_map: OrientationMap) -> dict[str, Any]:
+        return {"data": values(orientation_map), "colormap": colormap, "contrast_limits": (0.0, 1.0)}
+
+    return content
 
 
 def _phase(orientation_map: OrientationMap) -> dict[str, Any]:
@@ -147,7 +175,9 @@ def _phase(orientation_map: OrientationMap) -> dict[str, Any]:
 
 
 _CONTENT: dict[str, Callable[[OrientationMap], dict[str, Any]]] = {
-    "score": _score,
+    "score": _scalar(lambda found: found.score, "viridis"),
+    "phase-margin": _scalar(lambda found: found.certainty.phase_margin, "cividis"),
+    "reliability": _scalar(lambda found: found.certainty.reliability, "cividis"),
     "phase": _phase,
     "ipf-x": _ipf("x"),
     "ipf-z": _ipf("z"),
@@ -160,14 +190,23 @@ def describe_position(orientation_map: OrientationMap, row: int, col: int) -> st
 
     where = f"row {row}, column {col} · {orientation_map.method}"
     reason = Reason(int(orientation_map.reason[row, col]))
+    sure = _how_sure(orientation_map, row, col)
     if not orientation_map.indexed[row, col]:
-        return f"{where} · {reason.text}"
+        return f"{where} · {reason.text}{sure}"
     phase = orientation_map.phases[orientation_map.phase_id[row, col]]
     rotation, score = orientation_map.rotation[row, col], orientation_map.score[row, col]
     directions = (
         f"zone axis {zone_axis(rotation, phase).text} · in-plane {in_plane_direction(rotation, phase).text}"
     )
-    return f"{where} · {phase.name} · {directions} · score {score:.2f}"
+    return f"{where} · {phase.name} · {directions} · score {score:.2f}{sure}"
+
+
+def _how_sure(orientation_map: OrientationMap, row: int, col: int) -> str:
+    certainty = orientation_map.certainty
+    if certainty is None or not certainty.reliability[row, col]:  # nothing was tried
+        return ""
+    doubt = certainty.doubt_at(row, col).text
+    return f" · reliability {certainty.reliability[row, col]:.0%}" + (f"\n{doubt}" if doubt else "")
 
 
 HOVER = "orientation_under_cursor"

@@ -14,7 +14,7 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
-from napari_4dstem_orient.indexing.judging import Candidate, judge
+from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
 from napari_4dstem_orient.indexing.referee import load_referee
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
@@ -27,7 +27,6 @@ BATCH = 512
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
-HYPOTHESES = 8
 """Answers of each position that its reliability is made from."""
 
 
@@ -153,7 +152,8 @@ class TransformerIndexer:
                 zip(proposed, self._reflectors, self._symmetries, strict=True)
             )
         ]
-        return judge(measured, candidates, self._referee, self.scoring, self.settings.corrections, HYPOTHESES)
+        keep = FINALISTS * len(candidates)  # all: their probabilities and that of none of them add up to 1
+        return judge(measured, candidates, self._referee, self.scoring, self.settings.corrections, keep)
 
     def _provenance(self) -> dict[str, object]:
         return {

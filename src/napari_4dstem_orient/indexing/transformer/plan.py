@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -13,6 +12,7 @@ from napari_4dstem_orient import __version__
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.devices import choose_device
+from napari_4dstem_orient.indexing.resumable import read_story
 from napari_4dstem_orient.indexing.transformer.budget import (
     check_budget,
     measure_speed,
@@ -140,16 +140,13 @@ def find_unfinished(out: str | Path) -> Unfinished | None:
     UserError
         Its checkpoint is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = checkpoint_of(out)
     if not path.exists():
         return None
+    story = read_story(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            story = json.loads((file.metadata() or {})["story"])
         return Unfinished(ModelCard(**story["card"]), story["seen"], story["history"])
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(f"{path} is a damaged training checkpoint; remove it to start again.") from error
 
 
@@ -160,6 +157,7 @@ def train_plan(
     *,
     patterns: int | None = None,
     architecture: Architecture = "own",
+    others: Sequence[tuple[Phase, float, float]] = (),
     start_from: str | Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
@@ -202,6 +200,7 @@ def train_plan(
         precession=plan.precession,
         synthesis=synthesis,
         network=network,
+        others=others,
         start_from=start_from,
         device=device,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,8 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.devices import choose_device
+from napari_4dstem_orient.indexing.models import same_structure
+from napari_4dstem_orient.indexing.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.indexing.transformer.checkpoint import (
     AnySettings,
     Model,
@@ -28,11 +29,12 @@ from napari_4dstem_orient.indexing.transformer.curves import save_curves
 from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.synthesis import Batch, PatternSource, SynthesisSettings
-from napari_4dstem_orient.io.atomic import writing
 from napari_4dstem_orient.progress import Progress, silent
 
 VALIDATION_SEED = 1_000_003
 VALIDATION_PATTERNS = 2048
+CARD_PATTERNS = 512
+"""Test patterns of each kind for the accuracy on the card."""
 LENGTH_BUCKETS = 4
 """A batch is cut by number of disks, so that short patterns do not pay for long ones."""
 
@@ -172,13 +174,7 @@ class Trainer:
         return Model(card, self.network, card.crystals, self.reflectors)
 
     def save_state(self, path: Path) -> None:
-        """Write everything needed to go on later, as safetensors."""
-        from safetensors.torch import save
-
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items()})
-        tensors["generator"] = self.generator.get_state()
+        """Write everything needed to go on later."""
         story = {
             "seen": self.seen,
             "seconds": self.seconds,
@@ -186,9 +182,7 @@ class Trainer:
             "data_hash": self.card.data_hash,
             "card": asdict(self.card),
         }
-        contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        with writing(path) as temporary:
-            temporary.write_bytes(save(contiguous, {"story": json.dumps(story)}))
+        save_state(path, self.network, self.optimizer, self.generator, story)
 
     def restore_state(self, path: Path) -> None:
         """Go on from what ``save_state`` wrote.
@@ -198,25 +192,12 @@ class Trainer:
         UserError
             If the file belongs to another training run or is damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as file:
-                story = json.loads((file.metadata() or {})["story"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise UserError(f"{path} is a damaged training checkpoint; remove it to start again.") from error
-        if story["data_hash"] != self.card.data_hash:
+        story = read_story(path)
+        if story.get("data_hash") != self.card.data_hash:
             raise UserError(
                 f"{path} belongs to a training with other settings; remove it or name another model file."
             )
-        self.network.load_state_dict(_under("network.", tensors))
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in _under("optimizer.", tensors).items():
-            index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.generator.set_state(tensors["generator"])
+        restore_state(path, self.network, self.optimizer, self.generator)
         self.seen, self.seconds, self.history = story["seen"], story["seconds"], story["history"]
 
 
@@ -230,6 +211,7 @@ def train_model(
     settings: TrainingSettings | None = None,
     synthesis: SynthesisSettings | None = None,
     network: AnySettings | None = None,
+    others: Sequence[tuple[Phase, float, float]] = (),
     start_from: str | Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
@@ -254,6 +236,9 @@ def train_model(
         Half-angle of the precession cone in degrees.
     settings, synthesis, network
         Defaults suit a cubic metal on a laptop.
+    others : sequence of (Phase, kV, degrees)
+        Further crystals of the first phase's structure, and beams, to train on: the model then scales with the
+        crystal.
     start_from : path, optional
         Begin with another model's weights: a related crystal is learned sooner.
     device : str
@@ -272,6 +257,11 @@ def train_model(
     """
     if not phases:
         raise UserError("Training needs at least one phase.")
+    for other, _, _ in others:
+        if len(phases) > 1 or not same_structure(phases[0], other):
+            raise UserError(
+                f"{other.name} is no crystal of {phases[0].name}'s structure; train a model of its own."
+            )
     if not (voltage > 0 and k_max > 0 and 0 <= precession < 10):
         raise UserError(
             "Training needs a voltage (kV) and a k_max (Å⁻¹) above zero and a precession below 10°."
@@ -281,7 +271,7 @@ def train_model(
     out = Path(out)
     donor = load_model(start_from) if start_from is not None else None
     card = new_card(
-        phases, voltage, k_max, precession, settings, synthesis or SynthesisSettings(), network, donor
+        phases, voltage, k_max, precession, settings, synthesis or SynthesisSettings(), network, others, donor
     )
     if donor is not None and donor.card.network != card.network:
         raise UserError(
@@ -323,6 +313,7 @@ def new_card(
     settings: TrainingSettings,
     synthesis: SynthesisSettings,
     network: AnySettings,
+    others: Sequence[tuple[Phase, float, float]],
     donor: Model | None,
 ) -> ModelCard:
     """Return the card of a model before its training; for arguments see ``train_model``."""
@@ -336,6 +327,10 @@ def new_card(
         synthesis=synthesis.to_dict(),
         training={**asdict(settings), "start_from": donor.card.data_hash if donor is not None else None},
         data_hash="",
+        others=[
+            {"phase": phase.to_dict(), "voltage": float(kv), "precession": float(cone)}
+            for phase, kv, cone in others
+        ],
         program=f"napari-4dstem-orient {__version__}",
     )
     return replace(card, data_hash=hashlib.sha256(card.to_json().encode()).hexdigest())
@@ -346,9 +341,8 @@ def with_accuracy(model: Model) -> Model:
     from napari_4dstem_orient.indexing.evaluation import accuracy_table, evaluate_model
 
     model.network.eval()
-    rows = accuracy_table(
-        evaluate_model(model, template_patterns=0, device=model.reflectors[0].g.device.type)
-    )
+    device = model.reflectors[0].g.device.type
+    rows = accuracy_table(evaluate_model(model, CARD_PATTERNS, template_patterns=0, device=device))
     card = replace(model.card, accuracy={**model.card.accuracy, "test": rows})
     return replace(model, card=card)
 
@@ -384,10 +378,6 @@ def _by_length(batch: Batch) -> list[Batch]:
         longest = int(mask.sum(1).max())
         parts.append(Batch(batch.disks[index, :longest], mask[:, :longest], batch.rotation[index]))
     return parts
-
-
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _matching_span(donor: Model, phase: Phase, k_max: float) -> float:

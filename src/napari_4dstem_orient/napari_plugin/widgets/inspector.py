@@ -33,7 +33,7 @@ CIRCLE = 1.6
 """Radius of the circles in disk radii, so that a disk can be seen within its circle."""
 
 
-LINES = 5
+LINES = 7
 """Of words below a pattern, whether used or not, so that all views are equally high."""
 
 
@@ -171,14 +171,17 @@ class InspectorWidget(StepWidget):
         if answer is None:
             return self._why_no_answer(method)
         if answer.phase is None:
-            return answer.reason.text
-        lines = [
-            directions,
-            f"{answer.phase.name} · score {answer.score:.2f}",
-            f"explains {answer.explained} of {count} disks",
-        ]
-        if answer.half_turn:
-            lines.append("<i>also fits turned by 180° in plane</i>")
+            lines = [answer.reason.text]
+        else:
+            lines = [
+                directions,
+                f"{answer.phase.name} · score {answer.score:.2f}",
+                f"explains {answer.explained} of {count} disks",
+            ]
+        if answer.reliability is not None:
+            lines.append(f"reliability <b>{answer.reliability:.0%}</b>")
+        if answer.doubt:
+            lines.append(f"<i>{answer.doubt.text}</i>")
         return "<br>".join(lines)
 
     def _why_no_answer(self, method: str) -> str:

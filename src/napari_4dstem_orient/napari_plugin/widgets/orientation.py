@@ -247,6 +247,8 @@ def summary(orientation_map: OrientationMap, stale: bool) -> str:
     text = f"{indexed.sum():,} of {indexed.size:,} positions indexed ({indexed.mean():.0%})"
     if indexed.any():
         text += f", median score {np.median(orientation_map.score[indexed]):.2f}"
+    if orientation_map.how_sure:
+        text += f", {orientation_map.how_sure}"
     return f"{text}. Stale: disks or calibration changed; run again." if stale else f"{text}."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,10 +32,19 @@ def save(figure: Figure, path: Path) -> str:
     return path.name
 
 
-def density(axes: Axes, values: np.ndarray, bins: np.ndarray, label: str, **style: object) -> None:
-    """Draw the distribution of values; those beyond the bins count in the last one."""
-    inside = np.clip(values, bins[0], bins[-1])
-    axes.hist(inside, bins=bins, density=True, histtype="step", label=label, **style)  # type: ignore[arg-type]
+def density(axes: Axes, values: np.ndarray, bins: np.ndarray, label: str, **style: Any) -> None:
+    """Draw the distribution of values; those beyond the bins count in the outermost ones."""
+    height, _ = np.histogram(np.clip(values, bins[0], bins[-1]), bins, density=True)
+    middle = (bins[1:] + bins[:-1]) / 2
+    axes.plot(middle, height, drawstyle="steps-mid", linewidth=1.2, label=label, **style)
+
+
+def plain_decades(axes: Axes) -> None:
+    """Make the y axis logarithmic, with labels at powers of ten only."""
+    from matplotlib.ticker import NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def pattern(axes: Axes, disks: np.ndarray, k_max: float, title: str, color: str) -> None:

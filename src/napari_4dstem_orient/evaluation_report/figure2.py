@@ -9,7 +9,14 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.analysis.colors import direction_rgb, key_corners, key_outline, key_position
-from napari_4dstem_orient.evaluation_report.drawing import MODEL, TRUTH, density, new_figure, pattern
+from napari_4dstem_orient.evaluation_report.drawing import (
+    MODEL,
+    TRUTH,
+    density,
+    new_figure,
+    pattern,
+    plain_decades,
+)
 from napari_4dstem_orient.indexing.evaluation import (
     TestSet,
     Trial,
@@ -53,7 +60,7 @@ def sampling_and_learning(model: Model, trial: Trial) -> Figure:
 def _sampling(axes: Axes, trial: Trial) -> None:
     zones = trial.truth[:SHOWN, :, 2]
     x, y = key_position(zones, trial.crystal).T
-    axes.scatter(x, y, s=4, c=direction_rgb(zones, trial.crystal))
+    axes.scatter(x, y, s=6, c=direction_rgb(zones, trial.crystal), edgecolors="grey", linewidths=0.1)
     axes.plot(*key_outline(trial.crystal).T, color="black", linewidth=0.8)
     middle = key_outline(trial.crystal)[:, 1].mean()
     for place, label in key_corners(trial.crystal):
@@ -111,14 +118,16 @@ def losses(found: dict[str, np.ndarray], trial: Trial) -> Figure:
         )
     density(left, np.deg2rad(trial.angle), bins, "test, refined", color=TRUTH)
     left.axvline(FAR, color="grey", linewidth=0.8, linestyle="--")
-    left.set(xlabel="geodesic loss (rad)", ylabel="density (1/rad)", yscale="log")
+    left.set(xlabel="geodesic loss (rad)", ylabel="density (1/rad)")
     left.legend(frameon=False, fontsize=7)
     angles = np.rad2deg(axis_angles(trial))
     for axis, name in enumerate("xyz"):
         density(middle, angles[:, axis], np.linspace(0, 65, 66), f"θ{name}")
         density(right, np.cos(np.deg2rad(angles[:, axis])), np.linspace(0.4, 1, 61), f"cos θ{name}")
-    middle.set(xlabel="angle between found and true axis (°)", ylabel="density (1/°)", yscale="log")
-    right.set(xlabel="its cosine", ylabel="density", yscale="log")
+    middle.set(xlabel="angle between found and true axis (°)", ylabel="density (1/°)")
+    right.set(xlabel="its cosine", ylabel="density")
+    for axes in (left, middle, right):
+        plain_decades(axes)
     for axes in (middle, right):
         axes.legend(frameon=False, fontsize=8)
     return figure
@@ -147,10 +156,9 @@ def similar_pattern(model: Model, trial: Trial) -> Figure:
     reach = card.k_max * model.stretch
     pattern(measured, trial.test.disks.at(0, index), reach, "measured disks", TRUTH)
     for axes, name, rotation in (
-        (found, f"answer, {trial.angle[index]:.1f}° off", trial.answer.rotation[0, index]),
+        (found, f"answer: {trial.angle[index]:.1f}° off", trial.answer.rotation[0, index]),
         (true, "truth", trial.truth[index]),
     ):
         predicted = predicted_pattern(trial.crystal, rotation, card.voltage, reach, card.precession)
-        score = f" (score {trial.answer.score[0, index]:.2f})" if axes is found else ""
-        pattern(axes, predicted[:, :3], reach, f"kinematic pattern of the {name}{score}", MODEL)
+        pattern(axes, predicted[:, :3], reach, name, MODEL)
     return figure

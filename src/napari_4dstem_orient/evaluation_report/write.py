@@ -116,7 +116,7 @@ def _figures(model: Model, trials: Sequence[Trial], folder: Path, stem: str, dev
         "and on the test set, with 0.6 rad dashed; angles between found and true lab axes, and their cosines, of the "
         "refined answer.",
         _shown(save(figure2.losses(learned, ours), folder / f"{stem}losses.png")),
-        "A pattern that looks alike for a wrong orientation.",
+        "The wrong answer that explains its pattern best: measured disks; kinematic patterns of answer and truth.",
         _shown(save(figure2.similar_pattern(model, ours), folder / f"{stem}similar.png")),
     ]
     for trial in theirs:
@@ -141,7 +141,10 @@ def _comparison(model: Model, ours: Trial, theirs: Trial, folder: Path, stem: st
     ]
     figure = figure5.examples(model, ours, theirs)
     if figure is not None:
-        parts += ["Where the model is worst.", _shown(save(figure, folder / f"{stem}worse.png"))]
+        parts += [
+            "Where the model is worst: measured disks; kinematic patterns of both answers.",
+            _shown(save(figure, folder / f"{stem}worse.png")),
+        ]
     return parts
 
 

@@ -162,6 +162,7 @@ def test_the_card_says_what_the_model_is_and_lies_in_and_beside_the_file(trained
         "network",
         "network, referee",
         "network, referee, refinement",
+        "network, referee, refinement, reliable half",
     }
     assert json.loads(trained.with_suffix(".json").read_text()) == json.loads(card.to_json())
     assert trained.with_suffix(".png").stat().st_size > 5000

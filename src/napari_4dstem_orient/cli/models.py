@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,13 @@ from napari_4dstem_orient.errors import UserError
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
+
+
+class Architecture(StrEnum):
+    """The networks that can be trained."""
+
+    own = "own"
+    published = "published"
 
 
 def train(
@@ -33,6 +41,10 @@ def train(
         tuple[float, float] | None,
         typer.Option(help="Thinnest and thickest specimen, Å.", metavar="LOW HIGH"),
     ] = None,
+    architecture: Annotated[
+        Architecture,
+        typer.Option(help="This program's network, or the published one with its training patterns."),
+    ] = Architecture.own,
     also: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,6 +81,7 @@ def train(
             plan,
             output,
             patterns=patterns,
+            architecture=architecture.value,
             others=[_condition(text) for text in also or ()],
             start_from=start_from,
             device=device,

@@ -49,3 +49,20 @@ def from_vector(vector: torch.Tensor) -> torch.Tensor:
     return (
         torch.eye(3, device=vector.device) + torch.sin(angle) * skew + (1 - torch.cos(angle)) * (skew @ skew)
     )
+
+
+def nearest_rotation(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the rotation nearest to each matrix, by singular values: (..., 3, 3) -> (..., 3, 3).
+
+    The gradient is that of the rotation, not of the singular vectors, and stays finite where singular values coincide.
+    """
+    with torch.no_grad():
+        u, values, vt = torch.linalg.svd(matrix)
+        values[..., 2] *= torch.linalg.det(u @ vt).sign()
+        u[..., 2] *= torch.linalg.det(u @ vt).sign()[..., None]
+        rotation = u @ vt
+        pull = (values[..., :, None] + values[..., None, :]).clamp_min(1e-3)
+    # A small change of the matrix turns the rotation by what is skew in it, divided by pairs of singular values.
+    change = rotation.mT @ matrix
+    turn = vt.mT @ (vt @ (change - change.mT) @ vt.mT / pull) @ vt
+    return rotation + rotation @ (turn - turn.detach())

@@ -15,7 +15,15 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings, OrientationTransformer
+from napari_4dstem_orient.indexing.transformer.published import (
+    PUBLISHED,
+    PublishedSettings,
+    PublishedTransformer,
+)
 from napari_4dstem_orient.io.atomic import writing
+
+Network = OrientationTransformer | PublishedTransformer
+AnySettings = NetworkSettings | PublishedSettings
 
 FORMAT = "napari-4dstem-orient model 1"
 
@@ -37,7 +45,8 @@ class ModelCard:
     q_span : float
         Longest |q| that the network tells apart, Å⁻¹.
     network, synthesis, training : dict
-        Settings that made it (training: patterns, batch, learning rate, seed, what it started from, seconds).
+        Settings that made it (training: patterns, batch, learning rate, seed, what it started from, seconds, and
+        the figures of its validations as ``history``).
     data_hash : str
         SHA-256 of everything that determines the training patterns.
     others : list of dict
@@ -102,7 +111,7 @@ class Model:
     Attributes
     ----------
     card : ModelCard
-    network : OrientationTransformer
+    network : Network
     crystals : tuple of Phase
         One for each phase of the card: its own, or those in their place (``of_crystals``).
     reflectors : tuple of Reflector
@@ -114,7 +123,7 @@ class Model:
     """
 
     card: ModelCard
-    network: OrientationTransformer
+    network: Network
     crystals: tuple[Phase, ...]
     reflectors: tuple[Reflector, ...]
     sha256: str = ""
@@ -134,8 +143,10 @@ class Model:
         return replace(self, crystals=tuple(phases), reflectors=reflectors, stretch=stretch)
 
 
-def build_network(card: ModelCard) -> OrientationTransformer:
-    """Make an untrained network of the card's size."""
+def build_network(card: ModelCard) -> Network:
+    """Make an untrained network of the card's architecture and size."""
+    if card.network.get("architecture") == PUBLISHED:
+        return PublishedTransformer(PublishedSettings(**card.network), q_span=card.q_span)
     return OrientationTransformer(NetworkSettings(**card.network), q_span=card.q_span)
 
 

@@ -79,6 +79,9 @@ class OrientationTransformer(nn.Module):
         Longest |q| that is told apart, Å⁻¹.
     """
 
+    canonical = True
+    """It reads patterns in the canonical frame."""
+
     def __init__(self, settings: NetworkSettings, q_span: float) -> None:
         super().__init__()
         self.settings = settings

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from napari_4dstem_orient import __version__
 from napari_4dstem_orient.crystals.phase import Phase
@@ -19,8 +19,14 @@ from napari_4dstem_orient.indexing.transformer.budget import (
     patterns_within,
     refuse_too_large,
 )
-from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard
-from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings
+from napari_4dstem_orient.indexing.transformer.checkpoint import AnySettings, Model, ModelCard
+from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
+from napari_4dstem_orient.indexing.transformer.published import (
+    PUBLISHED,
+    PUBLISHED_LEARNING_RATE,
+    PublishedSettings,
+)
+from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings, published_synthesis
 from napari_4dstem_orient.indexing.transformer.training import (
     Report,
     Trainer,
@@ -34,6 +40,10 @@ from napari_4dstem_orient.progress import Progress, silent
 
 EVERY = 20_480
 """Patterns between validations: a point on the curves, and a checkpoint, every few seconds."""
+
+Architecture = Literal["own", "published"]
+"""What is trained, and on what: this program's network on patterns with everything that detection does to them, or
+the published network on the published patterns, to compare with."""
 
 Tell = Callable[[str], None]
 
@@ -146,6 +156,7 @@ def train_plan(
     out: str | Path,
     *,
     patterns: int | None = None,
+    architecture: Architecture = "own",
     others: Sequence[tuple[Phase, float, float]] = (),
     start_from: str | Path | None = None,
     device: str = "auto",
@@ -163,6 +174,7 @@ def train_plan(
     plan : TrainingPlan
     patterns : int, optional
         Train on exactly as many, however long it takes.
+    architecture : {"own", "published"}
     tell : callable
         Called with what the user should know, in a sentence: how many patterns fit, that they are too few.
 
@@ -174,18 +186,24 @@ def train_plan(
     if plan.voltage is None:
         raise UserError("Training needs the accelerating voltage; enter it in kV.")
     refuse_too_large(phases, plan.k_max)
+    settings = TrainingSettings(seed=plan.seed, every=EVERY)
+    synthesis = SynthesisSettings(thickness=plan.thickness)
+    network: AnySettings = NetworkSettings()
+    if architecture == PUBLISHED:
+        settings = replace(settings, learning_rate=PUBLISHED_LEARNING_RATE)
+        synthesis, network = published_synthesis(plan.thickness), PublishedSettings()
     train = partial(
         train_model,
         phases,
         plan.voltage,
         plan.k_max,
         precession=plan.precession,
-        synthesis=SynthesisSettings(thickness=plan.thickness),
+        synthesis=synthesis,
+        network=network,
         others=others,
         start_from=start_from,
         device=device,
     )
-    settings = TrainingSettings(seed=plan.seed, every=EVERY)
     begun = find_unfinished(out) if patterns is None else None
     if begun is not None:
         patterns = begun.settings.patterns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
-from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
+from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 
 
 def propose(model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int) -> list[torch.Tensor]:
@@ -19,7 +19,7 @@ def propose(model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int) 
     mask : Tensor, bool, shape (n, d)
     frames : int
         Turned so that the strongest, second strongest … disk lies on +x. A pattern with fewer disks than frames is
-        read in its first frame again.
+        read in its first frame again. A network that reads patterns as they lie reads them once.
 
     Returns
     -------
@@ -29,9 +29,10 @@ def propose(model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int) 
     tokens, inside = strongest(disks, mask, model.card.network["tokens"])
     scale = tokens.new_tensor([1 / model.stretch, 1 / model.stretch, 1.0])
     rotations, logits = [], []
-    for reference in range(frames):
+    canonical = model.network.canonical
+    for reference in range(frames if canonical else 1):
         usable = inside[:, min(reference, inside.shape[1] - 1)]
-        turned, back = canonical_frame(tokens * scale, min(reference, tokens.shape[1] - 1))
+        turned, back = in_frame(tokens * scale, canonical, min(reference, tokens.shape[1] - 1))
         proposed, scores = model.network(turned * inside[..., None], inside)
         rotations.append(proposed @ back[:, None])
         logits.append(torch.where(usable[:, None], scores.log_softmax(1), torch.full_like(scores, -1e4)))

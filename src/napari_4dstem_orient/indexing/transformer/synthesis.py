@@ -12,7 +12,7 @@ from napari_4dstem_orient.crystals.bloch import BlochWaves
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.rotations import about_beam, random_rotations
-from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
+from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 
 Range = tuple[float, float]
 
@@ -95,16 +95,30 @@ class SynthesisSettings:
         return asdict(self)
 
 
+def published_synthesis(thickness: Range) -> SynthesisSettings:
+    """Return the published training distribution for a range of thickness: Bloch waves, and nothing disturbed."""
+    return SynthesisSettings(
+        thickness=thickness,
+        kinematic_share=0.0,
+        averaged_share=0.0,
+        clean_share=1.0,
+        excitation_cut=0.04,
+        threshold=(0.004, 0.004),
+        second_crystal=0.0,
+        edge=(1.0, 1.0),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Training patterns in the canonical frame.
+    """Training patterns in the canonical frame, or in the lab frame for a network that wants them there.
 
     Attributes
     ----------
     disks : Tensor, shape (n, tokens, 3)
     mask : Tensor, bool, shape (n, tokens)
     rotation : Tensor, shape (n, 3, 3)
-        The true orientation, in the canonical frame.
+        The true orientation, in the same frame.
     """
 
     disks: torch.Tensor
@@ -146,16 +160,16 @@ class PatternSource:
         volume = 4 / 3 * math.pi * k_max**3 / len(self.reflector.g)
         self.beams = int(min(max(BEAMS_PER_VOLUME / volume, BEAMS[0]), BEAMS[1]))
 
-    def draw(self, count: int, tokens: int, generator: torch.Generator) -> Batch:
-        """Draw ``count`` patterns of random orientation in the canonical frame, at most ``tokens`` disks each."""
+    def draw(self, count: int, tokens: int, generator: torch.Generator, canonical: bool = True) -> Batch:
+        """Draw ``count`` patterns of random orientation, at most ``tokens`` disks each; frame: see ``in_frame``."""
         zones = random_rotations(-(-count // THICKNESSES), generator, self.reflector.g.device)
         q, intensity = self._diffract(zones, THICKNESSES, generator)
         turn = about_beam(2 * math.pi * self._uniform((len(q),), generator))
         q = q @ turn[:, :2, :2]  # R turned by `turn` sees g_lab turned back
         rotation = zones.repeat_interleave(THICKNESSES, 0) @ turn
         disks, mask = self._disturb(q[:count], intensity[:count], generator, tokens)
-        turned, back = canonical_frame(disks)
-        # R_lab = R_canonical @ back, hence the transpose
+        turned, back = in_frame(disks, canonical)
+        # R_lab = R_frame @ back, hence the transpose
         return Batch(turned * mask[..., None], mask, rotation[:count] @ back.transpose(1, 2))
 
     def detect(

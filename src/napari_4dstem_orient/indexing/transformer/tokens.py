@@ -21,6 +21,14 @@ def strongest(disks: torch.Tensor, mask: torch.Tensor, count: int) -> tuple[torc
     return torch.gather(disks, 1, index[..., None].expand(-1, -1, 3)), torch.gather(mask, 1, index)
 
 
+def in_frame(disks: torch.Tensor, canonical: bool, reference: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return disks as a network wants them: in the canonical frame, or in the lab frame; see ``canonical_frame``."""
+    turned, back = canonical_frame(disks, reference)
+    if canonical:
+        return turned, back
+    return torch.cat([disks[..., :2], turned[..., 2:]], -1), torch.eye(3, device=disks.device).expand_as(back)
+
+
 def canonical_frame(disks: torch.Tensor, reference: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Turn each pattern so that one disk lies on +x; scale intensities to the strongest disk.
 

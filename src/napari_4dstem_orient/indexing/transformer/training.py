@@ -18,6 +18,7 @@ from napari_4dstem_orient.indexing.devices import choose_device
 from napari_4dstem_orient.indexing.models import same_structure
 from napari_4dstem_orient.indexing.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.indexing.transformer.checkpoint import (
+    AnySettings,
     Model,
     ModelCard,
     build_network,
@@ -107,7 +108,7 @@ class Trainer:
     def _draw(self, phase: int, turn: int, count: int, generator: torch.Generator) -> Batch:
         """Draw patterns of a phase under the beam whose turn it is, on the scale of the model's own crystal."""
         source = self.sources[phase][turn % len(self.sources[phase])]
-        batch = source.draw(count, self.network.settings.tokens, generator)
+        batch = source.draw(count, self.network.settings.tokens, generator, self.network.canonical)
         scale = batch.disks.new_tensor([self.card.k_max / source.k_max] * 2 + [1.0])
         return Batch(batch.disks * scale, batch.mask, batch.rotation)
 
@@ -167,9 +168,9 @@ class Trainer:
 
     def model(self) -> Model:
         """Return what has been learned so far as a model."""
-        training = {**self.card.training, "patterns_seen": self.seen, "seconds": round(self.seconds)}
+        spent = {"patterns_seen": self.seen, "seconds": round(self.seconds), "history": self.history}
         accuracy = {"validation": self.history[-1]} if self.history else {}
-        card = replace(self.card, training=training, accuracy=accuracy)
+        card = replace(self.card, training=self.card.training | spent, accuracy=accuracy)
         return Model(card, self.network, card.crystals, self.reflectors)
 
     def save_state(self, path: Path) -> None:
@@ -209,7 +210,7 @@ def train_model(
     precession: float = 0.0,
     settings: TrainingSettings | None = None,
     synthesis: SynthesisSettings | None = None,
-    network: NetworkSettings | None = None,
+    network: AnySettings | None = None,
     others: Sequence[tuple[Phase, float, float]] = (),
     start_from: str | Path | None = None,
     device: str = "auto",
@@ -311,7 +312,7 @@ def new_card(
     precession: float,
     settings: TrainingSettings,
     synthesis: SynthesisSettings,
-    network: NetworkSettings,
+    network: AnySettings,
     others: Sequence[tuple[Phase, float, float]],
     donor: Model | None,
 ) -> ModelCard:

@@ -14,7 +14,10 @@ from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.indexing.evaluation import Accuracy
 
 
 class Architecture(StrEnum):
@@ -119,14 +122,43 @@ def evaluate(
     template_patterns: Annotated[
         int, typer.Option(help="How many of them template matching gets too; it is slow.", min=0)
     ] = 256,
+    report: Annotated[
+        Path | None, typer.Option(help="Write figures and tables here (report.md).", metavar="DIR")
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Measure each disturbance by itself too.")
+    ] = False,
     device: options.Device = "auto",
 ) -> None:
     """Measure a model on simulated patterns that it has not seen, with template matching beside it."""
-    from napari_4dstem_orient.indexing.evaluation import Accuracy, evaluate_model
+    if robustness and not template_patterns:
+        raise UserError("Robustness is measured on the patterns that template matching gets; give it some.")
 
-    with progress_bars() as report:
-        rows = evaluate_model(model, patterns, template_patterns, device, report("Evaluating"))
-    columns = [field.name for field in fields(Accuracy)]
+    from napari_4dstem_orient.indexing.evaluation import run_trials
+    from napari_4dstem_orient.indexing.robustness import measure_robustness
+    from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
+    from napari_4dstem_orient.io.atomic import make_folder
+
+    if report is not None:
+        options.writable(make_folder(report) / "report.md")
+    loaded = load_model(model)
+    with progress_bars() as bar:
+        trials = run_trials(loaded, patterns, template_patterns, device, bar("Evaluating"))
+        readings = (
+            measure_robustness(loaded, template_patterns, device, bar("Disturbing")) if robustness else []
+        )
+    _tell_table([row for trial in trials for row in trial.rows()])
+    if readings:
+        typer.echo("")
+        _tell_table([reading.accuracy for reading in readings])
+    if report is not None:
+        from napari_4dstem_orient.evaluation_report.write import write_report
+
+        typer.echo(f"Report: {write_report(loaded, trials, readings, report, device)}")
+
+
+def _tell_table(rows: Sequence[Accuracy]) -> None:
+    columns = [field.name for field in fields(rows[0])]
     cells = [columns] + [[_cell(getattr(row, name)) for name in columns] for row in rows]
     widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     for line in cells:

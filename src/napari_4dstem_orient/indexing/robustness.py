@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.evaluation import (
@@ -65,7 +66,8 @@ class Knob:
     def at(self, value: float) -> SynthesisSettings:
         """Return ``CLEAN`` with this knob turned to a value."""
         ranged = isinstance(getattr(CLEAN, self.field), tuple)
-        return replace(CLEAN, **{self.field: (value, value) if ranged else value})
+        changed: dict[str, Any] = {self.field: (value, value) if ranged else value}
+        return replace(CLEAN, **changed)
 
     @property
     def title(self) -> str:

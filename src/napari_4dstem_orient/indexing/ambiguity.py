@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector, excitation_error
+from napari_4dstem_orient.indexing.evaluation import PUBLISHED_CUT, Trial
 from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
 
+if TYPE_CHECKING:
+    from napari_4dstem_orient.indexing.transformer.checkpoint import Model
+
+CHUNK = 1024
 FLAT = 0.02
 """Å⁻¹; reflections that lie this close to a plane through the origin belong to one zone."""
+
+
+def share_with_twins(model: Model, trials: Sequence[Trial], beyond: float) -> dict[str, float]:
+    """Return, for each phase, the share of published patterns whose twin lies beyond an angle (degrees)."""
+    shares = {}
+    for trial in trials:
+        if trial.test.kind != "published" or trial.crystal.name in shares:
+            continue
+        block, mask = trial.test.disks.padded(int(trial.test.disks.counts.max()))
+        reflector = model.reflectors[trial.phase].to("cpu")
+        symmetry = torch.as_tensor(trial.crystal.symmetry, dtype=torch.float32)
+        angles = [
+            twin_angles(*part, reflector, symmetry, PUBLISHED_CUT)
+            for part in zip(
+                trial.test.truth.split(CHUNK),
+                torch.from_numpy(block[..., :2]).split(CHUNK),
+                torch.from_numpy(mask).split(CHUNK),
+                strict=True,
+            )
+        ]
+        shares[trial.crystal.name] = float((torch.cat(angles) > beyond).float().mean())
+    return shares
 
 
 def twin_angles(

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
 from napari_4dstem_orient.analysis.colors import ipf_rgb
-from napari_4dstem_orient.indexing.models import list_models
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.map_layers import (
@@ -29,6 +28,7 @@ from napari_4dstem_orient.napari_plugin.snapshot import Illumination
 from napari_4dstem_orient.napari_plugin.widgets.color_key import ColorKeyWidget
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 from napari_4dstem_orient.orientation_map import Doubt, Reason
+from napari_4dstem_orient.resource_files import resource
 from napari_4dstem_orient.session import Stage
 
 KINDS = ["score", "phase-margin", "reliability", "phase", "ipf-x", "ipf-z"]
@@ -225,9 +225,9 @@ def test_settings_reach_the_indexers(panel, silver):
     choice = panel.indexers.choice
     assert choice.template.zone_axis_step == 4.0
     assert choice.transformer.corrections == 1
-    models = tuple(model.path for model in list_models() if model.card.crystals[0].same_crystal(silver))
+    chosen = replace(choice, models=(resource("models", "fcc.safetensors"),), phases=(silver,))
     for method in ("transformer", "template"):
-        made = MAKE(method, replace(choice, models=models), Illumination(200.0, 1.4, 1.0))
+        made = MAKE(method, chosen, Illumination(200.0, 1.4, 1.0))
         assert made.settings == (choice.transformer if method == "transformer" else choice.template)
         assert made.acceptance.min_score == 0.6
         assert made.acceptance.min_reliability == 0.7

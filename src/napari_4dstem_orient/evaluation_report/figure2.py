@@ -1,4 +1,4 @@
-"""The publication's Figure 2: what is sampled, what is learned, how far off the answers are, and an error that shows."""
+"""The publication's Figure 2: what is sampled, what is learned, how far off the answers are, an error that shows."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _sampling(axes: Axes, trial: Trial) -> None:
         above = place[1] > middle
         axes.annotate(
             label,
-            place,
+            tuple(place),
             (0, 4 if above else -4),
             textcoords="offset points",
             ha="center",

@@ -19,7 +19,11 @@ SPOT = 1.5
 
 
 class SparseCorrelation:
-    """py4DSTEM's matching score of one given orientation (``match_single_pattern``'s correlation at that point).
+    """py4DSTEM's matching score of one given orientation.
+
+    py4DSTEM divides by the length of the template in bins of azimuth, which changes by up to a factor of √2 with how
+    the reflections fall between bins. Here the length of the reflections' weights stands in its place, so that
+    answers a fraction of a degree apart have nearly the same score.
 
     Parameters
     ----------
@@ -40,9 +44,11 @@ class SparseCorrelation:
 
     def __call__(self, disks: np.ndarray, rotation: np.ndarray) -> float:
         """Score measured disks (m, 3) against an orientation (3, 3); intensities count relative to the strongest."""
-        return float((self._measured(disks) * self._template(rotation)).sum())
+        template, length = self.template(rotation)
+        return float((self.polar(disks) * template).sum() / length)
 
-    def _measured(self, disks: np.ndarray) -> np.ndarray:
+    def polar(self, disks: np.ndarray) -> np.ndarray:
+        """Return measured disks as py4DSTEM's polar image, shape (shells, azimuths)."""
         x, y, intensity = np.asarray(disks, float).T
         kernel = self.settings.kernel
         across = np.abs(np.hypot(x, y) - self.radius[:, None])
@@ -52,15 +58,14 @@ class SparseCorrelation:
         spot = np.exp((across[..., None] ** 2 + along**2) / (-2 * kernel**2))
         return (weight[..., None] * spot).sum(1)
 
-    def _template(self, rotation: np.ndarray) -> np.ndarray:
-        g = self.reflector.in_lab(
-            torch.as_tensor(rotation, dtype=torch.float32, device=self.reflector.g.device)
-        )
-        near = (
-            torch.stack([s.abs() for s in self.reflector.excitation_errors(g)]).amin(0) < self.settings.kernel
-        )
-        intensity = self.reflector.excite(g, self.settings.excitation_width) * near
-        weight = intensity.cpu().numpy() ** self.settings.intensity_power * self.radius[self.shell]
+    def template(self, rotation: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the polar template of an orientation, shape (shells, azimuths), and the length of its weights."""
+        reflector, width = self.reflector, self.settings.excitation_width
+        turned = torch.as_tensor(rotation, dtype=torch.float32, device=reflector.g.device)
+        g = reflector.in_lab(turned)
+        near = torch.stack(reflector.excitation_errors(g)).abs().amin(0) < self.settings.kernel
+        intensity = (reflector.excite(g, width) * near).cpu().numpy()
+        weight = intensity**self.settings.intensity_power * self.radius[self.shell]
         x, y = g[:, :2].cpu().numpy().T
         place = np.mod(np.arctan2(y, x) / self.azimuth[1], len(self.azimuth))
         left = np.floor(place).astype(int) % len(self.azimuth)
@@ -68,7 +73,7 @@ class SparseCorrelation:
         drawn = np.zeros((len(self.radius), len(self.azimuth)))
         np.add.at(drawn, (self.shell, left), (1 - share) * weight)
         np.add.at(drawn, (self.shell, (left + 1) % len(self.azimuth)), share * weight)
-        return drawn / max(float(np.linalg.norm(drawn)), 1e-12)
+        return drawn, max(float(np.linalg.norm(weight)), 1e-12)
 
 
 def image_overlap(measured: np.ndarray, predicted: np.ndarray, k_max: float) -> float:
@@ -76,7 +81,8 @@ def image_overlap(measured: np.ndarray, predicted: np.ndarray, k_max: float) -> 
 
     exp are the measured disks to the power ½, sim the kinematic intensities; neither has a direct beam.
     """
-    exp, sim = np.sqrt(drawn(measured, k_max)), drawn(predicted, k_max)
+    root = np.column_stack([measured[:, :2], np.sqrt(measured[:, 2])])
+    exp, sim = drawn(root, k_max), drawn(predicted, k_max)
     return float((sim * exp).sum() / max(float(np.linalg.norm(sim) * np.linalg.norm(exp)), 1e-12))
 
 

@@ -13,6 +13,5 @@ train bcc --phase Fe --voltage 300 --k-max 2.1 --patterns 200000 --start-from $o
     --also Fe,200 --also W,200 --also Mo,300
 train diamond --phase Si --voltage 300 --k-max 1.4 --patterns 200000 --start-from $out/fcc.safetensors \
     --also Si,200 --also Ge,200
-train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 200000 --start-from $out/fcc.safetensors \
-    --also Ti,200 --also Mg,200 --also Mg,300
-train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 200000 --start-from $out/fcc.safetensors
+train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 100000 --start-from $out/fcc.safetensors --also Ti,200
+train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 100000 --start-from $out/fcc.safetensors

@@ -32,8 +32,8 @@ from napari_4dstem_orient.indexing.transformer.training import (
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent
 
-EVERY = 20_480
-"""Patterns between validations: a point on the curves, and a checkpoint, every few seconds."""
+SETTINGS = TrainingSettings(every=20_480)
+"""All but length and seed: a point on the curves, and a checkpoint, every few seconds."""
 
 Tell = Callable[[str], None]
 
@@ -185,7 +185,7 @@ def train_plan(
         start_from=start_from,
         device=device,
     )
-    settings = TrainingSettings(seed=plan.seed, every=EVERY)
+    settings = replace(SETTINGS, seed=plan.seed)
     begun = find_unfinished(out) if patterns is None else None
     if begun is not None:
         patterns = begun.settings.patterns

@@ -266,7 +266,8 @@ class SimpleNamespaceViewer:
 def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silver, qtbot):
     viewer = make_napari_viewer()
     found = made_map(silver, "transformer")
-    found.phase_id[VACUUM], found.reason[VACUUM] = -1, 1
+    found.phase_id[VACUUM], found.reason[VACUUM] = -1, Reason.TOO_FEW_DISKS
+    found.certainty.reliability[VACUUM] = 0
     add_map_layers(viewer, found)
     indexed = text_at(viewer, (2 * 20.0, 1 * 20.0))
     assert "row 2, column 1" in indexed

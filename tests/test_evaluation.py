@@ -16,6 +16,7 @@ from napari_4dstem_orient.indexing.evaluation import IN_USE, RELIABLE_HALF, Tria
 from napari_4dstem_orient.indexing.indexer import HALF_TURN
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.rotations import about_beam, random_rotations
+from napari_4dstem_orient.indexing.transformer import checkpoint
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, build_network
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
@@ -214,3 +215,36 @@ def test_a_report_where_a_file_is_in_the_way_is_refused(model, half_wrong, tmp_p
     (tmp_path / "report").write_text("in the way")
     with pytest.raises(UserError, match="folder"):
         write.write_report(model, [half_wrong], [], tmp_path / "report", "cpu")
+
+
+# the command line
+
+
+def invoke(*arguments):
+    from typer.testing import CliRunner
+
+    from napari_4dstem_orient.cli import app
+
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_evaluate_prints_every_figure_and_writes_the_report(half_wrong, model, monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr(evaluation, "run_trials", lambda *given: asked.update(given=given) or [half_wrong])
+    monkeypatch.setattr(checkpoint, "load_model", lambda path: model)
+    done = invoke(
+        "evaluate", "--model", "m", "--patterns", 40, "--template-patterns", 0, "--report", tmp_path / "new"
+    )
+    assert done.exit_code == 0, done.output
+    assert asked["given"][1:3] == (40, 0)
+    header, whole, half = done.stdout.splitlines()[:3]
+    assert header.split()[4:] == ["median", "mean", "within_2", "within_5", "beyond_34", "per_second"]
+    assert IN_USE in whole
+    assert IN_USE + RELIABLE_HALF in half
+    assert (tmp_path / "new" / "report.md").exists()
+
+
+def test_robustness_without_template_patterns_is_refused():
+    done = invoke("evaluate", "--model", "m", "--template-patterns", 0, "--robustness")
+    assert isinstance(done.exception, UserError)
+    assert "template matching" in str(done.exception)

@@ -152,3 +152,28 @@ def test_a_turned_pattern_is_another_pattern_to_it(trained):
     turned = torch.cat([disks[..., :2] @ quarter, disks[..., 2:]], -1)
     (one,), (other,) = propose(trained, disks, mask, 1), propose(trained, turned, mask, 1)
     assert not torch.allclose(one @ about_beam(torch.tensor(math.pi / 2)), other, atol=1e-2)
+
+
+def test_the_command_line_asks_for_it_by_name(monkeypatch, tmp_path, trained):
+    from typer.testing import CliRunner
+
+    from napari_4dstem_orient.cli import app
+
+    asked = {}
+    monkeypatch.setattr(plan, "train_plan", lambda *args, **kwargs: asked.update(kwargs) or trained)
+    command = [
+        "train",
+        "--phase",
+        "Cu",
+        "--voltage",
+        "300",
+        "--k-max",
+        "2.1",
+        "-o",
+        str(tmp_path / "m.safetensors"),
+    ]
+    assert CliRunner().invoke(app, [*command, "--architecture", "published"]).exit_code == 0
+    assert asked["architecture"] == "published"
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert asked["architecture"] == "own"
+    assert CliRunner().invoke(app, [*command, "--architecture", "other"]).exit_code == 2

@@ -156,10 +156,10 @@ def test_bad_input_is_one_sentence_and_leaves_earlier_output(
 
 
 def test_model_for_another_crystal_says_why(scan_file: Path, tmp_path: Path) -> None:
-    from napari_4dstem_orient.indexing.models import list_models
+    from napari_4dstem_orient.resource_files import resource
 
-    silver = next(model.path for model in list_models() if model.card.crystals[0].name == "Ag")
-    done = run("map", scan_file, "--phase", "Cu", "--model", silver, "-o", tmp_path / "r.h5", *CALIBRATED)
+    iron = resource("models", "bcc.safetensors")
+    done = run("map", scan_file, "--phase", "Cu", "--model", iron, "-o", tmp_path / "r.h5", *CALIBRATED)
     refused(done, "Cu")
 
 

@@ -13,6 +13,7 @@ from napari_4dstem_orient.indexing import evaluation
 from napari_4dstem_orient.indexing.transformer import budget, plan, training
 from napari_4dstem_orient.indexing.transformer.budget import Speed
 from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
+from napari_4dstem_orient.indexing.transformer.training import TrainingSettings
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.preferences import Preferences
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -21,8 +22,8 @@ from napari_4dstem_orient.napari_plugin.widgets import training as training_widg
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget
 
-STEPS = 3
-"""Of 512 patterns, in the budget of the tests."""
+STEPS, BATCH = 3, 32
+"""Of ``BATCH`` patterns, in the budget of the tests."""
 
 
 @pytest.fixture
@@ -58,16 +59,16 @@ def gate(monkeypatch):
     whole, step, made = evaluation.evaluate_model, training.Trainer.step, Gate()
 
     def step_when_open(trainer):
-        made.steps.acquire(timeout=30)
+        made.steps.acquire(timeout=300)
         return step(trainer)
 
     monkeypatch.setattr(training.Trainer, "step", step_when_open)
     monkeypatch.setattr(
-        evaluation, "evaluate_model", lambda *args, **kwargs: whole(*args, **{**kwargs, "patterns": 16})
+        evaluation, "evaluate_model", lambda *args, **kwargs: whole(*args, **{**kwargs, "patterns": 8})
     )
-    monkeypatch.setattr(training, "VALIDATION_PATTERNS", 64)
-    monkeypatch.setattr(budget, "CUBIC_PATTERNS", 1000)
-    monkeypatch.setattr(plan, "EVERY", 512)
+    monkeypatch.setattr(training, "VALIDATION_PATTERNS", 16)
+    monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
+    monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=BATCH, every=BATCH))
     monkeypatch.setattr(plan, "measure_speed", lambda *given: Speed(15.0 * 60 / STEPS, 0.0))
     yield made
     made.open(10_000)
@@ -123,9 +124,9 @@ def test_a_trained_model_is_in_the_map_panels_list_at_once(window, training_pane
     click(qtbot, training_panel.start_button)
     assert not training_panel.start_button.isVisible()
     assert training_panel.jobs.pause_button.isVisible()
-    qtbot.waitUntil(idle(training_panel), timeout=60000)
+    qtbot.waitUntil(idle(training_panel), timeout=180000)
     trained = folder / "Ag_200kV.safetensors"
-    assert read_card(trained).training["patterns"] == STEPS * 512
+    assert read_card(trained).training["patterns"] == STEPS * BATCH
     assert "Ag_200kV.safetensors is trained" in training_panel.state.text()
     assert training_panel.curves.isVisible()
     assert len(training_panel._history) == STEPS
@@ -148,13 +149,13 @@ def test_a_stopped_training_goes_on_where_it_was(
 ):
     click(qtbot, training_panel.start_button)
     gate.open(1)
-    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=60000)
+    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=180000)
     training_panel.jobs.cancel_button.click()
     gate.open(1)
-    qtbot.waitUntil(idle(training_panel), timeout=60000)
+    qtbot.waitUntil(idle(training_panel), timeout=180000)
     assert not (folder / "Ag_200kV.safetensors").exists()
     assert training_panel.start_button.text() == "Go on"
-    assert "1,024 of 1,536 patterns are done" in training_panel.summary.text()
+    assert "64 of 96 patterns are done" in training_panel.summary.text()
     # a panel of another window finds it by its name, and needs nothing else
     viewer = make_napari_viewer_proxy(show=True)
     other = TrainingWidget(viewer)
@@ -165,18 +166,18 @@ def test_a_stopped_training_goes_on_where_it_was(
     assert len(other._history) == 1
     gate.open(1)
     click(qtbot, other.start_button)
-    qtbot.waitUntil(idle(other), timeout=60000)
-    assert read_card(folder / "Ag_200kV.safetensors").training["patterns_seen"] == STEPS * 512
+    qtbot.waitUntil(idle(other), timeout=180000)
+    assert read_card(folder / "Ag_200kV.safetensors").training["patterns_seen"] == STEPS * BATCH
     other.close_step()
 
 
 def test_what_was_stopped_can_be_left(training_panel, qtbot, gate, folder):
     click(qtbot, training_panel.start_button)
     gate.open(1)
-    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=60000)
+    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=180000)
     training_panel.jobs.cancel_button.click()
     gate.open(1)
-    qtbot.waitUntil(idle(training_panel), timeout=60000)
+    qtbot.waitUntil(idle(training_panel), timeout=180000)
     click(qtbot, training_panel.anew_button)
     assert training_panel.file.path == folder / "Ag_200kV-2.safetensors"
     assert training_panel.start_button.text() == "Train"
@@ -186,7 +187,7 @@ def test_what_was_stopped_can_be_left(training_panel, qtbot, gate, folder):
 def test_a_paused_training_takes_no_step(training_panel, qtbot, gate):
     click(qtbot, training_panel.start_button)
     gate.open(1)
-    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=60000)
+    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=180000)
     click(qtbot, training_panel.jobs.pause_button)
     gate.open(STEPS)  # the step that waits for the gate is the last
     qtbot.wait(1500)
@@ -194,7 +195,7 @@ def test_a_paused_training_takes_no_step(training_panel, qtbot, gate):
     assert training_panel.jobs.running
     assert len(training_panel._history) == 1
     click(qtbot, training_panel.jobs.pause_button)
-    qtbot.waitUntil(idle(training_panel), timeout=60000)
+    qtbot.waitUntil(idle(training_panel), timeout=180000)
     assert len(training_panel._history) == STEPS
 
 
@@ -202,13 +203,13 @@ def test_closing_the_dock_writes_the_checkpoint(window, training_panel, qtbot, g
     viewer, _ = window
     click(qtbot, training_panel.start_button)
     gate.open(1)
-    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=60000)
+    qtbot.waitUntil(lambda: len(training_panel._history) == 1, timeout=180000)
     job = training_panel.jobs.job
     viewer.window.remove_dock_widget(training_panel)
     gate.open(1)
-    job.wait(30)
+    job.wait(180)
     QApplication.processEvents()
-    assert plan.find_unfinished(folder / "Ag_200kV.safetensors").seen == 1024
+    assert plan.find_unfinished(folder / "Ag_200kV.safetensors").seen == 2 * BATCH
     assert not notified
 
 
@@ -217,13 +218,13 @@ def test_another_scan_does_not_stop_a_training(window, training_panel, qtbot, ga
     click(qtbot, training_panel.start_button)
     fill(session_for(viewer), silver)
     gate.open(STEPS)
-    qtbot.waitUntil(lambda: "is trained" in training_panel.state.text(), timeout=60000)
+    qtbot.waitUntil(lambda: "is trained" in training_panel.state.text(), timeout=180000)
 
 
 def test_a_hopeless_budget_is_told_and_nothing_is_lost(training_panel, qtbot, notified, monkeypatch, folder):
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 1_000_000)
     click(qtbot, training_panel.start_button)
-    qtbot.waitUntil(idle(training_panel), timeout=60000)
+    qtbot.waitUntil(idle(training_panel), timeout=180000)
     assert "15 min is too short for Ag" in notified[0].message
     assert training_panel.start_button.isEnabled()
     assert not list(folder.iterdir())

@@ -72,6 +72,11 @@ def test_there_is_no_half_turn_where_symmetry_makes_both_one(copper, tilt):
     assert not doubt
 
 
+def test_a_rival_near_a_twin_that_is_no_other_orientation_lies_elsewhere(copper):
+    best, rival = (FOURFOLD @ about([1, 0, 0], tilt) for tilt in (4, -8.5))  # the twin lies at -4
+    assert certainty((copper,), [(best, 0, 0.5), (rival, 0, 0.4)])[2] == Doubt.ELSEWHERE
+
+
 def test_the_phase_margin_is_over_the_likeliest_other_phase(copper, silver):
     gold = silver
     far = GENERAL @ about([1, 2, 3], 40)

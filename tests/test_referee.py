@@ -10,13 +10,12 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing import referee as module
 from napari_4dstem_orient.indexing.judging import Candidate, judge
+from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import Pose, Referee, load_referee, repeated, save_referee, view_of
 from napari_4dstem_orient.indexing.referee_training import (
-    PairTable,
     RefereeSettings,
     RefereeTrainer,
     make_case,
-    pairs_of,
 )
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings
@@ -122,7 +121,7 @@ def test_pairs_of_disks_suggest_the_truth(source, symmetry):
     measured, truth = patterns(source, 128)
     table = PairTable(source.reflector, symmetry)
     pairs = pairs_of(measured.q * measured.mask[..., None])
-    found = torch.cat([table.hypotheses(pair, 4, 0.0, torch.Generator().manual_seed(0)) for pair in pairs], 1)
+    found = torch.cat([table.hypotheses(pair, 4) for pair in pairs], 1)
     best = torch.rad2deg(misorientation_angle(found, truth[:, None], symmetry).amin(1))
     assert (best[measured.mask.sum(1) >= 6] < 10).float().mean() > 0.8
 

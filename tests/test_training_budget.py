@@ -36,13 +36,14 @@ def crystal(name: str, *cell: float) -> Phase:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """A minute holds 1,536 patterns, which are enough; validation and accuracy are measured on few."""
+    """A minute holds three batches of 32, which are enough; validation and accuracy are measured on few."""
     whole = evaluation.evaluate_model
     monkeypatch.setattr(
-        evaluation, "evaluate_model", lambda *args, **kwargs: whole(*args, **{**kwargs, "patterns": 16})
+        evaluation, "evaluate_model", lambda *args, **kwargs: whole(*args, **{**kwargs, "patterns": 8})
     )
-    monkeypatch.setattr(training, "VALIDATION_PATTERNS", 64)
-    monkeypatch.setattr(budget, "CUBIC_PATTERNS", 1000)
+    monkeypatch.setattr(training, "VALIDATION_PATTERNS", 16)
+    monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
+    monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=32, every=32))
     monkeypatch.setattr(plan, "measure_speed", lambda *given: Speed(20.0, 0.0))
 
 
@@ -126,6 +127,7 @@ def test_speed_is_measured_on_real_steps_and_leaves_nothing_behind(tmp_path):
 
 def test_measuring_can_be_cancelled(tmp_path, copper, monkeypatch):
     monkeypatch.setattr(training, "VALIDATION_PATTERNS", 16)
+    monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=32))
     with pytest.raises(Cancelled):
         train_plan([copper], BRIEF, tmp_path / "m.safetensors", device="cpu", progress=stop_after(0))
     assert not list(tmp_path.iterdir())
@@ -138,41 +140,45 @@ def weights(path):
     return load_model(path).network.state_dict()
 
 
-def test_a_stopped_run_keeps_its_number_of_patterns_and_ends_in_the_same_model(
+def test_a_killed_run_keeps_its_number_of_patterns_and_ends_in_the_same_model(
     tmp_path, copper, quick, monkeypatch
 ):
-    arguments = {"device": "cpu"}
-    train_plan([copper], BRIEF, tmp_path / "whole.safetensors", **arguments)
-    path, told = tmp_path / "stopped.safetensors", []
+    train_plan([copper], BRIEF, tmp_path / "whole.safetensors", device="cpu")
+    path, told, seen = tmp_path / "killed.safetensors", [], []
+    checkpoint = path.with_suffix(".training")
+
+    def keep(figures):
+        kept.append(checkpoint.read_bytes())
+
+    kept: list[bytes] = []
     with pytest.raises(Cancelled):
-        train_plan([copper], BRIEF, path, progress=stop_after(512), tell=told.append, **arguments)
-    assert told[-1] == "1,536 patterns fit into 1 min."
+        train_plan(
+            [copper], BRIEF, path, device="cpu", progress=stop_after(64), report=keep, tell=told.append
+        )
+    checkpoint.write_bytes(kept[0])  # a killed run leaves the last one that was due
+    assert told[-1] == "96 patterns fit into 1 min."
     begun = find_unfinished(path)
-    assert begun.seen == 512
-    assert begun.settings.patterns == 1536
+    assert (begun.seen, begun.settings.patterns) == (32, 96)
     monkeypatch.setattr(plan, "measure_speed", lambda *given: pytest.fail("a resumed run measures nothing"))
-    seen = []
     train_plan(
         [copper],
         replace(BRIEF, minutes=99.0),
         path,
+        device="cpu",
         progress=lambda done, total: seen.append((done, total)),
-        **arguments,
     )
-    assert seen[0] == (1024, 1536)
+    assert seen[0] == (64, 96)
     assert find_unfinished(path) is None
-    assert all(
-        torch.equal(value, weights(path)[name])
-        for name, value in weights(tmp_path / "whole.safetensors").items()
-    )
+    whole, resumed = weights(tmp_path / "whole.safetensors"), weights(path)
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
 def test_a_checkpoint_alone_is_enough_to_go_on(tmp_path, copper, quick):
     path = tmp_path / "m.safetensors"
     with pytest.raises(Cancelled):
-        train_plan([copper], BRIEF, path, device="cpu", patterns=1024, progress=stop_after(512))
+        train_plan([copper], BRIEF, path, device="cpu", patterns=64, progress=stop_after(32))
     model = go_on(path, "cpu")
-    assert model.card.training["patterns_seen"] == 1024
+    assert model.card.training["patterns_seen"] == 64
     assert model.card.crystals[0].same_crystal(copper)
     with pytest.raises(UserError, match="no stopped training"):
         go_on(path, "cpu")
@@ -181,7 +187,7 @@ def test_a_checkpoint_alone_is_enough_to_go_on(tmp_path, copper, quick):
 def test_a_checkpoint_of_another_version_is_not_gone_on_with(tmp_path, copper, quick, monkeypatch):
     path = tmp_path / "m.safetensors"
     with pytest.raises(Cancelled):
-        train_plan([copper], BRIEF, path, device="cpu", patterns=1024, progress=stop_after(512))
+        train_plan([copper], BRIEF, path, device="cpu", patterns=64, progress=stop_after(32))
     monkeypatch.setattr(plan, "__version__", "99.0")
     with pytest.raises(UserError, match=r"99\.0"):
         go_on(path, "cpu")
@@ -206,7 +212,7 @@ def test_a_paused_clock_stands_still(tmp_path, copper, quick, monkeypatch):
         now[0] += 1000
 
     path = tmp_path / "m.safetensors"
-    train_plan([copper], BRIEF, path, device="cpu", patterns=1536, progress=pause)
+    train_plan([copper], BRIEF, path, device="cpu", patterns=96, progress=pause)
     assert read_card(path).training["seconds"] == 3
 
 
@@ -222,9 +228,9 @@ def test_the_command_trains_for_minutes_and_for_a_range_of_thickness(tmp_path, q
     path = tmp_path / "cu.safetensors"
     done = train_command("--minutes", 1, "--thickness-range", 100, 300, "-o", path)
     assert done.exit_code == 0, done.output
-    assert "1,536 patterns fit into 1 min" in done.output
+    assert "96 patterns fit into 1 min" in done.output
     card = read_card(path)
-    assert card.training["patterns"] == 1536
+    assert card.training["patterns"] == 96
     assert card.synthesis["thickness"] == [100, 300]
 
 

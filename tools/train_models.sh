@@ -9,10 +9,9 @@ out=resources/models
 train() { name=$1; shift; napari-4dstem-orient train "$@" --output "$out/$name.safetensors"; }
 train fcc --phase Cu --voltage 300 --k-max 2.1 --patterns 1600000 --also Cu,200 --also Ag,200 --also Ag,200,1 \
     --also Au,300 --also Au,200 --also Al,300 --also Al,200,0.5 --also Ni,200 --also Ni,300 --also Ag,300,0.5 --also Cu,300
-train bcc --phase Fe --voltage 300 --k-max 2.1 --patterns 300000 --start-from $out/fcc.safetensors \
+train bcc --phase Fe --voltage 300 --k-max 2.1 --patterns 200000 --start-from $out/fcc.safetensors \
     --also Fe,200 --also W,200 --also Mo,300
-train diamond --phase Si --voltage 300 --k-max 1.4 --patterns 300000 --start-from $out/fcc.safetensors \
+train diamond --phase Si --voltage 300 --k-max 1.4 --patterns 200000 --start-from $out/fcc.safetensors \
     --also Si,200 --also Ge,200
-train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 300000 --start-from $out/fcc.safetensors \
-    --also Ti,200 --also Mg,200 --also Mg,300
-train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 300000 --start-from $out/fcc.safetensors
+train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 100000 --start-from $out/fcc.safetensors --also Ti,200
+train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 100000 --start-from $out/fcc.safetensors

@@ -46,8 +46,8 @@ class Doubt(IntFlag):
     FEW_DISKS = 16
 
     @property
-    def text(self) -> str:
-        """What is shown to a person; empty without doubt."""
+    def texts(self) -> list[str]:
+        """What is shown to a person, one for each flag."""
         texts = {
             Doubt.HALF_TURN: "turned by 180° about the beam it fits nearly as well",
             Doubt.ELSEWHERE: "another orientation fits nearly as well",
@@ -55,7 +55,12 @@ class Doubt(IntFlag):
             Doubt.OUT_OF_RANGE: "perhaps none of these crystals, or a wrong pixel size",
             Doubt.FEW_DISKS: "few disks",
         }
-        return "; ".join(text for doubt, text in texts.items() if doubt in self)
+        return [text for doubt, text in texts.items() if doubt in self]
+
+    @property
+    def text(self) -> str:
+        """The same in one line; empty without doubt."""
+        return "; ".join(self.texts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.evaluation import Accuracy
+    from napari_4dstem_orient.indexing.phase_accuracy import PhaseAccuracy
 
 
 class Architecture(StrEnum):
@@ -128,13 +129,22 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Measure each disturbance by itself too.")
     ] = False,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Measure how well this model's phases and those of another one are told apart; again for more.",
+            metavar="MODEL",
+        ),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Measure a model on simulated patterns that it has not seen, with template matching beside it."""
     if robustness and not template_patterns:
         raise UserError("Robustness is measured on the patterns that template matching gets; give it some.")
 
-    from napari_4dstem_orient.indexing.evaluation import run_trials
+    from napari_4dstem_orient.indexing.ambiguity import share_with_twins
+    from napari_4dstem_orient.indexing.evaluation import BEYOND, run_trials
+    from napari_4dstem_orient.indexing.phase_accuracy import evaluate_phases
     from napari_4dstem_orient.indexing.robustness import measure_robustness
     from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
     from napari_4dstem_orient.io.atomic import make_folder
@@ -147,7 +157,17 @@ def evaluate(
         readings = (
             measure_robustness(loaded, template_patterns, device, bar("Disturbing")) if robustness else []
         )
+        others = [load_model(path) for path in against or ()]
+        told = evaluate_phases([loaded, *others], patterns, device, bar("Telling phases")) if others else []
     _tell_table([row for trial in trials for row in trial.rows()])
+    for phase, share in share_with_twins(loaded, trials, BEYOND).items():
+        typer.echo(
+            f"{share:.1%} of the published patterns of {phase} have all their disks in one zone, whose half turn "
+            f"about its axis is another orientation more than {BEYOND:.1f}° away: it predicts the same disks."
+        )
+    if told:
+        typer.echo("")
+        _tell_table(told)
     if readings:
         typer.echo("")
         _tell_table([reading.accuracy for reading in readings])
@@ -157,7 +177,7 @@ def evaluate(
         typer.echo(f"Report: {write_report(loaded, trials, readings, report, device)}")
 
 
-def _tell_table(rows: Sequence[Accuracy]) -> None:
+def _tell_table(rows: Sequence[Accuracy] | Sequence[PhaseAccuracy]) -> None:
     columns = [field.name for field in fields(rows[0])]
     cells = [columns] + [[_cell(getattr(row, name)) for name in columns] for row in rows]
     widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]

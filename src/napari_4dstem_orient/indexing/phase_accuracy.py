@@ -47,9 +47,9 @@ class PhaseAccuracy:
 def evaluate_phases(
     models: Sequence[Model],
     patterns: int = 2048,
-    kinds: Sequence[str] = ("published", "noisy"),
     device: str = "auto",
     progress: Progress = silent,
+    kinds: Sequence[str] = ("published", "noisy"),
 ) -> list[PhaseAccuracy]:
     """Map patterns of each model's phases with all models together, and with the one alone."""
     together = TransformerIndexer(models, acceptance=EVERY_ANSWER, device=device)

@@ -11,6 +11,7 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import MEASURED, Pose, Referee, repeated
 from napari_4dstem_orient.indexing.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector
@@ -20,17 +21,10 @@ from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource
 
 PASSES = 2
 """Corrections in a row that are trained together."""
-STRONG, PAIRS = 6, 3
-"""Hypotheses are made from the places of the strongest disk and, of the next few, those farthest from its row."""
 EACH_PAIR = 2
+"""Hypotheses made from each pair of disks."""
 BLUR = 0.03
 """Å⁻¹; pairs of reflections that fit two disks this much worse than the best are suggested too."""
-SHORTEST = 300
-"""Reflections, counted from the shortest, that a pair of disks may be."""
-ANYWHERE = (1.0, 0.0123, 0.00456)
-"""A direction without symmetry; of equivalent reflections the farthest along it stands for all."""
-ANY_DIRECTION = 0.98
-"""Cosine; closer to a line than this two reflections do not fix an orientation."""
 WIDEST = math.radians(8)
 """A hypothesis made from the truth lies at most this far from it."""
 UNSURE = math.radians(4)
@@ -84,64 +78,6 @@ class Case:
         return Case(
             measured, self.rotation[index], self.truth[index], self.reflector, self.symmetry, self.impostor
         )
-
-
-class PairTable:
-    """All pairs of a crystal's shortest reflections, to be looked up by their lengths and the angle between them."""
-
-    def __init__(self, reflector: Reflector, symmetry: torch.Tensor) -> None:
-        g = reflector.g[reflector.g.norm(dim=1).argsort(stable=True)[:SHORTEST]]
-        turned = torch.einsum("kij,mj->mki", symmetry, g)
-        height = g @ g.new_tensor(ANYWHERE)
-        heights = turned @ g.new_tensor(ANYWHERE)
-        firsts, others = [], []
-        # Of pairs that a symmetry makes equal only one is kept.
-        for first, moved in zip(
-            g[height >= heights.amax(1) - 1e-6], turned[height >= heights.amax(1) - 1e-6], strict=True
-        ):
-            fixing = (moved - first).norm(dim=1) < 1e-4
-            second = g[height >= heights[:, fixing].amax(1) - 1e-6]
-            firsts.append(first.expand(len(second), -1))
-            others.append(second)
-        one, other = torch.cat(firsts), torch.cat(others)
-        lengths = torch.stack([one.norm(dim=1), other.norm(dim=1)], 1)
-        cosine = (one * other).sum(1) / lengths.prod(1)
-        kept = cosine.abs() < ANY_DIRECTION
-        self.key = torch.cat([lengths, cosine[:, None] * lengths.mean(1, keepdim=True)], 1)[kept]
-        self.frame = frame_of(one[kept], other[kept])
-
-    def hypotheses(
-        self, q: torch.Tensor, count: int, blur: float, generator: torch.Generator
-    ) -> torch.Tensor:
-        """Return orientations in which two disks (n, 2, 2) lie about where reflections do: (n, count, 3, 3)."""
-        flat = torch.nn.functional.pad(q, (0, 1))
-        one, other = flat.unbind(1)
-        lengths = flat.norm(dim=-1).clamp_min(1e-6)
-        cosine = (one * other).sum(1) / lengths.prod(1)
-        key = torch.cat([lengths, cosine[:, None] * lengths.mean(1, keepdim=True)], 1)
-        found = []
-        for part, lab in zip(key.split(256), frame_of(one, other).split(256), strict=True):
-            apart = torch.cdist(part, self.key)
-            noise = blur * torch.rand(apart.shape, generator=generator).to(apart.device)
-            index = (apart + noise).topk(count, dim=1, largest=False).indices
-            found.append(self.frame[index] @ lab[:, None].transpose(-1, -2))
-        return torch.cat(found)
-
-
-def pairs_of(q: torch.Tensor) -> list[torch.Tensor]:
-    """Return pairs of disks (n, 2, 2) that fix an orientation, of disks (n, d, 2), strongest first."""
-    first, next_ones = q[:, :1], q[:, 1:STRONG]
-    aside = (first[..., 0] * next_ones[..., 1] - first[..., 1] * next_ones[..., 0]).abs()
-    index = aside.topk(min(PAIRS, next_ones.shape[1]), dim=1).indices
-    chosen = torch.gather(next_ones, 1, index[..., None].expand(-1, -1, 2))
-    return [torch.cat([first, other], 1) for other in chosen.split(1, dim=1)]
-
-
-def frame_of(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return right-handed frames (n, 3, 3), axes as columns: along ``one``, and across both the third."""
-    along = torch.nn.functional.normalize(one, dim=-1)
-    across = torch.nn.functional.normalize(torch.linalg.cross(one, other) + 1e-9, dim=-1)
-    return torch.stack([along, torch.linalg.cross(across, along), across], -1)
 
 
 @torch.no_grad()

@@ -122,6 +122,7 @@ def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) 
         layer = add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
         if "contrast_limits" in content:
             layer.colorbar.visible = True
+            layer.colorbar.position = "bottom_left"  # apart from the text under the cursor and the scale bar
         _sort_in(viewer, layer, orientation_map.method)
         return layer
     layer = existing[-1]
@@ -188,25 +189,23 @@ def describe_position(orientation_map: OrientationMap, row: int, col: int) -> st
     """Say what a map says about one scan position, or why it says nothing."""
     from napari_4dstem_orient.analysis.directions import in_plane_direction, zone_axis
 
-    where = f"row {row}, column {col} · {orientation_map.method}"
-    reason = Reason(int(orientation_map.reason[row, col]))
-    sure = _how_sure(orientation_map, row, col)
-    if not orientation_map.indexed[row, col]:
-        return f"{where} · {reason.text}{sure}"
-    phase = orientation_map.phases[orientation_map.phase_id[row, col]]
-    rotation, score = orientation_map.rotation[row, col], orientation_map.score[row, col]
-    directions = (
-        f"zone axis {zone_axis(rotation, phase).text} · in-plane {in_plane_direction(rotation, phase).text}"
-    )
-    return f"{where} · {phase.name} · {directions} · score {score:.2f}{sure}"
-
-
-def _how_sure(orientation_map: OrientationMap, row: int, col: int) -> str:
+    lines = [f"row {row}, column {col} · {orientation_map.method}"]
+    sure = []
+    if orientation_map.indexed[row, col]:
+        phase = orientation_map.phases[orientation_map.phase_id[row, col]]
+        rotation = orientation_map.rotation[row, col]
+        zone, in_plane = zone_axis(rotation, phase).text, in_plane_direction(rotation, phase).text
+        lines[0] += f" · {phase.name}"
+        lines.append(f"zone axis {zone} · in-plane {in_plane}")
+        sure.append(f"score {orientation_map.score[row, col]:.2f}")
+    else:
+        lines.append(Reason(int(orientation_map.reason[row, col])).text)
+    doubts: list[str] = []
     certainty = orientation_map.certainty
-    if certainty is None or not certainty.reliability[row, col]:  # nothing was tried
-        return ""
-    doubt = certainty.doubt_at(row, col).text
-    return f" · reliability {certainty.reliability[row, col]:.0%}" + (f"\n{doubt}" if doubt else "")
+    if certainty is not None and certainty.reliability[row, col]:  # 0 where nothing was tried
+        sure.append(f"reliability {certainty.reliability[row, col]:.0%}")
+        doubts = certainty.doubt_at(row, col).texts
+    return "\n".join([*lines, *([" · ".join(sure)] if sure else []), *doubts])
 
 
 HOVER = "orientation_under_cursor"

@@ -15,6 +15,7 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
+from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import load_referee
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
@@ -27,7 +28,6 @@ BATCH = 512
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
-"""Answers of each position that its reliability is made from."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,17 @@ class TransformerSettings:
             min=1,
             max=5,
         ),
-    ] = 5
+    ] = 3
+    pairs: Annotated[
+        int,
+        parameter(
+            "Pairs",
+            "Beside the network's hypotheses, so many that the places of two disks suggest, for each of three pairs: "
+            "they help where the network knows little.",
+            min=0,
+            max=8,
+        ),
+    ] = 4
     corrections: Annotated[
         int,
         parameter(
@@ -93,6 +103,10 @@ class TransformerIndexer:
         self._symmetries = [
             torch.as_tensor(crystal.symmetry, dtype=torch.float32, device=self.device)
             for crystal in self.phases
+        ]
+        self._tables = [
+            PairTable(reflector, symmetry)
+            for reflector, symmetry in zip(self._reflectors, self._symmetries, strict=True)
         ]
         self.settings = settings or TransformerSettings()
         self.acceptance = acceptance or AcceptanceSettings()
@@ -146,12 +160,18 @@ class TransformerIndexer:
             for model in self.models
             for rotations in propose(model, disks, measured.mask, self.settings.frames)
         ]
-        candidates = [
-            Candidate(phase_id, rotations, reflector, symmetry)
-            for phase_id, (rotations, reflector, symmetry) in enumerate(
-                zip(proposed, self._reflectors, self._symmetries, strict=True)
+        pairs = pairs_of(measured.q * measured.mask[..., None]) if self.settings.pairs else []
+        candidates = []
+        for phase_id, rotations in enumerate(proposed):
+            suggested = [self._tables[phase_id].hypotheses(pair, self.settings.pairs) for pair in pairs]
+            candidates.append(
+                Candidate(
+                    phase_id,
+                    torch.cat([rotations, *suggested], 1),
+                    self._reflectors[phase_id],
+                    self._symmetries[phase_id],
+                )
             )
-        ]
         keep = FINALISTS * len(candidates)  # all: their probabilities and that of none of them add up to 1
         return judge(measured, candidates, self._referee, self.scoring, self.settings.corrections, keep)
 

@@ -38,8 +38,8 @@ from napari_4dstem_orient.indexing.transformer.training import (
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent
 
-EVERY = 20_480
-"""Patterns between validations: a point on the curves, and a checkpoint, every few seconds."""
+SETTINGS = TrainingSettings(every=20_480)
+"""All but length and seed: a point on the curves, and a checkpoint, every few seconds."""
 
 Architecture = Literal["own", "published"]
 """What is trained, and on what: this program's network on patterns with everything that detection does to them, or
@@ -186,7 +186,7 @@ def train_plan(
     if plan.voltage is None:
         raise UserError("Training needs the accelerating voltage; enter it in kV.")
     refuse_too_large(phases, plan.k_max)
-    settings = TrainingSettings(seed=plan.seed, every=EVERY)
+    settings = replace(SETTINGS, seed=plan.seed)
     synthesis = SynthesisSettings(thickness=plan.thickness)
     network: AnySettings = NetworkSettings()
     if architecture == PUBLISHED:

@@ -164,22 +164,21 @@ class InspectorWidget(StepWidget):
         for method, column in self.predicted.items():
             stale = self.session.is_stale(STAGES[method])
             words = self._answer_text(method, directions.get(method, ""), count)
-            column.say(words + ("<br><i>stale: run the map again</i>" if stale else ""))
+            column.say(("<i>stale: run the map again</i><br>" if stale else "") + words)
 
     def _answer_text(self, method: str, directions: str, count: int) -> str:
         answer = self._answers.get(method)
         if answer is None:
             return self._why_no_answer(method)
+        sure = [] if answer.reliability is None else [f"reliability <b>{answer.reliability:.0%}</b>"]
         if answer.phase is None:
-            lines = [answer.reason.text]
+            lines = [answer.reason.text, *sure]
         else:
             lines = [
                 directions,
-                f"{answer.phase.name} · score {answer.score:.2f}",
+                " · ".join([answer.phase.name, f"score {answer.score:.2f}", *sure]),
                 f"explains {answer.explained} of {count} disks",
             ]
-        if answer.reliability is not None:
-            lines.append(f"reliability <b>{answer.reliability:.0%}</b>")
         if answer.doubt:
             lines.append(f"<i>{answer.doubt.text}</i>")
         return "<br>".join(lines)
@@ -218,8 +217,9 @@ class Column(QVBoxLayout):
         self.addWidget(self.words)
 
     def say(self, text: str) -> None:
-        """Write below the pattern."""
+        """Write below the pattern; what does not fit there is in the tooltip."""
         self.words.setText(text)
+        self.words.setToolTip(text)
 
     def show(self, picture: np.ndarray) -> None:
         """Show an RGB picture, in place of a message too."""

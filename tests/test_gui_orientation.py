@@ -280,7 +280,7 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
     show_answer_under_cursor(viewer)
     move = viewer.mouse_move_callbacks[-1]
     move(viewer, SimpleNamespace(position=(40.0, 20.0)))
-    assert viewer.canvas.overlays[HOVER].text == indexed
+    assert viewer.canvas.overlays[HOVER].text.strip() == indexed
     assert viewer.canvas.overlays[HOVER].visible
     for layer in viewer.layers:
         layer.visible = False

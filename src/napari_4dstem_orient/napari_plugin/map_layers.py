@@ -227,6 +227,7 @@ def show_answer_under_cursor(viewer: napari.Viewer) -> None:
     def on_move(viewer: napari.Viewer, event: Any) -> None:
         overlay = overlays[HOVER]
         text = text_at(viewer, event.position)
+        text += "\n" if text else ""  # napari's box behind several lines ends in the last one
         if text != overlay.text:
             overlay.text = text
             overlay.visible = bool(text)

@@ -86,7 +86,7 @@ KNOBS = (
     Knob("false_peaks", "false peaks, up to", "", (2, 6, 12)),
     Knob("missing", "missing disks, up to", "%", (0.2, 0.4, 0.6), 100),
     Knob("threshold", "weakest disk kept", "% of the strongest", (0.001, 0.01, 0.05, 0.15), 100),
-    Knob("intensity_noise", "intensity noise, up to", "(log)", (0.2, 0.5, 1.0)),
+    Knob("intensity_noise", "noise of log intensity, up to", "", (0.2, 0.5, 1.0)),
     Knob("second_crystal", "patterns with a second crystal", "%", (0.25, 0.5, 1.0), 100),
     Knob("thickness", "thickness", "Å", (30, 100, 300, 1000, 3000)),
 )

@@ -342,7 +342,7 @@ def with_accuracy(model: Model) -> Model:
 
     model.network.eval()
     device = model.reflectors[0].g.device.type
-    rows = accuracy_table(evaluate_model(model, CARD_PATTERNS, template_patterns=0, device=device))
+    rows = accuracy_table(evaluate_model(model, patterns=CARD_PATTERNS, template_patterns=0, device=device))
     card = replace(model.card, accuracy={**model.card.accuracy, "test": rows})
     return replace(model, card=card)
 

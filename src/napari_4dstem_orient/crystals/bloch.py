@@ -159,20 +159,25 @@ class BlochWaves:
         matrix = self.potential[place] * both
         diagonal = torch.where(takes_part, 2 * error / self.wavelength, torch.full_like(error, 1e3))
         matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
-        values, vectors = torch.linalg.eigh(matrix)
-        gamma = 0.5 * self.wavelength * values
-        phase = 2 * math.pi * thickness[..., None] * gamma[:, None]
-        excited = vectors[:, 0].conj()[:, None]  # (n, 1, b): the direct beam's share of each Bloch wave
         if self.absorption is not None:
-            # first order: each Bloch wave loses what the absorption does to it
-            lossy = self.absorption[place] * both
-            loss = torch.einsum("nij,nik,nkj->nj", vectors.conj(), lossy, vectors).real
-            excited = excited * torch.exp(-math.pi * self.wavelength * thickness[..., None] * loss[:, None])
+            return self._absorbed(matrix + 1j * self.absorption[place] * both, thickness)
+        values, vectors = torch.linalg.eigh(matrix)
+        phase = math.pi * self.wavelength * thickness[..., None] * values[:, None]
+        excited = vectors[:, 0].conj()[:, None]  # (n, 1, b): the direct beam's share of each Bloch wave
         real = torch.einsum("nij,ntj->nti", vectors, excited * phase.cos())
         imaginary = torch.einsum("nij,ntj->nti", vectors, excited * phase.sin())
         if vectors.is_complex():
             return (real + 1j * imaginary).abs().square()
         return real.square() + imaginary.square()
+
+    def _absorbed(self, matrix: torch.Tensor, thickness: torch.Tensor) -> torch.Tensor:
+        """Do the same for a matrix that is not Hermitian: slower, exact."""
+        values, vectors = torch.linalg.eig(matrix)
+        incident = torch.zeros_like(values)
+        incident[:, 0] = 1
+        excited = torch.linalg.solve(vectors, incident[..., None])[..., 0][:, None]
+        waves = excited * torch.exp(1j * math.pi * self.wavelength * thickness[..., None] * values[:, None])
+        return torch.einsum("nij,ntj->nti", vectors, waves).abs().square()
 
 
 def _cone_errors(g_lab: torch.Tensor, wavelength: float, angle: float, azimuths: int) -> list[torch.Tensor]:

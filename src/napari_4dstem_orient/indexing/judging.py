@@ -17,8 +17,8 @@ FINALISTS = 5
 """Hypotheses of each phase that are corrected more than once and ranked again."""
 
 SCORE_WEIGHT = 15.0
-"""Evidence that a difference of one in score stands for. Simulated patterns do not mind from 6 to 20; precessed patterns
-of real silver with 50 disks need 15 for all of them to be right."""
+"""Evidence that a difference of one in score stands for. Simulated patterns do not mind from 6 to 20; precessed
+patterns of real silver with 50 disks need 15 for all of them to be right."""
 
 IMPOSSIBLE = -1e4
 """Logit of a hypothesis that repeats another."""

@@ -95,21 +95,24 @@ def why_not(
             return f"it was trained for {crystal.name} (a = {crystal.cell[0]:.3f} Å), another crystal than {wanted}"
     if voltage is None:
         return "the scan's voltage is unknown"
+    reasons = [_why_not_this(card, phase, voltage, reach, precession) for phase in used[0]]
+    return None if None in reasons else reasons[0]
+
+
+def _why_not_this(
+    card: ModelCard, phase: Phase, voltage: float, reach: float | None, precession: float
+) -> str | None:
+    """Say why a model does not fit a crystal of its (first) phase's structure, or return None."""
     beams = [condition for conditions in card.conditions for condition in conditions]
-    for phase in used[0]:
-        trained = [electron_wavelength(kv) * crystal.nearest for crystal, kv, _, _ in beams]
-        curvature = electron_wavelength(voltage) * phase.nearest
-        if (
-            not (1 - CURVATURE_TOLERANCE) * min(trained)
-            <= curvature
-            <= (1 + CURVATURE_TOLERANCE) * max(trained)
-        ):
-            voltages = sorted({round(kv) for _, kv, _, _ in beams})
-            known = " to ".join(f"{kv:g}" for kv in dict.fromkeys((voltages[0], voltages[-1])))
-            return f"it was trained for {known} kV, the scan was taken at {voltage:g} kV"
-        k_max = card.k_max * card.crystals[0].stretch_to(phase)
-        if reach is not None and reach < 0.5 * k_max:
-            return f"it expects disks up to {k_max:.3g} Å⁻¹, the detector only reaches {reach:.2g} Å⁻¹"
+    trained = [electron_wavelength(kv) * crystal.nearest for crystal, kv, _, _ in beams]
+    curvature = electron_wavelength(voltage) * phase.nearest
+    if not (1 - CURVATURE_TOLERANCE) * min(trained) <= curvature <= (1 + CURVATURE_TOLERANCE) * max(trained):
+        voltages = sorted({round(kv) for _, kv, _, _ in beams})
+        known = " to ".join(f"{kv:g}" for kv in dict.fromkeys((voltages[0], voltages[-1])))
+        return f"it was trained for {known} kV, the scan was taken at {voltage:g} kV"
+    k_max = card.k_max * card.crystals[0].stretch_to(phase)
+    if reach is not None and reach < 0.5 * k_max:
+        return f"it expects disks up to {k_max:.3g} Å⁻¹, the detector only reaches {reach:.2g} Å⁻¹"
     cones = [cone for _, _, cone, _ in beams]
     if not min(cones) - PRECESSION_TOLERANCE <= precession <= max(cones) + PRECESSION_TOLERANCE:
         return f"it was trained for up to {max(cones):g}° precession, the scan has {precession:g}°"
@@ -130,26 +133,25 @@ def choose_models(
     UserError
         Naming the phase without a model and why each candidate does not fit.
     """
-    fitting = [
-        model for model in available if why_not(model.card, phases, voltage, reach, precession) is None
-    ]
-    fitting.sort(key=lambda model: (-len(model.card.phases), len(model.card.others)))
+
+    def why_not_for(model: AvailableModel, phase: Phase) -> str | None:
+        looked_for = phases if len(model.card.phases) > 1 else [phase]
+        return why_not(model.card, looked_for, voltage, reach, precession)
+
+    candidates = sorted(available, key=lambda model: (-len(model.card.phases), len(model.card.others)))
     chosen: list[Use] = []
     for phase in phases:
         if any(phase is known for use in chosen for known in use.phases):
             continue
-        model = next((model for model in fitting if _knows(model.card, phase)), None)
-        if model is None:
-            reasons = [
-                why_not(model.card, [phase], voltage, reach, precession)
-                for model in available
-                if _knows(model.card, phase)
-            ]
+        knowing = [model for model in candidates if _knows(model.card, phase)]
+        reasons = [why_not_for(model, phase) for model in knowing]
+        if None not in reasons:
             because = f": {reasons[0]}" if reasons else ""
             raise UserError(
                 f"No model fits {phase.name}{because}; train one with 'napari-4dstem-orient train' or use template "
                 "matching."
             )
+        model = knowing[reasons.index(None)]
         users = _users(model.card, phases)
         chosen.append(Use(model.path, (phase,) if len(users) == 1 else tuple(own[0] for own in users)))
     return chosen

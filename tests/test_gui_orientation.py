@@ -215,6 +215,7 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
     panel.add_model(broken)
     qtbot.waitUntil(lambda: bool(notified), timeout=20000)
     assert "broken.safetensors" in notified[0].message
+    assert not panel.indexers.more_models  # it must not spoil the comparison of the others
 
 
 def test_settings_reach_the_indexers(panel, silver):

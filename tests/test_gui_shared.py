@@ -312,7 +312,8 @@ def scan_of(shape, **calibration):
     return Scan(da.from_array(data, chunks=(1, 8, 4, 4)), Calibration(**calibration))
 
 
-def test_the_overview_shows_a_large_scan_from_few_patterns():
+def test_the_overview_shows_a_large_scan_from_few_patterns(monkeypatch):
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.opening.OVERVIEW_SECONDS", 600.0)
     scan = scan_of((100, 70))
     image = overview(scan)
     assert image.shape == (100, 70)

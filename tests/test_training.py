@@ -99,6 +99,14 @@ def test_what_detection_does_is_done_to_training_patterns(copper):
     assert offset.square().mean().sqrt() == pytest.approx(0.01 * np.sqrt(2), rel=0.1)
 
 
+def test_a_pattern_without_any_light_keeps_a_single_disk(copper):
+    """A cut that no beam passes leaves nothing; a network still needs something to look at, and no more."""
+    settings = SynthesisSettings(**{**QUIET.to_dict(), "kinematic_share": 0.0, "excitation_cut": 1e-9})
+    rotation = random_rotations(16, torch.Generator().manual_seed(1))
+    mask = PatternSource(copper, 300, 1.2, settings).detect(rotation, torch.Generator().manual_seed(2), 48)[1]
+    assert (mask.sum(1) == 1).all()
+
+
 def test_the_same_seed_trains_the_same_model_and_another_seed_does_not(trained, tmp_path, copper):
     train(tmp_path / "again.safetensors", [copper])
     other = TrainingSettings(**{**BRIEF.__dict__, "seed": 4})

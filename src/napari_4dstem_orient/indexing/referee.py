@@ -89,7 +89,6 @@ class Referee(nn.Module):
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.width = width
         self.sha256 = ""
         self.read = nn.Sequential(nn.Linear(FEATURES, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
         self.context = nn.Sequential(

@@ -228,7 +228,7 @@ class PatternSource:
         edge = self.k_max * (nearest + (farthest - nearest) * self._uniform((len(q), 1), generator))
         seen = (intensity > threshold) & (q.norm(dim=-1) < edge)
         # A pattern keeps its strongest disk whatever happens: a network needs something to look at.
-        seen |= intensity == intensity.amax(1, keepdim=True)
+        seen.scatter_(1, intensity.argmax(1, keepdim=True), True)
         return strongest(torch.cat([q, intensity[..., None]], -1), seen, tokens)
 
     def _disturb_intensity(

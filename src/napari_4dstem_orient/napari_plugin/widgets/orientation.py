@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QPushButton,
 )
 
+from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import Form, form_for
 from napari_4dstem_orient.napari_plugin.indexers import (
     METHODS,
@@ -188,8 +189,15 @@ class OrientationWidget(StepWidget):
             self.add_model(path)
 
     def add_model(self, path: str | Path) -> None:
-        """Add a model file to the list."""
-        self.indexers.add_model(Path(path))
+        """Add a model file to the list; one that is none is told and left out."""
+        from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
+
+        try:
+            read_card(path)
+        except UserError as error:
+            notify(error)
+        else:
+            self.indexers.add_model(Path(path))
 
     def _open_training(self) -> None:
         from napari_4dstem_orient.napari_plugin.workbench import open_training

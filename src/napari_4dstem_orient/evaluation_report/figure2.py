@@ -96,7 +96,7 @@ def geodesic_losses(model: Model, trial: Trial, device: str) -> dict[str, np.nda
         indexer = methods_for(network, device, template=False)["network"]()
         for test in (validation, trial.test):
             answer = indexer.index(test.first(count))
-            angle = angles_to_truth(answer, test.truth[:count], trial.crystal.symmetry, phase)
+            angle = angles_to_truth(answer, test.truth[:count], trial.crystal, phase)
             name = "validation" if test is validation else "test"
             found[f"{name}, {state}"] = np.deg2rad(angle)
     return found

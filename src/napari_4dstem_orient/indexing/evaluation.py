@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
@@ -17,7 +18,6 @@ from napari_4dstem_orient.indexing.rotations import random_rotations
 from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, load_model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
-from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
 from napari_4dstem_orient.indexing.transformer.synthesis import (
     PatternSource,
     SynthesisSettings,
@@ -207,7 +207,7 @@ def run_trials(
             for method, make in methods.items():
                 count = min(template_patterns, patterns) if method.startswith("template") else patterns
                 answer, per_second = timed_index(make(), test.first(count))
-                angle = angles_to_truth(answer, test.truth[:count], crystal.symmetry, phase)
+                angle = angles_to_truth(answer, test.truth[:count], crystal, phase)
                 trials.append(Trial(phase, crystal, test, method, answer, angle, per_second))
                 progress(len(trials), total)
     return trials
@@ -222,12 +222,11 @@ def timed_index(indexer: Indexer, disks: BraggDisks) -> tuple[OrientationMap, fl
 
 
 def angles_to_truth(
-    answer: OrientationMap, truth: torch.Tensor, symmetry: np.ndarray, phase: int = 0
+    answer: OrientationMap, truth: torch.Tensor, crystal: Phase, phase: int = 0
 ) -> np.ndarray:
     """Return each pattern's angle to the truth in degrees; 180 where another phase, or none, was answered."""
-    found = torch.from_numpy(answer.rotation[0])
-    angle = misorientation_angle(found, truth, torch.as_tensor(symmetry, dtype=torch.float32))
-    return np.where(answer.phase_id[0] == phase, np.rad2deg(angle.numpy()), 180.0)
+    angle = misorientation(answer.rotation[0], truth.numpy(), crystal)
+    return np.where(answer.phase_id[0] == phase, angle, 180.0)
 
 
 def accuracy_table(rows: Sequence[Accuracy]) -> list[dict[str, object]]:

@@ -62,8 +62,8 @@ def evaluate_phases(
             for kind in kinds:
                 test = make_test_set(model, own, kind, patterns)
                 joint, single = (timed_index(indexer, test.disks)[0] for indexer in (together, alone))
-                angle = angles_to_truth(joint, test.truth, crystal.symmetry, number)
-                angle_alone = angles_to_truth(single, test.truth, crystal.symmetry, own)
+                angle = angles_to_truth(joint, test.truth, crystal, number)
+                angle_alone = angles_to_truth(single, test.truth, crystal, own)
                 right = joint.phase_id[0] == number
                 assert joint.certainty is not None
                 told = joint.certainty.phase_margin[0] >= CLEAR

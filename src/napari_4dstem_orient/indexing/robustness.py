@@ -126,7 +126,7 @@ def measure_robustness(
                 disks = BraggDisks.from_lists((1, patterns), lists, calibrated=True)
                 for method, indexer in indexers.items():
                     answer, per_second = timed_index(indexer, disks)
-                    angle = angles_to_truth(answer, truth, crystal.symmetry, phase)
+                    angle = angles_to_truth(answer, truth, crystal, phase)
                     row = accuracy(crystal.name, knob.text(value), method, angle, per_second)
                     readings.append(Reading(knob, value, row))
                     progress(len(readings), total)

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder
+from napari_4dstem_orient.indexing.judging import likeliest_first
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 
 GENERAL = Rotation.from_euler("ZXZ", [20, 38, 11], degrees=True).as_matrix()
@@ -131,6 +132,18 @@ def test_answers_that_are_not_sure_enough_are_not_given_and_say_why(copper, silv
     assert made.certainty.doubt_at(0, 0) == Doubt.OTHER_PHASE
     if reason != Reason.INDEXED:
         np.testing.assert_array_equal(made.rotation[0, 0], np.eye(3))
+
+
+def test_all_hypotheses_of_a_phase_speak_for_it(copper, silver):
+    def phase(number, *probabilities):
+        count = len(probabilities)
+        rotations = np.broadcast_to(GENERAL, (1, count, 3, 3))
+        same = np.full((1, count), number)
+        return Hypotheses(rotations, same, same * 0.0, same, np.array([probabilities]))
+
+    found = likeliest_first([phase(0, 0.1, 0.32), phase(1, 0.2, 0.3)], keep=3)
+    assert found.phase_id.tolist() == [[1, 1, 0]]
+    assert found.probability.tolist() == [[0.3, 0.2, 0.32]]
 
 
 def test_a_phase_that_is_not_the_likeliest_is_ambiguous_whatever_is_asked(copper, silver):

@@ -1,6 +1,7 @@
 """Training: deterministic, resumable, honest model files, and a network that learns."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -204,6 +205,17 @@ def test_a_joint_model_has_hypotheses_for_each_phase(tmp_path, copper, silver):
     spots = [predicted_pattern(phase, np.eye(3), 300, 1.2)[:, :3] for phase in (copper, silver)]
     found = indexer.index(BraggDisks.from_lists((1, 2), spots, calibrated=True))
     assert set(found.phase_id.ravel()) <= {0, 1, -1}
+
+
+def test_a_joint_model_can_begin_with_the_weights_of_a_single_phase(trained, tmp_path, copper, silver):
+    nearly_no_steps = {"settings": replace(BRIEF, patterns=BRIEF.batch, learning_rate=1e-9), "network": SMALL}
+    path = tmp_path / "both.safetensors"
+    train_model([copper, silver], 300, 1.2, path, device="cpu", start_from=trained, **nearly_no_steps)
+    donor, joint = (load_model(each).network.state_dict() for each in (trained, path))
+    first, second = joint["head.2.weight"].chunk(2)
+    torch.testing.assert_close(first, donor["head.2.weight"], atol=1e-6, rtol=0)
+    torch.testing.assert_close(second, donor["head.2.weight"], atol=1e-6, rtol=0)
+    torch.testing.assert_close(joint["radial.table"], donor["radial.table"], atol=1e-6, rtol=0)
 
 
 def test_bad_arguments_are_refused(tmp_path, copper):

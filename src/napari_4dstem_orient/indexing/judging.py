@@ -91,7 +91,25 @@ def judge(
             candidates, found, scored, likely.split(counts, dim=1), strict=True
         )
     ]
-    return Hypotheses.join(parts, keep, [part.probability for part in parts if part.probability is not None])
+    return likeliest_first(parts, keep)
+
+
+def likeliest_first(parts: Sequence[Hypotheses], keep: int) -> Hypotheses:
+    """Join the hypotheses of several phases: those of the phase that is likeliest as a whole, then the others.
+
+    Parameters
+    ----------
+    parts : sequence of Hypotheses
+        One for each phase, with probabilities.
+    keep : int
+        Hypotheses to return.
+    """
+    probabilities = [part.probability for part in parts if part.probability is not None]
+    likeliest = np.stack([probability.sum(1) for probability in probabilities]).argmax(0)
+    preference = [
+        probability + (likeliest == number)[:, None] for number, probability in enumerate(probabilities)
+    ]
+    return Hypotheses.join(list(parts), keep, preference)
 
 
 def _finalists(

@@ -273,14 +273,24 @@ def train_model(
     card = new_card(
         phases, voltage, k_max, precession, settings, synthesis or SynthesisSettings(), network, others, donor
     )
-    if donor is not None and donor.card.network != card.network:
+    if donor is not None and {**donor.card.network, "phases": 1} != {**card.network, "phases": 1}:
         raise UserError(
             f"{start_from} has another network size than the model to be trained; start without it."
         )
     trainer = Trainer(card, settings, choose_device(device))
     if donor is not None:
-        trainer.network.load_state_dict(donor.network.state_dict())
+        trainer.network.load_state_dict(_for_phases(donor, len(phases)))
     return train_to_the_end(trainer, out, progress, report)
+
+
+def _for_phases(donor: Model, phases: int) -> dict[str, torch.Tensor]:
+    """Return a model's weights for another number of phases: each begins with what the donor says of its first."""
+    weights = donor.network.state_dict()
+    if len(donor.card.phases) != phases:
+        for name in ("head.2.weight", "head.2.bias"):
+            first = weights[name][: len(weights[name]) // len(donor.card.phases)]
+            weights[name] = torch.cat([first] * phases)
+    return weights
 
 
 def checkpoint_of(out: str | Path) -> Path:

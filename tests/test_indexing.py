@@ -304,11 +304,12 @@ def test_a_cancelled_run_stops(untrained, copper):
 def test_batches_on_several_threads_give_what_one_thread_gives(untrained, copper):
     from napari_4dstem_orient.indexing.transformer.indexer import BATCH
 
+    size = BATCH["cpu"]
     patterns = [
         disks_of(copper, [rotation]).at(0, 0) for rotation in Rotation.random(12, random_state=7).as_matrix()
     ]
     disks = BraggDisks.from_lists(
-        (1, 2 * BATCH + 5), [patterns[i % 12] for i in range(2 * BATCH + 5)], calibrated=True
+        (1, 2 * size + 5), [patterns[i % 12] for i in range(2 * size + 5)], calibrated=True
     )
     indexer = TransformerIndexer(
         [untrained], TransformerSettings(frames=1, corrections=0), AcceptanceSettings(2, 0.0), device="cpu"
@@ -321,6 +322,6 @@ def test_batches_on_several_threads_give_what_one_thread_gives(untrained, copper
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert seen == [BATCH, 2 * BATCH, 2 * BATCH + 5] * 2
+    assert seen == [size, 2 * size, 2 * size + 5] * 2
     assert np.allclose(answers[0].rotation, answers[1].rotation, atol=1e-4)
     assert answers[0].indexed.all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,12 @@ FINALISTS = 5
 SCORE_WEIGHT = 15.0
 """Evidence that a difference of one in score stands for. Simulated patterns do not mind from 6 to 20; precessed
 patterns of real silver with 50 disks need 15 for all of them to be right."""
+
+NEARLY_ALIKE = math.radians(2)
+"""Of proposals closer than this only one is looked at: corrections would make them one."""
+
+HOPELESS = 8.0
+"""Finalists whose logit is so much less than the best are left as they are."""
 
 IMPOSSIBLE = -1e4
 """Logit of a hypothesis that repeats another."""
@@ -117,16 +124,33 @@ def _finalists(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the best few hypotheses of a phase, (n, f, 3, 3), and their logits, (n, f)."""
     pose, symmetry = Pose.of(candidate.rotation), candidate.symmetry
-    logit, moved = referee(measured, pose, candidate.reflector)
+    worth = ~repeated(pose.rotation, symmetry, NEARLY_ALIKE)
+    logit, moved = _ask(referee, measured, pose, candidate.reflector, worth)
     pose = moved if corrections else pose
     logit = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
     logit, index = logit.topk(min(FINALISTS, logit.shape[1]), dim=1)
     pose = pose.pick(index)
     if not corrections:
         return pose.rotation, logit
+    worth = logit > logit[:, :1] - HOPELESS
     for _ in range(corrections - 1):
-        _, pose = referee(measured, pose, candidate.reflector)
-    logit, _ = referee(measured, pose, candidate.reflector)
-    logit, order = logit.sort(dim=1, descending=True)
+        _, pose = _ask(referee, measured, pose, candidate.reflector, worth)
+    final, _ = _ask(referee, measured, pose, candidate.reflector, worth)
+    logit, order = torch.where(worth, final, logit.clamp_max(final[:, :1])).sort(dim=1, descending=True)
     pose = pose.pick(order)
     return pose.rotation, torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
+
+
+def _ask(
+    referee: Referee, measured: Measured, pose: Pose, reflector: Reflector, worth: torch.Tensor
+) -> tuple[torch.Tensor, Pose]:
+    """Ask the referee about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
+    pattern, which = worth.nonzero(as_tuple=True)
+    asked = Pose(*(part[pattern, which][:, None] for part in (pose.rotation, pose.scale, pose.origin)))
+    told, moved = referee(measured[pattern], asked, reflector)
+    logit = torch.full_like(pose.scale, IMPOSSIBLE)
+    logit[pattern, which] = told[:, 0]
+    parts = [pose.rotation.clone(), pose.scale.clone(), pose.origin.clone()]
+    for part, new in zip(parts, (moved.rotation, moved.scale, moved.origin), strict=True):
+        part[pattern, which] = new[:, 0]
+    return logit, Pose(*parts)

@@ -24,7 +24,8 @@ from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent
 
-BATCH = 512
+BATCH = {"cpu": 96, "cuda": 4096, "mps": 1024}
+"""Patterns at a time: on a CPU few, so that they stay in its cache."""
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
@@ -123,7 +124,8 @@ class TransformerIndexer:
         builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP)
         # Sorted by number of disks, so that short lists do not pay for long ones.
         positions = np.argsort(disks.counts.ravel(), kind="stable")
-        batches = [positions[start : start + BATCH] for start in range(0, len(positions), BATCH)]
+        size = BATCH[self.device.type]
+        batches = [positions[start : start + size] for start in range(0, len(positions), size)]
         done = 0
         for where, (count, found) in zip(
             batches,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.evaluation import Accuracy
+    from napari_4dstem_orient.indexing.evaluation import Accuracy, Trial
     from napari_4dstem_orient.indexing.phase_accuracy import PhaseAccuracy
 
 
@@ -153,7 +153,7 @@ def evaluate(
         options.writable(make_folder(report) / "report.md")
     loaded = load_model(model)
     with progress_bars() as bar:
-        trials = run_trials(loaded, patterns, template_patterns, device, bar("Evaluating"))
+        trials = run_trials(loaded, patterns, template_patterns, device, bar("Evaluating"), tell=_tell_trial)
         readings = (
             measure_robustness(loaded, template_patterns, device, bar("Disturbing")) if robustness else []
         )
@@ -175,6 +175,14 @@ def evaluate(
         from napari_4dstem_orient.evaluation_report.write import write_report
 
         typer.echo(f"Report: {write_report(loaded, trials, readings, report, device)}")
+
+
+def _tell_trial(trial: Trial) -> None:
+    row = trial.rows()[0]
+    typer.echo(
+        f"{row.phase}, {row.patterns}, {row.method}: median {row.median:.3g}°, {row.within_5:.1%} within 5°, "
+        f"{row.per_second:.0f} patterns/s"
+    )
 
 
 def _tell_table(rows: Sequence[Accuracy] | Sequence[PhaseAccuracy]) -> None:

@@ -180,6 +180,7 @@ def run_trials(
     device: str = "auto",
     progress: Progress = silent,
     kinds: Sequence[str] = KINDS,
+    tell: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
     """Let every method answer test sets of random orientations of each of a model's phases.
 
@@ -195,6 +196,8 @@ def run_trials(
         Called with (trials done, trials in all).
     kinds : sequence of str
         Of ``KINDS``.
+    tell : callable
+        Called with each trial as soon as it is done.
     """
     if not isinstance(model, Model):
         model = load_model(model)
@@ -209,6 +212,7 @@ def run_trials(
                 answer, per_second = timed_index(make(), test.first(count))
                 angle = angles_to_truth(answer, test.truth[:count], crystal, phase)
                 trials.append(Trial(phase, crystal, test, method, answer, angle, per_second))
+                tell(trials[-1])
                 progress(len(trials), total)
     return trials
 

@@ -18,8 +18,6 @@ from napari_4dstem_orient.indexing.templates import Templates
 
 FINALISTS = 24
 """Zone axes whose scores are computed exactly for each pattern."""
-SHARPNESS = 1.7
-"""Frequencies up to this many over a disk's angular width take part in the blurred look."""
 TIE = 1e-5
 """Scores that differ by less, relatively, are the same; the first counts, as in py4DSTEM."""
 
@@ -73,71 +71,83 @@ class Best:
 def _best(
     templates: Templates, q: torch.Tensor, intensity: torch.Tensor, mask: torch.Tensor
 ) -> Best:
-    products = _products(templates, _spectrum(templates, q, intensity, mask))
-    zones = products.shape[-1]
+    spectrum = _spectrum(templates, q, intensity, mask)
+    zones = len(templates.zones)
     if zones > FINALISTS:
         # In order, so that of equal scores the first zone wins.
-        finalists = _blurred(templates, products).topk(FINALISTS).indices.sort().values
+        finalists = _blurred(templates, spectrum).topk(FINALISTS).indices.sort().values
     else:
         finalists = torch.arange(zones, device=q.device).expand(len(q), zones)
-    return _exact(templates.steps, products, finalists)
+    return _exact(templates, spectrum, finalists)
 
 
 def _spectrum(
     templates: Templates, q: torch.Tensor, intensity: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:
-    """Return Fourier coefficients of the polar images, shape (f, 2n, s): real parts, then imaginary parts."""
+    """Return Fourier coefficients of the polar images, shape (f, 2, n, s): real and imaginary parts."""
     across = (q.norm(dim=-1)[:, None] - templates.radius[:, None]).abs()
-    weight = intensity.clamp_min(0)[:, None] ** templates.power * torch.exp(
-        -0.5 * (across / templates.kernel) ** 2
-    )
+    weight = intensity.clamp_min(0)[:, None] ** templates.power
+    weight = weight * torch.exp(-0.5 * (across / templates.kernel) ** 2)
     weight = torch.where((across < templates.kernel) & mask[:, None], weight, 0)
-    azimuth = torch.atan2(q[..., 1], q[..., 0])[..., None]
-    folds, _, frequencies = templates.profile.shape
-    spectrum = 0
-    for fold, profile in zip(range(-(folds // 2), folds // 2 + 1), templates.profile, strict=True):
-        frequency = torch.arange(frequencies, device=q.device) + fold * templates.steps
-        phase = azimuth * frequency
-        waves = torch.cat([phase.cos(), -phase.sin()], -1)
-        spectrum = spectrum + (weight @ waves) * profile.repeat(1, 2)
-    return spectrum.unflatten(-1, (2, frequencies)).permute(3, 2, 0, 1).flatten(1, 2).contiguous()
+    waves = _waves(torch.atan2(q[..., 1], q[..., 0]), len(templates.profile))
+    harmonics = torch.stack([(weight @ wave).permute(2, 0, 1) for wave in waves], 1)
+    harmonics *= templates.profile[:, None, None]
+    return _folded(harmonics, templates.steps)
 
 
-def _products(templates: Templates, spectrum: torch.Tensor) -> torch.Tensor:
-    """Multiply spectra and templates, summed over shells: shape (f, 2, n, 2, z), real and imaginary part of each."""
-    frequencies, twice, _ = spectrum.shape
-    product = spectrum.new_empty(frequencies, twice, templates.waves.shape[-1])
-    for frequency, first in enumerate(templates.first_shell):
-        torch.mm(
-            spectrum[frequency, :, first:], templates.waves[frequency, first:], out=product[frequency]
-        )
-    return product.view(frequencies, 2, twice // 2, 2, -1)
+def _waves(azimuth: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cos hφ and -sin hφ for h = 0 … count - 1: (n, d) -> twice (n, d, count)."""
+    # From two short tables, h = 16 i + j: multiplying is much cheaper than sines.
+    tens, ones = torch.arange(0, count, 16, device=azimuth.device), torch.arange(16, device=azimuth.device)
+    coarse, fine = azimuth[..., None, None] * tens[:, None], azimuth[..., None, None] * ones
+    cos_coarse, sin_coarse, cos_fine, sin_fine = coarse.cos(), coarse.sin(), fine.cos(), fine.sin()
+    cosine = cos_coarse * cos_fine - sin_coarse * sin_fine
+    minus_sine = -sin_coarse * cos_fine - cos_coarse * sin_fine
+    return cosine.flatten(2)[..., :count], minus_sine.flatten(2)[..., :count]
 
 
-def _blurred(templates: Templates, products: torch.Tensor) -> torch.Tensor:
+def _folded(harmonics: torch.Tensor, steps: int) -> torch.Tensor:
+    """Return what sampling at so many angles makes of Fourier coefficients (h, 2, n, s), shape (f, 2, n, s)."""
+    frequencies = steps // 2 + 1
+    folded = harmonics[:frequencies].clone()
+    conjugate = torch.tensor([1.0, -1.0], device=harmonics.device)[:, None, None]
+    for turn in range(steps, len(harmonics) + frequencies, steps):
+        above = harmonics[turn : turn + frequencies]
+        folded[: len(above)] += above
+        lowest = max(turn + 1 - len(harmonics), 0)
+        below = harmonics[turn - frequencies + 1 : turn - lowest + 1].flip(0)
+        folded[lowest : lowest + len(below)] += below * conjugate
+    return folded
+
+
+def _blurred(templates: Templates, spectrum: torch.Tensor) -> torch.Tensor:
     """Return about the best score of each zone axis, shape (n, z)."""
-    width = templates.kernel / float(templates.radius[-1])
-    highest = min(math.ceil(SHARPNESS / width), len(products) - 1)
-    angles = min(2 * highest, templates.steps)
-    frequency = torch.arange(highest + 1, dtype=torch.float32, device=products.device)
-    # Half the angles: the other half, and the mirrored pattern, are the same terms with other signs.
-    turn = torch.arange(angles // 2 + 1, device=products.device)[:, None] * frequency * (2 * math.pi / angles)
+    frequencies, _, twice_zones = templates.blurred.shape
+    _, _, count, shells = spectrum.shape
+    product = spectrum[:frequencies].reshape(frequencies, 2 * count, shells) @ templates.blurred
+    part = product.view(frequencies, 2, count, 2, twice_zones // 2).permute(1, 3, 2, 0, 4)
+    angles = 2 * (frequencies - 1)
+    frequency = torch.arange(frequencies, dtype=torch.float32, device=product.device)
     share = torch.where(frequency > 0, 2.0, 1.0)
-    count = products.shape[2]
+    # Half the angles: the other half, and the mirrored pattern, are the same terms with other signs.
+    turn = torch.arange(angles // 2 + 1, device=product.device)[:, None] * frequency * (2 * math.pi / angles)
     cosines = (turn.cos() * share).expand(count, -1, -1)
     sines = (turn.sin() * share).expand(count, -1, -1)
-    part = products[: highest + 1].permute(1, 3, 2, 0, 4)
     even, even_mirrored = cosines @ part[0, 0], cosines @ part[1, 1]
     odd, odd_mirrored = sines @ part[0, 1], sines @ part[1, 0]
-    as_is = even - even_mirrored + (odd + odd_mirrored).abs()
-    mirrored = even + even_mirrored + (odd - odd_mirrored).abs()
-    return torch.maximum(as_is, mirrored).amax(1)
+    as_is = (even - even_mirrored).add_((odd + odd_mirrored).abs_())
+    mirrored = even.add_(even_mirrored).add_(odd.sub_(odd_mirrored).abs_())
+    return torch.maximum(as_is, mirrored, out=as_is).amax(1)
 
 
-def _exact(steps: int, products: torch.Tensor, finalists: torch.Tensor) -> Best:
+def _exact(templates: Templates, spectrum: torch.Tensor, finalists: torch.Tensor) -> Best:
     """Return the best of the finalists (n, k)."""
-    index = finalists[None, None, :, None].expand(len(products), 2, -1, 2, -1)
-    part = products.gather(4, index).permute(1, 3, 2, 4, 0)
+    steps, (count, kept) = templates.steps, finalists.shape
+    frequencies = len(templates.waves)
+    # (f, n, 2k, s) @ (f, n, s, 2)
+    waves = templates.waves.index_select(1, finalists.flatten()).view(frequencies, count, 2 * kept, -1)
+    product = waves @ spectrum[:frequencies].permute(0, 2, 3, 1)
+    part = product.view(frequencies, count, kept, 2, 2).permute(4, 3, 1, 2, 0)
     even, even_mirrored, odd, odd_mirrored = part[0, 0], part[1, 1], part[0, 1], part[1, 0]
     spectra = torch.stack(
         [

@@ -10,8 +10,10 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 
-FAINT = 1e-5
-"""Harmonics of a disk's profile weaker than this, relative to the strongest, are left out."""
+FAINT = 1e-4
+"""Frequencies that a disk's angular profile holds less of than this, relatively, are left out."""
+SHARPNESS = 1.2
+"""The blurred templates have frequencies up to this many over the narrowest disk's angular width."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +28,13 @@ class Templates:
         Of the shells, Å⁻¹, ascending.
     steps : int
         In-plane angles, n.
-    waves : Tensor, shape (f, s, 2z)
-        Conjugate Fourier coefficients of the templates along the angle: real parts, then imaginary parts.
-    profile : Tensor, shape (2m + 1, s, f)
-        Fourier coefficients of a disk's angular profile in each shell: at frequencies f + mn for m = -m … m,
-        which sampling at n angles folds onto f.
-    first_shell : tuple of int
-        For each frequency, the innermost shell in which disks are narrow enough to have it.
+    waves : Tensor, shape (f, z, 2, s)
+        Conjugate Fourier coefficients of the templates along the angle, real and imaginary parts.
+    blurred : Tensor, shape (b, s, 2z)
+        The lowest b frequencies of the same, real parts, then imaginary parts.
+    profile : Tensor, shape (h, s)
+        Fourier coefficients of a disk's angular profile in each shell. What is beyond f, sampling at n angles folds
+        onto lower frequencies.
     kernel, power, width : float
         Correlation kernel (Å⁻¹), intensity power, excitation error width (Å⁻¹).
     reflector : Reflector
@@ -43,8 +45,8 @@ class Templates:
     radius: torch.Tensor
     steps: int
     waves: torch.Tensor
+    blurred: torch.Tensor
     profile: torch.Tensor
-    first_shell: tuple[int, ...]
     kernel: float
     power: float
     width: float
@@ -56,18 +58,17 @@ class Templates:
         kernel, steps = float(crystal.orientation_kernel_size), int(crystal.orientation_in_plane_steps)
         radius = torch.as_tensor(crystal.orientation_shell_radii, dtype=torch.float64)
         profile = _profile(radius, steps, kernel)
-        strength = profile.abs().sum(0)
-        seen = strength > FAINT * strength.max()
-        frequencies = int(seen.any(0).nonzero().max()) + 1
-        first_shell = seen[:, :frequencies].int().argmax(0).tolist()
-        waves = torch.as_tensor(crystal.orientation_ref[..., :frequencies]).permute(2, 1, 0)
+        frequencies = min(len(profile), steps // 2 + 1)
+        coarse = min(math.ceil(SHARPNESS * float(radius.max()) / kernel) + 1, frequencies)
+        plan = torch.as_tensor(crystal.orientation_ref[..., :frequencies])
+        waves = torch.view_as_real(plan).float().permute(2, 0, 3, 1).contiguous()
         return cls(
             torch.as_tensor(crystal.orientation_rotation_matrices, dtype=torch.float32).to(device),
             radius.float().to(device),
             steps,
-            torch.cat([waves.real, waves.imag], 2).float().contiguous().to(device),
-            profile[:, :, :frequencies].float().to(device),
-            tuple(first_shell),
+            waves.to(device),
+            waves[:coarse].permute(0, 3, 2, 1).flatten(2).contiguous().to(device),
+            profile.float().to(device),
             kernel,
             float(crystal.orientation_power_intensity_experiment),
             float(crystal.orientation_sigma_excitation_error),
@@ -81,16 +82,14 @@ class Templates:
 
 
 def _profile(radius: torch.Tensor, steps: int, kernel: float) -> torch.Tensor:
-    """Return Fourier coefficients of exp(-(φr)²/2κ²), |φ| ≤ π, with what sampling folds onto each frequency."""
+    """Return Fourier coefficients of exp(-(φr)²/2κ²), |φ| ≤ π, up to the last that is not too faint, shape (h, s)."""
     narrowest = kernel / float(radius.max())
-    folds = math.ceil(math.sqrt(-2 * math.log(FAINT)) / narrowest / steps - 0.5)
-    finer = 2 * folds + 4
+    highest = math.ceil(math.sqrt(-2 * math.log(FAINT)) / narrowest)
+    finer = 2 * math.ceil(highest / steps) + 2
     turn = torch.arange(steps * finer, dtype=torch.float64) * (2 * math.pi / (steps * finer))
     turn = torch.where(turn > math.pi, turn - 2 * math.pi, turn)
-    harmonics = torch.fft.rfft(torch.exp(-((turn * radius[:, None] / kernel) ** 2) / 2)).real / finer
-    frequency = torch.arange(steps // 2 + 1)
-    folded = frequency + steps * torch.arange(-folds, folds + 1)[:, None]
-    return harmonics[:, folded.abs()].movedim(1, 0)
+    spot = torch.exp(-((turn[:, None] * radius / kernel) ** 2) / 2)
+    return torch.fft.rfft(spot, dim=0).real[: highest + 1] / finer
 
 
 def _reflector(crystal: Any) -> Reflector:

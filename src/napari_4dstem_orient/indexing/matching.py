@@ -9,8 +9,10 @@ for each angular frequency. Turning all of them back into angles would take long
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from napari_4dstem_orient.indexing.rotations import about_beam
@@ -18,6 +20,8 @@ from napari_4dstem_orient.indexing.templates import Templates
 
 FINALISTS = 24
 """Zone axes whose scores are computed exactly for each pattern."""
+MEMORY = {"cpu": 64e6, "cuda": 2e9, "mps": 5e8}
+"""Bytes that a batch may take; on a CPU so few that it stays near the caches and a batch takes a tenth of a second."""
 TIE = 1e-5
 """Scores that differ by less, relatively, are the same; the first counts, as in py4DSTEM."""
 
@@ -47,8 +51,47 @@ def match(
         best = _best(templates, q, intensity, mask)
         found.append(torch.where(best.score[:, None, None] > 0, best.rotation(templates), templates.zones[0]))
         if len(found) < matches:
-            intensity, mask = _unexplained(templates, found[-1], q, intensity, mask & (best.score > 0)[:, None])
+            intensity, mask = _unexplained(
+                templates, found[-1], q, intensity, mask & (best.score > 0)[:, None]
+            )
     return torch.stack(found, 1)
+
+
+def batch_sizes(
+    libraries: Sequence[Templates], counts: np.ndarray, matches: int, memory: float | None = None
+) -> list[int]:
+    """Say how many patterns to match at once, batch after batch.
+
+    Parameters
+    ----------
+    libraries : sequence of Templates
+    counts : ndarray of int, shape (n,)
+        Disks of each pattern, most first.
+    matches : int
+    memory : float, optional
+        Bytes that a batch may take; what ``MEMORY`` says for the device by default.
+    """
+    memory = memory or MEMORY[libraries[0].device.type]
+    sizes: list[int] = []
+    done = 0
+    while done < len(counts):
+        each = max(_bytes(templates, int(counts[done]), matches) for templates in libraries)
+        sizes.append(min(max(int(memory // each), 1), len(counts) - done))
+        done += sizes[-1]
+    return sizes
+
+
+def _bytes(templates: Templates, disks: int, matches: int) -> int:
+    """Return about the bytes that matching one pattern with so many disks takes."""
+    frequencies, zones, _, shells = templates.waves.shape
+    harmonics = len(templates.profile)
+    blurred = 9 * len(templates.blurred) * zones
+    exact = min(FINALISTS, zones) * (2 * frequencies * (shells + 8) + 4 * templates.steps)
+    spectrum = harmonics * (6 * disks + 8 * shells) + 3 * disks * shells
+    reflections = len(templates.reflector.g)
+    azimuths = 12 if templates.reflector.precession else 1
+    unexplained = reflections * (3 * azimuths + 6 + disks) if matches > 1 else 0
+    return 4 * max(blurred, exact, spectrum, unexplained)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +111,7 @@ class Best:
         return torch.where(self.mirrored[:, None, None], turned * half_turn, turned)
 
 
-def _best(
-    templates: Templates, q: torch.Tensor, intensity: torch.Tensor, mask: torch.Tensor
-) -> Best:
+def _best(templates: Templates, q: torch.Tensor, intensity: torch.Tensor, mask: torch.Tensor) -> Best:
     spectrum = _spectrum(templates, q, intensity, mask)
     zones = len(templates.zones)
     if zones > FINALISTS:

@@ -257,7 +257,8 @@ class TemplateMatcher:
         library = f"py4DSTEM {py4DSTEM.__version__}"
         return {
             "method": self.name,
-            "engine": f"torch {torch.__version__}, library of {library}" if self._by_torch else library,
+            "engine": f"torch {torch.__version__}" if self._by_torch else library,
+            "library": library,
             "voltage_kV": self.voltage,
             "k_max": self.k_max,
             "precession_degrees": self.precession,

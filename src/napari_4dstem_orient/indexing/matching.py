@@ -20,7 +20,7 @@ from napari_4dstem_orient.indexing.templates import Templates
 
 FINALISTS = 24
 """Zone axes whose scores are computed exactly for each pattern."""
-MEMORY = {"cpu": 32e6, "cuda": 2e9, "mps": 5e8}
+MEMORY = {"cpu": 16e6, "cuda": 2e9, "mps": 5e8}
 """Bytes that a batch may take; on a CPU so few that it stays near the caches and a batch takes a tenth of a second."""
 TIE = 1e-5
 """Scores that differ by less, relatively, are the same; the first counts, as in py4DSTEM."""

@@ -220,11 +220,13 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
 
 def test_settings_reach_the_indexers(panel, silver):
     panel.template_form["zone_axis_step"].value = 4.0
+    panel.template_form["engine"].value = "py4DSTEM"
     panel.transformer_form["corrections"].value = 1
     panel.acceptance_form["min_score"].value = 0.6
     panel.acceptance_form["min_reliability"].value = 0.7
     choice = panel.indexers.choice
     assert choice.template.zone_axis_step == 4.0
+    assert choice.template.engine == "py4DSTEM"
     assert choice.transformer.corrections == 1
     chosen = replace(choice, models=(resource("models", "fcc.safetensors"),), phases=(silver,))
     for method in ("transformer", "template"):
@@ -255,6 +257,9 @@ def test_indexers_are_made_once_and_again_when_the_choice_changes(monkeypatch, s
     assert shelf.get("template", light) is shelf.get("template", light)
     shelf.get("template", Illumination(300.0, 1.4))
     assert len(made) == 2
+    shelf.choose(device="cpu")
+    shelf.get("template", Illumination(300.0, 1.4))
+    assert len(made) == 3
 
 
 class SimpleNamespaceViewer:

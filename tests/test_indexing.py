@@ -244,7 +244,7 @@ def test_template_matching_finds_random_orientations_of_its_own_patterns(copper)
     assert ((angles < 5) | (found.score[0] > 0.8 * best[:, 0].numpy())).all()
     assert found.indexed.all()
     assert found.method == "template"
-    assert found.provenance["engine"].startswith("py4DSTEM")
+    assert found.provenance["engine"].startswith("torch")
 
 
 def test_template_matching_tells_two_phases_apart(copper, silver):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
     from napari_4dstem_orient.indexing.models import Use
+    from napari_4dstem_orient.indexing.template import TemplateSettings
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 Report = Callable[[str], Progress]
@@ -50,6 +51,7 @@ def map_scan(
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
     acceptance: AcceptanceSettings | None = None,
+    template: TemplateSettings | None = None,
     report: Report = quiet,
     **calibration: Any,
 ) -> tuple[OrientationMap, BraggDisks]:
@@ -75,6 +77,8 @@ def map_scan(
         Suggested from the scan by default.
     acceptance : AcceptanceSettings, optional
         Which answers are given at all.
+    template : TemplateSettings, optional
+        Of template matching.
     report : callable
         Called with the name of each step; returns the step's progress callback.
     **calibration
@@ -101,8 +105,8 @@ def map_scan(
     )
     measured, known = load_input(source, dataset, scan_shape, **calibration)
     check_calibration(known)
-    if method == "transformer":  # a model or device that will not do is said before the work, not after it
-        choose_device(device)
+    choose_device(device)  # a device or model that will not do is said before the work, not after it
+    if method == "transformer":
         fitting_models(phases, known.voltage, None, known.precession, model)
     if isinstance(measured, Scan):
         measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
@@ -116,6 +120,7 @@ def map_scan(
         device=device,
         precession=known.precession,
         acceptance=acceptance,
+        template=template,
     )
     answer = indexer.index(disks, report("Mapping orientations"))
     return with_origin(answer, disks, known, source_name), disks
@@ -131,6 +136,7 @@ def map_orientations(
     device: str = "auto",
     precession: float = 0.0,
     acceptance: AcceptanceSettings | None = None,
+    template: TemplateSettings | None = None,
     progress: Progress = silent,
 ) -> OrientationMap:
     """Say how the crystal is turned, and which crystal it is, at every scan position.
@@ -147,11 +153,13 @@ def map_orientations(
     model : path, optional
         The transformer's model file; the shipped model that fits by default.
     device : "auto", "cpu", "cuda" or "mps"
-        Where the transformer runs.
+        Where the method runs.
     precession : float
         Half-angle of the precession cone in degrees.
     acceptance : AcceptanceSettings, optional
         Which answers are given at all.
+    template : TemplateSettings, optional
+        Of template matching.
     progress : callable
         ``progress(done, total)`` in scan positions.
 
@@ -173,6 +181,7 @@ def map_orientations(
         device=device,
         precession=precession,
         acceptance=acceptance,
+        template=template,
     )
     return with_origin(indexer.index(disks, progress), disks)
 
@@ -245,6 +254,7 @@ def make_indexer(
     device: str = "auto",
     precession: float = 0.0,
     acceptance: AcceptanceSettings | None = None,
+    template: TemplateSettings | None = None,
 ) -> Indexer:
     """Return what will index these disks; for arguments and errors see ``map_orientations``."""
     check_method(method)
@@ -259,7 +269,9 @@ def make_indexer(
     if method == "template":
         from napari_4dstem_orient.indexing.template import TemplateMatcher
 
-        return TemplateMatcher(phases, voltage, template_reach(disks), precession, acceptance=acceptance)
+        return TemplateMatcher(
+            phases, voltage, template_reach(disks), precession, template, acceptance, device=device
+        )
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
     uses = fitting_models(phases, voltage, disks.reach, precession, model)

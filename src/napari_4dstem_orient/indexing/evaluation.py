@@ -260,7 +260,7 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
                 card.voltage,
                 card.k_max,
                 card.precession,
-                TemplateSettings(zone_axis_step=step),
+                TemplateSettings(zone_axis_step=step, engine="py4DSTEM"),
                 EVERY_ANSWER,
             )
             methods[f"template matching, {step:g}°"] = lambda matcher=matcher: matcher  # type: ignore[misc]

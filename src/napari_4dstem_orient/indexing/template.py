@@ -1,4 +1,4 @@
-"""Template matching: py4DSTEM's automated crystal orientation mapping (ACOM) as an indexer."""
+"""Template matching as an indexer: py4DSTEM's library (ACOM), matched in batches by torch or by py4DSTEM itself."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ import torch
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
+from napari_4dstem_orient.indexing.matching import batch_sizes, match
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
+from napari_4dstem_orient.indexing.templates import Templates
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent
 
+ENGINES = ("torch", "py4DSTEM")
 CHUNK = 16
-"""Scan positions between two progress reports."""
+"""Scan positions between two progress reports where py4DSTEM matches."""
 
 
 @dataclass(frozen=True)
 class TemplateSettings:
-    """py4DSTEM's orientation plan and matching."""
+    """py4DSTEM's orientation plan, and what matches it."""
 
     zone_axis_step: Annotated[
         float,
@@ -81,10 +86,19 @@ class TemplateSettings:
     matches: Annotated[
         int, parameter("Matches", "Orientations returned for each position, best first.", min=1, max=4)
     ] = 2
+    engine: Annotated[
+        str,
+        parameter(
+            "Engine",
+            "torch matches many patterns at once; py4DSTEM, one after the other, finds the same best orientations "
+            "and takes a hundred times as long.",
+            choices=ENGINES,
+        ),
+    ] = "torch"
 
 
 class TemplateMatcher:
-    """Indexes scans by py4DSTEM's template matching, one phase after the other.
+    """Indexes scans by template matching with py4DSTEM's scores, one phase after the other.
 
     Parameters
     ----------
@@ -97,6 +111,13 @@ class TemplateMatcher:
         Half-angle in degrees.
     settings, acceptance, scoring
         See their classes. The score of an answer is the same as the transformer's, not py4DSTEM's correlation.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM's own engine runs on the CPU.
+
+    Raises
+    ------
+    UserError
+        If there is no such engine or device.
     """
 
     name = "template"
@@ -110,6 +131,7 @@ class TemplateMatcher:
         settings: TemplateSettings | None = None,
         acceptance: AcceptanceSettings | None = None,
         scoring: ScoreSettings | None = None,
+        device: str = "auto",
     ) -> None:
         self.phases = tuple(phases)
         self.voltage = voltage
@@ -118,30 +140,44 @@ class TemplateMatcher:
         self.settings = settings or TemplateSettings()
         self.acceptance = acceptance or AcceptanceSettings()
         self.scoring = scoring or ScoreSettings()
-        self._reflectors = [Reflector.of(phase, voltage, k_max, precession) for phase in phases]
+        if self.settings.engine not in ENGINES:
+            raise UserError(
+                f"There is no engine {self.settings.engine!r}; choose one of {', '.join(ENGINES)}."
+            )
+        self._by_torch = self.settings.engine == "torch"
+        chosen = choose_device(device)
+        self.device = chosen if self._by_torch else torch.device("cpu")
+        self._reflectors = [
+            Reflector.of(phase, voltage, k_max, precession, self.device) for phase in self.phases
+        ]
 
     @cached_property
     def _plans(self) -> list[Any]:
         """py4DSTEM crystals with their template libraries; seconds to make, so made once and when first needed."""
-        crystals = []
-        for phase in self.phases:
-            crystal = phase.to_py4dstem()
-            with _quiet():
-                crystal.calculate_structure_factors(self.k_max)
-                crystal.orientation_plan(
-                    zone_axis_range="auto",
-                    angle_step_zone_axis=self.settings.zone_axis_step,
-                    angle_step_in_plane=self.settings.in_plane_step,
-                    accel_voltage=self.voltage * 1e3,
-                    corr_kernel_size=self.settings.kernel,
-                    sigma_excitation_error=self.settings.excitation_width,
-                    precession_angle_degrees=self.precession or None,
-                    power_intensity=self.settings.intensity_power,
-                    power_intensity_experiment=self.settings.intensity_power,
-                    progress_bar=False,
-                )
-            crystals.append(crystal)
-        return crystals
+        return [self._plan(phase) for phase in self.phases]
+
+    @cached_property
+    def _templates(self) -> list[Templates]:
+        """The same libraries for torch; py4DSTEM's, which are eight times as large, are dropped."""
+        return [Templates.of(self._plan(phase), self.device) for phase in self.phases]
+
+    def _plan(self, phase: Phase) -> Any:
+        crystal = phase.to_py4dstem()
+        with _quiet():
+            crystal.calculate_structure_factors(self.k_max)
+            crystal.orientation_plan(
+                zone_axis_range="auto",
+                angle_step_zone_axis=self.settings.zone_axis_step,
+                angle_step_in_plane=self.settings.in_plane_step,
+                accel_voltage=self.voltage * 1e3,
+                corr_kernel_size=self.settings.kernel,
+                sigma_excitation_error=self.settings.excitation_width,
+                precession_angle_degrees=self.precession or None,
+                power_intensity=self.settings.intensity_power,
+                power_intensity_experiment=self.settings.intensity_power,
+                progress_bar=False,
+            )
+        return crystal
 
     def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
@@ -149,61 +185,91 @@ class TemplateMatcher:
         builder = MapBuilder(
             disks.scan_shape, self.phases, self.acceptance, self.settings.matches * len(self.phases) - 1
         )
-        positions = np.arange(disks.counts.size)
-        longest = max(int(disks.counts.max(initial=1)), 1)
-        nearest = min(reflector.nearest for reflector in self._reflectors)
-        for start in range(0, len(positions), CHUNK):
-            where = positions[start : start + CHUNK]
-            block, inside = disks.padded(longest, where)
-            tensor = torch.from_numpy(block)
-            measured = Measured.of(
-                tensor, without_direct_beam(tensor, torch.from_numpy(inside), nearest), reach
-            )
-            count = measured.mask.sum(1).numpy()
+        batches = self._batches(disks.counts.ravel())
+        if self._by_torch:
+            answers = each_batch(lambda batch: self._batch(disks, batch, reach), batches, self.device)
+        else:  # py4DSTEM's prints are caught, which works for one thread only
+            answers = (self._batch(disks, batch, reach) for batch in batches)
+        done = 0
+        for where, (count, found) in zip(batches, answers, strict=True):
             tried = count >= self.acceptance.min_disks
             builder.leave_out(where[~tried])
-            if tried.any():
-                found = self._answer(measured[torch.from_numpy(tried)])
+            if found is not None:
                 builder.put(where[tried], found, count[tried])
-            progress(start + len(where), len(positions))
+            done += len(where)
+            progress(done, disks.counts.size)
         return builder.finish(self.name, self._provenance())
+
+    def _batches(self, counts: np.ndarray) -> list[np.ndarray]:
+        """Split the scan positions, longest lists of disks first, so that short lists do not pay for long ones."""
+        order = np.argsort(-counts, kind="stable")
+        if self._by_torch:
+            # Made here, before there are threads.
+            sizes = batch_sizes(self._templates, counts[order], self.settings.matches)
+            return np.split(order, np.cumsum(sizes)[:-1])
+        return [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+
+    @torch.inference_mode()
+    def _batch(
+        self, disks: BraggDisks, where: np.ndarray, reach: float
+    ) -> tuple[np.ndarray, Hypotheses | None]:
+        """Return the number of disks at each position, and hypotheses for those that have enough."""
+        nearest = min(reflector.nearest for reflector in self._reflectors)
+        block, inside = disks.padded(max(int(disks.counts.ravel()[where].max()), 1), where)
+        tensor = torch.from_numpy(block).to(self.device)
+        mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
+        measured = Measured.of(tensor, mask, reach)
+        count = measured.mask.sum(1)
+        tried = count >= self.acceptance.min_disks
+        found = self._answer(measured[tried]) if bool(tried.any()) else None
+        return count.cpu().numpy(), found
 
     def _answer(self, measured: Measured) -> Hypotheses:
         found = []
-        for phase_id, (crystal, reflector) in enumerate(zip(self._plans, self._reflectors, strict=True)):
-            with _quiet():
-                matched = [
-                    _match(crystal, q[mask], intensity[mask], self.settings.matches)
-                    for q, intensity, mask in zip(
-                        measured.q.numpy(), measured.intensity.numpy(), measured.mask.numpy(), strict=True
-                    )
-                ]
-            rotation = np.stack(matched)
-            scored = score(measured, torch.from_numpy(rotation.astype(np.float32)), reflector, self.scoring)
+        for phase_id, reflector in enumerate(self._reflectors):
+            rotation = self._match(phase_id, measured)
+            scored = score(measured, rotation, reflector, self.scoring)
             phase_ids = np.full(rotation.shape[:2], phase_id, np.int32)
-            found.append(Hypotheses(rotation, phase_ids, scored.value.numpy(), scored.explained.numpy()))
-        # Within a phase py4DSTEM's own order stands; between phases the common score of the first match decides.
+            value, explained = scored.value.cpu().numpy(), scored.explained.cpu().numpy()
+            found.append(Hypotheses(rotation.cpu().numpy(), phase_ids, value, explained))
+        # Within a phase the order of the matches stands; between phases the common score of the first match decides.
         later = 2.0 * np.arange(self.settings.matches)
         preference = [part.score[:, :1] - later for part in found]
         return Hypotheses.join(found, self.settings.matches * len(self.phases), preference)
 
+    def _match(self, phase_id: int, measured: Measured) -> torch.Tensor:
+        """Return orientations (n, matches, 3, 3) of one phase, best first."""
+        if self._by_torch:
+            templates = self._templates[phase_id]
+            return match(templates, measured.q, measured.intensity, measured.mask, self.settings.matches)
+        with _quiet():
+            matched = [
+                _match_one(self._plans[phase_id], q[mask], intensity[mask], self.settings.matches)
+                for q, intensity, mask in zip(
+                    measured.q.numpy(), measured.intensity.numpy(), measured.mask.numpy(), strict=True
+                )
+            ]
+        return torch.from_numpy(np.stack(matched).astype(np.float32))
+
     def _provenance(self) -> dict[str, Any]:
         import py4DSTEM
 
+        library = f"py4DSTEM {py4DSTEM.__version__}"
         return {
             "method": self.name,
-            "engine": f"py4DSTEM {py4DSTEM.__version__}",
+            "engine": f"torch {torch.__version__}" if self._by_torch else library,
+            "library": library,
             "voltage_kV": self.voltage,
             "k_max": self.k_max,
             "precession_degrees": self.precession,
-            "device": "CPU",
+            "device": describe(self.device) if self._by_torch else "CPU",
             "settings": asdict(self.settings),
             "acceptance": asdict(self.acceptance),
             "scoring": asdict(self.scoring),
         }
 
 
-def _match(crystal: Any, q: np.ndarray, intensity: np.ndarray, matches: int) -> np.ndarray:
+def _match_one(crystal: Any, q: np.ndarray, intensity: np.ndarray, matches: int) -> np.ndarray:
     """Match one pattern; return orientation matrices (matches, 3, 3), best first."""
     from emdfile import PointList
 

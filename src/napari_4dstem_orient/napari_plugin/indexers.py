@@ -114,7 +114,7 @@ class Indexers:
         key = (
             (choice.models, choice.phases, choice.device, choice.transformer, choice.acceptance, light)
             if method == "transformer"
-            else (choice.phases, choice.template, choice.acceptance, light)
+            else (choice.phases, choice.device, choice.template, choice.acceptance, light)
         )
         import_libraries()
         with self._lock:
@@ -136,7 +136,13 @@ def _make(method: str, choice: Choice, light: Illumination) -> Indexer:
 
     k_max = min(light.k_max, FARTHEST_TEMPLATE)
     return TemplateMatcher(
-        choice.phases, light.voltage, k_max, light.precession, choice.template, choice.acceptance
+        choice.phases,
+        light.voltage,
+        k_max,
+        light.precession,
+        choice.template,
+        choice.acceptance,
+        device=choice.device,
     )
 
 

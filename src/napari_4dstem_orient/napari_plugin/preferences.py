@@ -17,7 +17,7 @@ class Preferences:
     Attributes
     ----------
     device : str
-        Where the network runs unless the map panel says otherwise.
+        Where it is computed unless the map panel says otherwise.
     models_folder : Path
         Where the user's own models lie; it need not exist.
     """

@@ -1,4 +1,4 @@
-"""Where the network runs: automatic says what that is on this machine."""
+"""Where it is computed: automatic says what that is on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DeviceChooser(QComboBox):
         super().__init__()
         for name, title in DEVICES.items():
             self.addItem(title, name)
-        self.setToolTip("Where the network runs. A device that is not there gives an error.")
+        self.setToolTip("Where it is computed. A device that is not there gives an error.")
         self.setCurrentIndex(self.findData(device))
         self._describing = Latest()
         self._describing.answered.connect(lambda text: self.setItemText(0, f"Automatic: {text}"))

@@ -67,6 +67,7 @@ class OrientationWidget(StepWidget):
         for label in self.results.values():
             label.setWordWrap(True)
         self._build_phases()
+        self._build_device()
         self._build_transformer()
         self._build_template()
         self._build_acceptance()
@@ -93,6 +94,13 @@ class OrientationWidget(StepWidget):
         self.body.addWidget(self.phases)
         self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif))
 
+    def _build_device(self) -> None:
+        self.devices = DeviceChooser(preferences().device)
+        self.indexers.choose(device=self.devices.currentData())
+        self.devices.activated.connect(lambda: self.indexers.choose(device=self.devices.currentData()))
+        self.body.addWidget(section("Device, for both methods"))
+        self.body.addLayout(_labelled("Device", self.devices))
+
     def _build_transformer(self) -> None:
         from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
 
@@ -105,9 +113,6 @@ class OrientationWidget(StepWidget):
         self.models.itemChanged.connect(self._on_models_ticked)
         self.why_no_model = QLabel()
         self.why_no_model.setWordWrap(True)
-        self.devices = DeviceChooser(preferences().device)
-        self.indexers.choose(device=self.devices.currentData())
-        self.devices.activated.connect(lambda: self.indexers.choose(device=self.devices.currentData()))
         self.body.addWidget(section("Transformer"))
         self.body.addWidget(self.models)
         self.body.addWidget(self.why_no_model)
@@ -118,7 +123,6 @@ class OrientationWidget(StepWidget):
         row.addWidget(button("Open model…", "Add a model file to the list.", self._ask_for_model))
         row.addWidget(self.train_button)
         self.body.addLayout(row)
-        self.body.addLayout(_labelled("Device", self.devices))
         self.transformer_form = self._add_form(TransformerSettings, "transformer")
         self._add_run_button("transformer", "Run transformer")
 

@@ -238,14 +238,15 @@ def invoke(*arguments):
 
 def test_evaluate_prints_every_figure_and_writes_the_report(half_wrong, model, monkeypatch, tmp_path):
     asked = {}
-    monkeypatch.setattr(evaluation, "run_trials", lambda *given: asked.update(given=given) or [half_wrong])
+    monkeypatch.setattr(evaluation, "run_trials", lambda *given, tell: asked.update(given=given) or tell(half_wrong) or [half_wrong])
     monkeypatch.setattr(checkpoint, "load_model", lambda path: model)
     done = invoke(
         "evaluate", "--model", "m", "--patterns", 40, "--template-patterns", 0, "--report", tmp_path / "new"
     )
     assert done.exit_code == 0, done.output
     assert asked["given"][1:3] == (40, 0)
-    header, whole, half = done.stdout.splitlines()[:3]
+    told, header, whole, half = done.stdout.splitlines()[:4]
+    assert "median" in told
     assert header.split()[4:] == ["median", "mean", "within_2", "within_5", "beyond_34", "per_second"]
     assert IN_USE in whole
     assert IN_USE + RELIABLE_HALF in half

@@ -93,7 +93,7 @@ def map_scan(
     UserError
         The input cannot be read, or lacks something that the job needs.
     """
-    from napari_4dstem_orient.indexing.devices import choose_device
+    from napari_4dstem_orient.devices import choose_device
 
     check_method(method)
     source_name = (

@@ -25,7 +25,7 @@ def benchmark(
 
     from napari_4dstem_orient.cli.demo_report import at_positions
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.indexing.devices import choose_device, describe
+    from napari_4dstem_orient.devices import choose_device, describe
     from napari_4dstem_orient.pipeline import calibrated, find_disks, make_indexer
     from napari_4dstem_orient.samples.copper import copper_polycrystal
 

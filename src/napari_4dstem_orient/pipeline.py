@@ -101,11 +101,11 @@ def map_scan(
     )
     measured, known = load_input(source, dataset, scan_shape, **calibration)
     check_calibration(known)
-    if method == "transformer":  # a model or device that will not do is said before the work, not after it
-        choose_device(device)
+    choose_device(device)  # a device or model that will not do is said before the work, not after it
+    if method == "transformer":
         fitting_models(phases, known.voltage, None, known.precession, model)
     if isinstance(measured, Scan):
-        measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
+        measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"), device)
     disks = calibrated(measured, known)
     indexer = make_indexer(
         disks,
@@ -219,11 +219,12 @@ def find_disks(
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
+    device: str = "auto",
 ) -> BraggDisks:
     """Detect Bragg disks with a probe and settings found from the scan where they are not given."""
     from napari_4dstem_orient.detection.detect import detect_disks
 
-    return detect_disks(scan, probe, settings, progress)
+    return detect_disks(scan, probe, settings, progress, device)
 
 
 def calibrated(measured: BraggDisks, known: Calibration) -> BraggDisks:

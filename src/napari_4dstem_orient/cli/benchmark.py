@@ -31,7 +31,7 @@ def benchmark(
 
     phase, scan = find_phase("Cu"), copper_polycrystal()
     with progress_bars() as report:
-        measured = find_disks(scan, progress=report("Detecting Bragg disks"))
+        measured = find_disks(scan, progress=report("Detecting Bragg disks"), device=device)
         disks = calibrated(measured, scan.calibration)
         count = disks.counts.size
         chosen = [number * count // positions for number in range(min(positions, count))]

@@ -22,7 +22,9 @@ Phases = Annotated[
 Model = Annotated[
     Path | None, typer.Option(help="The transformer's model; by default the shipped one that fits.")
 ]
-Device = Annotated[str, typer.Option(help="Where the transformer runs: auto, cpu, cuda or mps.")]
+Device = Annotated[
+    str, typer.Option(help="Where disk detection and the transformer run: auto, cpu, cuda or mps.")
+]
 Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a file that holds several.")]
 ScanShape = Annotated[
     str | None, typer.Option(help="Scan rows x columns of a flat stack of patterns, such as 256x256.")

@@ -29,7 +29,8 @@ class BatchedDetection:
     def __init__(self, probe: Probe, settings: DetectionSettings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self.correlator = Correlator(probe, settings, device)
-        self.upsampling = Upsampling(probe.kernel.shape, device) if settings.subpixel == "multicorr" else None
+        rows, cols = probe.kernel.shape
+        self.upsampling = Upsampling((rows, cols), device) if settings.subpixel == "multicorr" else None
 
     def __call__(self, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the disks of some patterns.
@@ -57,7 +58,7 @@ class BatchedDetection:
         peaks = select(Peaks(*map(np.concatenate, zip(*found, strict=True))), self.settings)
         row, col, height = parabola(peaks)
         if self.upsampling is not None:
-            row, col = self.upsampling.refine(torch.cat(correlations), peaks.pattern, row, col)
+            row, col = self._upsampled(correlations, peaks.pattern, row, col)
             order = strongest_first(peaks.pattern, height)
             row, col, height = row[order], col[order], height[order]
         counts = np.bincount(peaks.pattern, minlength=len(patterns))
@@ -68,7 +69,26 @@ class BatchedDetection:
         image = self.correlator.blur(correlation)
         return local_maxima(image, settings.edge, settings.min_intensity, settings.min_relative_intensity)
 
+    def _upsampled(
+        self, correlations: list[torch.Tensor], pattern: np.ndarray, row: np.ndarray, col: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert self.upsampling is not None
+        first = np.cumsum([0, *map(len, correlations)])
+        parts = [
+            self.upsampling.refine(correlation, pattern[part] - start, row[part], col[part])
+            for correlation, start, part in zip(
+                correlations, first, map(slice, *_bounds(pattern, first)), strict=False
+            )
+        ]
+        rows, cols = zip(*parts, strict=True)
+        return np.concatenate(rows), np.concatenate(cols)
+
     def _together(self, patterns: np.ndarray) -> int:
         if self.device.type != "cpu":
             return len(patterns)
         return max(1, CACHE_BYTES // (4 * patterns[0].size))
+
+
+def _bounds(pattern: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ends = np.searchsorted(pattern, first)
+    return ends[:-1], ends[1:]

@@ -50,10 +50,10 @@ class Correlator:
 
     def blur(self, correlation: torch.Tensor) -> torch.Tensor:
         """Return the positive part of a correlation, blurred; the image goes on mirrored beyond its rim."""
-        image = correlation.clamp(min=0)
-        for axis in (1, 2) if len(self.taps) > 1 else ():
-            image = _blurred(image, axis, self.taps)
-        return image
+        if len(self.taps) == 1:
+            return correlation.clamp(min=0)
+        wide = _mirrored(correlation, len(self.taps) - 1).clamp_(min=0)
+        return _convolved(_convolved(wide, 1, self.taps), 2, self.taps)
 
 
 def gaussian_taps(sigma: float) -> list[float]:
@@ -65,17 +65,26 @@ def gaussian_taps(sigma: float) -> list[float]:
     return list(values / (2 * values.sum() - values[0]))
 
 
-def _blurred(image: torch.Tensor, axis: int, taps: list[float]) -> torch.Tensor:
-    reach, size = len(taps) - 1, image.shape[axis]
-    if reach <= size:
-        before = image.narrow(axis, 0, reach).flip(axis)
-        after = image.narrow(axis, size - reach, reach).flip(axis)
-        wide = torch.cat([before, image, after], axis)
-    else:
-        mirrored = torch.arange(-reach, size + reach, device=image.device) % (2 * size)
-        wide = image.index_select(axis, torch.minimum(mirrored, 2 * size - 1 - mirrored))
-    result = wide.narrow(axis, reach, size) * taps[0]
+def _mirrored(images: torch.Tensor, reach: int) -> torch.Tensor:
+    """Return images with more rows and columns on each side, mirrored at the rim."""
+    for axis in (1, 2):
+        size = images.shape[axis]
+        if reach <= size:
+            before = images.narrow(axis, 0, reach).flip(axis)
+            after = images.narrow(axis, size - reach, reach).flip(axis)
+            images = torch.cat([before, images, after], axis)
+        else:
+            place = torch.arange(-reach, size + reach, device=images.device) % (2 * size)
+            images = images.index_select(axis, torch.minimum(place, 2 * size - 1 - place))
+    return images
+
+
+def _convolved(images: torch.Tensor, axis: int, taps: list[float]) -> torch.Tensor:
+    """Return a symmetric convolution along one axis, without the outermost pixels that lack neighbours."""
+    reach = len(taps) - 1
+    size = images.shape[axis] - 2 * reach
+    result = images.narrow(axis, reach, size) * taps[0]
     for step, weight in enumerate(taps[1:], 1):
-        result.add_(wide.narrow(axis, reach - step, size), alpha=weight)
-        result.add_(wide.narrow(axis, reach + step, size), alpha=weight)
+        result.add_(images.narrow(axis, reach - step, size), alpha=weight)
+        result.add_(images.narrow(axis, reach + step, size), alpha=weight)
     return result

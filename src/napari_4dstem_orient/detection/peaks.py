@@ -61,32 +61,31 @@ def local_maxima(images: torch.Tensor, edge: int, floor: float, relative_floor: 
     count, rows, cols = images.shape
     if rows <= 2 * edge or cols <= 2 * edge:
         return Peaks(*(np.zeros(0, np.int64),) * 3, np.zeros((0, 3, 3)))
-    inner = images[:, edge : rows - edge, edge : cols - edge]
-    lowest = torch.full((count,), floor, device=images.device)
+    lowest = images.new_full((count,), floor)
     if relative_floor > 0:
-        strongest = inner.amax((1, 2))
-        # The brightest pixel at the rim need not be a maximum: something brighter may lie outside.
-        inside = _within(inner, strongest)
-        lowest = torch.where(inside, (strongest * relative_floor).clamp_(min=floor), lowest)
-    # Rounding is left to the exact comparison that follows.
-    bright = inner >= (lowest * (1 - 1e-6)).clamp_(min=torch.finfo(images.dtype).tiny)[:, None, None]
-    where = _true_places(bright)
-    height, width = inner.shape[1:]
-    pattern, rest = where // (height * width), where % (height * width)
-    row, col = rest // width + edge, rest % width + edge
+        strongest = images.amax((1, 2))
+        # A pixel at the rim need not be a maximum: something brighter may lie outside.
+        rim = torch.stack([side.amax((1, 2)) for side in _sides(images, edge + 1)]).amax(0)
+        lowest = torch.where(strongest > rim, (strongest * relative_floor).clamp_(min=floor), lowest)
+    # A little less: rounding is left to the exact comparison that follows.
+    bright = images >= (lowest * (1 - 1e-6)).clamp_(min=torch.finfo(images.dtype).tiny)[:, None, None]
+    for side in _sides(bright, edge):
+        side.zero_()
+    values, at = images.reshape(-1), _true_places(bright)
+    middle = values.take(at)
+    at = at[(middle > values.take(at - 1)) & (middle >= values.take(at + 1))]
     step = torch.arange(-1, 2, device=images.device)
-    around = (step[:, None] * cols + step).reshape(-1)
-    values = images.reshape(-1)[((pattern * rows + row) * cols + col)[:, None] + around]
-    middle = values[:, 4:5]
-    peak = (middle > values[:, EARLIER]).all(1) & (middle >= values[:, LATER]).all(1)
-    chosen = [part[peak].cpu().numpy() for part in (pattern, row, col, values)]
-    return Peaks(*chosen[:3], chosen[3].astype(np.float64).reshape(-1, 3, 3))
+    around = values.take(at[:, None] + (step[:, None] * cols + step).reshape(-1))
+    middle = around[:, 4:5]
+    peak = (middle > around[:, EARLIER]).all(1) & (middle >= around[:, LATER]).all(1)
+    pattern, rest = np.divmod(at[peak].cpu().numpy(), rows * cols)
+    heights = around[peak].cpu().numpy().astype(np.float64)
+    return Peaks(pattern, *np.divmod(rest, cols), heights.reshape(-1, 3, 3))
 
 
-def _within(inner: torch.Tensor, strongest: torch.Tensor) -> torch.Tensor:
-    """Return whether the brightest pixel of each image lies off its rim."""
-    rim = [inner[:, 0], inner[:, -1], inner[:, :, 0], inner[:, :, -1]]
-    return torch.stack([side.amax(1) for side in rim]).amax(0) < strongest
+def _sides(images: torch.Tensor, width: int) -> list[torch.Tensor]:
+    """Return the four sides of a rim."""
+    return [images[:, :width], images[:, -width:], images[:, :, :width], images[:, :, -width:]]
 
 
 def _true_places(mask: torch.Tensor) -> torch.Tensor:

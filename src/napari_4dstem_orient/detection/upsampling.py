@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 
@@ -13,9 +15,9 @@ FACTOR = 16
 REACH = 12
 """Points on each side of the place from which the search starts."""
 
-NODES = 10
+NODES = 8
 """Places along each axis where the correlation is computed; a polynomial through them gives the other points.
-Within 1.5 px no correlation bends more than it can follow: the error is 3e-6 at the detector's finest period."""
+Within 1.5 px no correlation bends more than it can follow: the error is 0.02 % at the detector's finest period."""
 
 TOGETHER = 8
 """Peaks of one pattern that share a matrix product."""
@@ -39,9 +41,7 @@ class Upsampling:
         angle = (2 * np.arange(NODES) + 1) * np.pi / (2 * NODES)
         nodes = points.mean() + (points[-1] - points[0]) / 2 * np.cos(angle)
         self.shape, self.device = shape, device
-        self.weights = [
-            self._on_device(_periodic_kernel(size, nodes)).unfold(-1, size, 1) for size in shape
-        ]
+        self.weights = [self._on_device(_periodic_weights(size, tuple(nodes))) for size in shape]
         self.polynomial = self._on_device(_lagrange(nodes, points))
 
     def refine(
@@ -79,12 +79,10 @@ class Upsampling:
 
     def _shift(self, correlation: torch.Tensor, owner: np.ndarray, halves: np.ndarray) -> np.ndarray:
         """Return the way (2, 8 n) in px from half-pixel places to the maximum, for n groups of 8 peaks."""
-        images = correlation[torch.as_tensor(owner, device=self.device)]
+        images = correlation.index_select(0, torch.as_tensor(owner, device=self.device))
         down, across = (
-            weights[half % 2, :, size - half // 2]
-            for weights, half, size in zip(
-                self.weights, torch.as_tensor(halves, device=self.device), self.shape, strict=True
-            )
+            weights.index_select(0, half)
+            for weights, half in zip(self.weights, torch.as_tensor(halves, device=self.device), strict=True)
         )
         rows = torch.bmm(down.reshape(len(owner), -1, self.shape[0]), images)
         coarse = torch.bmm(rows.reshape(len(across), NODES, self.shape[1]), across.transpose(1, 2))
@@ -116,13 +114,19 @@ def _highest(fine: torch.Tensor) -> torch.Tensor:
     return torch.stack(place)
 
 
-def _periodic_kernel(size: int, nodes: np.ndarray) -> np.ndarray:
-    """Return weights (2, node, 2 size): [h, node, size - n:][:size] interpolates an axis at n + h / 2 + node."""
-    place = np.array([0, 0.5])[:, None, None] + nodes[:, None] - np.arange(-size, size)
+@lru_cache(maxsize=4)
+def _periodic_weights(size: int, nodes: tuple[float, ...]) -> np.ndarray:
+    """Return weights, float32 (2 size, node, size): those at [i] interpolate an axis at i / 2 + nodes."""
+    place = np.array([0, 0.5])[:, None, None] + np.array(nodes)[:, None] - np.arange(-size, size)
     turn = np.tan if size % 2 == 0 else np.sin
     with np.errstate(divide="ignore", invalid="ignore"):
         kernel = np.sin(np.pi * place) / (size * turn(np.pi * place / size))
-    return np.where(np.abs(place - size * np.round(place / size)) < 1e-9, 1.0, kernel)
+    kernel = np.where(np.abs(place - size * np.round(place / size)) < 1e-9, 1.0, kernel)
+    windows = np.lib.stride_tricks.sliding_window_view(kernel.astype(np.float32), size, axis=-1)
+    # kernel [half, node, size - n:][:size] belongs to pixel n
+    return np.ascontiguousarray(windows[:, :, :0:-1].transpose(2, 0, 1, 3)).reshape(
+        2 * size, len(nodes), size
+    )
 
 
 def _lagrange(nodes: np.ndarray, points: np.ndarray) -> np.ndarray:

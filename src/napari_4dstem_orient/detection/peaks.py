@@ -63,23 +63,21 @@ def local_maxima(images: torch.Tensor, edge: int, floor: float, relative_floor: 
         return Peaks(*(np.zeros(0, np.int64),) * 3, np.zeros((0, 3, 3)))
     lowest = images.new_full((count,), floor)
     if relative_floor > 0:
-        strongest = images.amax((1, 2))
-        # A pixel at the rim need not be a maximum: something brighter may lie outside.
-        rim = torch.stack([side.amax((1, 2)) for side in _sides(images, edge + 1)]).amax(0)
-        lowest = torch.where(strongest > rim, (strongest * relative_floor).clamp_(min=floor), lowest)
+        relative = images.amax((1, 2)) * relative_floor
+        if (relative > floor).any():
+            # A pixel at the rim need not be a maximum: something brighter may lie outside.
+            rim = torch.stack([side.amax((1, 2)) for side in _sides(images, edge + 1)]).amax(0)
+            lowest = torch.where(relative > rim * relative_floor, relative.clamp(min=floor), lowest)
     # A little less: rounding is left to the exact comparison that follows.
-    bright = images >= (lowest * (1 - 1e-6)).clamp_(min=torch.finfo(images.dtype).tiny)[:, None, None]
-    for side in _sides(bright, edge):
-        side.zero_()
-    values, at = images.reshape(-1), _true_places(bright)
+    lowest = (lowest * (1 - 1e-6)).clamp_(min=torch.finfo(images.dtype).tiny)
+    values, at = images.reshape(-1), _bright_places(images, lowest, edge)
     middle = values.take(at)
     at = at[(middle > values.take(at - 1)) & (middle >= values.take(at + 1))]
     step = torch.arange(-1, 2, device=images.device)
-    around = values.take(at[:, None] + (step[:, None] * cols + step).reshape(-1))
-    middle = around[:, 4:5]
-    peak = (middle > around[:, EARLIER]).all(1) & (middle >= around[:, LATER]).all(1)
+    around = values.take((step[:, None] * cols + step).reshape(-1, 1) + at)
+    peak = (around[4] > around[EARLIER]).all(0) & (around[4] >= around[LATER]).all(0)
     pattern, rest = np.divmod(at[peak].cpu().numpy(), rows * cols)
-    heights = around[peak].cpu().numpy().astype(np.float64)
+    heights = around[:, peak].T.cpu().numpy().astype(np.float64)
     return Peaks(pattern, *np.divmod(rest, cols), heights.reshape(-1, 3, 3))
 
 
@@ -88,11 +86,16 @@ def _sides(images: torch.Tensor, width: int) -> list[torch.Tensor]:
     return [images[:, :width], images[:, -width:], images[:, :, :width], images[:, :, -width:]]
 
 
-def _true_places(mask: torch.Tensor) -> torch.Tensor:
-    """Return the flat indices where a mask is true; NumPy is several times faster at it than torch."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.reshape(-1).nonzero()[:, 0]
+def _bright_places(images: torch.Tensor, lowest: torch.Tensor, edge: int) -> torch.Tensor:
+    """Return the flat indices of pixels that reach their image's floor and lie off the rim."""
+    on_cpu = images.device.type == "cpu"
+    if on_cpu:  # NumPy compares and collects several times faster than torch
+        bright = torch.from_numpy(images.numpy() >= lowest.numpy()[:, None, None])
+    else:
+        bright = images >= lowest[:, None, None]
+    for side in _sides(bright, edge):
+        side.zero_()
+    return torch.from_numpy(np.flatnonzero(bright.numpy())) if on_cpu else bright.reshape(-1).nonzero()[:, 0]
 
 
 def parabola(peaks: Peaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -60,7 +60,7 @@ def check_agreement(patterns, probe, settings, floor=None):
 @pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
 def test_same_disks_on_the_silver_sample(subpixel):
     scan = silver_twins()
-    scan = Scan(scan.data[:4, :6], scan.calibration)
+    scan = Scan(scan.data[30:34, 100:106], scan.calibration)
     probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
     settings = replace(suggest_settings(scan, probe), subpixel=subpixel)
     patterns = next(scan.batches(24))[1]
@@ -106,11 +106,10 @@ def test_same_disks_up_to_the_rim(copper, smoothing):
     patterns, _ = kinematic_patterns(copper, 1e4, count=2)
     patterns = patterns[:, 60:, 60:]  # the direct beam is in a corner
     probe = synthetic_probe(2.3, patterns.shape[1:])
-    settings = DetectionSettings(edge=1, smoothing=smoothing, min_relative_intensity=0, min_spacing=0)
-    (mine, theirs) = both_engines(patterns, probe, settings)
-    for a, b in zip(mine, theirs, strict=True):
-        order = [np.lexsort(rows[:, :2].round(2).T) for rows in (a, b)]
-        np.testing.assert_allclose(a[order[0]], b[order[1]], rtol=1e-3, atol=2e-3)
+    settings = DetectionSettings(0.02, 0.0, min_spacing=0, edge=1, smoothing=smoothing)
+    mine, theirs = both_engines(patterns, probe, settings)
+    assert [len(rows) for rows in mine] == [len(rows) for rows in theirs]
+    assert apart(mine, theirs).max() < 0.01
 
 
 def test_patterns_of_a_batch_do_not_mix(copper):

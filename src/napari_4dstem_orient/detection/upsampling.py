@@ -43,6 +43,11 @@ class Upsampling:
         self.shape, self.device = shape, device
         self.weights = [self._on_device(_periodic_weights(size, tuple(nodes))) for size in shape]
         self.polynomial = self._on_device(_lagrange(nodes, points))
+        # Along both axes together py4DSTEM takes the highest frequency of an even number of pixels, which is its own
+        # mirror image, for a wave along the diagonal. Phase correlation gives that wave weight.
+        self.alternating = [self._on_device(np.cos(np.pi * np.arange(size)) / size) for size in shape]
+        self.sine = self._on_device(np.sin(np.pi * (np.arange(4)[:, None] / 2 + nodes)))
+        self.diagonal = shape[0] % 2 == 0 and shape[1] % 2 == 0
 
     def refine(
         self, correlation: torch.Tensor, pattern: np.ndarray, row: np.ndarray, col: np.ndarray
@@ -80,12 +85,16 @@ class Upsampling:
     def _shift(self, correlation: torch.Tensor, owner: np.ndarray, halves: np.ndarray) -> np.ndarray:
         """Return the way (2, 8 n) in px from half-pixel places to the maximum, for n groups of 8 peaks."""
         images = correlation.index_select(0, torch.as_tensor(owner, device=self.device))
+        places = torch.as_tensor(halves, device=self.device)
         down, across = (
-            weights.index_select(0, half)
-            for weights, half in zip(self.weights, torch.as_tensor(halves, device=self.device), strict=True)
+            weights.index_select(0, half) for weights, half in zip(self.weights, places, strict=True)
         )
         rows = torch.bmm(down.reshape(len(owner), -1, self.shape[0]), images)
         coarse = torch.bmm(rows.reshape(len(across), NODES, self.shape[1]), across.transpose(1, 2))
+        if self.diagonal:
+            wave = (self.alternating[0] @ images @ self.alternating[1]).repeat_interleave(TOGETHER)
+            y, x = self.sine[places % 4]
+            coarse -= (wave[:, None] * y)[:, :, None] * x[:, None, :]
         fine = self.polynomial @ coarse @ self.polynomial.T
         return _highest(fine).cpu().numpy()
 

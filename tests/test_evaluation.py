@@ -238,7 +238,11 @@ def invoke(*arguments):
 
 def test_evaluate_prints_every_figure_and_writes_the_report(half_wrong, model, monkeypatch, tmp_path):
     asked = {}
-    monkeypatch.setattr(evaluation, "run_trials", lambda *given, tell: asked.update(given=given) or tell(half_wrong) or [half_wrong])
+    monkeypatch.setattr(
+        evaluation,
+        "run_trials",
+        lambda *given, tell: asked.update(given=given) or tell(half_wrong) or [half_wrong],
+    )
     monkeypatch.setattr(checkpoint, "load_model", lambda path: model)
     done = invoke(
         "evaluate", "--model", "m", "--patterns", 40, "--template-patterns", 0, "--report", tmp_path / "new"

@@ -119,7 +119,7 @@ def test_cancel_keeps_the_disks_that_were_there(ready, qtbot, small_scan, monkey
 
     import napari_4dstem_orient.detection.detect as detect
 
-    def endless(scan, probe, settings, progress):
+    def endless(scan, probe, settings, progress, device):
         while True:
             progress(1, 100)
 

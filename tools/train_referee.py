@@ -15,7 +15,7 @@ import torch
 
 from napari_4dstem_orient import __version__
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.indexing.devices import choose_device
+from napari_4dstem_orient.devices import choose_device
 from napari_4dstem_orient.indexing.referee import save_referee
 from napari_4dstem_orient.indexing.referee_training import RefereeSettings, RefereeTrainer
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings

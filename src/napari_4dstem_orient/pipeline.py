@@ -97,7 +97,7 @@ def map_scan(
     UserError
         The input cannot be read, or lacks something that the job needs.
     """
-    from napari_4dstem_orient.indexing.devices import choose_device
+    from napari_4dstem_orient.devices import choose_device
 
     check_method(method)
     source_name = (
@@ -109,7 +109,7 @@ def map_scan(
     if method == "transformer":
         fitting_models(phases, known.voltage, None, known.precession, model)
     if isinstance(measured, Scan):
-        measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
+        measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"), device)
     disks = calibrated(measured, known)
     indexer = make_indexer(
         disks,
@@ -228,11 +228,12 @@ def find_disks(
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
+    device: str = "auto",
 ) -> BraggDisks:
     """Detect Bragg disks with a probe and settings found from the scan where they are not given."""
     from napari_4dstem_orient.detection.detect import detect_disks
 
-    return detect_disks(scan, probe, settings, progress)
+    return detect_disks(scan, probe, settings, progress, device)
 
 
 def calibrated(measured: BraggDisks, known: Calibration) -> BraggDisks:

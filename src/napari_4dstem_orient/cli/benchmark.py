@@ -25,14 +25,14 @@ def benchmark(
 
     from napari_4dstem_orient.cli.demo_report import at_positions
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.indexing.devices import choose_device, describe
+    from napari_4dstem_orient.devices import choose_device, describe
     from napari_4dstem_orient.indexing.template import TemplateSettings
     from napari_4dstem_orient.pipeline import calibrated, find_disks, make_indexer
     from napari_4dstem_orient.samples.copper import copper_polycrystal
 
     phase, scan = find_phase("Cu"), copper_polycrystal()
     with progress_bars() as report:
-        measured = find_disks(scan, progress=report("Detecting Bragg disks"))
+        measured = find_disks(scan, progress=report("Detecting Bragg disks"), device=device)
         disks = calibrated(measured, scan.calibration)
         count = disks.counts.size
         chosen = [number * count // positions for number in range(min(positions, count))]

@@ -25,7 +25,7 @@ WITHIN = 5.0
 def describe_environment() -> str:
     """Return the program's version and the device, in words."""
     from napari_4dstem_orient import __version__
-    from napari_4dstem_orient.indexing.devices import choose_device, describe
+    from napari_4dstem_orient.devices import choose_device, describe
 
     return f"{__version__}, transformer on {describe(choose_device('auto'))}"
 

@@ -25,6 +25,7 @@ def detect(
     rotation: options.Rotation = None,
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
+    device: options.Device = "auto",
 ) -> None:
     """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads."""
     options.writable(output)
@@ -45,6 +46,8 @@ def detect(
         flip=flip,
     )
     with progress_bars() as report:
-        disks = find_disks(scan, options.read_probe(probe), progress=report("Detecting Bragg disks"))
+        disks = find_disks(
+            scan, options.read_probe(probe), progress=report("Detecting Bragg disks"), device=device
+        )
     save_disks(disks, output, calibration=scan.calibration)
     typer.echo(f"{output}: {len(disks)} disks at {disks.counts.size} scan positions.")

@@ -1,22 +1,35 @@
-"""Find the Bragg disks of every pattern with py4DSTEM's detection, a batch of patterns at a time."""
+"""Find the Bragg disks of every pattern, a batch of patterns at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.detection.engine import single_pattern_detection
+from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import batch_length, check_batch
 from napari_4dstem_orient.detection.probe import Probe, estimate_radius, synthetic_probe
-from napari_4dstem_orient.detection.settings import DetectionSettings, suggest_settings
+from napari_4dstem_orient.detection.read_ahead import read_ahead
+from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
-PATTERNS_PER_REPORT = 256
-"""Most patterns between two progress reports: a cancelled run stops within about half a second."""
+if TYPE_CHECKING:
+    import torch
+
+Engine = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Patterns (n, det_y, det_x) to how many disks each has (n,) and all disks (m, 3), pattern by pattern."""
+
+PATTERNS_PER_READ = 256
+"""Most patterns read at once."""
+
+BYTES_PER_REPORT = 8 * 2**20
+"""Patterns between two progress reports: a cancelled run stops within about half a second."""
 
 
 def detect_disks(
@@ -24,6 +37,7 @@ def detect_disks(
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
+    device: str = "auto",
 ) -> BraggDisks:
     """Find the Bragg disks of a whole scan.
 
@@ -36,6 +50,8 @@ def detect_disks(
         By default ``suggest_settings(scan, probe)``.
     progress : Progress
         Called between batches with (patterns done, patterns in all); may raise ``Cancelled``.
+    device : str
+        Where the torch engine computes: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM always uses the CPU.
 
     Returns
     -------
@@ -45,11 +61,14 @@ def detect_disks(
     Raises
     ------
     UserError
-        If the probe was made for another detector, a pattern holds NaN, infinite or negative values, or no
-        pattern has a disk.
+        If the device is not there, the probe was made for another detector, a pattern holds NaN, infinite or
+        negative values, or no pattern has a disk.
     Cancelled
         If ``progress`` raised it.
     """
+    from napari_4dstem_orient.devices import choose_device, describe
+
+    chosen = choose_device(device)
     if probe is None:
         probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
     if probe.kernel.shape != scan.detector_shape:
@@ -59,22 +78,22 @@ def detect_disks(
         )
     if settings is None:
         settings = suggest_settings(scan, probe)
+    if settings.engine == "py4DSTEM":
+        chosen = choose_device("cpu")
 
-    total = scan.scan_shape[0] * scan.scan_shape[1]
-    progress(0, total)
-    lists: list[np.ndarray] = []
-    for where, block in scan.batches(min(batch_length(scan), PATTERNS_PER_REPORT)):
-        check_batch(block, where, scan)
-        lists.extend(detect_pattern(pattern, probe, settings) for pattern in block)
-        progress(where.stop, total)
-
-    disks = BraggDisks.from_lists(
+    counts, rows = _detect_all(scan, make_engine(probe, settings, chosen), chosen, settings, progress)
+    qx, qy, intensity = np.ascontiguousarray(rows.T)
+    disks = BraggDisks(
         scan.scan_shape,
-        lists,
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        qx,
+        qy,
+        intensity,
         detector_shape=scan.detector_shape,
         provenance={
             "source": scan.source,
-            "engine": "py4DSTEM",
+            "engine": settings.engine,
+            "device": describe(chosen),
             "probe": {"kind": probe.kind, **probe.provenance},
             "settings": asdict(settings),
         },
@@ -88,7 +107,7 @@ def detect_disks(
 
 
 def detect_pattern(pattern: np.ndarray, probe: Probe, settings: DetectionSettings) -> np.ndarray:
-    """Find the Bragg disks of one pattern.
+    """Find the Bragg disks of one pattern, on the CPU.
 
     Parameters
     ----------
@@ -101,23 +120,60 @@ def detect_pattern(pattern: np.ndarray, probe: Probe, settings: DetectionSetting
     ndarray, float32, shape (n, 3)
         Position along det_y (qx), along det_x (qy) in pixels, and intensity; the strongest first.
     """
-    # An empty pattern makes py4DSTEM divide by zero; it then finds nothing, which is right.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = single_pattern_detection()(
-            pattern,
-            probe.fourier,
-            _template_space="fourier",
-            corrPower=settings.correlation_power,
-            sigma_cc=settings.smoothing,
-            subpixel=settings.subpixel,
-            minAbsoluteIntensity=settings.min_intensity,
-            minRelativeIntensity=settings.min_relative_intensity,
-            relativeToPeak=0,
-            minPeakSpacing=settings.min_spacing,
-            edgeBoundary=settings.edge,
-            maxNumPeaks=settings.max_disks,
-        ).data
-    return np.stack([found["qx"], found["qy"], found["intensity"]], axis=1).astype(np.float32)
+    return detect_patterns(pattern[None], probe, settings)[0]
+
+
+def detect_patterns(patterns: np.ndarray, probe: Probe, settings: DetectionSettings) -> list[np.ndarray]:
+    """Find the Bragg disks of some patterns held in memory, shape (n, det_y, det_x), as ``detect_pattern`` does."""
+    from napari_4dstem_orient.devices import choose_device
+
+    counts, rows = make_engine(probe, settings, choose_device("cpu"))(patterns)
+    return np.split(rows, np.cumsum(counts)[:-1])
+
+
+def make_engine(probe: Probe, settings: DetectionSettings, device: torch.device) -> Engine:
+    """Return what detects disks the way that the settings say.
+
+    Raises
+    ------
+    UserError
+        If there is no such engine.
+    """
+    if settings.engine not in ENGINES:
+        raise UserError(f"There is no engine {settings.engine!r}; choose one of {', '.join(ENGINES)}.")
+    if settings.engine == "py4DSTEM":
+        return Py4DSTEMDetection(probe, settings)
+    from napari_4dstem_orient.detection.batched import BatchedDetection
+
+    return BatchedDetection(probe, settings, device)
+
+
+def _detect_all(
+    scan: Scan, engine: Engine, device: torch.device, settings: DetectionSettings, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many disks each position has, and all disks (n, 3)."""
+    from napari_4dstem_orient.devices import each_batch
+
+    def detect(item: tuple[slice, np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
+        where, patterns = item
+        check_batch(patterns, where, scan)
+        return where.stop, *engine(patterns)
+
+    total = scan.scan_shape[0] * scan.scan_shape[1]
+    rows, cols = scan.detector_shape
+    at_once = max(1, BYTES_PER_REPORT // (4 * rows * cols)) if device.type == "cpu" else PATTERNS_PER_READ
+    counts, found = [], []
+    progress(0, total)
+    pieces = read_ahead(scan, min(batch_length(scan), PATTERNS_PER_READ), at_once)
+    # py4DSTEM computes in Python, where threads only hinder each other.
+    one_by_one = settings.engine == "py4DSTEM"
+    results = (detect(piece) for piece in pieces) if one_by_one else each_batch(detect, pieces, device)
+    with closing(pieces), closing(results):
+        for done, number, disks in results:
+            counts.append(number)
+            found.append(disks)
+            progress(done, total)
+    return np.concatenate(counts), np.concatenate(found)
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -26,6 +26,9 @@ PEAKS_PER_RING = 25
 NOISIEST = 0.95
 """The floor suits all but the noisiest few patterns: those on thick, amorphous or bare places as well."""
 
+ENGINES = ("torch", "py4DSTEM")
+"""What can detect disks; the first is the default."""
+
 
 @dataclass(frozen=True)
 class DetectionSettings:
@@ -109,10 +112,19 @@ class DetectionSettings:
         str,
         parameter(
             "Sub-pixel position",
-            "poly: parabola through the peak, fast. multicorr: upsampled correlation, finer, ten times slower.",
+            "poly: parabola through the peak, fast. multicorr: upsampled correlation, finer, slower.",
             choices=("poly", "multicorr"),
         ),
     ] = "poly"
+    engine: Annotated[
+        str,
+        parameter(
+            "Engine",
+            "torch: many patterns at once, on the GPU where there is one. py4DSTEM: its own code, one pattern after "
+            "another. Both find the same disks.",
+            choices=ENGINES,
+        ),
+    ] = "torch"
 
 
 def settings_for_probe(probe: Probe) -> DetectionSettings:
@@ -144,21 +156,22 @@ def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSe
     UserError
         If patterns hold NaN or negative values, or have no direct beam.
     """
-    from napari_4dstem_orient.detection.detect import detect_pattern
+    from napari_4dstem_orient.detection.detect import detect_patterns
 
     patterns = sample_patterns(scan, samples)
     center = find_direct_beam(aligned_mean(patterns)).center
     settings = settings_for_probe(probe)
     everything = replace(settings, min_intensity=0.0, min_relative_intensity=0.0, max_disks=100_000)
 
-    def peaks_of(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        peaks = detect_pattern(image, probe, everything)
+    def distance_and_height(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         distance = np.hypot(peaks[:, 0] - center[0], peaks[:, 1] - center[1])
         away = distance > 2 * probe.radius
         return distance[away], peaks[away, 2]
 
-    noise, _ = peaks_of(np.random.default_rng(0).normal(size=scan.detector_shape))
-    floors = [noise_floor(*peaks_of(pattern), noise) for pattern in patterns]
+    noise = np.random.default_rng(0).normal(size=(1, *scan.detector_shape)).astype(np.float32)
+    expected, _ = distance_and_height(detect_patterns(noise, probe, everything)[0])
+    found = detect_patterns(patterns, probe, everything)
+    floors = [noise_floor(*distance_and_height(peaks), expected) for peaks in found]
     floor = float(np.quantile(floors, NOISIEST))
     return replace(
         settings, min_intensity=float(f"{floor:.3g}"), min_relative_intensity=MIN_RELATIVE_INTENSITY

@@ -15,9 +15,9 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
 from napari_4dstem_orient.indexing.matching import batch_sizes, match
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam

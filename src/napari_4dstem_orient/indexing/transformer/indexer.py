@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from napari_4dstem_orient import __version__
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.devices import choose_device
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.devices import choose_device
 from napari_4dstem_orient.indexing.resumable import read_story
 from napari_4dstem_orient.indexing.transformer.budget import (
     check_budget,

@@ -13,8 +13,8 @@ import torch
 from napari_4dstem_orient import __version__
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.devices import choose_device
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.devices import choose_device
 from napari_4dstem_orient.indexing.models import same_structure
 from napari_4dstem_orient.indexing.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.indexing.transformer.checkpoint import (

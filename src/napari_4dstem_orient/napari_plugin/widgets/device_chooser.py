@@ -35,6 +35,6 @@ class DeviceChooser(QComboBox):
 
 
 def _describe_automatic() -> str:
-    from napari_4dstem_orient.indexing.devices import choose_device, describe
+    from napari_4dstem_orient.devices import choose_device, describe
 
     return describe(choose_device("auto"))

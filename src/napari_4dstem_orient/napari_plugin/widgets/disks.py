@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import show_disk_count, take_disks
+from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
 from napari_4dstem_orient.napari_plugin.widgets.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import ProbeChooser, ProbeMaker
@@ -89,7 +91,8 @@ class DisksWidget(StepWidget):
         if scan is None or probe is None or self.jobs.running:
             return
         self._ran_with = self.form.settings()
-        self.jobs.run("Finding disks", self._take_disks, detect_disks, scan, probe, self._ran_with)
+        detect = partial(detect_disks, device=preferences().device)
+        self.jobs.run("Finding disks", self._take_disks, detect, scan, probe, self._ran_with)
 
     def load(self, path: str) -> None:
         """Read disks from a file."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
@@ -47,20 +48,27 @@ def describe(device: torch.device) -> str:
 
 
 def each_batch(
-    compute: Callable[[Item], Result], batches: Sequence[Item], device: torch.device
-) -> Iterator[Result]:
+    compute: Callable[[Item], Result], batches: Iterable[Item], device: torch.device
+) -> Generator[Result, None, None]:
     """Compute batches and yield their results in order; on a CPU as many at a time as torch has threads.
 
     One batch for each thread beats all threads on one batch: nothing waits at the end of every small operation,
-    which is slow, and ruinous when another program wants a core too.
+    which is slow, and ruinous when another program wants a core too. Batches are asked for as they are needed, so
+    they may come from a file.
     """
     threads = torch.get_num_threads() if device.type == "cpu" else 1
-    if threads == 1 or len(batches) == 1:
+    if threads == 1 or (isinstance(batches, Sequence) and len(batches) == 1):
         yield from map(compute, batches)
         return
     executor = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    running: deque[Future[Result]] = deque()
     try:
-        yield from executor.map(compute, batches)
+        for batch in batches:
+            running.append(executor.submit(compute, batch))
+            if len(running) > threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

@@ -1,0 +1,94 @@
+"""Find the disks of many patterns at once with torch, the same disks that py4DSTEM finds one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from napari_4dstem_orient.detection.correlation import Correlator
+from napari_4dstem_orient.detection.peaks import Peaks, local_maxima, parabola
+from napari_4dstem_orient.detection.probe import Probe
+from napari_4dstem_orient.detection.selection import select, strongest_first
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.upsampling import Upsampling
+
+CACHE_BYTES = 2**19
+"""Patterns that a CPU correlates together: what fits in its cache."""
+
+
+class BatchedDetection:
+    """Disk detection in batches on one device; several threads may use it together.
+
+    Parameters
+    ----------
+    probe : Probe
+    settings : DetectionSettings
+    device : torch.device
+    """
+
+    def __init__(self, probe: Probe, settings: DetectionSettings, device: torch.device) -> None:
+        self.settings, self.device = settings, device
+        self.correlator = Correlator(probe, settings, device)
+        rows, cols = probe.kernel.shape
+        self.upsampling = Upsampling((rows, cols), device) if settings.subpixel == "multicorr" else None
+
+    def __call__(self, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the disks of some patterns.
+
+        Parameters
+        ----------
+        patterns : ndarray, float32, shape (n, det_y, det_x)
+
+        Returns
+        -------
+        counts : ndarray, int64, shape (n,)
+            Disks in each pattern.
+        disks : ndarray, float32, shape (m, 3)
+            (qx, qy, intensity) in px, pattern by pattern, the strongest first.
+        """
+        found, correlations = [], []
+        step = self._together(patterns)
+        for start in range(0, len(patterns), step):
+            part = torch.as_tensor(patterns[start : start + step]).to(self.device, torch.float32)
+            correlation = self.correlator.correlate(part)
+            peaks = self._maxima(correlation)
+            found.append(peaks._replace(pattern=peaks.pattern + start))
+            if self.upsampling is not None:
+                correlations.append(correlation)
+        peaks = select(Peaks(*map(np.concatenate, zip(*found, strict=True))), self.settings)
+        row, col, height = parabola(peaks)
+        if self.upsampling is not None:
+            row, col = self._upsampled(correlations, peaks.pattern, row, col)
+            order = strongest_first(peaks.pattern, height)
+            row, col, height = row[order], col[order], height[order]
+        counts = np.bincount(peaks.pattern, minlength=len(patterns))
+        return counts, np.stack([row, col, height], axis=1).astype(np.float32)
+
+    def _maxima(self, correlation: torch.Tensor) -> Peaks:
+        settings = self.settings
+        image = self.correlator.blur(correlation)
+        return local_maxima(image, settings.edge, settings.min_intensity, settings.min_relative_intensity)
+
+    def _upsampled(
+        self, correlations: list[torch.Tensor], pattern: np.ndarray, row: np.ndarray, col: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert self.upsampling is not None
+        first = np.cumsum([0, *map(len, correlations)])
+        parts = [
+            self.upsampling.refine(correlation, pattern[part] - start, row[part], col[part])
+            for correlation, start, part in zip(
+                correlations, first, map(slice, *_bounds(pattern, first)), strict=False
+            )
+        ]
+        rows, cols = zip(*parts, strict=True)
+        return np.concatenate(rows), np.concatenate(cols)
+
+    def _together(self, patterns: np.ndarray) -> int:
+        if self.device.type != "cpu":
+            return len(patterns)
+        return max(1, CACHE_BYTES // (4 * patterns[0].size))
+
+
+def _bounds(pattern: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ends = np.searchsorted(pattern, first)
+    return ends[:-1], ends[1:]

@@ -11,6 +11,6 @@ for crystal in Ti,1.7 Cu,2.1 Fe,2.1 Si,1.4; do
     name=${crystal%,*}
     napari-4dstem-orient train --phase "resources/crystals/$name.cif" --voltage 300 --k-max "${crystal#*,}" \
         --minutes "$minutes" --output "$out/$name.safetensors"
-    napari-4dstem-orient evaluate --model "$out/$name.safetensors" --patterns 256 --template-patterns 256 \
+    napari-4dstem-orient evaluate --model "$out/$name.safetensors" --patterns 512 --template-patterns 32 \
         | tee "$out/$name.txt"
 done

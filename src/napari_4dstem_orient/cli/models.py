@@ -123,7 +123,7 @@ def evaluate(
     template_patterns: Annotated[
         int,
         typer.Option(
-            help="How many of them py4DSTEM's template matching gets too, which is slow (ours gets all); 0 for neither.",
+            help="How many of them py4DSTEM's template matching gets too, slowly (ours gets all); 0 for neither.",
             min=0,
         ),
     ] = 256,

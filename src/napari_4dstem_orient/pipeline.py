@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.chunks import Here, Runner, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
+from napari_4dstem_orient.steps import Detection, Indexing, join_disks
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
     from napari_4dstem_orient.indexing.models import Use
+    from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 Report = Callable[[str], Progress]
@@ -50,6 +53,9 @@ def map_scan(
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
     acceptance: AcceptanceSettings | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    partial: Partial | None = None,
     report: Report = quiet,
     **calibration: Any,
 ) -> tuple[OrientationMap, BraggDisks]:
@@ -75,6 +81,14 @@ def map_scan(
         Suggested from the scan by default.
     acceptance : AcceptanceSettings, optional
         Which answers are given at all.
+    workers : int, optional
+        Spread the job over so many processes of this machine. A script that asks for them needs
+        ``if __name__ == "__main__":`` around its own work.
+    cluster : str, optional
+        Spread the job over the workers of the Dask scheduler at this address, such as ``"tcp://host:8786"``.
+    partial : Partial, optional
+        Where done work is kept, and taken up by the next run; call its ``remove`` once the result is saved.
+        The disks are kept of scans that are files.
     report : callable
         Called with the name of each step; returns the step's progress callback.
     **calibration
@@ -94,6 +108,7 @@ def map_scan(
         The input cannot be read, or lacks something that the job needs.
     """
     from napari_4dstem_orient.indexing.devices import choose_device
+    from napari_4dstem_orient.spread import workers as doing
 
     check_method(method)
     source_name = (
@@ -104,20 +119,25 @@ def map_scan(
     if method == "transformer":  # a model or device that will not do is said before the work, not after it
         choose_device(device)
         fitting_models(phases, known.voltage, None, known.precession, model)
-    if isinstance(measured, Scan):
-        measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"))
-    disks = calibrated(measured, known)
-    indexer = make_indexer(
-        disks,
-        phases,
-        known.voltage,
-        method=method,
-        model=model,
-        device=device,
-        precession=known.precession,
-        acceptance=acceptance,
-    )
-    answer = indexer.index(disks, report("Mapping orientations"))
+    with doing(workers, cluster) as runner:
+        if isinstance(measured, Scan):
+            measured = find_disks(
+                measured, probe, settings, report("Detecting Bragg disks"), runner=runner, partial=partial
+            )
+        disks = calibrated(measured, known)
+        answer = index_disks(
+            disks,
+            phases,
+            known.voltage,
+            method=method,
+            model=model,
+            device=device,
+            precession=known.precession,
+            acceptance=acceptance,
+            progress=report("Mapping orientations"),
+            runner=runner,
+            partial=partial,
+        )
     return with_origin(answer, disks, known, source_name), disks
 
 
@@ -164,7 +184,7 @@ def map_orientations(
     UserError
         No disks anywhere, disks not calibrated, or no model fits (and why).
     """
-    indexer = make_indexer(
+    answer = index_disks(
         disks,
         phases,
         voltage,
@@ -173,8 +193,29 @@ def map_orientations(
         device=device,
         precession=precession,
         acceptance=acceptance,
+        progress=progress,
     )
-    return with_origin(indexer.index(disks, progress), disks)
+    return with_origin(answer, disks)
+
+
+def index_disks(
+    disks: BraggDisks,
+    phases: Sequence[Phase],
+    voltage: float | None,
+    *,
+    progress: Progress = silent,
+    runner: Runner | None = None,
+    partial: Partial | None = None,
+    **options: Any,
+) -> OrientationMap:
+    """Index all disks, chunk by chunk; ``options`` are those of ``make_indexer``, see ``map_scan`` for the rest."""
+    if options.get("model") is not None:
+        options["model"] = str(Path(options["model"]).expanduser().absolute())  # workers run in other folders
+    step = Indexing.of(disks, phases, voltage, options)
+    runner = runner or Here()
+    kept = partial.maps(step, disks, step.models(), libraries()) if partial else None
+    answer = OrientationMap.join(in_chunks(step, disks, runner, progress, kept))
+    return replace(answer, provenance={**answer.provenance, "workers": runner.description})
 
 
 def check_method(method: str) -> None:
@@ -219,11 +260,38 @@ def find_disks(
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
+    *,
+    runner: Runner | None = None,
+    partial: Partial | None = None,
 ) -> BraggDisks:
-    """Detect Bragg disks with a probe and settings found from the scan where they are not given."""
-    from napari_4dstem_orient.detection.detect import detect_disks
+    """Detect Bragg disks with a probe and settings found from the scan where they are not given.
 
-    return detect_disks(scan, probe, settings, progress)
+    Parameters
+    ----------
+    scan : Scan
+    probe, settings, progress
+        As ``detection.detect.detect_disks``.
+    runner : Runner, optional
+        Who does the work (``spread.workers``); this process by default.
+    partial : Partial, optional
+        See ``map_scan``.
+
+    Raises
+    ------
+    UserError, Cancelled
+        As ``detection.detect.detect_disks``, and as ``spread.Cluster.run``.
+    """
+    step = Detection.of(scan, probe, settings)
+    kept = None
+    if partial and (origin := scan.reopens):
+        from napari_4dstem_orient.detection.patterns import sample_patterns
+        from napari_4dstem_orient.io.partial import file_fingerprint
+
+        file = file_fingerprint(origin.arguments["path"])
+        kept = partial.disks(step, file, origin.arguments, origin.rows, sample_patterns(scan), libraries())
+    runner = runner or Here()
+    disks = join_disks(in_chunks(step, scan, runner, progress, kept), scan)
+    return replace(disks, provenance={**disks.provenance, "workers": runner.description})
 
 
 def calibrated(measured: BraggDisks, known: Calibration) -> BraggDisks:
@@ -335,10 +403,14 @@ def with_origin(
 
 def environment() -> dict[str, Any]:
     """Return which program, with which libraries, ran when."""
-    libraries = ("numpy", "torch", "py4DSTEM", "orix")
     return {
         "program": "napari-4dstem-orient",
         "version": version("napari-4dstem-orient"),
-        "libraries": {name: version(name) for name in libraries},
+        "libraries": libraries(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide about numbers."""
+    return {name: version(name) for name in ("numpy", "torch", "py4DSTEM", "orix")}

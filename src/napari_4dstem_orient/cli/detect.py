@@ -25,13 +25,20 @@ def detect(
     rotation: options.Rotation = None,
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
+    workers: options.Workers = None,
+    cluster: options.ClusterAddress = None,
 ) -> None:
-    """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads."""
+    """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads.
+
+    Interrupted, the same command goes on where it was: until the file is there, DISKS.h5.partial keeps what is done.
+    """
     options.writable(output)
 
     from napari_4dstem_orient.io.bragg_peaks import save_disks
     from napari_4dstem_orient.io.load import load
+    from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.pipeline import find_disks
+    from napari_4dstem_orient.spread import workers as doing
 
     scan = load(
         source,
@@ -44,7 +51,15 @@ def detect(
         rotation=rotation,
         flip=flip,
     )
-    with progress_bars() as report:
-        disks = find_disks(scan, options.read_probe(probe), progress=report("Detecting Bragg disks"))
+    partial = Partial(output)
+    with progress_bars() as report, doing(workers, cluster) as runner:
+        disks = find_disks(
+            scan,
+            options.read_probe(probe),
+            progress=report("Detecting Bragg disks"),
+            runner=runner,
+            partial=partial,
+        )
     save_disks(disks, output, calibration=scan.calibration)
+    options.tidy(partial)
     typer.echo(f"{output}: {len(disks)} disks at {disks.counts.size} scan positions.")

@@ -216,5 +216,5 @@ _CERTAINTY = ("reliability", "phase_margin", "doubt")
 _ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
 
 
-def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}

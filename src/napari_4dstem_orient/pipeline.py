@@ -16,7 +16,7 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
-from napari_4dstem_orient.steps import Detection, Indexing, join_disks
+from napari_4dstem_orient.steps import Detection, index_disks, join_disks, libraries
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -198,26 +198,6 @@ def map_orientations(
     return with_origin(answer, disks)
 
 
-def index_disks(
-    disks: BraggDisks,
-    phases: Sequence[Phase],
-    voltage: float | None,
-    *,
-    progress: Progress = silent,
-    runner: Runner | None = None,
-    partial: Partial | None = None,
-    **options: Any,
-) -> OrientationMap:
-    """Index all disks, chunk by chunk; ``options`` are those of ``make_indexer``, see ``map_scan`` for the rest."""
-    if options.get("model") is not None:
-        options["model"] = str(Path(options["model"]).expanduser().absolute())  # workers run in other folders
-    step = Indexing.of(disks, phases, voltage, options)
-    runner = runner or Here()
-    kept = partial.maps(step, disks, step.models(), libraries()) if partial else None
-    answer = OrientationMap.join(in_chunks(step, disks, runner, progress, kept))
-    return replace(answer, provenance={**answer.provenance, "workers": runner.description})
-
-
 def check_method(method: str) -> None:
     """Raise UserError for a method that there is not."""
     if method not in METHODS:
@@ -282,15 +262,8 @@ def find_disks(
         As ``detection.detect.detect_disks``, and as ``spread.Cluster.run``.
     """
     step = Detection.of(scan, probe, settings)
-    kept = None
-    if partial and (origin := scan.reopens):
-        from napari_4dstem_orient.detection.patterns import sample_patterns
-        from napari_4dstem_orient.io.partial import file_fingerprint
-
-        file = file_fingerprint(origin.arguments["path"])
-        kept = partial.disks(step, file, origin.arguments, origin.rows, sample_patterns(scan), libraries())
     runner = runner or Here()
-    disks = join_disks(in_chunks(step, scan, runner, progress, kept), scan)
+    disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, partial)), scan)
     return replace(disks, provenance={**disks.provenance, "workers": runner.description})
 
 
@@ -409,8 +382,3 @@ def environment() -> dict[str, Any]:
         "libraries": libraries(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that decide about numbers."""
-    return {name: version(name) for name in ("numpy", "torch", "py4DSTEM", "orix")}

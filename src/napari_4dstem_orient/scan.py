@@ -180,12 +180,18 @@ class Scan:
 
 
 def _open_again(
-    arguments: dict[str, Any], rows: tuple[int, int], shape: tuple[int, ...], dtype: str, *rest: Any
+    arguments: dict[str, Any],
+    rows: tuple[int, int],
+    shape: tuple[int, ...],
+    dtype: str,
+    calibration: Calibration,
+    source: str,
+    metadata: dict[str, Any],
 ) -> Scan:
     """Open a file for a scan that arrived from another process."""
     from napari_4dstem_orient.io.load import open_scan
 
     scan = open_scan(**arguments).rows(*rows)
     if scan.data.shape != shape or str(scan.data.dtype) != dtype:
-        raise UserError(f"{rest[1]} is not the same file everywhere; copy it again.")
-    return Scan(scan.data, *rest, opened=scan.opened)
+        raise UserError(f"{source} is not the same file everywhere; copy it again.")
+    return Scan(scan.data, calibration, source, metadata, scan.opened)

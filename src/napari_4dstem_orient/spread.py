@@ -240,10 +240,10 @@ def pack(item: Any) -> bytes:
 def _light(part: Scan) -> Scan:
     """Return a scan whose array drags along nothing else: how to compute it where that is small, else its values."""
     import cloudpickle
-    import dask
     import dask.array as da
+    from dask.base import optimize
 
-    (data,) = dask.optimize(part.data)
+    (data,) = optimize(part.data)
     buffers: list[pickle.PickleBuffer] = []
     try:
         # Apart, arrays are not copied only to be weighed.
@@ -262,7 +262,7 @@ def _result(future: Future, rows: Rows) -> Any:
     from concurrent.futures import CancelledError
 
     from distributed import KilledWorker
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     try:
         return future.result()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.chunks import Work
+from napari_4dstem_orient.chunks import Here, Kept, Runner, Work, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
+    from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 
@@ -52,6 +55,16 @@ class Detection:
         if settings is None and probe.kernel.shape == scan.detector_shape:
             settings = suggest_settings(scan, probe)
         return cls(probe, settings, options)
+
+    def kept(self, scan: Scan, partial: Partial | None) -> Kept | None:
+        """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""
+        if partial is None or (origin := scan.reopens) is None:
+            return None
+        from napari_4dstem_orient.detection.patterns import sample_patterns
+        from napari_4dstem_orient.io.partial import file_fingerprint
+
+        file = file_fingerprint(origin.arguments["path"])
+        return partial.disks(self, file, origin.arguments, origin.rows, sample_patterns(scan), libraries())
 
     def begin(self) -> Work:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""
@@ -133,7 +146,14 @@ class Indexing:
             farthest = disks.only(*divmod(flat, disks.scan_shape[1]))
         return cls(farthest, tuple(phases), voltage, options)
 
-    def models(self) -> list[str]:
+    def kept(self, disks: BraggDisks, partial: Partial | None) -> Kept | None:
+        """Return where the map of these disks is kept."""
+        if partial is None:
+            return None
+        measured = disks.offsets, disks.qx, disks.qy, disks.intensity, disks.reach
+        return partial.maps(measured, self.phases, self.voltage, self.options, self._models(), libraries())
+
+    def _models(self) -> list[str]:
         """Return hashes of the files that the answers depend on."""
         from napari_4dstem_orient.pipeline import fitting_models
         from napari_4dstem_orient.resource_files import resource
@@ -157,3 +177,53 @@ class Indexing:
             return indexer.index(part, progress)
 
         return index
+
+
+def index_disks(
+    disks: BraggDisks,
+    phases: Sequence[Phase],
+    voltage: float | None,
+    *,
+    progress: Progress = silent,
+    runner: Runner | None = None,
+    partial: Partial | None = None,
+    **options: Any,
+) -> OrientationMap:
+    """Index all disks, chunk by chunk.
+
+    Parameters
+    ----------
+    disks, phases, voltage, **options
+        As ``pipeline.make_indexer``.
+    progress, partial
+        As ``pipeline.map_scan``.
+    runner : Runner, optional
+        Who does the work (``spread.workers``); this process by default.
+
+    Raises
+    ------
+    UserError, Cancelled
+        As ``pipeline.make_indexer`` and ``spread.Cluster.run``.
+    """
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+    if options.get("model") is not None:
+        options["model"] = str(Path(options["model"]).expanduser().absolute())  # workers run in other folders
+    step, runner = Indexing.of(disks, phases, voltage, options), runner or Here()
+    parts = in_chunks(step, disks, runner, progress, step.kept(disks, partial))
+    _check_same_models(parts)
+    answer = OrientationMap.join(parts)
+    return replace(answer, provenance={**answer.provenance, "workers": runner.description})
+
+
+def _check_same_models(parts: Sequence[OrientationMap]) -> None:
+    hashes = {str([part.provenance.get(name) for name in ("models", "referee")]) for part in parts}
+    if len(hashes) > 1:
+        raise UserError(
+            "The workers do not have the same models; give all the same environment and model file."
+        )
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide about numbers."""
+    return {name: version(name) for name in ("numpy", "torch", "py4DSTEM", "orix")}

@@ -21,7 +21,6 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder, writing
 from napari_4dstem_orient.io.result import load_map, save_map
-from napari_4dstem_orient.orientation_map import OrientationMap
 
 _DISKS = ("offsets", "qx", "qy", "intensity")
 

@@ -135,7 +135,7 @@ def cluster():
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address="127.0.0.1:0", silence_logs=50
     ) as started:
         yield started
 
@@ -166,36 +166,22 @@ def test_a_cluster_gives_the_same_bits(small_chunks, scan_file, copper, cluster)
     assert dones == sorted(dones)
 
 
-class Slow(Detection):
-    """Takes its time, so that there is some to kill a worker in."""
-
-    def _detect(self, part, first, progress):
-        time.sleep(0.4)
-        return super()._detect(part, first, progress)
-
-
-def test_a_killed_worker_costs_its_chunk(small_chunks, scan_file, monkeypatch):
-    import cloudpickle
-
-    import test_spread
-
-    cloudpickle.register_pickle_by_value(test_spread)  # workers do not see this file
+def test_a_killed_worker_costs_its_chunk(small_chunks, scan_file, cluster):
     scan = load(scan_file, **KNOWN)
     alone = find_disks(scan)
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.Detection", Slow)
-    killed = []
-
-    with spread.workers(2) as runner:
+    with spread.workers(cluster=cluster.scheduler_address) as runner:
+        before = set(runner._client.run(os.getpid).values())
 
         def kill_one(done, total):
-            if done >= 12 and not killed:
-                killed.append(next(iter(runner._client.run(os.getpid).values())))
+            if 0 < done < total and len(killed) < 1:
+                killed.append(next(iter(before)))
                 os.kill(killed[0], signal.SIGKILL)
 
+        killed = []
         disks = find_disks(scan, progress=kill_one, runner=runner)
         assert killed
-        assert runner.description == "2 local processes"
-    cloudpickle.unregister_pickle_by_value(test_spread)
+        runner._client.wait_for_workers(2, timeout=60)
+        assert killed[0] not in runner._client.run(os.getpid).values()
     equal(disks, alone, DISKS)
 
 
@@ -214,25 +200,31 @@ def test_cancelling_leaves_nothing_on_the_cluster(small_chunks, scan_file, clust
 
 def test_errors_of_workers_reach_the_user(small_chunks, tmp_path, cluster, monkeypatch):
     data = polycrystal().astype(np.float32)
-    data[5, 1, 3, 3] = np.nan
     np.save(tmp_path / "scan.npy", data)
     scan = load(tmp_path / "scan.npy", **KNOWN)
+    step = Detection.of(scan, None, None)
+    monkeypatch.setattr("napari_4dstem_orient.pipeline.Detection.of", lambda *_: step)
+    data[5, 1, 3, 3] = np.nan  # that no sample of the patterns showed
+    np.save(tmp_path / "scan.npy", data)
     with spread.workers(cluster=cluster.scheduler_address) as runner:
         for who in (runner, Here()):
             with pytest.raises(UserError, match=r"row 5, column 1"):
                 find_disks(scan, runner=who)
-        gone = load(tmp_path / "scan.npy", **KNOWN)
-        step = Detection.of(gone, None, None)
         (tmp_path / "scan.npy").rename(tmp_path / "elsewhere.npy")
-        monkeypatch.setattr("napari_4dstem_orient.pipeline.Detection.of", lambda *_: step)
         with pytest.raises(UserError, match=r"scan\.npy does not exist.*All workers must see"):
-            find_disks(gone, runner=runner)
-        monkeypatch.setattr(spread, "versions", lambda: {**real_versions, "numpy": "0.1"})
+            find_disks(scan, runner=runner)
+        ours = spread.versions()
+        monkeypatch.setattr(spread, "versions", lambda: {**ours, "numpy": "0.1"})
         with pytest.raises(UserError, match=r"instead of 0\.1; give all workers the same"):
-            find_disks(gone, runner=runner)
+            find_disks(scan, runner=runner)
 
 
-real_versions = spread.versions()
+def test_local_workers_are_started_and_stopped():
+    with spread.workers(1) as runner:
+        assert runner.description == "1 local process"
+        (process,) = runner._client.run(os.getpid).values()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
 
 
 def test_what_cannot_be_is_said_before_the_work(scan_file, copper):
@@ -257,9 +249,9 @@ def test_a_scan_of_a_file_travels_as_its_path(scan_file):
     np.testing.assert_array_equal(again.data.compute(), scan.data[3:4].compute())
     other = replace(scan, data=scan.data * 2)
     assert other.reopens is None
-    np.save(scan_file, polycrystal(9, 6))
+    np.save(scan_file, polycrystal().astype(np.float32))
     with pytest.raises(UserError, match="not the same file"):
-        pickle.loads(content.replace(b"", b""))
+        pickle.loads(content)
 
 
 def test_a_scan_in_memory_travels_by_its_rows():

@@ -74,7 +74,7 @@ def workers(local: int | None = None, cluster: str | None = None) -> Iterator[Ru
                 n_workers=local,
                 threads_per_worker=1,
                 memory_limit=0,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             ) as started,
             _connected(started.scheduler_address) as client,
@@ -251,7 +251,7 @@ def _light(part: Scan) -> Scan:
         size += sum(buffer.raw().nbytes for buffer in buffers)
     except (TypeError, pickle.PicklingError):  # it holds an open file
         size = None
-    if size is None or size > 2 * data.nbytes + 2**20:
+    if size is None or size > 2 * data.nbytes + 2**16:
         values = np.asarray(part.data.compute(scheduler="synchronous"))
         data = da.from_array(values, chunks=values.shape, name=False)
     return replace(part, data=data)

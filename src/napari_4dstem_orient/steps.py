@@ -64,7 +64,9 @@ class Detection:
         from napari_4dstem_orient.io.partial import file_fingerprint
 
         file = file_fingerprint(origin.arguments["path"])
-        return partial.disks(self, file, origin.arguments, origin.rows, sample_patterns(scan), libraries())
+        read = [origin.arguments[name] for name in ("dataset", "scan_shape")]
+        # Patterns too: a file that only points to others does not change with them.
+        return partial.disks(self, file, read, origin.rows, sample_patterns(scan), libraries())
 
     def begin(self) -> Work:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""

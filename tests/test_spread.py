@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -185,6 +187,57 @@ def test_a_killed_worker_costs_its_chunk(small_chunks, scan_file, cluster):
     equal(disks, alone, DISKS)
 
 
+class Deadly:
+    """A step that kills whoever takes it."""
+
+    def begin(self):
+        return lambda part, first, progress: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_chunk_that_kills_its_workers_ends_the_run(small_chunks, scan_file, cluster, monkeypatch):
+    import cloudpickle
+
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not see this file
+    scan = load(scan_file, **KNOWN)
+    try:
+        with (
+            spread.workers(cluster=cluster.scheduler_address) as runner,
+            pytest.raises(UserError, match="workers died"),
+        ):
+            chunks.in_chunks(Deadly(), scan, runner)
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def test_a_lost_scheduler_is_said(small_chunks, scan_file):
+    def kill_scheduler(done, total):
+        if done:
+            scheduler.kill()
+
+    command = [sys.executable, "-c", SCHEDULER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as scheduler:
+        address = scheduler.stdout.readline().strip()
+        try:
+            with (
+                spread.workers(cluster=address) as runner,
+                pytest.raises(UserError, match="connection to the Dask scheduler was lost"),
+            ):
+                find_disks(load(scan_file, **KNOWN), progress=kill_scheduler, runner=runner)
+        finally:
+            scheduler.kill()
+
+
+SCHEDULER = """
+import time
+from distributed import LocalCluster
+cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0",
+                       protocol="tcp")
+print(cluster.scheduler_address, flush=True)
+time.sleep(300)
+"""
+
+
 def test_cancelling_leaves_nothing_on_the_cluster(small_chunks, scan_file, cluster):
     def stop(done, total):
         if done:
@@ -227,7 +280,8 @@ def test_local_workers_are_started_and_stopped():
         os.kill(process, 0)
 
 
-def test_what_cannot_be_is_said_before_the_work(scan_file, copper):
+def test_what_cannot_be_is_said_before_the_work(scan_file, copper, monkeypatch):
+    monkeypatch.setattr(spread, "CONNECT_SECONDS", 1)
     for asked, about in (
         ({"cluster": "tcp://127.0.0.1:9"}, "no Dask scheduler at tcp://127.0.0.1:9"),
         ({"cluster": "nonsense://x"}, "no Dask scheduler at nonsense"),

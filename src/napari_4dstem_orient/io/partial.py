@@ -132,7 +132,8 @@ def load_rows(path: Path) -> BraggDisks:
         The file is missing, damaged or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy itself would leave a damaged file open.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _DISKS}
             about = json.loads(str(file["about"]))
         shape, detector = about.pop("scan_shape"), about.pop("detector_shape")

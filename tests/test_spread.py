@@ -210,9 +210,14 @@ def test_a_chunk_that_kills_its_workers_ends_the_run(small_chunks, scan_file, cl
         cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
-def test_a_lost_scheduler_is_said(small_chunks, scan_file):
+def test_a_lost_scheduler_is_said(small_chunks, scan_file, monkeypatch):
+    monkeypatch.setattr(spread, "CONNECT_SECONDS", 3)
+
+    calls = []
+
     def kill_scheduler(done, total):
-        if done:
+        calls.append(done)
+        if len(calls) == 4:  # while the first chunks are at work
             scheduler.kill()
 
     command = [sys.executable, "-c", SCHEDULER]

@@ -128,27 +128,44 @@ class Cluster:
         if not todo:
             return
         total, done, queue = positions(todo, whole), 0, iter(todo)
-        carried = self._client.submit(Carried, pack(step), versions(), pure=False)
         flying: dict[Future, Rows] = {}
-        try:
-            while True:
-                room = AHEAD * max(1, len(self._client.nthreads())) - len(flying)
-                for rows in islice(queue, max(0, room)):
-                    part = pack(whole.rows(*rows))
-                    flying[self._client.submit(do_chunk, carried, part, rows[0], pure=False)] = rows
-                if not flying:
-                    return
-                for future in [future for future in flying if future.done()]:
-                    rows = flying[future]
-                    result = _result(future, rows)
-                    del flying[future]
-                    done += positions([rows], whole)
-                    yield rows, result
-                progress(done, total)
-                if not any(future.done() for future in flying):
-                    time.sleep(GLANCE)
-        finally:
-            self._client.cancel([*flying, carried])
+        with _lost_scheduler_said():
+            carried = self._client.submit(Carried, pack(step), versions(), pure=False)
+            try:
+                while True:
+                    with _lost_scheduler_said(OSError):
+                        room = AHEAD * max(1, len(self._client.nthreads())) - len(flying)
+                    for rows in islice(queue, max(0, room)):
+                        part = pack(whole.rows(*rows))
+                        flying[self._client.submit(do_chunk, carried, part, rows[0], pure=False)] = rows
+                    if not flying:
+                        return
+                    for future in [future for future in flying if future.done()]:
+                        rows = flying[future]
+                        result = _result(future, rows)
+                        del flying[future]
+                        done += positions([rows], whole)
+                        yield rows, result
+                    progress(done, total)
+                    if not any(future.done() for future in flying):
+                        time.sleep(GLANCE)
+            finally:
+                with _lost_scheduler_said(OSError):
+                    self._client.cancel([*flying, carried])
+
+
+@contextmanager
+def _lost_scheduler_said(also: type[Exception] = TimeoutError) -> Iterator[None]:
+    from concurrent.futures import CancelledError
+
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except (CancelledError, CommClosedError, TimeoutError, also) as error:
+        raise UserError(
+            "The connection to the Dask scheduler was lost; start it again and run it again."
+        ) from error
 
 
 class Carried:
@@ -259,10 +276,7 @@ def _light(part: Scan) -> Scan:
 
 def _result(future: Future, rows: Rows) -> Any:
     """Return what a worker computed, or raise what the user can mend."""
-    from concurrent.futures import CancelledError
-
     from distributed import KilledWorker
-    from distributed.comm.core import CommClosedError
 
     try:
         return future.result()
@@ -270,10 +284,6 @@ def _result(future: Future, rows: Rows) -> Any:
         raise UserError(
             f"Several workers died, one after the other, of scan rows {rows[0]} to {rows[1] - 1}; "
             "give each more memory and run it again."
-        ) from error
-    except (CancelledError, CommClosedError) as error:
-        raise UserError(
-            "The connection to the Dask scheduler was lost; start it again and run it again."
         ) from error
     except ModuleNotFoundError as error:
         raise UserError(f"A worker lacks {error.name}; give all workers the same environment.") from error

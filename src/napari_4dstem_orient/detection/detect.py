@@ -15,7 +15,7 @@ from napari_4dstem_orient.detection.probe import Probe, estimate_radius, synthet
 from napari_4dstem_orient.detection.read_ahead import read_ahead
 from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.errors import NoDisks, UserError
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
@@ -99,7 +99,7 @@ def detect_disks(
         },
     )
     if not len(disks):
-        raise UserError(
+        raise NoDisks(
             f"No disks anywhere in {scan.source}: lower the weakest disk (now {settings.min_intensity:g} counts/px), "
             f"or check the probe (its disk radius is {probe.radius:.3g} px)."
         )

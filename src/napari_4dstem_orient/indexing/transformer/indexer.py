@@ -13,7 +13,15 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
+from napari_4dstem_orient.indexing.indexer import (
+    AcceptanceSettings,
+    Glimpse,
+    Hypotheses,
+    MapBuilder,
+    coarse_first,
+    no_glimpse,
+    reach_of,
+)
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import load_referee
@@ -118,14 +126,18 @@ class TransformerIndexer:
         """The models' crystals, in order."""
         return tuple(crystal for model in self.models for crystal in model.crystals)
 
-    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
+    def index(
+        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+    ) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach = reach_of(disks, max(model.card.k_max * model.stretch for model in self.models))
         builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP)
-        # Sorted by number of disks, so that short lists do not pay for long ones.
-        positions = np.argsort(disks.counts.ravel(), kind="stable")
-        size = BATCH[self.device.type]
-        batches = [positions[start : start + size] for start in range(0, len(positions), size)]
+        counts, size = disks.counts.ravel(), BATCH[self.device.type]
+        batches = []
+        for part in coarse_first(disks.scan_shape):
+            # Sorted by number of disks, so that short lists do not pay for long ones.
+            part = part[np.argsort(counts[part], kind="stable")]
+            batches += [part[start : start + size] for start in range(0, len(part), size)]
         done = 0
         for where, (count, found) in zip(
             batches,
@@ -137,7 +149,8 @@ class TransformerIndexer:
             if found is not None:
                 builder.put(where[tried], found, count[tried])
             done += len(where)
-            progress(done, len(positions))
+            glimpse(lambda: builder.so_far(self.name))
+            progress(done, len(counts))
         return builder.finish(self.name, self._provenance())
 
     def _batch(

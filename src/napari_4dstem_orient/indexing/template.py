@@ -200,9 +200,9 @@ class TemplateMatcher:
         if self._by_torch:
             answers = each_batch(lambda batch: self._batch(disks, batch, reach), batches, self.device)
         else:  # py4DSTEM's prints are caught, which works for one thread only
-            answers = (self._batch(disks, batch, reach) for batch in batches)
+            answers = ((batch, self._batch(disks, batch, reach)) for batch in batches)
         done = 0
-        for where, (count, found) in zip(batches, answers, strict=True):
+        for where, (count, found) in answers:
             tried = count >= self.acceptance.min_disks
             builder.leave_out(where[~tried])
             if found is not None:

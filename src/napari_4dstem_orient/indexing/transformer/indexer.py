@@ -139,10 +139,8 @@ class TransformerIndexer:
             part = part[np.argsort(counts[part], kind="stable")]
             batches += [part[start : start + size] for start in range(0, len(part), size)]
         done = 0
-        for where, (count, found) in zip(
-            batches,
-            each_batch(lambda batch: self._batch(disks, batch, reach), batches, self.device),
-            strict=True,
+        for where, (count, found) in each_batch(
+            lambda batch: self._batch(disks, batch, reach), batches, self.device
         ):
             tried = count >= self.acceptance.min_disks
             builder.leave_out(where[~tried])

@@ -328,6 +328,19 @@ def test_batches_on_several_threads_give_what_one_thread_gives(untrained, copper
     assert answers[0].indexed.all()
 
 
+def test_without_the_referee_the_networks_first_choice_stands(untrained, copper, monkeypatch):
+    from napari_4dstem_orient.indexing.transformer import indexer as made
+
+    first = torch.tensor(TILTED, dtype=torch.float32).expand(1, 1, 3, 3)
+    others = torch.eye(3).expand(1, 3, 3, 3)
+    monkeypatch.setattr(made, "propose", lambda *given: [torch.cat([first, others], 1)])
+    disks = disks_of(copper, [TILTED])
+    quick = TransformerIndexer([untrained], TransformerSettings(referee=False), device="cpu").index(disks)
+    assert np.allclose(quick.rotation[0, 0], TILTED, atol=1e-6)
+    assert quick.score[0, 0] > 0.9
+    assert quick.certainty is None
+
+
 @pytest.mark.parametrize("method", ["transformer", "template"])
 def test_a_growing_map_is_coarse_first_and_shows_neighbours_where_nothing_is_done(
     untrained, copper, method, monkeypatch

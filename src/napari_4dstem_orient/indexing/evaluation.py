@@ -249,7 +249,7 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
     """Return what is compared, by name; indexers are made when called for."""
     card = model.card
     settings = {
-        "network": TransformerSettings(frames=1, pairs=0, corrections=0),
+        "network": TransformerSettings(frames=1, referee=False),
         "network, referee": TransformerSettings(corrections=0),
         IN_USE: TransformerSettings(),
     }

@@ -25,7 +25,7 @@ from napari_4dstem_orient.indexing.indexer import (
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import load_referee
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, without_direct_beam
+from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.orientation_map import OrientationMap
@@ -73,6 +73,14 @@ class TransformerSettings:
             max=6,
         ),
     ] = 3
+    referee: Annotated[
+        bool,
+        parameter(
+            "Referee",
+            "Choose among the hypotheses by what physics predicts, and correct the best. Without it the network's "
+            "first choice stands as it is, and nothing says how reliable it is: many times faster, for a first look.",
+        ),
+    ] = True
 
 
 class TransformerIndexer:
@@ -173,6 +181,8 @@ class TransformerIndexer:
             for model in self.models
             for rotations in propose(model, disks, measured.mask, self.settings.frames)
         ]
+        if not self.settings.referee:
+            return self._first_choices(proposed, measured)
         pairs = pairs_of(measured.q * measured.mask[..., None]) if self.settings.pairs else []
         candidates = []
         for phase_id, rotations in enumerate(proposed):
@@ -187,6 +197,17 @@ class TransformerIndexer:
             )
         keep = FINALISTS * len(candidates)  # all: their probabilities and that of none of them add up to 1
         return judge(measured, candidates, self._referee, self.scoring, self.settings.corrections, keep)
+
+    def _first_choices(self, proposed: Sequence[torch.Tensor], measured: Measured) -> Hypotheses:
+        """Take the network's first choice for each phase; between phases the common score decides."""
+        parts = []
+        for phase_id, rotations in enumerate(proposed):
+            first = rotations[:, :1]
+            scored = score(measured, first, self._reflectors[phase_id], self.scoring)
+            phase_ids = np.full(first.shape[:2], phase_id, np.int32)
+            answers = (values.cpu().numpy() for values in (scored.value, scored.explained))
+            parts.append(Hypotheses(first.cpu().numpy(), phase_ids, *answers))
+        return Hypotheses.join(parts, len(parts))
 
     def _provenance(self) -> dict[str, object]:
         return {

@@ -48,6 +48,6 @@ def robustness_table(readings: Sequence[Reading]) -> str:
     for reading in readings:
         row = reading.accuracy
         cells = rows.setdefault(row.patterns, [row.patterns])
-        cells += [f"{row.median:.2f}°", f"{row.within_5:.1%}"]
+        cells += [f"{row.median:.3g}°", f"{row.within_5:.1%}"]
     header = ["patterns", "model: median", "within 5°", "template matching, 2°: median", "within 5°"]
     return markdown_table(header, list(rows.values()))

@@ -95,7 +95,7 @@ def accuracy_text(trials: Sequence[Trial]) -> str:
 
 
 def _cells(row: Accuracy) -> list[str]:
-    degrees = [f"{value:.2f}°" for value in (row.median, row.mean)]
+    degrees = [f"{value:.3g}°" for value in (row.median, row.mean)]
     shares = [f"{value:.1%}" for value in (row.within_2, row.within_5, row.beyond_34)]
     numbers = [cell if "nan" not in cell else "–" for cell in degrees + shares]
     return [row.phase, row.patterns, row.method, f"{row.count:,}", *numbers, f"{row.per_second:,.0f}"]

@@ -20,8 +20,9 @@ from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.transformer.training import TrainingSettings
 from napari_4dstem_orient.progress import Progress, silent
 
-CUBIC_PATTERNS = 400_000
-"""Training patterns after which a model of a crystal of full cubic symmetry is worth mapping with."""
+CUBIC_PATTERNS = 100_000
+"""Training patterns after which a model of a crystal of full cubic symmetry, together with the referee and pairs of
+disks, is worth mapping with (docs/experiments.md, "From a CIF file"); its network alone wants many more."""
 CUBIC_ROTATIONS = 24
 """Proper rotations of m-3m. A crystal with fewer has a fundamental zone so many times larger, and needs so many
 times more patterns to fill it as densely."""

@@ -50,7 +50,7 @@ known = disks_calibration(sys.argv[1])
 disks = calibrated(load_disks(sys.argv[1]), known)
 ready = time.perf_counter() - began
 map_orientations(disks, [find_phase("Cu")], known.voltage, device="cpu")
-print(json.dumps({"imports and disk file": ready, "seconds": time.perf_counter() - began}))
+print(json.dumps({"until read": ready, "seconds": time.perf_counter() - began}))
 """
 
 
@@ -71,7 +71,7 @@ def time_start(disks: BraggDisks, known: Calibration, runs: int, folder: Path) -
         "import": [found["seconds"] for found in imports],
         "heavy modules imported": imports[0]["heavy"],
         "first map on the CPU": [found["seconds"] for found in first],
-        "of it imports and disk file": [found["imports and disk file"] for found in first],
+        "until the disks are read": [found["until read"] for found in first],
     }
 
 

@@ -25,6 +25,8 @@ from napari_4dstem_orient.io.load import load
 
 PIECE = 8 * 2**20
 """Bytes of one read."""
+LARGEST_COPY = 2**28
+"""Bytes; more than any cache holds."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def reading_limits(pool: Pool, megabytes: int, runs: int, folder: Path) -> list[
             "reading a scan, file in memory",
             rates["memory", "program"],
             "copying in memory",
-            copy_rate(size, runs),
+            copy_rate(min(size, LARGEST_COPY), runs),
             "GB/s",
         ),
     ]

@@ -26,6 +26,8 @@ TRANSFORMERS = {
 ENGINES = {TEMPLATE: "torch", REFERENCE: "py4DSTEM"}
 Methods = dict[str, TransformerIndexer | TemplateMatcher]
 STEPS = ("load", "calibrate", "tokens", "inference", "assembly", "whole")
+MATCHES = 1
+"""Orientations that both template engines look for: py4DSTEM's default. Two, the program's, take twice the time."""
 BATCHES_TOGETHER = 64
 """Batches whose steps are done one step after the other: bounds the memory."""
 
@@ -38,12 +40,12 @@ def make_methods(disks: BraggDisks, phase: Phase, voltage: float, device: str) -
         models = [use.load(voltage, 0.0) for use in uses]
         indexers[name] = TransformerIndexer(models, settings, device=device)
     for name, engine in ENGINES.items():
-        template = TemplateSettings(zone_axis_step=2.0, engine=engine)
+        template = TemplateSettings(zone_axis_step=2.0, engine=engine, matches=MATCHES)
         indexers[name] = TemplateMatcher(
             [phase], voltage, template_reach(disks), settings=template, device=device
         )
-    for indexer in indexers.values():
-        indexer.index(tile_disks(disks, (1, 8)))
+    for name, indexer in indexers.items():
+        indexer.index(tile_disks(disks, (1, 8)) if name == REFERENCE else disks)
     return indexers
 
 

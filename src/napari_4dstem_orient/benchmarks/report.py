@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.benchmarks.mapping import REFINED, STEPS
+from napari_4dstem_orient.benchmarks.mapping import MATCHES, REFINED, STEPS
 from napari_4dstem_orient.benchmarks.measuring import Rate, fits, spread
 from napari_4dstem_orient.benchmarks.suite import Findings, Steps
 from napari_4dstem_orient.evaluation_report.drawing import markdown_table, new_figure, save
@@ -61,11 +61,12 @@ def _facts(found: Findings) -> list[str]:
     busy = "" if machine["busy"] is None else f"; load average as the run began: {machine['busy']:.1f}"
     return [
         f"{facts['program']} {facts['version']}, {facts['time']}; {libraries}; Python {machine['python']}",
-        f"{machine['processor']}, {machine['cores']} cores; {machine['device']}; {machine['threads']} threads{busy}",
+        f"{machine['processor']}, {machine['cores']} cores; {machine['device']}{busy}",
         f"{facts['patterns in the pool']} patterns of the copper sample, repeated; "
         f"{facts['disks in a pattern']:.1f} disks in a pattern. {facts['plan']['runs']} runs: mean ± standard "
         "deviation. py4DSTEM runs as one process on the CPU, on at most "
-        f"{facts['plan']['positions']} positions; its seconds are scaled to the scan.",
+        f"{facts['plan']['positions']} positions; its seconds are scaled to the scan. Template matching: zone axes "
+        f"2° apart, {MATCHES} match a pattern.",
     ]
 
 
@@ -156,33 +157,39 @@ def _memory_text(found: Findings) -> str:
 
 
 def figure(found: Findings) -> Figure:
-    """Draw seconds against scan size for disks to map and patterns to map, and the shares of the steps."""
+    """Draw seconds against scan size: disks to map, the steps of the refined transformer, patterns to map."""
     drawing = new_figure(13, 4)
     left, middle, right = drawing.subplots(1, 3)
     for axes, job in ((left, "disks to map"), (right, "patterns to map")):
-        _seconds(axes, [rate for rate in found.rates if rate.job == job], job)
-    _steps(middle, _by_method(found.map_steps).get(REFINED, {}))
+        own = [rate for rate in found.rates if rate.job == job]
+        _lines(axes, _seconds(own), job)
+    steps = _by_method(found.map_steps).get(REFINED, {})
+    lines = {
+        name: [
+            (int(size[:-1]) ** 2, float(np.mean(own[name])), spread(own[name])) for size, own in steps.items()
+        ]
+        for name in STEPS
+    }
+    _lines(middle, lines if steps else {}, f"disk file to map: {REFINED}")
     return drawing
 
 
-def _seconds(axes: Axes, rates: Sequence[Rate], title: str) -> None:
-    for name in dict.fromkeys(rate.name for rate in rates):
-        own = [rate for rate in rates if rate.name == name]
-        mean, deviation = np.transpose([rate.whole for rate in own])
-        label = f"{name} (scaled)" if any(rate.timed < rate.positions for rate in own) else name
-        axes.errorbar([r.positions for r in own], mean, np.nan_to_num(deviation), marker="o", label=label)
-    axes.set(xscale="log", yscale="log", xlabel="scan positions", ylabel="seconds", title=title)
-    if rates:
-        axes.legend(frameon=False, fontsize=8)
+def _seconds(rates: Sequence[Rate]) -> dict[str, list[tuple[int, float, float]]]:
+    """Return positions, mean and standard deviation of every method."""
+    lines: dict[str, list[tuple[int, float, float]]] = {}
+    scaled = {rate.name for rate in rates if rate.timed < rate.positions}
+    for rate in rates:
+        label = f"{rate.name} (scaled)" if rate.name in scaled else rate.name
+        lines.setdefault(label, []).append((rate.positions, *rate.whole))
+    return lines
 
 
-def _steps(axes: Axes, steps: Steps) -> None:
-    bottom = np.zeros(len(steps))
-    for name in STEPS[:-1]:
-        height = np.array([np.mean(own[name]) for own in steps.values()])
-        whole = np.array([sum(np.mean(own[step]) for step in STEPS[:-1]) for own in steps.values()])
-        axes.bar(list(steps), height / whole, bottom=bottom, label=name)
-        bottom += height / whole
-    axes.set(xlabel="scan", ylabel="share of the seconds", title=f"disk file to map: {REFINED}")
-    if steps:
-        axes.legend(frameon=False, fontsize=8)
+def _lines(axes: Axes, lines: dict[str, list[tuple[int, float, float]]], title: str) -> None:
+    for name, points in lines.items():
+        positions, mean, deviation = np.transpose(points)
+        axes.errorbar(positions, mean, np.nan_to_num(deviation), marker="o", markersize=4, label=name)
+    axes.set(xscale="log", yscale="log", xlabel="scan", ylabel="seconds", title=title)
+    if lines:
+        axes.set_xticks(positions, [f"{int(number**0.5)}²" for number in positions], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.legend(frameon=False, fontsize=7)

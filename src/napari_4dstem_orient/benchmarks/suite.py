@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,7 +92,9 @@ class Findings:
         }
 
 
-def run_benchmarks(plan: Plan, folder: Path, report: Report) -> Findings:
+def run_benchmarks(
+    plan: Plan, folder: Path, report: Report, keep: Callable[[Findings], object] = lambda found: None
+) -> Findings:
     """Measure what the plan says.
 
     Parameters
@@ -102,15 +104,20 @@ def run_benchmarks(plan: Plan, folder: Path, report: Report) -> Findings:
         On the disk whose speed counts; scratch files come and go there.
     report : callable
         Called with the name of each step; returns the step's progress callback.
+    keep : callable
+        Called with all that is known whenever a part is done: a long run that is stopped leaves that much.
     """
     provenance = {**environment(), "machine": machine(plan.device), "plan": asdict(plan)}
     found = Findings(provenance)
     with TemporaryDirectory(dir=folder, prefix=".benchmark-") as scratch:
-        _measure(plan, found, Path(scratch), report)
+        _measure(plan, found, Path(scratch), report, keep)
     return found
 
 
-def _measure(plan: Plan, found: Findings, scratch: Path, report: Report) -> None:
+def _measure(
+    plan: Plan, found: Findings, scratch: Path, report: Report, keep: Callable[[Findings], object]
+) -> None:
+    report("Drawing patterns and loading methods")
     pool = draw_pool(DETECTORS[0], plan.every)
     disks, known = find_pool_disks(pool, plan.device), pool.calibration
     found.provenance["disks in a pattern"] = float(disks.counts.mean())
@@ -122,19 +129,28 @@ def _measure(plan: Plan, found: Findings, scratch: Path, report: Report) -> None
     if "maps" in plan.parts:
         found.rates += mapping.time_mapping(disks, methods, sides, runs, positions, report)
         found.map_steps = mapping.time_steps(disks, known, methods, sides, runs, scratch, report)
+        keep(found)
     if "patterns" in plan.parts:
         rates, found.pattern_steps = detecting.time_from_patterns(
             pool, methods, sides, runs, positions, device, report
         )
         pools = [pool, *(draw_pool(pixels, plan.every) for pixels in DETECTORS[1:])]
         found.rates += rates + detecting.time_engines(pools, sides[-1], runs, positions, device, report)
+        keep(found)
     if "limits" in plan.parts:
+        report("Limits")
         found.limits = limits.reading_limits(pool, plan.read_megabytes, runs, scratch)
         alone = methods[mapping.ALONE]
         assert isinstance(alone, TransformerIndexer)
-        found.limits.append(limits.network_limit(alone, tile_disks(disks, (sides[-1], sides[-1])), runs))
+        many = tile_disks(disks, (sides[-1], sides[-1]))
+        found.limits.append(limits.network_limit(alone, many, runs))
+        keep(found)
     if "start" in plan.parts:
+        report("Start")
         found.start = fresh.time_start(tile_disks(disks, (4, 4)), known, runs, scratch)
+        keep(found)
     if "memory" in plan.parts:
+        report(f"Memory, {plan.memory_scan}²")
         large = draw_pool(DETECTORS[-1], plan.every)
         found.memory = fresh.measure_memory(large, plan.memory_scan, device, scratch)
+        keep(found)

@@ -32,7 +32,7 @@ def benchmark(
     device: options.Device = "auto",
 ) -> None:
     """Time every step on the copper sample's patterns; print patterns per second and ratios to py4DSTEM."""
-    from napari_4dstem_orient.benchmarks.report import write_findings
+    from napari_4dstem_orient.benchmarks.report import findings_text, write_findings
     from napari_4dstem_orient.benchmarks.suite import PARTS, Plan, run_benchmarks
     from napari_4dstem_orient.io.atomic import make_folder
 
@@ -40,5 +40,5 @@ def benchmark(
     folder = make_folder(out)
     options.writable(folder / "benchmark.json")
     with progress_bars() as report:
-        found = run_benchmarks(plan, folder, report)
-    typer.echo(write_findings(found, folder))
+        found = run_benchmarks(plan, folder, report, lambda found: write_findings(found, folder))
+    typer.echo(findings_text(found))

@@ -17,13 +17,15 @@ from napari_4dstem_orient.benchmarks.measuring import (
     linear_fit,
     sides_up_to,
 )
+from napari_4dstem_orient.benchmarks.memory import peak_bytes
 from napari_4dstem_orient.benchmarks.report import findings_text, write_findings
 from napari_4dstem_orient.benchmarks.suite import Findings, Plan, run_benchmarks
-from napari_4dstem_orient.benchmarks.workloads import Pool, draw_pool, tile_disks, tile_scan
+from napari_4dstem_orient.benchmarks.workloads import draw_pool, tile_disks, tile_scan
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings, OrientationTransformer
 from napari_4dstem_orient.pipeline import quiet
+from napari_4dstem_orient.samples.copper import copper_truth
 from napari_4dstem_orient.scan import Calibration
 
 TINY = {
@@ -178,7 +180,6 @@ def test_files_hold_tables_provenance_and_a_picture(found: Findings, tmp_path: P
     text = write_findings(found, tmp_path)
     assert (tmp_path / "benchmark.md").read_text(encoding="utf-8") == text + "\n"
     assert "## Distance to the limit" in text
-    assert "2.0" not in text.split("##")[0] or "py4DSTEM" in text
     saved = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))
     assert saved["provenance"]["libraries"]["py4DSTEM"]
     assert saved["provenance"]["plan"]["largest"] == 8
@@ -190,7 +191,7 @@ def test_files_hold_tables_provenance_and_a_picture(found: Findings, tmp_path: P
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak this way")
 def test_memory_is_that_of_a_process_of_its_own(tmp_path: Path) -> None:
     pool = draw_pool(128, every=48)
-    ballast = np.ones(2**27)  # 1 GiB here must not count there
+    ballast = np.ones(100_000_000)  # 0.8 GB here must not count there
     measured = fresh.measure_memory(pool, 6, "cpu", tmp_path)
     assert measured["scan"] == [6, 6, 128, 128]
     assert measured["scan bytes"] == 6 * 6 * 128 * 128 * 2
@@ -198,7 +199,7 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path: Path) -> None:
         0 < measured["peak before"] <= measured["peak of detection"] <= measured["peak of detection and map"]
     )
     if sys.platform == "linux":
-        assert measured["peak before"] < ballast.nbytes
+        assert measured["peak before"] < peak_bytes() - ballast.nbytes / 2
     assert not list(tmp_path.iterdir())
     text = findings_text(Findings({**provenance(), "plan": {"runs": 1, "positions": 1}}, memory=measured))
     assert "peak of detection and map" in text
@@ -237,7 +238,7 @@ def test_stopwatch_keeps_every_run_apart() -> None:
     assert len(watch.seconds["step"]) == 2
 
 
-def test_pool_has_no_vacuum() -> None:
-    pool = draw_pool(128, every=12)
-    assert isinstance(pool, Pool)
-    assert 100 < len(pool.patterns) < 4 * 64
+def test_pool_is_the_film_without_vacuum() -> None:
+    film = ~copper_truth().vacuum[::12]
+    assert 0 < film.sum() < film.size
+    assert len(draw_pool(128, every=12).patterns) == film.sum()

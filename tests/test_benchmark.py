@@ -153,7 +153,7 @@ def test_operations_of_the_network_are_counted_as_torch_counts_them() -> None:
     assert counter.get_total_flops() == 3 * limits.network_operations(settings, 10)
 
 
-def test_steps_give_the_map_that_the_whole_gives(few_disks: BraggDisks, found: Findings) -> None:
+def test_steps_give_the_map_that_the_whole_gives(few_disks: BraggDisks) -> None:
     from napari_4dstem_orient.crystals.library import find_phase
 
     disks = tile_disks(few_disks, (4, 6))

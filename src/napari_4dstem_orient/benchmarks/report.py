@@ -45,7 +45,8 @@ def findings_text(found: Findings) -> str:
         parts += [f"## Disk file to map, {name}: seconds of the steps", step_table(steps, STEPS)]
     if found.pattern_steps:
         names = list(dict.fromkeys(name for own in found.pattern_steps.values() for name in own))
-        parts += ["## Patterns to map: seconds of the steps", step_table(found.pattern_steps, names)]
+        said = f"py4DSTEM's columns are of at most {found.provenance['plan']['positions']} positions, not scaled."
+        parts += ["## Patterns to map: seconds of the steps", said, step_table(found.pattern_steps, names)]
     if found.limits:
         parts += ["## Distance to the limit", _limit_table(found)]
     if found.start:

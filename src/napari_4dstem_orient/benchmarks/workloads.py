@@ -15,7 +15,7 @@ from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
 from napari_4dstem_orient.scan import Calibration, Scan
 
 EVERY_ROW = 6
-"""Every so many scan rows of the sample are drawn: about 400 patterns."""
+"""Every so many scan rows of the sample are drawn: about 460 patterns."""
 CHUNK = 128
 """Patterns of a tiled scan that are made at once."""
 

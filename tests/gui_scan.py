@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.indexing.indexer import no_glimpse
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.indexers import Fit
@@ -115,19 +116,23 @@ class KnowingIndexer:
         self.turn = Rotation.from_euler("z", off, degrees=True).as_matrix()
         self.asked = 0
 
-    def index(self, disks: BraggDisks, progress=silent) -> OrientationMap:
+    def index(self, disks: BraggDisks, progress=silent, glimpse=no_glimpse) -> OrientationMap:
         """Map a scan, or one position: which grain it is shows in its disks."""
         self.asked += 1
         for done in range(5):
             progress(done, 5)
+            glimpse(lambda: self._answer(disks))
             if self.gate is not None:
                 self.gate.wait(5)
+        progress(5, 5)
+        return self._answer(disks)
+
+    def _answer(self, disks: BraggDisks) -> OrientationMap:
         rotation = np.empty((*disks.scan_shape, 3, 3))
         left = predicted_pattern(self.phases[0], LEFT, 200.0, 1.35)[0, :2]
         for where in np.ndindex(disks.scan_shape):
             near = np.hypot(*(disks.at(*where)[:, :2] - left).T).min(initial=9)
             rotation[where] = (LEFT if near < 1e-3 else RIGHT) @ self.turn
-        progress(5, 5)
         return made_map(self.phases[0], self.name, disks.scan_shape, rotation, disks)
 
 

@@ -243,9 +243,9 @@ def test_reading_ahead_is_in_order_bounded_and_stops():
     )
     pieces = read_ahead(Scan(data), patterns=4, at_once=3)
     first = [next(pieces) for _ in range(4)]
-    assert [where.start for where, _ in first] == [0, 3, 4, 7]
-    assert [piece.shape[0] for _, piece in first] == [3, 1, 3, 1]
-    assert [piece[0, 0, 0] for _, piece in first] == [0, 0, 1, 1]
+    assert [piece.positions for piece in first] == [slice(0, 3), slice(3, 4), slice(4, 7), slice(7, 8)]
+    assert [piece.patterns[0, 0, 0] for piece in first] == [0, 0, 1, 1]
+    assert first[2][1:].positions == slice(5, 7)
     assert len(read) <= 5  # two in use, two ahead
     pieces.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("reading")]

@@ -13,10 +13,11 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
 from napari_4dstem_orient.analysis.colors import ipf_rgb
-from napari_4dstem_orient.napari_plugin import indexers
+from napari_4dstem_orient.napari_plugin import indexers, snapshot
 from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.map_layers import (
     HOVER,
+    MAP,
     add_map_layers,
     describe_position,
     map_layers,
@@ -170,6 +171,23 @@ def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
     assert panel.session.get(Stage.TEMPLATE_MAP) is before
     assert panel.run_buttons["template"].isEnabled()
+
+
+def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, qtbot, knowing, monkeypatch):
+    monkeypatch.setattr(snapshot, "SECONDS_BETWEEN_GLIMPSES", 0.0)
+    knowing["template"].gate = threading.Event()
+    press(panel, "template")
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=20000)
+    assert panel.jobs.running
+    assert panel.session.get(Stage.TEMPLATE_MAP) is None
+    panel.jobs.cancel_button.click()
+    knowing["template"].gate.set()
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
+    assert not map_layers(panel.viewer, "template")
+    press(panel, "template")
+    qtbot.waitUntil(lambda: panel.session.get(Stage.TEMPLATE_MAP) is not None, timeout=20000)
+    shown = {id(layer.metadata[MAP]) for layer in map_layers(panel.viewer, "template")}
+    assert shown == {id(panel.session.get(Stage.TEMPLATE_MAP))}
 
 
 def test_closing_the_dock_while_a_job_runs_is_quiet(panel, qtbot, knowing, notified):

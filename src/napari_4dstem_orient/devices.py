@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from napari_4dstem_orient.errors import UserError
 
-Item = TypeVar("Item")
+
+class Divisible(Protocol):
+    """A batch: how much it is, and parts of it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+Item = TypeVar("Item", bound=Divisible)
 Result = TypeVar("Result")
 
 CHOICES = ("auto", "cpu", "cuda", "mps")
@@ -49,26 +58,38 @@ def describe(device: torch.device) -> str:
 
 def each_batch(
     compute: Callable[[Item], Result], batches: Iterable[Item], device: torch.device
-) -> Generator[Result, None, None]:
-    """Compute batches and yield their results in order; on a CPU as many at a time as torch has threads.
+) -> Generator[tuple[Item, Result], None, None]:
+    """Compute batches and yield each with its result, in order; on a CPU as many at a time as torch has threads.
 
     One batch for each thread beats all threads on one batch: nothing waits at the end of every small operation,
     which is slow, and ruinous when another program wants a core too. Batches are asked for as they are needed, so
-    they may come from a file.
+    they may come from a file. A batch that the device has no memory for comes back in halves.
     """
+
+    def in_halves(batch: Item) -> list[tuple[Item, Result]]:
+        try:
+            return [(batch, compute(batch))]
+        except torch.OutOfMemoryError:
+            if len(batch) < 2:
+                raise
+        torch.cuda.empty_cache()
+        half = len(batch) // 2
+        return in_halves(batch[:half]) + in_halves(batch[half:])
+
     threads = torch.get_num_threads() if device.type == "cpu" else 1
     if threads == 1 or (isinstance(batches, Sequence) and len(batches) == 1):
-        yield from map(compute, batches)
+        for batch in batches:
+            yield from in_halves(batch)
         return
     executor = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-    running: deque[Future[Result]] = deque()
+    running: deque[Future[list[tuple[Item, Result]]]] = deque()
     try:
         for batch in batches:
-            running.append(executor.submit(compute, batch))
+            running.append(executor.submit(in_halves, batch))
             if len(running) > threads:
-                yield running.popleft().result()
+                yield from running.popleft().result()
         while running:
-            yield running.popleft().result()
+            yield from running.popleft().result()
     finally:
         executor.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+_VALUES = ("qx", "qy", "intensity")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,26 @@ class BraggDisks:
             **fields,
         )
 
+    @classmethod
+    def join(cls, parts: Sequence[BraggDisks]) -> BraggDisks:
+        """Put scan rows that ``rows`` took apart together again; what is not a disk comes from the first part.
+
+        Raises
+        ------
+        ValueError
+            No part, or parts of different width, units or detectors.
+        """
+        kinds = {(part.scan_shape[1], part.calibrated, part.detector_shape, part.reach) for part in parts}
+        if len(kinds) != 1:
+            raise ValueError(f"parts of {len(kinds)} kinds do not make one scan")
+        counts = np.concatenate([np.diff(part.offsets) for part in parts])
+        return replace(
+            parts[0],
+            scan_shape=(sum(part.scan_shape[0] for part in parts), parts[0].scan_shape[1]),
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _VALUES},
+        )
+
     def __len__(self) -> int:
         return len(self.qx)
 
@@ -88,6 +110,14 @@ class BraggDisks:
         flat = row * self.scan_shape[1] + col
         part = slice(self.offsets[flat], self.offsets[flat + 1])
         return np.stack([self.qx[part], self.qy[part], self.intensity[part]], axis=1)
+
+    def rows(self, start: int, stop: int) -> BraggDisks:
+        """Return the disks of scan rows ``start`` to ``stop - 1``, as a scan of their own."""
+        cols = self.scan_shape[1]
+        ends = self.offsets[start * cols : stop * cols + 1]
+        part = slice(ends[0], ends[-1])
+        values = {name: getattr(self, name)[part] for name in _VALUES}
+        return replace(self, scan_shape=(stop - start, cols), offsets=ends - ends[0], **values)
 
     def only(self, row: int, col: int) -> BraggDisks:
         """Return a 1 × 1 scan holding the disks of one position."""

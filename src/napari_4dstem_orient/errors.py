@@ -1,4 +1,4 @@
-"""The two exceptions that every step of the job may raise on purpose."""
+"""The exceptions that every step of the job may raise on purpose."""
 
 
 class UserError(Exception):
@@ -10,3 +10,7 @@ class UserError(Exception):
 
 class Cancelled(Exception):
     """The user cancelled a running step; nothing that existed before has changed."""
+
+
+class NoDisks(UserError):
+    """No pattern has a Bragg disk."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,24 @@ class OrientationMap:
         if len(shape) != 2 or self.rotation.shape != (*shape, 3, 3) or self.score.shape != shape:
             raise ValueError("rotation, phase_id and score disagree about the scan's shape")
 
+    @classmethod
+    def join(cls, parts: Sequence[OrientationMap]) -> OrientationMap:
+        """Put maps of a scan's successive rows together; what is not an array comes from the first part.
+
+        As in a map made at once, certainty is lost where one part does not know it.
+
+        Raises
+        ------
+        ValueError
+            No part, or parts of different width, methods or phases.
+        """
+        kinds = {(part.scan_shape[1], part.method, tuple(p.name for p in part.phases)) for part in parts}
+        if len(kinds) != 1:
+            raise ValueError(f"parts of {len(kinds)} kinds do not make one map")
+        known = [part.certainty for part in parts if part.certainty is not None]
+        certainty = Certainty(**_joined(known, _CERTAINTY)) if len(known) == len(parts) else None
+        return replace(parts[0], **_joined(parts, _ARRAYS), certainty=certainty)
+
     @property
     def scan_shape(self) -> tuple[int, int]:
         """Number of scan positions along (y, x)."""
@@ -191,3 +210,11 @@ class OrientationMap:
         from napari_4dstem_orient.io.result import load_map
 
         return load_map(path)
+
+
+_CERTAINTY = ("reliability", "phase_margin", "doubt")
+_ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
+
+
+def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.chunks import Here, Runner, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
+from napari_4dstem_orient.steps import Detection, index_disks, join_disks, libraries
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
     from napari_4dstem_orient.indexing.models import Use
     from napari_4dstem_orient.indexing.template import TemplateSettings
+    from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 Report = Callable[[str], Progress]
@@ -52,6 +55,9 @@ def map_scan(
     settings: DetectionSettings | None = None,
     acceptance: AcceptanceSettings | None = None,
     template: TemplateSettings | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    partial: Partial | None = None,
     report: Report = quiet,
     **calibration: Any,
 ) -> tuple[OrientationMap, BraggDisks]:
@@ -79,6 +85,14 @@ def map_scan(
         Which answers are given at all.
     template : TemplateSettings, optional
         Of template matching.
+    workers : int, optional
+        Spread the job over so many processes of this machine. A script that asks for them needs
+        ``if __name__ == "__main__":`` around its own work.
+    cluster : str, optional
+        Spread the job over the workers of the Dask scheduler at this address, such as ``"tcp://host:8786"``.
+    partial : Partial, optional
+        Where done work is kept, and taken up by the next run; call its ``remove`` once the result is saved.
+        The disks are kept of scans that are files.
     report : callable
         Called with the name of each step; returns the step's progress callback.
     **calibration
@@ -98,6 +112,7 @@ def map_scan(
         The input cannot be read, or lacks something that the job needs.
     """
     from napari_4dstem_orient.devices import choose_device
+    from napari_4dstem_orient.spread import workers as doing
 
     check_method(method)
     source_name = (
@@ -108,21 +123,32 @@ def map_scan(
     choose_device(device)  # a device or model that will not do is said before the work, not after it
     if method == "transformer":
         fitting_models(phases, known.voltage, None, known.precession, model)
-    if isinstance(measured, Scan):
-        measured = find_disks(measured, probe, settings, report("Detecting Bragg disks"), device)
-    disks = calibrated(measured, known)
-    indexer = make_indexer(
-        disks,
-        phases,
-        known.voltage,
-        method=method,
-        model=model,
-        device=device,
-        precession=known.precession,
-        acceptance=acceptance,
-        template=template,
-    )
-    answer = indexer.index(disks, report("Mapping orientations"))
+    with doing(workers, cluster) as runner:
+        if isinstance(measured, Scan):
+            measured = find_disks(
+                measured,
+                probe,
+                settings,
+                report("Detecting Bragg disks"),
+                device,
+                runner=runner,
+                partial=partial,
+            )
+        disks = calibrated(measured, known)
+        answer = index_disks(
+            disks,
+            phases,
+            known.voltage,
+            method=method,
+            model=model,
+            device=device,
+            precession=known.precession,
+            acceptance=acceptance,
+            template=template,
+            progress=report("Mapping orientations"),
+            runner=runner,
+            partial=partial,
+        )
     return with_origin(answer, disks, known, source_name), disks
 
 
@@ -172,7 +198,7 @@ def map_orientations(
     UserError
         No disks anywhere, disks not calibrated, or no model fits (and why).
     """
-    indexer = make_indexer(
+    answer = index_disks(
         disks,
         phases,
         voltage,
@@ -182,8 +208,9 @@ def map_orientations(
         precession=precession,
         acceptance=acceptance,
         template=template,
+        progress=progress,
     )
-    return with_origin(indexer.index(disks, progress), disks)
+    return with_origin(answer, disks)
 
 
 def check_method(method: str) -> None:
@@ -229,11 +256,31 @@ def find_disks(
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
     device: str = "auto",
+    *,
+    runner: Runner | None = None,
+    partial: Partial | None = None,
 ) -> BraggDisks:
-    """Detect Bragg disks with a probe and settings found from the scan where they are not given."""
-    from napari_4dstem_orient.detection.detect import detect_disks
+    """Detect Bragg disks with a probe and settings found from the scan where they are not given.
 
-    return detect_disks(scan, probe, settings, progress, device)
+    Parameters
+    ----------
+    scan : Scan
+    probe, settings, progress, device
+        As ``detection.detect.detect_disks``.
+    runner : Runner, optional
+        Who does the work (``spread.workers``); this process by default.
+    partial : Partial, optional
+        See ``map_scan``.
+
+    Raises
+    ------
+    UserError, Cancelled
+        As ``detection.detect.detect_disks``, and as ``spread.Cluster.run``.
+    """
+    step = Detection.of(scan, probe, settings, device=device)
+    runner = runner or Here()
+    disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, partial)), scan)
+    return replace(disks, provenance={**disks.provenance, "workers": runner.description})
 
 
 def calibrated(measured: BraggDisks, known: Calibration) -> BraggDisks:
@@ -348,10 +395,9 @@ def with_origin(
 
 def environment() -> dict[str, Any]:
     """Return which program, with which libraries, ran when."""
-    libraries = ("numpy", "torch", "py4DSTEM", "orix")
     return {
         "program": "napari-4dstem-orient",
         "version": version("napari-4dstem-orient"),
-        "libraries": {name: version(name) for name in libraries},
+        "libraries": libraries(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -66,6 +66,25 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
+class Opened:
+    """How an array of patterns was opened, so that another process can open it too.
+
+    Attributes
+    ----------
+    array : dask array, shape (scan_y, scan_x, det_y, det_x)
+        What was opened; a scan with other data than this forgets where they came from.
+    arguments : dict
+        Of ``io.load.open_scan``: path, dataset, scan_shape, voltage.
+    rows : (int, int)
+        The scan rows taken, first and one past the last.
+    """
+
+    array: da.Array
+    arguments: dict[str, Any]
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Scan:
     """A lazy 4D dataset: a diffraction pattern at every scan position.
 
@@ -79,18 +98,32 @@ class Scan:
         The file (and dataset within it) or sample it came from.
     metadata : dict
         Whatever else the file says, as plain JSON values.
+    opened : Opened or None
+        How to open the file again: a pickled scan holds this instead of the patterns.
     """
 
     data: da.Array
     calibration: Calibration = field(default_factory=Calibration)
     source: str = "memory"
     metadata: dict[str, Any] = field(default_factory=dict)
+    opened: Opened | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4:
             raise UserError(
                 f"{self.source} has {self.data.ndim} dimensions; a scan has four (scan_y, scan_x, det_y, det_x)."
             )
+
+    @property
+    def reopens(self) -> Opened | None:
+        """How to open exactly these data again; None where they are not a file's."""
+        return self.opened if self.opened and self.opened.array is self.data else None
+
+    def __reduce__(self) -> Any:
+        rest = self.calibration, self.source, self.metadata
+        if (opened := self.reopens) is None:
+            return Scan, (self.data, *rest)
+        return _open_again, (opened.arguments, opened.rows, self.data.shape, str(self.data.dtype), *rest)
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -105,6 +138,14 @@ class Scan:
     def pattern(self, row: int, col: int) -> np.ndarray:
         """Return one diffraction pattern, float32 of shape (det_y, det_x)."""
         return np.asarray(self.data[row, col].compute(scheduler="synchronous"), dtype=np.float32)
+
+    def rows(self, start: int, stop: int) -> Scan:
+        """Return scan rows ``start`` to ``stop - 1``, as a scan of their own."""
+        data, opened = self.data[start:stop], self.reopens
+        if opened is not None:
+            first = opened.rows[0]
+            opened = Opened(data, opened.arguments, (first + start, first + stop))
+        return replace(self, data=data, opened=opened)
 
     def batches(self, patterns: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Read the scan in order, a few rows at a time.
@@ -136,3 +177,21 @@ class Scan:
     def with_calibration(self, calibration: Calibration) -> Scan:
         """Return the same data under another calibration."""
         return replace(self, calibration=calibration)
+
+
+def _open_again(
+    arguments: dict[str, Any],
+    rows: tuple[int, int],
+    shape: tuple[int, ...],
+    dtype: str,
+    calibration: Calibration,
+    source: str,
+    metadata: dict[str, Any],
+) -> Scan:
+    """Open a file for a scan that arrived from another process."""
+    from napari_4dstem_orient.io.load import open_scan
+
+    scan = open_scan(**arguments).rows(*rows)
+    if scan.data.shape != shape or str(scan.data.dtype) != dtype:
+        raise UserError(f"{source} is not the same file everywhere; copy it again.")
+    return Scan(scan.data, calibration, source, metadata, scan.opened)

@@ -136,11 +136,11 @@ def network_limit(indexer: TransformerIndexer, disks: BraggDisks, runs: int) -> 
         batches.append((turned * inside[enough][..., None], inside[enough]))
 
     @torch.inference_mode()
-    def run(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
-        model.network(*batch)
+    def run(name: list[int]) -> None:
+        model.network(*batches[name[0]])
 
     def whole() -> None:
-        list(each_batch(run, batches, indexer.device))
+        list(each_batch(run, [[number] for number in range(len(batches))], indexer.device))
 
     operations = sum(len(inside) * network_operations(settings, inside.shape[1]) for _, inside in batches)
     rate = operations / _fastest(whole, runs, indexer.device) / 1e9

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from napari_4dstem_orient.benchmarks.measuring import REFERENCE, Rate, Stopwatch, take_turns
 from napari_4dstem_orient.benchmarks.workloads import tile_disks
@@ -118,14 +120,21 @@ def _steps(file: Path, indexer: TransformerIndexer, watch: Stopwatch) -> None:
     reach, builder, batches = indexer.reach(disks), indexer.builder(disks), indexer.batches(disks)
     for start in range(0, len(batches), BATCHES_TOGETHER):
         part = batches[start : start + BATCHES_TOGETHER]
-        read = apart.time("tokens", _each(lambda where: indexer.read(disks, where, reach), part, indexer))
-        answers = apart.time("inference", _each(lambda tokens: indexer.answer(*tokens), read, indexer))
-        for where, answer in zip(part, answers, strict=True):
+        tokens = apart.time("tokens", partial(_tokens, indexer, disks, part, reach))
+        answers = apart.time("inference", partial(_answers, indexer, [batch for _, batch in tokens]))
+        for (where, _), answer in zip(tokens, answers, strict=True):
             apart.time("assembly", partial(indexer.enter, builder, where, answer))
     apart.time("assembly", partial(builder.finish, indexer.name, {}))
     for name, seconds in apart.seconds.items():
         watch.seconds.setdefault(name, []).append(sum(seconds))
 
 
-def _each(compute: Callable, batches: Sequence, indexer: TransformerIndexer) -> Callable[[], list]:
-    return lambda: list(each_batch(compute, batches, indexer.device))
+def _answers(indexer: TransformerIndexer, tokens: Sequence) -> list:
+    # Named by lists of one number, because a batch of tokens is not to be halved.
+    named = [[number] for number in range(len(tokens))]
+    found = each_batch(lambda name: indexer.answer(*tokens[name[0]]), named, indexer.device)
+    return [answer for _, answer in found]
+
+
+def _tokens(indexer: TransformerIndexer, disks: BraggDisks, part: Sequence[np.ndarray], reach: float) -> list:
+    return list(each_batch(lambda where: indexer.read(disks, where, reach), part, indexer.device))

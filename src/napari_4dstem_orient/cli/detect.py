@@ -26,13 +26,20 @@ def detect(
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
     device: options.Device = "auto",
+    workers: options.Workers = None,
+    cluster: options.ClusterAddress = None,
 ) -> None:
-    """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads."""
+    """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads.
+
+    Interrupted, the same command goes on where it was: until the file is there, DISKS.h5.partial keeps what is done.
+    """
     options.writable(output)
 
     from napari_4dstem_orient.io.bragg_peaks import save_disks
     from napari_4dstem_orient.io.load import load
+    from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.pipeline import find_disks
+    from napari_4dstem_orient.spread import workers as doing
 
     scan = load(
         source,
@@ -45,9 +52,16 @@ def detect(
         rotation=rotation,
         flip=flip,
     )
-    with progress_bars() as report:
+    partial = Partial(output)
+    with progress_bars() as report, doing(workers, cluster) as runner:
         disks = find_disks(
-            scan, options.read_probe(probe), progress=report("Detecting Bragg disks"), device=device
+            scan,
+            options.read_probe(probe),
+            progress=report("Detecting Bragg disks"),
+            runner=runner,
+            partial=partial,
+            device=device,
         )
     save_disks(disks, output, calibration=scan.calibration)
+    options.tidy(partial)
     typer.echo(f"{output}: {len(disks)} disks at {disks.counts.size} scan positions.")

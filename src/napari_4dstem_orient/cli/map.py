@@ -59,11 +59,16 @@ def map_(
             help="Leave out answers whose phase is not so much likelier than the next.", min=0.0, max=1.0
         ),
     ] = 0.0,
+    workers: options.Workers = None,
+    cluster: options.ClusterAddress = None,
     export: Annotated[
         list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
     ] = None,
 ) -> None:
-    """Map the crystal orientations of a scan and save the result."""
+    """Map the crystal orientations of a scan and save the result.
+
+    Interrupted, the same command goes on where it was: until the result is there, RESULT.h5.partial keeps what is done.
+    """
     options.writable(output)
     if method is Method.template and (min_reliability or min_phase_margin):
         raise UserError(
@@ -74,10 +79,12 @@ def map_(
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
     from napari_4dstem_orient.io.export import export as export_map
+    from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.pipeline import map_scan
     from napari_4dstem_orient.scan import Calibration
 
     phases = [find_phase(name) for name in phase]
+    partial = Partial(output)
     with progress_bars() as report:
         result, disks = map_scan(
             source,
@@ -89,6 +96,9 @@ def map_(
             scan_shape=scan_shape,
             probe=options.read_probe(probe),
             acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
+            workers=workers,
+            cluster=cluster,
+            partial=partial,
             report=report,
             voltage=voltage,
             q_pixel=q_pixel,
@@ -99,6 +109,7 @@ def map_(
             flip=flip,
         )
     result.save(output)
+    options.tidy(partial)
     for doubt in disks.provenance["calibration"]["warnings"]:
         typer.echo(f"Warning: {doubt}", err=True)
     if export:

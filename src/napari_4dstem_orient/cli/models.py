@@ -121,7 +121,11 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="The model file.")],
     patterns: Annotated[int, typer.Option(help="Simulated patterns of each kind.", min=1)] = 4096,
     template_patterns: Annotated[
-        int, typer.Option(help="How many of them template matching gets too; it is slow.", min=0)
+        int,
+        typer.Option(
+            help="How many of them py4DSTEM's template matching gets too, slowly (ours gets all); 0 for neither.",
+            min=0,
+        ),
     ] = 256,
     report: Annotated[
         Path | None, typer.Option(help="Write figures and tables here (report.md).", metavar="DIR")
@@ -158,7 +162,8 @@ def evaluate(
             measure_robustness(loaded, template_patterns, device, bar("Disturbing")) if robustness else []
         )
         others = [load_model(path) for path in against or ()]
-        told = evaluate_phases([loaded, *others], patterns, device, bar("Telling phases")) if others else []
+        several = others or len(loaded.crystals) > 1
+        told = evaluate_phases([loaded, *others], patterns, device, bar("Telling phases")) if several else []
     _tell_table([row for trial in trials for row in trial.rows()])
     for phase, share in share_with_twins(loaded, trials, BEYOND).items():
         typer.echo(

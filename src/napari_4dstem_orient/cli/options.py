@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
+    from napari_4dstem_orient.io.partial import Partial
 
 Input = Annotated[
     str, typer.Argument(help="A 4D dataset, or a file of Bragg peaks (py4DSTEM).", metavar="INPUT")
@@ -44,6 +45,16 @@ Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Exchange the detector axes before that turn.")
 ]
 
+Workers = Annotated[
+    int | None, typer.Option(help="Spread the job over so many processes of this machine.", min=1)
+]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", help="Spread it over the workers of a running Dask scheduler.", metavar="tcp://HOST:PORT"
+    ),
+]
+
 
 def writable(path: Path) -> None:
     """Raise UserError now, rather than after the work, where a file cannot be written."""
@@ -60,3 +71,12 @@ def read_probe(where: str | None) -> Probe | None:
 
     file, _, dataset = where.partition("::")
     return probe_from_file(file, dataset or None)
+
+
+def tidy(partial: Partial) -> None:
+    """Remove what was kept in case of an interruption, and say what is left of other runs."""
+    if partial.remove():
+        typer.echo(
+            f"{partial.folder} holds parts of a run with other input or settings; remove it if you need them no more.",
+            err=True,
+        )

@@ -12,10 +12,10 @@ import numpy as np
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import batch_length, check_batch
 from napari_4dstem_orient.detection.probe import Probe, estimate_radius, synthetic_probe
-from napari_4dstem_orient.detection.read_ahead import read_ahead
+from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
 from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.errors import NoDisks, UserError
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
@@ -99,7 +99,7 @@ def detect_disks(
         },
     )
     if not len(disks):
-        raise UserError(
+        raise NoDisks(
             f"No disks anywhere in {scan.source}: lower the weakest disk (now {settings.min_intensity:g} counts/px), "
             f"or check the probe (its disk radius is {probe.radius:.3g} px)."
         )
@@ -154,10 +154,9 @@ def _detect_all(
     """Return how many disks each position has, and all disks (n, 3)."""
     from napari_4dstem_orient.devices import each_batch
 
-    def detect(item: tuple[slice, np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
-        where, patterns = item
-        check_batch(patterns, where, scan)
-        return where.stop, *engine(patterns)
+    def detect(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
+        check_batch(piece.patterns, piece.positions, scan)
+        return engine(piece.patterns)
 
     total = scan.scan_shape[0] * scan.scan_shape[1]
     rows, cols = scan.detector_shape
@@ -167,12 +166,14 @@ def _detect_all(
     pieces = read_ahead(scan, min(batch_length(scan), PATTERNS_PER_READ), at_once)
     # py4DSTEM computes in Python, where threads only hinder each other.
     one_by_one = settings.engine == "py4DSTEM"
-    results = (detect(piece) for piece in pieces) if one_by_one else each_batch(detect, pieces, device)
+    results = (
+        ((piece, detect(piece)) for piece in pieces) if one_by_one else each_batch(detect, pieces, device)
+    )
     with closing(pieces), closing(results):
-        for done, number, disks in results:
+        for piece, (number, disks) in results:
             counts.append(number)
             found.append(disks)
-            progress(done, total)
+            progress(piece.positions.stop, total)
     return np.concatenate(counts), np.concatenate(found)
 
 

@@ -41,6 +41,9 @@ IN_USE = "network, referee, refinement"
 """The method that maps are made with."""
 RELIABLE_HALF = ", reliable half"
 
+REFERENCE = "py4DSTEM"
+"""Its template matching is named so, that of torch, which finds the same, "template matching"."""
+
 BEYOND = 34.377
 """Degrees; the published 0.6 rad."""
 
@@ -190,7 +193,8 @@ def run_trials(
     patterns : int
         Patterns of each kind for the model.
     template_patterns : int
-        How many of them template matching gets too (it is slow); 0 leaves it out.
+        How many of them py4DSTEM's own template matching gets too (it is slow); 0 leaves out ours as well, which
+        gets all.
     device : str
     progress : Progress
         Called with (trials done, trials in all).
@@ -202,13 +206,13 @@ def run_trials(
     if not isinstance(model, Model):
         model = load_model(model)
     trials: list[Trial] = []
-    total = len(kinds) * len(model.reflectors) * (3 + 2 * (template_patterns > 0))
+    total = len(kinds) * len(model.reflectors) * (3 + 4 * (template_patterns > 0))
     for phase, crystal in enumerate(model.crystals):
         methods = methods_for(model, device, template_patterns > 0)
         for kind in kinds:
             test = make_test_set(model, phase, kind, patterns)
             for method, make in methods.items():
-                count = min(template_patterns, patterns) if method.startswith("template") else patterns
+                count = min(template_patterns, patterns) if method.startswith(REFERENCE) else patterns
                 answer, per_second = timed_index(make(), test.first(count))
                 angle = angles_to_truth(answer, test.truth[:count], crystal, phase)
                 trials.append(Trial(phase, crystal, test, method, answer, angle, per_second))
@@ -245,7 +249,7 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
     """Return what is compared, by name; indexers are made when called for."""
     card = model.card
     settings = {
-        "network": TransformerSettings(frames=1, pairs=0, corrections=0),
+        "network": TransformerSettings(frames=1, referee=False),
         "network, referee": TransformerSettings(corrections=0),
         IN_USE: TransformerSettings(),
     }
@@ -254,16 +258,18 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
         for name, how in settings.items()
     }
     if template:
-        for step in (2.0, 1.0):
-            matcher = TemplateMatcher(
-                model.crystals,
-                card.voltage,
-                card.k_max,
-                card.precession,
-                TemplateSettings(zone_axis_step=step, engine="py4DSTEM"),
-                EVERY_ANSWER,
-            )
-            methods[f"template matching, {step:g}°"] = lambda matcher=matcher: matcher  # type: ignore[misc]
+        for name, engine in (("template matching", "torch"), (REFERENCE, "py4DSTEM")):
+            for step in (2.0, 1.0):
+                matcher = TemplateMatcher(
+                    model.crystals,
+                    card.voltage,
+                    card.k_max,
+                    card.precession,
+                    TemplateSettings(zone_axis_step=step, engine=engine),
+                    EVERY_ANSWER,
+                    device=device,
+                )
+                methods[f"{name}, {step:g}°"] = lambda matcher=matcher: matcher  # type: ignore[misc]
     return methods
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -15,6 +17,13 @@ from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMa
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent
 
+Glimpse = Callable[[Callable[[], OrientationMap]], None]
+"""Called between batches with what makes a map of all that is done so far, for those who want to see it grow."""
+
+
+def no_glimpse(so_far: Callable[[], OrientationMap]) -> None:
+    """Look at nothing."""
+
 
 class Indexer(Protocol):
     """Finds orientations from calibrated Bragg disks: the transformer, or template matching."""
@@ -27,8 +36,18 @@ class Indexer(Protocol):
     def phases(self) -> tuple[Phase, ...]:
         """The crystals it chooses from."""
 
-    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
+    def index(
+        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+    ) -> OrientationMap:
         """Map the orientations of a scan; ``disks.only(row, col)`` maps one position.
+
+        Parameters
+        ----------
+        disks : BraggDisks
+        progress : Progress
+            Called with (scan positions done, all).
+        glimpse : Glimpse
+            Sees the map grow: first a coarse grid of positions, then the others.
 
         Raises
         ------
@@ -133,6 +152,18 @@ class Hypotheses:
         )
 
 
+COARSE = 4
+"""Every so many rows and columns a position is mapped before the others: the whole map is seen early."""
+
+
+def coarse_first(scan_shape: tuple[int, int]) -> list[np.ndarray]:
+    """Return the flat scan positions of a coarse grid, and the others."""
+    positions = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)
+    others = np.ones(scan_shape, bool)
+    others[::COARSE, ::COARSE] = False
+    return [positions[::COARSE, ::COARSE].ravel(), positions[others]]
+
+
 ALIKE = 10.0
 """Degrees; hypotheses closer than this count as one orientation when reliability is judged."""
 HALF_TURN = np.diag([-1.0, -1.0, 1.0])
@@ -228,6 +259,17 @@ class MapBuilder:
     def leave_out(self, where: np.ndarray) -> None:
         """Enter positions that have too few disks to try."""
         self.reason[where] = Reason.TOO_FEW_DISKS
+
+    def so_far(self, method: str) -> OrientationMap:
+        """Return a map of what is done; the other positions look like their neighbour on the coarse grid."""
+        rows, cols = np.indices(self.scan_shape)
+        coarse = (rows // COARSE * COARSE * self.scan_shape[1] + cols // COARSE * COARSE).ravel()
+        source = np.where(self.reason == Reason.NOT_RUN, coarse, np.arange(coarse.size))
+        seen = copy(self)
+        for name in ("rotation", "phase_id", "score", "explained", "reliability", "phase_margin", "doubt"):
+            setattr(seen, name, getattr(self, name)[source])
+        seen.reason = self.reason.copy()
+        return seen.finish(method, {})
 
     def finish(self, method: str, provenance: dict[str, Any]) -> OrientationMap:
         """Return the map."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_4dstem_orient.indexing.evaluation import EVERY_ANSWER, angles_to_truth, make_test_set, timed_index
+from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.progress import Progress, silent
@@ -28,6 +29,8 @@ class PhaseAccuracy:
         Patterns whose phase margin is at least ``CLEAR``.
     right_of_told : float
         Of these, those whose phase is right.
+    right_of_mapped : float
+        Of the patterns with as many disks as a map asks for by default, those whose phase is right.
     within_5 : float
         Patterns whose phase is right and whose orientation is within 5°.
     within_5_alone : float
@@ -40,6 +43,7 @@ class PhaseAccuracy:
     right: float
     told: float
     right_of_told: float
+    right_of_mapped: float
     within_5: float
     within_5_alone: float
 
@@ -67,6 +71,7 @@ def evaluate_phases(
                 right = joint.phase_id[0] == number
                 assert joint.certainty is not None
                 told = joint.certainty.phase_margin[0] >= CLEAR
+                mapped = test.disks.counts[0] >= AcceptanceSettings().min_disks
                 rows.append(
                     PhaseAccuracy(
                         crystal.name,
@@ -75,6 +80,7 @@ def evaluate_phases(
                         float(right.mean()),
                         float(told.mean()),
                         float(right[told].mean()) if told.any() else float("nan"),
+                        float(right[mapped].mean()) if mapped.any() else float("nan"),
                         float((angle < 5).mean()),
                         float((angle_alone < 5).mean()),
                     )

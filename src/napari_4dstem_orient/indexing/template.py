@@ -18,7 +18,15 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
+from napari_4dstem_orient.indexing.indexer import (
+    AcceptanceSettings,
+    Glimpse,
+    Hypotheses,
+    MapBuilder,
+    coarse_first,
+    no_glimpse,
+    reach_of,
+)
 from napari_4dstem_orient.indexing.matching import batch_sizes, match
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
 from napari_4dstem_orient.indexing.templates import Templates
@@ -179,34 +187,38 @@ class TemplateMatcher:
             )
         return crystal
 
-    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
+    def index(
+        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+    ) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach = reach_of(disks, self.k_max)
         builder = MapBuilder(
             disks.scan_shape, self.phases, self.acceptance, self.settings.matches * len(self.phases) - 1
         )
-        batches = self._batches(disks.counts.ravel())
+        counts = disks.counts.ravel()
+        batches = [batch for part in coarse_first(disks.scan_shape) for batch in self._batches(part, counts)]
         if self._by_torch:
             answers = each_batch(lambda batch: self._batch(disks, batch, reach), batches, self.device)
         else:  # py4DSTEM's prints are caught, which works for one thread only
-            answers = (self._batch(disks, batch, reach) for batch in batches)
+            answers = ((batch, self._batch(disks, batch, reach)) for batch in batches)
         done = 0
-        for where, (count, found) in zip(batches, answers, strict=True):
+        for where, (count, found) in answers:
             tried = count >= self.acceptance.min_disks
             builder.leave_out(where[~tried])
             if found is not None:
                 builder.put(where[tried], found, count[tried])
             done += len(where)
-            progress(done, disks.counts.size)
+            glimpse(lambda: builder.so_far(self.name))
+            progress(done, len(counts))
         return builder.finish(self.name, self._provenance())
 
-    def _batches(self, counts: np.ndarray) -> list[np.ndarray]:
-        """Split the scan positions, longest lists of disks first, so that short lists do not pay for long ones."""
-        order = np.argsort(-counts, kind="stable")
+    def _batches(self, positions: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+        """Split scan positions, longest lists of disks first, so that short lists do not pay for long ones."""
+        order = positions[np.argsort(-counts[positions], kind="stable")]
         if self._by_torch:
             # Made here, before there are threads.
             sizes = batch_sizes(self._templates, counts[order], self.settings.matches)
-            return np.split(order, np.cumsum(sizes)[:-1])
+            return np.split(order, np.cumsum(sizes)[:-1]) if sizes else []
         return [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
 
     @torch.inference_mode()

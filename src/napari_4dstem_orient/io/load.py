@@ -15,7 +15,7 @@ from napari_4dstem_orient.io.checks import check_sample
 from napari_4dstem_orient.io.formats import arina, blo, dm, empad, hdf5, hyperspy, mib, mrc, npy, tvips
 from napari_4dstem_orient.io.source import Source
 from napari_4dstem_orient.io.units import parse_shape, shape_text
-from napari_4dstem_orient.scan import Calibration, Scan
+from napari_4dstem_orient.scan import Calibration, Opened, Scan
 
 FORMATS: tuple[ModuleType, ...] = (arina, hyperspy, mib, blo, dm, empad, tvips, mrc, npy, hdf5)
 """Tried in this order: the first whose ``matches`` says yes reads the file."""
@@ -113,20 +113,32 @@ def load(
     typed = {name: value for name, value in calibration.items() if value is not None}
     if unknown := set(typed) - _TYPED:
         raise TypeError(f"load() got unknown calibration keywords: {', '.join(sorted(unknown))}")
-    path = Path(path).expanduser()
-    _, sources = _read(path, typed.get("voltage"))
-    source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
-    shape = _scan_shape(source, parse_shape(scan_shape) if scan_shape is not None else None, path)
+    scan = open_scan(path, dataset, scan_shape, typed.get("voltage"))
     if "q_pixel" in typed:
         typed["q_pixel_from"] = "typed"
-    scan = Scan(
-        source.array(shape),
-        source.calibration.with_(**typed),
-        str(path) + (f"::{source.name}" if source.name else ""),
-        source.metadata,
-    )
+    scan = scan.with_calibration(scan.calibration.with_(**typed))
     check_sample(scan)
     return scan
+
+
+def open_scan(
+    path: str | Path, dataset: str | None, scan_shape: tuple[int, int] | str | None, voltage: float | None
+) -> Scan:
+    """Open a scan as the file describes it; nothing but its header is read. For the arguments see ``load``."""
+    path = Path(path).expanduser()
+    _, sources = _read(path, voltage)
+    source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
+    shape = _scan_shape(source, parse_shape(scan_shape) if scan_shape is not None else None, path)
+    array = source.array(shape)
+    # Another process may run in another folder.
+    arguments = {"path": str(path.absolute()), "dataset": dataset, "scan_shape": shape, "voltage": voltage}
+    return Scan(
+        array,
+        source.calibration,
+        str(path) + (f"::{source.name}" if source.name else ""),
+        source.metadata,
+        Opened(array, arguments, (0, shape[0])),
+    )
 
 
 def inspect(path: str | Path) -> FileFacts:

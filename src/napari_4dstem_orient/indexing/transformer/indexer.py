@@ -13,11 +13,19 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder, reach_of
+from napari_4dstem_orient.indexing.indexer import (
+    AcceptanceSettings,
+    Glimpse,
+    Hypotheses,
+    MapBuilder,
+    coarse_first,
+    no_glimpse,
+    reach_of,
+)
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import load_referee
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, without_direct_beam
+from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.orientation_map import OrientationMap
@@ -65,6 +73,14 @@ class TransformerSettings:
             max=6,
         ),
     ] = 3
+    referee: Annotated[
+        bool,
+        parameter(
+            "Referee",
+            "Choose among the hypotheses by what physics predicts, and correct the best. Without it the network's "
+            "first choice stands as it is, and nothing says how reliable it is: many times faster, for a first look.",
+        ),
+    ] = True
 
 
 class TransformerIndexer:
@@ -118,19 +134,18 @@ class TransformerIndexer:
         """The models' crystals, in order."""
         return tuple(crystal for model in self.models for crystal in model.crystals)
 
-    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
+    def index(
+        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+    ) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
-        reach = self.reach(disks)
-        builder = self.builder(disks)
-        batches = self.batches(disks)
+        reach, builder = self.reach(disks), self.builder(disks)
         done = 0
-        for where, answer in zip(
-            batches,
-            each_batch(lambda batch: self.answer(*self.read(disks, batch, reach)), batches, self.device),
-            strict=True,
+        for where, answer in each_batch(
+            lambda batch: self.answer(*self.read(disks, batch, reach)), self.batches(disks), self.device
         ):
             self.enter(builder, where, answer)
             done += len(where)
+            glimpse(lambda: builder.so_far(self.name))
             progress(done, disks.counts.size)
         return builder.finish(self.name, self._provenance())
 
@@ -145,10 +160,14 @@ class TransformerIndexer:
         return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP)
 
     def batches(self, disks: BraggDisks) -> list[np.ndarray]:
-        """Split the scan positions, sorted by number of disks, so that short lists do not pay for long ones."""
-        positions = np.argsort(disks.counts.ravel(), kind="stable")
-        size = BATCH[self.device.type]
-        return [positions[start : start + size] for start in range(0, len(positions), size)]
+        """Split the scan positions, a coarse grid first."""
+        counts, size = disks.counts.ravel(), BATCH[self.device.type]
+        batches = []
+        for part in coarse_first(disks.scan_shape):
+            # Sorted by number of disks, so that short lists do not pay for long ones.
+            part = part[np.argsort(counts[part], kind="stable")]
+            batches += [part[start : start + size] for start in range(0, len(part), size)]
+        return batches
 
     def read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> tuple[torch.Tensor, Measured]:
         """Return the disks of a batch on the device: all of them, and those that count."""
@@ -183,6 +202,8 @@ class TransformerIndexer:
             for model in self.models
             for rotations in propose(model, disks, measured.mask, self.settings.frames)
         ]
+        if not self.settings.referee:
+            return self._first_choices(proposed, measured)
         pairs = pairs_of(measured.q * measured.mask[..., None]) if self.settings.pairs else []
         candidates = []
         for phase_id, rotations in enumerate(proposed):
@@ -197,6 +218,17 @@ class TransformerIndexer:
             )
         keep = FINALISTS * len(candidates)  # all: their probabilities and that of none of them add up to 1
         return judge(measured, candidates, self._referee, self.scoring, self.settings.corrections, keep)
+
+    def _first_choices(self, proposed: Sequence[torch.Tensor], measured: Measured) -> Hypotheses:
+        """Take the network's first choice for each phase; between phases the common score decides."""
+        parts = []
+        for phase_id, rotations in enumerate(proposed):
+            first = rotations[:, :1]
+            scored = score(measured, first, self._reflectors[phase_id], self.scoring)
+            phase_ids = np.full(first.shape[:2], phase_id, np.int32)
+            answers = (values.cpu().numpy() for values in (scored.value, scored.explained))
+            parts.append(Hypotheses(first.cpu().numpy(), phase_ids, *answers))
+        return Hypotheses.join(parts, len(parts))
 
     def _provenance(self) -> dict[str, object]:
         return {

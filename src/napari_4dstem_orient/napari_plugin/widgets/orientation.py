@@ -27,7 +27,7 @@ from napari_4dstem_orient.napari_plugin.indexers import (
     fit_models,
     indexers_for,
 )
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
 from napari_4dstem_orient.napari_plugin.map_layers import (
     add_map_layers,
     hide_images,
@@ -212,15 +212,35 @@ class OrientationWidget(StepWidget):
 
     def run(self, method: str) -> None:
         """Map the whole scan by ``"transformer"`` or ``"template"``."""
-        self.jobs.run(METHODS[method], self.show_map, Snapshot.of(self.session).map, self.indexers, method)
+        snapshot, growing = Snapshot.of(self.session), Relay()
+        growing.told.connect(self._draw)
+        job = self.jobs.run(
+            METHODS[method], self.show_map, snapshot.map, self.indexers, method, growing.told.emit
+        )
+        job.keep(growing)
+        job.cancelled.connect(partial(self._forget_unfinished, method))
+        job.failed.connect(partial(self._forget_unfinished, method))
+
+    def _forget_unfinished(self, method: str, *why: object) -> None:
+        """Show what there was before a map that will not be finished."""
+        former = self.session.get(STAGES[method])
+        if former is not None:
+            self._draw(former)
+            return
+        for layer in map_layers(self.viewer, method):
+            self.viewer.layers.remove(layer)
 
     def show_map(self, orientation_map: OrientationMap) -> None:
         """Put a map into the session and show it as layers."""
         self.session.put(STAGES[orientation_map.method], orientation_map)
+        self._draw(orientation_map)
+        self.viewer.layers.selection.active = map_layers(self.viewer, orientation_map.method)[-1]
+
+    def _draw(self, orientation_map: OrientationMap) -> None:
+        """Show a map, finished or not, as layers."""
         if not map_layers(self.viewer, orientation_map.method):
             hide_images(self.viewer)
-        layers = add_map_layers(self.viewer, orientation_map)
-        self.viewer.layers.selection.active = layers[-1]
+        add_map_layers(self.viewer, orientation_map)
 
     def refresh(self) -> None:
         """Say what is missing, what was found and whether it is still true."""

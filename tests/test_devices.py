@@ -1,0 +1,33 @@
+"""Batches on a device: what it has no memory for is done in parts."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_4dstem_orient.devices import each_batch
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_too_large_for_the_device_comes_back_in_halves(threads):
+    def compute(batch):
+        if len(batch) > 3:
+            raise torch.OutOfMemoryError("too much")
+        return batch * 10
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = list(each_batch(compute, np.split(np.arange(17), [10]), torch.device("cpu")))
+    finally:
+        torch.set_num_threads(before)
+    assert max(len(batch) for batch, _ in found) <= 3
+    assert np.concatenate([batch for batch, _ in found]).tolist() == list(range(17))
+    assert all((result == 10 * batch).all() for batch, result in found)
+
+
+def test_a_single_pattern_that_is_too_large_is_an_error():
+    def compute(batch):
+        raise torch.OutOfMemoryError("too much")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        list(each_batch(compute, [np.arange(4)], torch.device("cpu")))

@@ -1,0 +1,193 @@
+"""What an interrupted run has done is taken up by the next, and by no other."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from napari_4dstem_orient import chunks
+from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
+from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.io.partial import Partial, file_fingerprint, fingerprint, load_rows, save_rows
+from napari_4dstem_orient.orientation_map import OrientationMap
+from napari_4dstem_orient.pipeline import find_disks, map_scan
+from napari_4dstem_orient.steps import Detection, Indexing
+from test_spread import DISKS, KNOWN, equal, polycrystal, same_maps
+
+KILLABLE = """
+import time
+from napari_4dstem_orient import chunks
+from napari_4dstem_orient.cli import main
+from napari_4dstem_orient.io.partial import Chunks
+chunks.FEWEST, chunks.PARTS, add = 6, 8, Chunks.add
+def slowly(self, rows, result):
+    add(self, rows, result)
+    if self.name.startswith("map"): time.sleep(1)
+Chunks.add = slowly
+main()
+"""
+OPTIONS = ("--phase", "Cu", "--voltage", "300", "--q-pixel", "0.05", "--semiangle", "2", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(chunks, "FEWEST", 6)
+    monkeypatch.setattr(chunks, "PARTS", 8)
+
+
+@pytest.fixture
+def scan_file(tmp_path):
+    path = tmp_path / "scan.npy"
+    np.save(path, polycrystal())
+    return path
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """Step and first row of each chunk that is really computed."""
+    seen = []
+    for step in (Detection, Indexing):
+
+        def begin(self, former=step.begin):
+            work = former(self)
+
+            def watched(part, first, progress):
+                seen.append((type(self).__name__, first))
+                return work(part, first, progress)
+
+            return watched
+
+        monkeypatch.setattr(step, "begin", begin)
+    return seen
+
+
+def test_a_killed_run_goes_on_where_it_was(scan_file, tmp_path, copper, done):
+    output, folder = tmp_path / "result.h5", tmp_path / "result.h5.partial"
+    arguments = ["map", str(scan_file), *OPTIONS, "-o", str(output)]
+    with subprocess.Popen([sys.executable, "-c", KILLABLE, *arguments], stderr=subprocess.DEVNULL) as run:
+        limit = time.monotonic() + 200
+        while len(list(folder.glob("map-*.h5"))) < 2 and time.monotonic() < limit and run.poll() is None:
+            time.sleep(0.05)
+        run.send_signal(signal.SIGKILL)
+    assert not output.exists()
+    kept = len(list(folder.glob("map-*.h5")))
+    assert 2 <= kept < 8
+    disks = sorted(folder.glob("disks-*.npz"))
+    assert len(disks) == 8
+    disks[3].write_bytes(disks[3].read_bytes()[:-300])  # damaged since
+    disks[5].unlink()
+
+    told = CliRunner().invoke(app, arguments)
+    assert told.exit_code == 0, told.output
+    assert [first for step, first in done if step == "Detection"] == [3, 5]
+    assert [first for step, first in done if step == "Indexing"] == list(range(kept, 8))
+    assert not folder.exists()
+    expected, _ = map_scan(scan_file, [copper], device="cpu", **KNOWN)
+    same_maps(OrientationMap.load(output), expected)
+
+
+def test_other_settings_begin_anew_and_lose_nothing(scan_file, tmp_path, copper, done):
+    output = tmp_path / "result.h5"
+    first = Partial(output)
+    map_scan(scan_file, [copper], device="cpu", partial=first, **KNOWN)
+    before = sorted(first.folder.iterdir())
+    assert len(before) == 16
+    done.clear()
+
+    stricter = Partial(output)
+    asked = AcceptanceSettings(min_score=0.5)
+    map_scan(scan_file, [copper], device="cpu", acceptance=asked, partial=stricter, **KNOWN)
+    assert {step for step, _ in done} == {"Indexing"}  # the disks are the same
+    assert set(before) < set(first.folder.iterdir())
+    (first.folder / "notes.txt").write_text("mine")
+    assert stricter.remove()
+    assert {path.suffix for path in first.folder.iterdir()} == {".h5", ".txt"}
+    assert first.remove()
+    assert [path.name for path in first.folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_changed_file_begins_anew(scan_file, tmp_path, done):
+    find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"))
+    find_disks(load(scan_file, **{**KNOWN, "voltage": 200}), partial=Partial(tmp_path / "disks.h5"))
+    assert len(done) == 8
+    np.save(scan_file, polycrystal()[::-1])
+    find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"))
+    assert len(done) == 16
+
+
+def test_a_cancelled_detection_counts_on(scan_file, tmp_path, done):
+    def stop(count, total):
+        if count >= 18:
+            raise Cancelled
+
+    seen = []
+    with pytest.raises(Cancelled):
+        find_disks(load(scan_file, **KNOWN), progress=stop, partial=Partial(tmp_path / "disks.h5"))
+    find_disks(
+        load(scan_file, **KNOWN),
+        progress=lambda *now: seen.append(now),
+        partial=Partial(tmp_path / "disks.h5"),
+    )
+    assert seen[0] == (12, 48)
+    assert seen[-1] == (48, 48)
+
+
+def test_a_file_in_the_place_of_the_folder_stays(scan_file, tmp_path):
+    (tmp_path / "disks.h5.partial").write_text("mine")
+    with pytest.raises(UserError, match=r"disks\.h5\.partial"):
+        find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"))
+    assert (tmp_path / "disks.h5.partial").read_text() == "mine"
+
+
+def test_a_scan_in_memory_is_not_kept(small_scan, tmp_path):
+    partial = Partial(tmp_path / "disks.h5")
+    find_disks(small_scan, partial=partial)
+    assert not partial.remove()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"\x93NUMPY"])
+def test_a_damaged_chunk_is_said(tmp_path, content):
+    (tmp_path / "chunk.npz").write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        load_rows(tmp_path / "chunk.npz")
+
+
+def test_disks_come_back_as_they_were(few_disks, tmp_path):
+    for disks in (
+        few_disks,
+        replace(few_disks, detector_shape=(8, 9), reach=1.25, provenance={"a": [1, None]}),
+    ):
+        save_rows(disks, tmp_path / "chunk.npz")
+        back = load_rows(tmp_path / "chunk.npz")
+        equal(back, disks, DISKS)
+        for name in ("scan_shape", "detector_shape", "reach", "calibrated", "provenance"):
+            assert getattr(back, name) == getattr(disks, name)
+
+
+@given(st.lists(st.floats(-9, 9, width=32), min_size=1, max_size=6), st.data())
+def test_fingerprints_tell_contents_apart(values, data):
+    array = np.array(values, np.float32)
+    assert fingerprint("step", array) == fingerprint("step", array.copy())
+    other = array.copy()
+    other[data.draw(st.integers(0, len(values) - 1))] += 1
+    assert fingerprint("step", array) != fingerprint("step", other)
+    assert fingerprint("step", array) != fingerprint("step", array.astype(float))
+    disks = BraggDisks((1, 1), np.array([0, len(array)]), array, array, array)
+    assert fingerprint(disks) != fingerprint(replace(disks, qx=other))
+
+
+def test_a_folder_has_a_fingerprint_too(tmp_path):
+    (tmp_path / "a").write_text("one")
+    before = file_fingerprint(tmp_path)
+    (tmp_path / "a").write_text("three")
+    assert file_fingerprint(tmp_path) != before

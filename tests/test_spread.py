@@ -1,0 +1,333 @@
+"""The job in chunks: the same result in one process, in several, and when one of them is killed."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from made_maps import some_map, sure
+from napari_4dstem_orient import chunks, spread
+from napari_4dstem_orient.chunks import Here, row_chunks
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.orientation_map import OrientationMap
+from napari_4dstem_orient.pipeline import find_disks, map_scan
+from napari_4dstem_orient.scan import Calibration, Scan
+from napari_4dstem_orient.steps import Detection
+
+DISKS = ("offsets", "qx", "qy", "intensity")
+MAP = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
+CERTAINTY = ("reliability", "phase_margin", "doubt")
+
+
+def equal(one, other, names):
+    """Assert the same bits."""
+    for name in names:
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert ours.dtype == theirs.dtype, name
+        np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def same_maps(one, other):
+    equal(one, other, MAP)
+    equal(one.certainty, other.certainty, CERTAINTY)
+
+
+@st.composite
+def disks_and_cuts(draw):
+    rows, cols = draw(st.integers(1, 9)), draw(st.integers(1, 5))
+    counts = draw(st.lists(st.integers(0, 4), min_size=rows * cols, max_size=rows * cols))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    lists = [rng.random((count, 3)).astype(np.float32) for count in counts]
+    cuts = sorted(draw(st.sets(st.integers(1, rows), max_size=3)) - {rows})
+    disks = BraggDisks.from_lists((rows, cols), lists, calibrated=True, detector_shape=(8, 9), reach=1.5)
+    return disks, list(zip([0, *cuts], [*cuts, rows], strict=True))
+
+
+@settings(deadline=None)
+@given(disks_and_cuts())
+def test_disks_taken_apart_are_put_together_again(case):
+    disks, cuts = case
+    joined = BraggDisks.join([disks.rows(*cut) for cut in cuts])
+    equal(joined, disks, DISKS)
+    assert (joined.scan_shape, joined.detector_shape, joined.reach) == (disks.scan_shape, (8, 9), 1.5)
+    start, _ = cuts[-1]
+    np.testing.assert_array_equal(disks.rows(*cuts[-1]).at(0, 0), disks.at(start, 0))
+
+
+@given(st.integers(1, 7), st.integers(0, 7), st.booleans())
+def test_maps_taken_apart_are_put_together_again(rows, cut, certain):
+    whole = sure(some_map((rows, 3))) if certain else some_map((rows, 3))
+    parts = []
+    for part in (slice(0, cut), slice(cut, None)):
+        certainty = whole.certainty
+        if certainty is not None:
+            certainty = replace(certainty, **{name: getattr(certainty, name)[part] for name in CERTAINTY})
+        parts.append(replace(whole, **{n: getattr(whole, n)[part] for n in MAP}, certainty=certainty))
+    joined = OrientationMap.join(parts)
+    equal(joined, whole, MAP)
+    assert (joined.certainty is None) == (not certain)
+    if certain:
+        equal(joined.certainty, whole.certainty, CERTAINTY)
+
+
+def test_parts_that_do_not_belong_together_are_refused(few_disks):
+    with pytest.raises(ValueError, match="2 kinds"):
+        BraggDisks.join([few_disks, replace(few_disks, calibrated=False)])
+    with pytest.raises(ValueError, match="2 kinds"):
+        OrientationMap.join([some_map((2, 3)), some_map((2, 4))])
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000))
+def test_chunks_are_whole_rows_and_all_of_them(rows, cols):
+    found = row_chunks((rows, cols))
+    assert [row for start, stop in found for row in range(start, stop)] == list(range(rows))
+    assert all((stop - start) * cols <= max(chunks.MOST, cols) for start, stop in found)
+
+
+def polycrystal(rows=8, cols=6):
+    """Patterns of copper near [001], turned a little further from row to row, and two empty rows."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:64, :64]
+    g = 2 / 3.615 / 0.05
+    data = np.zeros((rows, cols, 64, 64))
+    for row in range(2, rows):
+        for col in range(cols):
+            angle = 0.1 * row + 0.02 * col
+            axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+            for h in range(-2, 3):
+                for k in range(-2, 3):
+                    at = 31 + g * (np.array([h, k]) @ axes)
+                    height = 400 if h == k == 0 else 120 / (abs(h) + abs(k))
+                    data[row, col] += height * ((y - at[0]) ** 2 + (x - at[1]) ** 2 <= 9)
+    data[2:] = rng.poisson(data[2:] + 1)
+    return data.astype(np.uint16)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Chunks of one or two rows, of which a small scan has several."""
+    monkeypatch.setattr(chunks, "FEWEST", 6)
+    monkeypatch.setattr(chunks, "PARTS", 8)
+
+
+@pytest.fixture
+def scan_file(tmp_path):
+    path = tmp_path / "scan.npy"
+    np.save(path, polycrystal())
+    return path
+
+
+KNOWN = {"voltage": 300, "q_pixel": 0.05, "semiangle": 2.0}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes, told by address as any cluster is."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, memory_limit=0, dashboard_address="127.0.0.1:0", silence_logs=50
+    ) as started:
+        yield started
+
+
+def test_a_cluster_gives_the_same_bits(small_chunks, scan_file, copper, cluster):
+    seen = []
+    alone, alone_disks = map_scan(scan_file, [copper], device="cpu", **KNOWN)
+    spread_out, disks = map_scan(
+        scan_file,
+        [copper],
+        device="cpu",
+        cluster=cluster.scheduler_address,
+        report=lambda step: lambda done, total: seen.append((step, done, total)),
+        **KNOWN,
+    )
+    equal(disks, alone_disks, DISKS)
+    same_maps(spread_out, alone)
+    assert alone.indexed[2:].mean() > 0.9
+    assert not alone_disks.counts[:2].any()
+    assert spread_out.provenance["workers"] == f"the workers of {cluster.scheduler_address}"
+    assert alone.provenance["workers"] is None
+    assert {(step, total) for step, _, total in seen} == {
+        ("Detecting Bragg disks", 48),
+        ("Mapping orientations", 48),
+    }
+    assert [done for step, done, _ in seen if step == "Mapping orientations"][-1] == 48
+    dones = [done for step, done, _ in seen if step == "Detecting Bragg disks"]
+    assert dones == sorted(dones)
+
+
+def test_a_killed_worker_costs_its_chunk(small_chunks, scan_file, cluster):
+    scan = load(scan_file, **KNOWN)
+    alone = find_disks(scan)
+    with spread.workers(cluster=cluster.scheduler_address) as runner:
+        before = set(runner._client.run(os.getpid).values())
+
+        def kill_one(done, total):
+            if 0 < done < total and len(killed) < 1:
+                killed.append(next(iter(before)))
+                os.kill(killed[0], signal.SIGKILL)
+
+        killed = []
+        disks = find_disks(scan, progress=kill_one, runner=runner)
+        assert killed
+        runner._client.wait_for_workers(2, timeout=60)
+        assert killed[0] not in runner._client.run(os.getpid).values()
+    equal(disks, alone, DISKS)
+
+
+class Deadly:
+    """A step that kills whoever takes it."""
+
+    def begin(self):
+        return lambda part, first, progress: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_chunk_that_kills_its_workers_ends_the_run(small_chunks, scan_file, cluster, monkeypatch):
+    import cloudpickle
+
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not see this file
+    scan = load(scan_file, **KNOWN)
+    try:
+        with (
+            spread.workers(cluster=cluster.scheduler_address) as runner,
+            pytest.raises(UserError, match="workers died"),
+        ):
+            chunks.in_chunks(Deadly(), scan, runner)
+    finally:
+        cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def test_a_lost_scheduler_is_said(small_chunks, scan_file, monkeypatch):
+    monkeypatch.setattr(spread, "CONNECT_SECONDS", 3)
+
+    calls = []
+
+    def kill_scheduler(done, total):
+        calls.append(done)
+        if len(calls) == 4:  # while the first chunks are at work
+            scheduler.kill()
+
+    command = [sys.executable, "-c", SCHEDULER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as scheduler:
+        address = scheduler.stdout.readline().strip()
+        try:
+            with (
+                spread.workers(cluster=address) as runner,
+                pytest.raises(UserError, match="connection to the Dask scheduler was lost"),
+            ):
+                find_disks(load(scan_file, **KNOWN), progress=kill_scheduler, runner=runner)
+        finally:
+            scheduler.kill()
+
+
+SCHEDULER = """
+import time
+from distributed import LocalCluster
+cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0",
+                       protocol="tcp")
+print(cluster.scheduler_address, flush=True)
+time.sleep(300)
+"""
+
+
+def test_cancelling_leaves_nothing_on_the_cluster(small_chunks, scan_file, cluster):
+    calls = []
+
+    def stop(done, total):
+        calls.append(done)
+        if len(calls) == 4:  # while chunks are at work
+            raise Cancelled
+
+    with spread.workers(cluster=cluster.scheduler_address) as runner, pytest.raises(Cancelled):
+        find_disks(load(scan_file, **KNOWN), progress=stop, runner=runner)
+    limit = time.monotonic() + 10
+    while cluster.scheduler.tasks and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert not cluster.scheduler.tasks
+
+
+def test_errors_of_workers_reach_the_user(small_chunks, tmp_path, cluster, monkeypatch):
+    data = polycrystal().astype(np.float32)
+    np.save(tmp_path / "scan.npy", data)
+    scan = load(tmp_path / "scan.npy", **KNOWN)
+    step = Detection.of(scan, None, None)
+    monkeypatch.setattr("napari_4dstem_orient.pipeline.Detection.of", lambda *_: step)
+    data[5, 1, 3, 3] = np.nan  # that no sample of the patterns showed
+    np.save(tmp_path / "scan.npy", data)
+    with spread.workers(cluster=cluster.scheduler_address) as runner:
+        for who in (runner, Here()):
+            with pytest.raises(UserError, match=r"row 5, column 1"):
+                find_disks(scan, runner=who)
+        (tmp_path / "scan.npy").rename(tmp_path / "elsewhere.npy")
+        with pytest.raises(UserError, match=r"scan\.npy does not exist.*All workers must see"):
+            find_disks(scan, runner=runner)
+        ours = spread.versions()
+        monkeypatch.setattr(spread, "versions", lambda: {**ours, "numpy": "0.1"})
+        with pytest.raises(UserError, match=r"instead of 0\.1; give all workers the same"):
+            find_disks(scan, runner=runner)
+
+
+def test_local_workers_are_started_and_stopped():
+    with spread.workers(1) as runner:
+        assert runner.description == "1 local process"
+        (process,) = runner._client.run(os.getpid).values()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_what_cannot_be_is_said_before_the_work(scan_file, copper, monkeypatch):
+    monkeypatch.setattr(spread, "CONNECT_SECONDS", 1)
+    for asked, about in (
+        ({"cluster": "tcp://127.0.0.1:9"}, "no Dask scheduler at tcp://127.0.0.1:9"),
+        ({"cluster": "nonsense://x"}, "no Dask scheduler at nonsense"),
+        ({"workers": 2, "cluster": "tcp://127.0.0.1:9"}, "not both"),
+        ({"workers": 0}, "at least 1"),
+    ):
+        with pytest.raises(UserError, match=about):
+            map_scan(scan_file, [copper], **asked, **KNOWN)
+
+
+def test_a_scan_of_a_file_travels_as_its_path(scan_file):
+    scan = load(scan_file, **KNOWN)
+    content = spread.pack(scan.rows(2, 5))
+    assert len(content) < 5000
+    there = pickle.loads(content)
+    np.testing.assert_array_equal(there.data.compute(), scan.data[2:5].compute())
+    assert there.calibration == scan.calibration
+    again = pickle.loads(pickle.dumps(there.rows(1, 2)))
+    np.testing.assert_array_equal(again.data.compute(), scan.data[3:4].compute())
+    other = replace(scan, data=scan.data * 2)
+    assert other.reopens is None
+    np.save(scan_file, polycrystal().astype(np.float32))
+    with pytest.raises(UserError, match="not the same file"):
+        pickle.loads(content)
+
+
+def test_a_scan_in_memory_travels_by_its_rows():
+    data = polycrystal()
+    scan = Scan(da.from_array(data, chunks=data.shape), Calibration(voltage=300))
+    content = spread.pack(scan.rows(1, 2))
+    assert len(content) < 2 * data[1:2].nbytes
+    np.testing.assert_array_equal(pickle.loads(content).data.compute(), data[1:2])
+
+
+def test_a_sample_travels_as_its_recipe():
+    from napari_4dstem_orient.samples.copper import copper_polycrystal
+
+    scan = copper_polycrystal()
+    part = scan.rows(1, 3)
+    content = spread.pack(part)
+    np.testing.assert_array_equal(pickle.loads(content).pattern(1, 3), scan.pattern(2, 3))

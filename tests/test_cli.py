@@ -180,6 +180,20 @@ def test_full_disk_is_one_sentence(scan_file: Path, tmp_path: Path) -> None:
     assert output.read_bytes() == b"earlier"
 
 
+def test_benchmark_prints_what_it_writes(tmp_path: Path) -> None:
+    out = tmp_path / "benchmark"
+    done = run("benchmark", "--part", "start", "--runs", 1, "--device", "cpu", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "first map on the CPU" in done.stdout
+    assert (out / "benchmark.md").read_text(encoding="utf-8").strip() == done.stdout.strip()
+    assert '"libraries"' in (out / "benchmark.json").read_text(encoding="utf-8")
+
+
+def test_benchmark_of_an_unknown_part_is_refused(tmp_path: Path) -> None:
+    refused(run("benchmark", "--part", "nonsense", "--out", tmp_path / "out"), "nonsense")
+    assert not (tmp_path / "out").exists()
+
+
 def test_demo_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     refused(run("demo", "--headless", "--out", tmp_path / "file" / "out"), "out")

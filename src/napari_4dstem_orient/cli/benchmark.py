@@ -1,67 +1,44 @@
-"""``benchmark``: both methods against py4DSTEM's matching, on the same disks in the same run."""
+"""``benchmark``: the published Figure 3 on this machine, both methods and both engines beside py4DSTEM."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 
-if TYPE_CHECKING:
-    from napari_4dstem_orient.disks import BraggDisks
-    from napari_4dstem_orient.indexing.indexer import Indexer
-    from napari_4dstem_orient.progress import Progress
-
 
 def benchmark(
-    positions: Annotated[int, typer.Option(help="Scan positions that py4DSTEM is timed on.")] = 256,
+    out: Annotated[Path, typer.Option(help="Folder for tables, picture and JSON.")] = Path(
+        "benchmark-output"
+    ),
+    largest: Annotated[
+        int, typer.Option(help="Side of the largest scan; scans are 8², 16², 32² … up to it.")
+    ] = 32,
+    runs: Annotated[int, typer.Option(help="Repetitions of everything that is timed.")] = 3,
+    positions: Annotated[int, typer.Option(help="Most scan positions that py4DSTEM is timed on.")] = 128,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="maps, patterns, limits, start or memory; again for more. All but memory by default."
+        ),
+    ] = None,
+    memory_scan: Annotated[
+        int, typer.Option(help="Side of the scan (256² detector) whose peak memory is measured.")
+    ] = 512,
     device: options.Device = "auto",
 ) -> None:
-    """Time both methods, and py4DSTEM, on the disks of the copper sample; print patterns per second and ratios."""
-    import os
+    """Time every step on the copper sample's patterns; print patterns per second and ratios to py4DSTEM."""
+    from napari_4dstem_orient.benchmarks.report import findings_text, write_findings
+    from napari_4dstem_orient.benchmarks.suite import PARTS, Plan, run_benchmarks
+    from napari_4dstem_orient.io.atomic import make_folder
 
-    from napari_4dstem_orient.cli.demo_report import at_positions
-    from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.devices import choose_device, describe
-    from napari_4dstem_orient.indexing.template import TemplateSettings
-    from napari_4dstem_orient.pipeline import calibrated, find_disks, make_indexer
-    from napari_4dstem_orient.samples.copper import copper_polycrystal
-
-    phase, scan = find_phase("Cu"), copper_polycrystal()
+    plan = Plan(part or PARTS[:-1], largest, runs, positions, memory_scan, device)
+    folder = make_folder(out)
+    options.writable(folder / "benchmark.json")
     with progress_bars() as report:
-        measured = find_disks(scan, progress=report("Detecting Bragg disks"), device=device)
-        disks = calibrated(measured, scan.calibration)
-        count = disks.counts.size
-        chosen = [number * count // positions for number in range(min(positions, count))]
-        part = at_positions(disks, chosen)
-        transformer, matching, reference = (
-            make_indexer(
-                disks, [phase], scan.calibration.voltage, method=method, device=device, template=template
-            )
-            for method, template in (
-                ("transformer", None),
-                ("template", TemplateSettings(engine="torch")),
-                ("template", TemplateSettings(engine="py4DSTEM")),
-            )
-        )
-        rates = {
-            "transformer": rate(transformer, disks, report("Transformer")),
-            "template matching": rate(matching, disks, report("Template matching")),
-        }
-        slow = rate(reference, part, report("py4DSTEM"))
-    typer.echo(f"{disks.counts.mean():.1f} disks a pattern, {os.cpu_count()} CPU cores")
-    typer.echo(f"py4DSTEM matching on the CPU: {slow:.1f} patterns/s ({len(chosen)} of them)")
-    where = describe(choose_device(device))
-    for name, fast in rates.items():
-        typer.echo(f"{name} on {where}: {fast:.0f} patterns/s ({count} patterns), ratio: {fast / slow:.0f}")
-
-
-def rate(indexer: Indexer, disks: BraggDisks, progress: Progress) -> float:
-    """Return how many patterns an indexer maps in a second, after a first call that is not timed."""
-    indexer.index(disks.only(0, 0))
-    began = time.perf_counter()
-    indexer.index(disks, progress)
-    return disks.counts.size / (time.perf_counter() - began)
+        found = run_benchmarks(plan, folder, report, lambda found: write_findings(found, folder))
+    typer.echo(findings_text(found))

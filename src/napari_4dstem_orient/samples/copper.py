@@ -6,7 +6,7 @@ drawn here, with a diffuse background and Poisson noise, when they are looked at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import h5py
@@ -45,18 +45,27 @@ def copper_truth() -> CopperTruth:
         return CopperTruth(**{name: values[()] for name, values in file["truth"].items()})
 
 
-def copper_polycrystal() -> Scan:
+def copper_polycrystal(magnify: int = 1, descan: bool = True) -> Scan:
     """Open the sample: a simulated film of twelve copper grains at 300 kV, with bending, vacuum and noise.
+
+    Parameters
+    ----------
+    magnify : int
+        So many times 128 pixels along each side of the detector; the sample itself has 1.
+    descan : bool
+        Whether the direct beam wanders over the scan, as it does in the sample, or stays in the middle.
 
     Returns
     -------
     Scan
-        uint16, shape (48, 64, 128, 128), drawn when read.
+        uint16, shape (48, 64, magnify * 128, magnify * 128), drawn when read.
     """
-    drawing = _drawing()
+    drawing = _drawing() if descan else _drawing().centred()
+    drawing = drawing.magnified(magnify)
     rows, cols = drawing.beam.shape[:2]
+    name = f"copper-polycrystal-{magnify}-{descan}"
     data = poisson_scan(
-        "copper-polycrystal", (rows, cols, *drawing.detector_shape), drawing.expected, drawing.seed, np.uint16
+        name, (rows, cols, *drawing.detector_shape), drawing.expected, drawing.seed, np.uint16
     )
     metadata = {
         "title": "Copper polycrystal (simulated)",
@@ -80,6 +89,28 @@ class _Drawing:
     detector_shape: tuple[int, int]
     q_pixel: float
     calibration: Calibration
+
+    def centred(self) -> _Drawing:
+        """Return the same patterns with the direct beam in the middle of the detector."""
+        beam = np.broadcast_to(np.array(self.detector_shape) / 2, self.beam.shape)
+        disks = self.disks.copy()
+        disks[:, :2] += np.repeat((beam - self.beam).reshape(-1, 2), np.diff(self.offsets), axis=0)
+        return replace(self, beam=beam, disks=disks)
+
+    def magnified(self, times: int) -> _Drawing:
+        """Return the same patterns, of as many electrons, on a detector of finer pixels."""
+        if times == 1:
+            return self
+        q_pixel, (rows, cols) = self.q_pixel / times, self.detector_shape
+        return replace(
+            self,
+            disks=self.disks * np.array([times, times, 1, 1, 1], np.float32),
+            beam=self.beam * times,
+            radius=self.radius * times,
+            detector_shape=(rows * times, cols * times),
+            q_pixel=q_pixel,
+            calibration=self.calibration.with_(q_pixel=q_pixel),
+        )
 
     def expected(self, row: int, columns: slice) -> np.ndarray:
         """Return the mean counts of some positions of a scan row, shape (n, det_y, det_x)."""

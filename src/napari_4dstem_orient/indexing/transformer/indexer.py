@@ -138,41 +138,62 @@ class TransformerIndexer:
         self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
     ) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
-        reach = reach_of(disks, max(model.card.k_max * model.stretch for model in self.models))
-        builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP)
+        reach, builder = self.reach(disks), self.builder(disks)
+        done = 0
+        for where, answer in each_batch(
+            lambda batch: self.answer(*self.read(disks, batch, reach)), self.batches(disks), self.device
+        ):
+            self.enter(builder, where, answer)
+            done += len(where)
+            glimpse(lambda: builder.so_far(self.name))
+            progress(done, disks.counts.size)
+        return builder.finish(self.name, self._provenance())
+
+    # The steps of ``index``, which the benchmark times one by one.
+
+    def reach(self, disks: BraggDisks) -> float:
+        """Return |q| in Å⁻¹ up to which disks count."""
+        return reach_of(disks, max(model.card.k_max * model.stretch for model in self.models))
+
+    def builder(self, disks: BraggDisks) -> MapBuilder:
+        """Return an empty map of a scan."""
+        return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP)
+
+    def batches(self, disks: BraggDisks) -> list[np.ndarray]:
+        """Split the scan positions, a coarse grid first."""
         counts, size = disks.counts.ravel(), BATCH[self.device.type]
         batches = []
         for part in coarse_first(disks.scan_shape):
             # Sorted by number of disks, so that short lists do not pay for long ones.
             part = part[np.argsort(counts[part], kind="stable")]
             batches += [part[start : start + size] for start in range(0, len(part), size)]
-        done = 0
-        for where, (count, found) in each_batch(
-            lambda batch: self._batch(disks, batch, reach), batches, self.device
-        ):
-            tried = count >= self.acceptance.min_disks
-            builder.leave_out(where[~tried])
-            if found is not None:
-                builder.put(where[tried], found, count[tried])
-            done += len(where)
-            glimpse(lambda: builder.so_far(self.name))
-            progress(done, len(counts))
-        return builder.finish(self.name, self._provenance())
+        return batches
 
-    def _batch(
-        self, disks: BraggDisks, where: np.ndarray, reach: float
-    ) -> tuple[np.ndarray, Hypotheses | None]:
-        """Return the number of disks at each position, and hypotheses for those that have enough."""
+    def read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> tuple[torch.Tensor, Measured]:
+        """Return the disks of a batch on the device: all of them, and those that count."""
         nearest = min(reflector.nearest for model in self.models for reflector in model.reflectors)
         longest = int(np.clip(disks.counts.ravel()[where].max(initial=1), 1, LONGEST_LIST))
         block, inside = disks.padded(longest, where)
         tensor = torch.from_numpy(block).to(self.device)
         mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
-        measured = Measured.of(tensor, mask, reach)
+        return tensor, Measured.of(tensor, mask, reach)
+
+    def answer(self, disks: torch.Tensor, measured: Measured) -> tuple[np.ndarray, Hypotheses | None]:
+        """Return the number of disks at each position, and hypotheses for those that have enough."""
         count = measured.mask.sum(1)
         tried = count >= self.acceptance.min_disks
-        found = self._answer(tensor[tried], measured[tried]) if bool(tried.any()) else None
+        found = self._answer(disks[tried], measured[tried]) if bool(tried.any()) else None
         return count.cpu().numpy(), found
+
+    def enter(
+        self, builder: MapBuilder, where: np.ndarray, answer: tuple[np.ndarray, Hypotheses | None]
+    ) -> None:
+        """Enter a batch's answer into the map."""
+        count, found = answer
+        tried = count >= self.acceptance.min_disks
+        builder.leave_out(where[~tried])
+        if found is not None:
+            builder.put(where[tried], found, count[tried])
 
     @torch.inference_mode()
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:

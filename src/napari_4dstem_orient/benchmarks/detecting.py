@@ -1,0 +1,102 @@
+"""From raw patterns to disks, and on to a map: both engines on two detectors, and cost against scan size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from napari_4dstem_orient.benchmarks.mapping import Methods
+from napari_4dstem_orient.benchmarks.measuring import REFERENCE, Rate, Stopwatch, take_turns
+from napari_4dstem_orient.benchmarks.workloads import Pool
+from napari_4dstem_orient.detection.detect import detect_disks
+from napari_4dstem_orient.detection.probe import Probe
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.devices import choose_device
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.pipeline import Report, calibrated
+from napari_4dstem_orient.scan import Scan
+
+SUBPIXEL = ("poly", "multicorr")
+TORCH = "torch"
+
+
+def detect(scan: Scan, probe: Probe, settings: DetectionSettings, engine: str, device: str) -> BraggDisks:
+    """Detect disks with an engine."""
+    return detect_disks(scan, probe, replace(settings, engine=engine), device=device)
+
+
+def time_engines(
+    pools: Sequence[Pool], side: int, runs: int, positions: int, device: str, report: Report
+) -> list[Rate]:
+    """Time torch on a scan of ``side``² and py4DSTEM on at most ``positions`` of its patterns."""
+    rates = []
+    for pool in pools:
+        part = min(side**2, positions)
+        scans = {TORCH: pool.tiled((side, side)), REFERENCE: pool.tiled((1, part))}
+        for subpixel in SUBPIXEL:
+            settings = replace(pool.settings, subpixel=subpixel)
+            job = f"patterns to disks, {pool.patterns.shape[1]}² px, {subpixel}"
+            jobs = {
+                engine: partial(detect, scan, pool.probe, settings, engine, device)
+                for engine, scan in scans.items()
+            }
+            for engine in jobs:  # libraries are loaded and memory is asked for before the clock starts
+                detect(pool.tiled((1, 8)), pool.probe, settings, engine, device)
+            for engine, seconds in take_turns(jobs, runs, report(job)).items():
+                timed = side**2 if engine == TORCH else part
+                rates.append(Rate(job, engine, side**2, timed, seconds))
+    return rates
+
+
+def time_from_patterns(
+    pool: Pool,
+    methods: Methods,
+    sides: Sequence[int],
+    runs: int,
+    positions: int,
+    device: str,
+    report: Report,
+) -> tuple[list[Rate], dict[str, dict[str, list[float]]]]:
+    """Time the way from patterns to a map, for scans of several sizes.
+
+    Every torch method goes on from the disks that the torch engine found, py4DSTEM's matching from py4DSTEM's own.
+
+    Returns
+    -------
+    rates : list of Rate
+        From patterns to disks and from patterns to a map.
+    steps : dict
+        Seconds of every run by side (``"8²"``) and step.
+    """
+    rates, steps = [], {}
+    for side in sides:
+        part = min(side**2, positions)
+        progress = report(f"Patterns to map, {side}²")
+        watch = Stopwatch(choose_device("cpu"))
+        for run in range(runs):
+            _run(pool.tiled((side, side)), pool, methods, TORCH, device, watch)
+            _run(pool.tiled((1, part)), pool, methods, REFERENCE, device, watch)
+            progress(run + 1, runs)
+        for engine in (TORCH, REFERENCE):
+            timed = side**2 if engine == TORCH else part
+            seconds = watch.seconds[f"detect, {engine}"]
+            rates.append(Rate("patterns to disks", engine, side**2, timed, seconds))
+            for name in _methods_of(engine, methods):
+                parts = [watch.seconds[f"{step}, {engine}"] for step in ("detect", "calibrate")]
+                sums = [sum(run) for run in zip(*parts, watch.seconds[f"map, {name}"], strict=True)]
+                rates.append(Rate("patterns to map", name, side**2, timed, sums))
+        steps[f"{side}²"] = watch.seconds
+    return rates, steps
+
+
+def _run(scan: Scan, pool: Pool, methods: Methods, engine: str, device: str, watch: Stopwatch) -> None:
+    """Detect, calibrate and map once with every method of an engine."""
+    found = watch.time(f"detect, {engine}", lambda: detect(scan, pool.probe, pool.settings, engine, device))
+    disks = watch.time(f"calibrate, {engine}", lambda: calibrated(found, pool.calibration))
+    for name in _methods_of(engine, methods):
+        watch.time(f"map, {name}", partial(methods[name].index, disks))
+
+
+def _methods_of(engine: str, methods: Methods) -> list[str]:
+    return [name for name in methods if (name == REFERENCE) == (engine == REFERENCE)]

@@ -22,7 +22,7 @@ from napari_4dstem_orient.scan import Calibration
 
 ALONE, REFINED, TEMPLATE = "transformer alone", "transformer with refinement", "template matching, torch"
 TRANSFORMERS = {
-    ALONE: TransformerSettings(frames=1, pairs=0, corrections=0),
+    ALONE: TransformerSettings(frames=1, referee=False),
     REFINED: TransformerSettings(),
 }
 ENGINES = {TEMPLATE: "torch", REFERENCE: "py4DSTEM"}

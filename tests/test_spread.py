@@ -264,7 +264,7 @@ def test_errors_of_workers_reach_the_user(small_chunks, tmp_path, cluster, monke
     np.save(tmp_path / "scan.npy", data)
     scan = load(tmp_path / "scan.npy", **KNOWN)
     step = Detection.of(scan, None, None)
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.Detection.of", lambda *_: step)
+    monkeypatch.setattr("napari_4dstem_orient.pipeline.Detection.of", lambda *_, **__: step)
     data[5, 1, 3, 3] = np.nan  # that no sample of the patterns showed
     np.save(tmp_path / "scan.npy", data)
     with spread.workers(cluster=cluster.scheduler_address) as runner:

@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.indexing.indexer import no_glimpse
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.indexers import Fit
@@ -19,7 +18,7 @@ from napari_4dstem_orient.napari_plugin.pictures import predicted_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector
 from napari_4dstem_orient.napari_plugin.widgets import orientation
 from napari_4dstem_orient.orientation_map import Certainty, OrientationMap, Reason
-from napari_4dstem_orient.progress import silent
+from napari_4dstem_orient.progress import no_glimpse, silent
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.session import Stage
 

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.bragg_peaks import load_disks
+from napari_4dstem_orient.napari_plugin import clock
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import open_scan, take_disks
 from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
@@ -119,17 +120,22 @@ def test_cancel_keeps_the_disks_that_were_there(ready, qtbot, small_scan, monkey
 
     import napari_4dstem_orient.detection.detect as detect
 
-    def endless(scan, probe, settings, progress, device):
+    def endless(scan, probe, settings, progress, device, glimpse):
         while True:
             progress(1, 100)
+            glimpse(lambda: before.counts + 1)
 
     monkeypatch.setattr(detect, "detect_disks", endless)
+    monkeypatch.setattr(clock, "SECONDS_BETWEEN_GLIMPSES", 0.05)
     qtbot.mouseClick(ready.run_button, LEFT)
+    layer = find_layer(ready.viewer, "disk count")
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, before.counts + 1), timeout=20000)
     assert ready.jobs.cancel_button.isVisible()
     assert not ready.run_button.isEnabled()
     qtbot.mouseClick(ready.jobs.cancel_button, LEFT)
     idle(ready, qtbot)
     assert ready.session.get(Stage.DISKS) is before
+    np.testing.assert_array_equal(layer.data, before.counts)
     assert ready.run_button.isEnabled()
 
 

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
 from napari_4dstem_orient.analysis.colors import ipf_rgb
-from napari_4dstem_orient.napari_plugin import indexers, snapshot
+from napari_4dstem_orient.napari_plugin import clock, indexers
 from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.map_layers import (
     HOVER,
@@ -174,7 +174,8 @@ def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
 
 
 def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, qtbot, knowing, monkeypatch):
-    monkeypatch.setattr(snapshot, "SECONDS_BETWEEN_GLIMPSES", 0.0)
+    monkeypatch.setattr(clock, "SECONDS_BETWEEN_GLIMPSES", 0.0)
+    monkeypatch.setattr(clock, "DRAWN_IN_A_SECOND", 1e9)
     knowing["template"].gate = threading.Event()
     press(panel, "template")
     qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=20000)

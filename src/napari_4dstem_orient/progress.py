@@ -1,6 +1,7 @@
-"""How a long step reports what it has done, and how it is stopped."""
+"""How a long step reports what it has done, how it is stopped, and how its result is seen while it grows."""
 
 from collections.abc import Callable
+from typing import Any
 
 Progress = Callable[[int, int], None]
 """``progress(done, total)``, called between batches. It may raise ``Cancelled`` to stop the step."""
@@ -8,3 +9,11 @@ Progress = Callable[[int, int], None]
 
 def silent(done: int, total: int) -> None:
     """Report nothing."""
+
+
+Glimpse = Callable[[Callable[[], Any]], None]
+"""``glimpse(so_far)``, called between batches; ``so_far()`` makes the result of all that is done."""
+
+
+def no_glimpse(so_far: Callable[[], Any]) -> None:
+    """Look at nothing."""

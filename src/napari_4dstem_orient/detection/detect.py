@@ -16,7 +16,7 @@ from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
 from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import NoDisks, UserError
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 from napari_4dstem_orient.scan import Scan
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def detect_disks(
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
     device: str = "auto",
+    glimpse: Glimpse = no_glimpse,
 ) -> BraggDisks:
     """Find the Bragg disks of a whole scan.
 
@@ -52,6 +53,8 @@ def detect_disks(
         Called between batches with (patterns done, patterns in all); may raise ``Cancelled``.
     device : str
         Where the torch engine computes: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM always uses the CPU.
+    glimpse : Glimpse
+        Sees the number of disks at each position grow, shape (scan_y, scan_x).
 
     Returns
     -------
@@ -81,7 +84,9 @@ def detect_disks(
     if settings.engine == "py4DSTEM":
         chosen = choose_device("cpu")
 
-    counts, rows = _detect_all(scan, make_engine(probe, settings, chosen), chosen, settings, progress)
+    counts, rows = _detect_all(
+        scan, make_engine(probe, settings, chosen), chosen, settings, progress, glimpse
+    )
     qx, qy, intensity = np.ascontiguousarray(rows.T)
     disks = BraggDisks(
         scan.scan_shape,
@@ -149,7 +154,12 @@ def make_engine(probe: Probe, settings: DetectionSettings, device: torch.device)
 
 
 def _detect_all(
-    scan: Scan, engine: Engine, device: torch.device, settings: DetectionSettings, progress: Progress
+    scan: Scan,
+    engine: Engine,
+    device: torch.device,
+    settings: DetectionSettings,
+    progress: Progress,
+    glimpse: Glimpse,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how many disks each position has, and all disks (n, 3)."""
     from napari_4dstem_orient.devices import each_batch
@@ -161,7 +171,11 @@ def _detect_all(
     total = scan.scan_shape[0] * scan.scan_shape[1]
     rows, cols = scan.detector_shape
     at_once = max(1, BYTES_PER_REPORT // (4 * rows * cols)) if device.type == "cpu" else PATTERNS_PER_READ
-    counts, found = [], []
+    counts, found = np.zeros(total, np.int64), []
+
+    def so_far() -> np.ndarray:
+        return counts.reshape(scan.scan_shape).copy()
+
     progress(0, total)
     pieces = read_ahead(scan, min(batch_length(scan), PATTERNS_PER_READ), at_once)
     # py4DSTEM computes in Python, where threads only hinder each other.
@@ -171,10 +185,11 @@ def _detect_all(
     )
     with closing(pieces), closing(results):
         for piece, (number, disks) in results:
-            counts.append(number)
+            counts[piece.positions] = number
             found.append(disks)
+            glimpse(so_far)
             progress(piece.positions.stop, total)
-    return np.concatenate(counts), np.concatenate(found)
+    return counts, np.concatenate(found)
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -15,14 +14,7 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason
 from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.progress import Progress, silent
-
-Glimpse = Callable[[Callable[[], OrientationMap]], None]
-"""Called between batches with what makes a map of all that is done so far, for those who want to see it grow."""
-
-
-def no_glimpse(so_far: Callable[[], OrientationMap]) -> None:
-    """Look at nothing."""
+from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
 
 class Indexer(Protocol):
@@ -47,7 +39,7 @@ class Indexer(Protocol):
         progress : Progress
             Called with (scan positions done, all).
         glimpse : Glimpse
-            Sees the map grow: first a coarse grid of positions, then the others.
+            Sees the ``OrientationMap`` grow: first a coarse grid of positions, then the others.
 
         Raises
         ------

@@ -20,11 +20,9 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.indexer import (
     AcceptanceSettings,
-    Glimpse,
     Hypotheses,
     MapBuilder,
     coarse_first,
-    no_glimpse,
     reach_of,
 )
 from napari_4dstem_orient.indexing.matching import batch_sizes, match
@@ -32,7 +30,7 @@ from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score
 from napari_4dstem_orient.indexing.templates import Templates
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
 ENGINES = ("torch", "py4DSTEM")
 CHUNK = 16

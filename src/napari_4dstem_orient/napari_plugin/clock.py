@@ -1,8 +1,15 @@
-"""How far a long step is, how fast it goes, and when it will be done."""
+"""How far a long step is, how fast it goes, when it will be done, and how often its result is drawn meanwhile."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
+
+from napari_4dstem_orient.progress import Glimpse
+
+SECONDS_BETWEEN_GLIMPSES, DRAWN_IN_A_SECOND = 1.0, 50_000
+"""A growing map is drawn no more often than this, and takes no more than half of the window's time; positions."""
 
 
 class Clock:
@@ -34,3 +41,17 @@ def duration(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def now_and_then(see: Callable[[Any], None], positions: int) -> Glimpse:
+    """Let a result over so many scan positions be seen while it grows, large ones more rarely."""
+    pause = max(SECONDS_BETWEEN_GLIMPSES, positions / DRAWN_IN_A_SECOND)
+    seen = time.monotonic()
+
+    def glimpse(so_far: Callable[[], Any]) -> None:
+        nonlocal seen
+        if time.monotonic() - seen >= pause:
+            see(so_far())
+            seen = time.monotonic()
+
+    return glimpse

@@ -104,7 +104,7 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks) -> None:
     _check_shape(session, "disks", disks.scan_shape)
     session.put(Stage.CALIBRATED if disks.calibrated else Stage.DISKS, disks)
     install_cursor(viewer)
-    show_disk_count(viewer, disks)
+    show_disk_count(viewer, disks.counts)
 
 
 def take_map(viewer: napari.Viewer, orientation_map: OrientationMap) -> None:
@@ -126,11 +126,11 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap) -> None:
     viewer.canvas.overlays.scale_bar.visible = True
 
 
-def show_disk_count(viewer: napari.Viewer, disks: BraggDisks) -> None:
-    """Show how many disks were found at each scan position."""
+def show_disk_count(viewer: napari.Viewer, counts: np.ndarray) -> None:
+    """Show how many disks were found at each scan position, shape (scan_y, scan_x)."""
     new = find_layer(viewer, "disk count") is None
     r_pixel = session_for(viewer).calibration.r_pixel
-    put_layer(viewer, "disk count", disks.counts.astype(np.int32), r_pixel, colormap="viridis")
+    put_layer(viewer, "disk count", counts.astype(np.int32), r_pixel, colormap="viridis")
     viewer.canvas.overlays.scale_bar.visible = True
     if new and len(viewer.layers) == 1:
         viewer.reset_view()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, Indexers
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.session import Session, Stage
@@ -18,7 +18,6 @@ from napari_4dstem_orient.session import Session, Stage
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.disks import BraggDisks
-    from napari_4dstem_orient.indexing.indexer import Glimpse
     from napari_4dstem_orient.orientation_map import OrientationMap
     from napari_4dstem_orient.scan import Calibration, Scan
 
@@ -26,9 +25,6 @@ FALLBACK_SHAPE, FALLBACK_REACH = (128, 128), 2.0
 """Pixels, and Å⁻¹ from the centre, of a detector that nothing is known about."""
 SMALLEST_DISK, UNKNOWN_DISK = 1.5, 3.0
 """Pixels: a smaller radius could not be seen; the radius where no probe is known."""
-
-SECONDS_BETWEEN_GLIMPSES, DRAWN_IN_A_SECOND = 1.0, 50_000
-"""A growing map is drawn no more often than this, and takes no more than half of the window's time; positions."""
 
 
 @dataclass(frozen=True)
@@ -147,20 +143,10 @@ class Snapshot:
 
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
-        answer = indexers.get(method, self.light).index(self.calibrated, progress, self._now_and_then(see))
+        r_pixel = self.calibration.r_pixel
+        glimpse = now_and_then(
+            lambda grown: see(replace(grown, r_pixel=r_pixel)), self.calibrated.counts.size
+        )
+        answer = indexers.get(method, self.light).index(self.calibrated, progress, glimpse)
         source = self.scan.source if self.scan is not None else None
         return with_origin(answer, self.calibrated, self.calibration, source)
-
-    def _now_and_then(self, see: Callable[[OrientationMap], None]) -> Glimpse:
-        """Let a map be seen while it grows, large ones more rarely: they take longer to draw."""
-        assert self.calibrated is not None
-        pause = max(SECONDS_BETWEEN_GLIMPSES, self.calibrated.counts.size / DRAWN_IN_A_SECOND)
-        seen = time.monotonic()
-
-        def glimpse(so_far: Callable[[], OrientationMap]) -> None:
-            nonlocal seen
-            if time.monotonic() - seen >= pause:
-                see(replace(so_far(), r_pixel=self.calibration.r_pixel))
-                seen = time.monotonic()
-
-        return glimpse

@@ -15,11 +15,9 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.indexer import (
     AcceptanceSettings,
-    Glimpse,
     Hypotheses,
     MapBuilder,
     coarse_first,
-    no_glimpse,
     reach_of,
 )
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
@@ -30,7 +28,7 @@ from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
 BATCH = {"cpu": 96, "cuda": 4096, "mps": 1024}
 """Patterns at a time: on a CPU few, so that they stay in its cache."""

@@ -11,8 +11,10 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel
 
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.forms import form_for
-from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
+from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
@@ -91,8 +93,30 @@ class DisksWidget(StepWidget):
         if scan is None or probe is None or self.jobs.running:
             return
         self._ran_with = self.form.settings()
-        detect = partial(detect_disks, device=preferences().device)
-        self.jobs.run("Finding disks", self._take_disks, detect, scan, probe, self._ran_with)
+        growing = Relay()
+        growing.told.connect(self._see)
+        detect = partial(
+            detect_disks,
+            device=preferences().device,
+            glimpse=now_and_then(growing.told.emit, scan.scan_shape[0] * scan.scan_shape[1]),
+        )
+        job = self.jobs.run("Finding disks", self._take_disks, detect, scan, probe, self._ran_with)
+        job.keep(growing)
+        job.cancelled.connect(self._show_former_count)
+        job.failed.connect(self._show_former_count)
+
+    def _see(self, counts: np.ndarray) -> None:
+        """Show the disks found so far; those of a job that was given up come too late."""
+        if self.jobs.running:
+            show_disk_count(self.viewer, counts)
+
+    def _show_former_count(self, *why: object) -> None:
+        """Show what there was before disks that will not be found."""
+        disks = self.session.get(Stage.DISKS)
+        if disks is not None:
+            show_disk_count(self.viewer, disks.counts)
+        elif (layer := find_layer(self.viewer, "disk count")) is not None:
+            self.viewer.layers.remove(layer)
 
     def load(self, path: str) -> None:
         """Read disks from a file."""
@@ -132,7 +156,7 @@ class DisksWidget(StepWidget):
 
     def _take_disks(self, disks: BraggDisks) -> None:
         self.session.put(Stage.DISKS, disks)
-        show_disk_count(self.viewer, disks)
+        show_disk_count(self.viewer, disks.counts)
 
     def _on_edited(self) -> None:
         self.preview.try_settings(self.form.settings())

@@ -213,13 +213,18 @@ class OrientationWidget(StepWidget):
     def run(self, method: str) -> None:
         """Map the whole scan by ``"transformer"`` or ``"template"``."""
         snapshot, growing = Snapshot.of(self.session), Relay()
-        growing.told.connect(self._draw)
+        growing.told.connect(self._see)
         job = self.jobs.run(
             METHODS[method], self.show_map, snapshot.map, self.indexers, method, growing.told.emit
         )
         job.keep(growing)
         job.cancelled.connect(partial(self._forget_unfinished, method))
         job.failed.connect(partial(self._forget_unfinished, method))
+
+    def _see(self, orientation_map: OrientationMap) -> None:
+        """Show a map as far as it is; that of a job that was given up comes too late."""
+        if self.jobs.running:
+            self._draw(orientation_map)
 
     def _forget_unfinished(self, method: str, *why: object) -> None:
         """Show what there was before a map that will not be finished."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -50,6 +50,42 @@ class NetworkSettings:
         return asdict(self)
 
 
+class EncoderSize(Protocol):
+    """Size of an encoder; see ``NetworkSettings``."""
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def heads(self) -> int: ...
+
+    @property
+    def feedforward(self) -> int: ...
+
+    @property
+    def layers(self) -> int: ...
+
+
+def encoder(size: EncoderSize) -> nn.TransformerEncoder:
+    """Return a transformer encoder that normalizes before each layer, without dropout."""
+    layer = nn.TransformerEncoderLayer(
+        size.width,
+        size.heads,
+        size.feedforward,
+        dropout=0.0,
+        activation="gelu",
+        batch_first=True,
+        norm_first=True,
+    )
+    return nn.TransformerEncoder(layer, size.layers, nn.LayerNorm(size.width), enable_nested_tensor=False)
+
+
+def mean_of(encoded: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean over the tokens (n, t, width) that are there: (n, width)."""
+    weight = mask[..., None].to(encoded.dtype)
+    return (encoded * weight).sum(1) / weight.sum(1)
+
+
 class InterpolatedEmbedding(nn.Module):
     """A learned vector for every number in [0, 1], linear between nodes, so that a small error stays small."""
 
@@ -91,18 +127,7 @@ class OrientationTransformer(nn.Module):
         self.intensity = InterpolatedEmbedding(settings.intensity_bins, width)
         self.azimuth = nn.Linear(2 * settings.harmonics, width)
         self.mix = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        layer = nn.TransformerEncoderLayer(
-            width,
-            settings.heads,
-            settings.feedforward,
-            dropout=0.0,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.encoder = nn.TransformerEncoder(
-            layer, settings.layers, nn.LayerNorm(width), enable_nested_tensor=False
-        )
+        self.encoder = encoder(settings)
         self.outputs = settings.phases * settings.hypotheses
         self.head = nn.Sequential(
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 7 * self.outputs)
@@ -132,8 +157,9 @@ class OrientationTransformer(nn.Module):
         token = self.radial(q / self.q_span) + self.intensity(decades)
         token = token + self.azimuth(torch.cat([waves.cos(), waves.sin()], -1))
         token = token + self.mix(token)
-        encoded = self.encoder(token, src_key_padding_mask=~mask)
-        weight = mask[..., None].to(encoded.dtype)
-        pooled = (encoded * weight).sum(1) / weight.sum(1)
-        numbers = self.head(pooled).unflatten(-1, (self.outputs, 7)).float()
+        numbers = (
+            self.head(mean_of(self.encoder(token, src_key_padding_mask=~mask), mask))
+            .unflatten(-1, (self.outputs, 7))
+            .float()
+        )
         return from_six(numbers[..., :6]), numbers[..., 6]

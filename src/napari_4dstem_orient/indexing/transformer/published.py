@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from napari_4dstem_orient.indexing.rotations import nearest_rotation
+from napari_4dstem_orient.indexing.transformer.network import encoder, mean_of
 
 PUBLISHED = "published"
 """What a model card calls this architecture."""
@@ -77,18 +78,7 @@ class PublishedTransformer(nn.Module):
         self.radial = nn.Embedding(settings.radial_bins, width)
         self.azimuth = nn.Embedding(settings.azimuth_bins, width)
         self.intensity = nn.Embedding(settings.intensity_bins, width)
-        layer = nn.TransformerEncoderLayer(
-            width,
-            settings.heads,
-            settings.feedforward,
-            dropout=0.0,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.encoder = nn.TransformerEncoder(
-            layer, settings.layers, nn.LayerNorm(width), enable_nested_tensor=False
-        )
+        self.encoder = encoder(settings)
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 10 * settings.phases))
 
     def forward(self, disks: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -114,10 +104,11 @@ class PublishedTransformer(nn.Module):
             + self.azimuth(_bin(turn, self.settings.azimuth_bins))
             + self.intensity(_bin(disks[..., 2], self.settings.intensity_bins))
         )
-        encoded = self.encoder(token, src_key_padding_mask=~mask)
-        weight = mask[..., None].to(encoded.dtype)
-        pooled = (encoded * weight).sum(1) / weight.sum(1)
-        numbers = self.head(pooled).unflatten(-1, (self.settings.phases, 10)).float()
+        numbers = (
+            self.head(mean_of(self.encoder(token, src_key_padding_mask=~mask), mask))
+            .unflatten(-1, (self.settings.phases, 10))
+            .float()
+        )
         return nearest_rotation(numbers[..., :9].unflatten(-1, (3, 3))), numbers[..., 9]
 
 

@@ -214,7 +214,7 @@ def test_the_report_shows_every_figure_it_wrote(model, copper, half_wrong, tmp_p
     assert all(f"]({name})" in text for name in pictures)
     assert "Je et al." in text
     assert "13.8%" in text
-    assert "3.20°" in text
+    assert "3.2°" in text
     assert "nan" not in text
     assert not list(path.parent.glob(".*"))
 

@@ -8,6 +8,7 @@ import pytest
 from napari_4dstem_orient.crystals.cif import read_cif
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.resource_files import resource
 
 PYRITE = (205, (5.418, 5.418, 5.418, 90, 90, 90), [("Fe", 0, 0, 0), ("S", 0.385, 0.385, 0.385)])
 OLIVINE = (62, (10.207, 5.98, 4.756, 90, 90, 90), [("Mg", 0, 0, 0), ("Si", 0.094, 0.25, 0.4262)])
@@ -226,3 +227,10 @@ def test_partial_occupancy_weakens_reflections():
     half = changed(copper, occupancy=[0.5] * 4)
     ratio = half.reflections(1.0).intensity / copper.reflections(1.0).intensity
     assert np.allclose(ratio, 0.25)
+
+
+@pytest.mark.parametrize("path", sorted(resource("crystals").glob("*.cif")), ids=lambda path: path.stem)
+def test_the_shortest_reflection_is_the_one_with_a_structure_factor(path):
+    phase = find_phase(path.stem)
+    found = phase.reflections(3.0 / min(phase.cell[:3]))
+    assert phase.nearest == pytest.approx(np.linalg.norm(found.g, axis=1).min(), rel=1e-9)

@@ -20,7 +20,8 @@ from napari_4dstem_orient.indexing.transformer import checkpoint
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, build_network
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
-from napari_4dstem_orient.indexing.transformer.training import TrainingSettings, new_card
+from napari_4dstem_orient.indexing.transformer.trainer import TrainingSettings
+from napari_4dstem_orient.indexing.transformer.training import new_card
 from napari_4dstem_orient.orientation_map import Certainty, OrientationMap
 
 HISTORY = [

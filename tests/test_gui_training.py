@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import fill
 from napari_4dstem_orient.indexing import evaluation
-from napari_4dstem_orient.indexing.transformer import budget, plan, training
+from napari_4dstem_orient.indexing.transformer import budget, plan, trainer
 from napari_4dstem_orient.indexing.transformer.budget import Speed
 from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
-from napari_4dstem_orient.indexing.transformer.training import TrainingSettings
+from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.preferences import Preferences
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -56,17 +56,17 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch):
     """Three steps fit into the budget and are enough; each waits for the gate, the gate is opened by the test."""
-    whole, step, made = evaluation.evaluate_model, training.Trainer.step, Gate()
+    whole, step, made = evaluation.evaluate_model, Trainer.step, Gate()
 
-    def step_when_open(trainer):
+    def step_when_open(run):
         made.steps.acquire(timeout=300)
-        return step(trainer)
+        return step(run)
 
-    monkeypatch.setattr(training.Trainer, "step", step_when_open)
+    monkeypatch.setattr(Trainer, "step", step_when_open)
     monkeypatch.setattr(
         evaluation, "evaluate_model", lambda *args, **kwargs: whole(*args, **{**kwargs, "patterns": 8})
     )
-    monkeypatch.setattr(training, "VALIDATION_PATTERNS", 16)
+    monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
     monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=BATCH, every=BATCH))
     monkeypatch.setattr(plan, "measure_speed", lambda *given: Speed(15.0 * 60 / STEPS, 0.0))

@@ -17,7 +17,8 @@ from napari_4dstem_orient.indexing.rotations import random_rotations
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
-from napari_4dstem_orient.indexing.transformer.training import TrainingSettings, train_model
+from napari_4dstem_orient.indexing.transformer.trainer import TrainingSettings
+from napari_4dstem_orient.indexing.transformer.training import train_model
 
 SMALL = NetworkSettings(tokens=12, width=32, heads=4, layers=1, feedforward=64)
 BRIEF = TrainingSettings(patterns=1536, batch=256, every=512, seed=3)
@@ -205,6 +206,34 @@ def test_a_joint_model_has_hypotheses_for_each_phase(tmp_path, copper, silver):
     spots = [predicted_pattern(phase, np.eye(3), 300, 1.2)[:, :3] for phase in (copper, silver)]
     found = indexer.index(BraggDisks.from_lists((1, 2), spots, calibrated=True))
     assert set(found.phase_id.ravel()) <= {0, 1, -1}
+
+
+def test_patterns_drawn_ahead_change_nothing_and_are_drawn_again_after_a_stop(tmp_path, copper):
+    before = torch.get_num_threads()
+    stopped = tmp_path / "stopped.safetensors"
+
+    def stop(done, total):
+        if done >= 2 * BRIEF.batch:
+            raise Cancelled
+
+    try:
+        torch.set_num_threads(1)
+        train(tmp_path / "alone.safetensors", [copper])
+        torch.set_num_threads(2)  # one draws, one learns
+        train(tmp_path / "ahead.safetensors", [copper])
+        with pytest.raises(Cancelled):
+            train(stopped, [copper], progress=stop)
+        train(stopped, [copper])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    alone, ahead, again = (
+        load_model(path).network.state_dict()
+        for path in (tmp_path / "alone.safetensors", tmp_path / "ahead.safetensors", stopped)
+    )
+    for name, weights in alone.items():
+        assert torch.equal(weights, ahead[name])
+        assert torch.equal(weights, again[name])
 
 
 def test_a_joint_model_can_begin_with_the_weights_of_a_single_phase(trained, tmp_path, copper, silver):

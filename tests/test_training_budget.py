@@ -11,7 +11,7 @@ from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing import evaluation
-from napari_4dstem_orient.indexing.transformer import budget, plan, training
+from napari_4dstem_orient.indexing.transformer import budget, plan, trainer, training
 from napari_4dstem_orient.indexing.transformer.budget import (
     CUBIC_PATTERNS,
     Speed,
@@ -23,7 +23,7 @@ from napari_4dstem_orient.indexing.transformer.budget import (
 )
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
 from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, find_unfinished, go_on, train_plan
-from napari_4dstem_orient.indexing.transformer.training import TrainingSettings
+from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
 
 BRIEF = TrainingPlan(voltage=300, k_max=1.0, minutes=1.0, seed=3)
 
@@ -41,7 +41,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         evaluation, "evaluate_model", lambda *args, **kwargs: whole(*args, **{**kwargs, "patterns": 8})
     )
-    monkeypatch.setattr(training, "VALIDATION_PATTERNS", 16)
+    monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
     monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=32, every=32))
     monkeypatch.setattr(plan, "measure_speed", lambda *given: Speed(20.0, 0.0))
@@ -126,7 +126,7 @@ def test_speed_is_measured_on_real_steps_and_leaves_nothing_behind(tmp_path):
 
 
 def test_measuring_can_be_cancelled(tmp_path, copper, monkeypatch):
-    monkeypatch.setattr(training, "VALIDATION_PATTERNS", 16)
+    monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
     monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=32))
     with pytest.raises(Cancelled):
         train_plan([copper], BRIEF, tmp_path / "m.safetensors", device="cpu", progress=stop_after(0))
@@ -200,13 +200,13 @@ def test_a_paused_clock_stands_still(tmp_path, copper, quick, monkeypatch):
     """While ``progress`` blocks, the seconds on the card do not run."""
     now = [0.0]
     monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
-    step = training.Trainer.step
+    step = Trainer.step
 
-    def step_of_a_second(trainer):
+    def step_of_a_second(run):
         now[0] += 1
-        return step(trainer)
+        return step(run)
 
-    monkeypatch.setattr(training.Trainer, "step", step_of_a_second)
+    monkeypatch.setattr(Trainer, "step", step_of_a_second)
 
     def pause(done, total):
         now[0] += 1000

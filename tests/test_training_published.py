@@ -8,12 +8,13 @@ import torch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing import evaluation
 from napari_4dstem_orient.indexing.rotations import about_beam, nearest_rotation, random_rotations
-from napari_4dstem_orient.indexing.transformer import plan, training
+from napari_4dstem_orient.indexing.transformer import plan, trainer
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.indexing.transformer.published import PublishedSettings, PublishedTransformer
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, published_synthesis
-from napari_4dstem_orient.indexing.transformer.training import TrainingSettings, train_model
+from napari_4dstem_orient.indexing.transformer.trainer import TrainingSettings
+from napari_4dstem_orient.indexing.transformer.training import train_model
 from napari_4dstem_orient.orientation_map import Reason
 
 SMALL = PublishedSettings(tokens=16, width=32, heads=4, layers=1, feedforward=64)
@@ -25,7 +26,7 @@ def trained(tmp_path_factory, copper):
     settings = TrainingSettings(patterns=2048, batch=128, every=512, learning_rate=3e-3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "evaluate_model", lambda *args, **kwargs: [])
-        patch.setattr(training, "VALIDATION_PATTERNS", 64)
+        patch.setattr(trainer, "VALIDATION_PATTERNS", 64)
         synthesis = published_synthesis((10, 3000))
         train_model(
             [copper], 300, 1.2, path, settings=settings, synthesis=synthesis, network=SMALL, device="cpu"

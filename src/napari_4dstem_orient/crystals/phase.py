@@ -136,12 +136,19 @@ class Phase:
 
     def same_crystal(self, other: Phase, tolerance: float = 0.005) -> bool:
         """Tell whether the other phase has the same cell (relative tolerance), atoms and symmetry."""
-        return (
+        return self._is_described_like(other) or (
             np.allclose(self.cell, other.cell, rtol=tolerance)
             and len(self.numbers) == len(other.numbers)
             and sorted(self.numbers) == sorted(other.numbers)
             and self.space_group == other.space_group
             and self._same_strong_reflections(other)
+        )
+
+    def _is_described_like(self, other: Phase) -> bool:
+        """Tell whether cell and atoms are given by the same numbers: no structure factors are needed to compare."""
+        return self.cell == other.cell and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("positions", "numbers", "occupancy")
         )
 
     def _same_strong_reflections(self, other: Phase) -> bool:
@@ -154,7 +161,7 @@ class Phase:
     @property
     def nearest(self) -> float:
         """Length of the shortest reflection, Å⁻¹."""
-        return float(np.linalg.norm(self.reflections(3.0 / min(self.cell[:3])).g, axis=1).min())
+        return _shortest_reflection(self)
 
     def stretch_to(self, other: Phase) -> float:
         """Return how much farther out the other crystal's reflections lie (the shortest one's length tells)."""
@@ -230,6 +237,21 @@ class Phase:
 def _same_operations(one: np.ndarray, other: np.ndarray) -> bool:
     apart = np.abs(one[:, None] - other).max(axis=(2, 3))
     return len(one) == len(other) and bool((apart.min(axis=1) < 0.01).all())
+
+
+@lru_cache(maxsize=64)
+def _shortest_reflection(phase: Phase) -> float:
+    """Return the length of the shortest reflection that is not absent, Å⁻¹.
+
+    Which ones are absent does not depend on how strongly the atoms scatter, so that any numbers will do that do not
+    cancel by chance; py4DSTEM, which knows the true ones, takes seconds to import.
+    """
+    most = np.ceil(3.0 / min(phase.cell[:3]) * np.asarray(phase.cell[:3])).astype(int)
+    hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), -1).reshape(-1, 3)
+    strength = phase.occupancy * np.asarray(phase.numbers, float) ** 0.77
+    present = np.abs(np.exp(2j * np.pi * hkl @ phase.positions.T) @ strength) > 1e-3 * strength.sum()
+    length = np.linalg.norm(hkl @ np.linalg.inv(phase.lattice).T, axis=1)
+    return float(length[present & (length > 1e-6)].min())
 
 
 @lru_cache(maxsize=64)

@@ -28,7 +28,7 @@ from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, build_network
 from napari_4dstem_orient.indexing.transformer.curves import plot_history
 from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings
-from napari_4dstem_orient.indexing.transformer.training import VALIDATION_SEED
+from napari_4dstem_orient.indexing.transformer.trainer import VALIDATION_SEED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

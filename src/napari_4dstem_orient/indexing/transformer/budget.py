@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.indexing.transformer.training import TrainingSettings
+from napari_4dstem_orient.indexing.transformer.trainer import TrainingSettings
 from napari_4dstem_orient.progress import Progress, silent
 
 CUBIC_PATTERNS = 100_000

@@ -27,10 +27,9 @@ from napari_4dstem_orient.indexing.transformer.published import (
     PublishedSettings,
 )
 from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings, published_synthesis
+from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
 from napari_4dstem_orient.indexing.transformer.training import (
     Report,
-    Trainer,
-    TrainingSettings,
     checkpoint_of,
     train_model,
     train_to_the_end,

@@ -1,7 +1,7 @@
 """Take the pictures of docs/images: every step of the job on the silver sample, through a real window.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py
-    xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py --size 1280x800 --out /tmp/small
+    xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py --size 1280x800 --out small-pictures
 
 It presses the buttons that a user would press and waits for what they make. Look at every picture afterwards.
 """

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.scan import Calibration
 from napari_4dstem_orient.session import Session, Stage
 
 
@@ -73,3 +74,29 @@ def test_disks_alone_need_neither_scan_nor_probe():
     assert session.scan_shape == (5, 6)
     session.move_to(99, -1)
     assert session.position == (4, 0)
+
+
+def test_pins_are_kept_once_each_in_order_and_go_with_the_scan(session, small_scan):
+    told = []
+    session.pins_changed.connect(lambda: told.append(session.pins))
+    session.set_pins([(1, 2), (0, 0), (1, 2)])
+    session.set_pins([(1, 2), (0, 0)])
+    assert told == [((1, 2), (0, 0))]
+    session.put(Stage.DISKS, disks())
+    assert session.pins == ((1, 2), (0, 0))
+    session.put(Stage.SCAN, small_scan)
+    assert session.pins == ()
+
+
+@pytest.mark.parametrize(
+    ("calibration", "reasons"),
+    [
+        (Calibration(), 2),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="fitted"), 0),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="typed"), 0),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="file"), 1),
+        (Calibration(q_pixel=0.02, q_pixel_from="fitted"), 1),
+    ],
+)
+def test_a_calibration_says_why_its_maps_are_exploratory(calibration, reasons):
+    assert len(calibration.exploratory) == reasons

@@ -64,6 +64,18 @@ class Calibration:
         """Return a copy with the given fields replaced."""
         return replace(self, **changes)
 
+    @property
+    def exploratory(self) -> tuple[str, ...]:
+        """Why maps made with this calibration are for a first look only; empty where they are quantitative."""
+        reasons = []
+        if self.voltage is None:
+            reasons.append("the accelerating voltage is not known")
+        if self.q_pixel is None:
+            reasons.append("the detector's pixel size is not known")
+        elif self.q_pixel_from in ("unknown", "file"):
+            reasons.append("the detector's pixel size was not checked against a crystal")
+        return tuple(reasons)
+
 
 @dataclass(frozen=True, eq=False)
 class Opened:

@@ -5,6 +5,7 @@ Widgets read and write the session and listen to its signals; they never talk to
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -53,15 +54,19 @@ class Session:
         A stage got a new result, lost it, or became stale; ``Stage.SCAN`` also when the calibration changed.
     position_changed : Signal(int, int)
         The inspected scan position (row, column) moved.
+    pins_changed : Signal()
+        The user pinned a scan position, or took a pin away.
     """
 
     changed = Signal(Stage)
     position_changed = Signal(int, int)
+    pins_changed = Signal()
 
     def __init__(self) -> None:
         self._results: dict[Stage, Any] = {}
         self._stale: set[Stage] = set()
         self._position: tuple[int, int] | None = None
+        self._pins: tuple[tuple[int, int], ...] = ()
         self._calibration = self._read_calibration = Calibration()
 
     def get(self, stage: Stage) -> Any:
@@ -81,6 +86,7 @@ class Session:
         rows, cols = self.scan_shape or (1, 1)
         if stage is Stage.SCAN or self._position is None:
             self._position = rows // 2, cols // 2
+            self.set_pins(())
         for touched in (stage, *below):
             self.changed.emit(touched)
 
@@ -149,6 +155,18 @@ class Session:
         if position != self._position:
             self._position = position
             self.position_changed.emit(*position)
+
+    @property
+    def pins(self) -> tuple[tuple[int, int], ...]:
+        """Scan positions (row, column) that the user keeps in sight, in the order in which they were pinned."""
+        return self._pins
+
+    def set_pins(self, pins: Iterable[tuple[int, int]]) -> None:
+        """Keep these scan positions in sight, each once."""
+        kept = tuple(dict.fromkeys((int(row), int(col)) for row, col in pins))
+        if kept != self._pins:
+            self._pins = kept
+            self.pins_changed.emit()
 
     def _drop(self, stages: list[Stage]) -> None:
         for stage in stages:

@@ -11,12 +11,13 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing import referee as module
 from napari_4dstem_orient.indexing.judging import Candidate, judge
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
-from napari_4dstem_orient.indexing.referee import Pose, Referee, load_referee, repeated, save_referee, view_of
+from napari_4dstem_orient.indexing.referee import Referee, Referees, load_referee, repeated, save_referee
 from napari_4dstem_orient.indexing.referee_training import (
     RefereeSettings,
     RefereeTrainer,
     make_case,
 )
+from napari_4dstem_orient.indexing.referee_view import Pose, view_of
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings
 from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
@@ -158,13 +159,18 @@ def test_the_bundled_referee_prefers_the_truth_corrects_it_and_knows_a_foreign_p
     start = truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3)))
     strangers = random_rotations(4 * len(truth), torch.Generator().manual_seed(1)).view(-1, 4, 3, 3)
     candidate = Candidate(0, torch.cat([strangers, start[:, None]], 1), source.reflector, symmetry)
-    found = judge(measured, [candidate], load_referee(), ScoreSettings(), 3, 3)
+    found = judge(measured, [candidate], Referees.bundled(), ScoreSettings(), 3, 3)
     best = torch.from_numpy(found.rotation[:, 0])
     angle = torch.rad2deg(misorientation_angle(best, truth, symmetry))
     assert (angle < 1).float().mean() > 0.85
     assert np.median(found.probability[:, 0]) > 0.9
     lost = judge(
-        measured, [Candidate(0, strangers, source.reflector, symmetry)], load_referee(), ScoreSettings(), 3, 3
+        measured,
+        [Candidate(0, strangers, source.reflector, symmetry)],
+        Referees.bundled(),
+        ScoreSettings(),
+        3,
+        3,
     )
     assert np.median(lost.probability.sum(1)) < 0.5
 

@@ -11,8 +11,12 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.indexer import Hypotheses
-from napari_4dstem_orient.indexing.referee import Pose, Referee, repeated
+from napari_4dstem_orient.indexing.referee import Referee, Referees, repeated
+from napari_4dstem_orient.indexing.referee_view import Pose
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score
+
+SEEDED = 8
+"""Hypotheses of each phase that the scout's first look leaves; what corrections make one of them counts once."""
 
 FINALISTS = 5
 """Hypotheses of each phase that are corrected more than once and ranked again."""
@@ -24,8 +28,11 @@ patterns of real silver with 50 disks need 15 for all of them to be right."""
 NEARLY_ALIKE = math.radians(2)
 """Of proposals closer than this only one is looked at: corrections would make them one."""
 
-HOPELESS = 8.0
+HOPELESS = 5.0
 """Finalists whose logit is so much less than the best are left as they are."""
+
+ASKED = {"cpu": 128, "cuda": 1 << 17, "mps": 1 << 14}
+"""Hypotheses at a time: on a CPU few, so that they stay in its cache."""
 
 IMPOSSIBLE = -1e4
 """Logit of a hypothesis that repeats another."""
@@ -53,7 +60,7 @@ class Candidate:
 def judge(
     measured: Measured,
     candidates: Sequence[Candidate],
-    referee: Referee,
+    referees: Referees,
     scoring: ScoreSettings,
     corrections: int,
     keep: int,
@@ -65,7 +72,7 @@ def judge(
     measured : Measured
         n patterns.
     candidates : sequence of Candidate
-    referee : Referee
+    referees : Referees
     scoring : ScoreSettings
         Of the score, which is reported and helps to choose.
     corrections : int
@@ -73,7 +80,7 @@ def judge(
     keep : int
         Hypotheses to return.
     """
-    found = [_finalists(measured, each, referee, corrections) for each in candidates]
+    found = [_finalists(measured, each, referees, corrections) for each in candidates]
     scored = [
         score(measured, rotation, each.reflector, scoring)
         for each, (rotation, _) in zip(candidates, found, strict=True)
@@ -120,23 +127,25 @@ def likeliest_first(parts: Sequence[Hypotheses], keep: int) -> Hypotheses:
 
 
 def _finalists(
-    measured: Measured, candidate: Candidate, referee: Referee, corrections: int
+    measured: Measured, candidate: Candidate, referees: Referees, corrections: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the best few hypotheses of a phase, (n, f, 3, 3), and their logits, (n, f)."""
     pose, symmetry = Pose.of(candidate.rotation), candidate.symmetry
     worth = ~repeated(pose.rotation, symmetry, NEARLY_ALIKE)
-    logit, moved = _ask(referee, measured, pose, candidate.reflector, worth)
-    pose = moved if corrections else pose
-    logit = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
-    logit, index = logit.topk(min(FINALISTS, logit.shape[1]), dim=1)
+    logit, moved = _ask(referees.scout, measured, pose, candidate.reflector, worth)
+    logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
+    pose = (moved if corrections else pose).pick(index)
+    logit, index = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit).topk(
+        min(FINALISTS, logit.shape[1]), dim=1
+    )
     pose = pose.pick(index)
-    if not corrections:
-        return pose.rotation, logit
-    worth = logit > logit[:, :1] - HOPELESS
-    for _ in range(corrections - 1):
-        _, pose = _ask(referee, measured, pose, candidate.reflector, worth)
-    final, _ = _ask(referee, measured, pose, candidate.reflector, worth)
-    logit, order = torch.where(worth, final, logit.clamp_max(final[:, :1])).sort(dim=1, descending=True)
+    for left in range(max(corrections - 1, 0), -1, -1):
+        worth = logit > logit.amax(1, keepdim=True) - HOPELESS
+        told, moved = _ask(referees.judge, measured, pose, candidate.reflector, worth)
+        best = torch.where(worth, told, IMPOSSIBLE).amax(1, keepdim=True)
+        logit = torch.where(worth, told, torch.minimum(logit, best - HOPELESS))
+        pose = moved if left else pose
+    logit, order = logit.sort(dim=1, descending=True)
     pose = pose.pick(order)
     return pose.rotation, torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
 
@@ -144,13 +153,11 @@ def _finalists(
 def _ask(
     referee: Referee, measured: Measured, pose: Pose, reflector: Reflector, worth: torch.Tensor
 ) -> tuple[torch.Tensor, Pose]:
-    """Ask the referee about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
-    pattern, which = worth.nonzero(as_tuple=True)
-    asked = Pose(*(part[pattern, which][:, None] for part in (pose.rotation, pose.scale, pose.origin)))
-    told, moved = referee(measured[pattern], asked, reflector)
-    logit = torch.full_like(pose.scale, IMPOSSIBLE)
-    logit[pattern, which] = told[:, 0]
-    parts = [pose.rotation.clone(), pose.scale.clone(), pose.origin.clone()]
-    for part, new in zip(parts, (moved.rotation, moved.scale, moved.origin), strict=True):
-        part[pattern, which] = new[:, 0]
-    return logit, Pose(*parts)
+    """Ask a referee about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
+    logit, moved = torch.full_like(pose.scale, IMPOSSIBLE), pose.copy()
+    for asked in worth.nonzero().split(ASKED[worth.device.type]):
+        pattern, which = asked.unbind(1)
+        told, corrected = referee(measured[pattern], pose[pattern, which][:, None], reflector)
+        logit[pattern, which] = told[:, 0]
+        moved.put((pattern, which), corrected[:, 0])
+    return logit, moved

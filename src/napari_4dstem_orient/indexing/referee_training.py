@@ -12,7 +12,8 @@ import torch
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
-from napari_4dstem_orient.indexing.referee import MEASURED, Pose, Referee, repeated
+from napari_4dstem_orient.indexing.referee import WIDTH, Referee, repeated
+from napari_4dstem_orient.indexing.referee_view import MEASURED, Pose
 from napari_4dstem_orient.indexing.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
@@ -141,6 +142,8 @@ class RefereeSettings:
 
     Attributes
     ----------
+    width : int
+        Of the network.
     steps : int
         Of the optimizer.
     batch : int
@@ -156,6 +159,7 @@ class RefereeSettings:
     seed : int
     """
 
+    width: int = WIDTH
     steps: int = 5400
     batch: int = 128
     cases: int = 6
@@ -180,7 +184,7 @@ class RefereeTrainer:
         torch.manual_seed(0)
         self.sources = sources
         self.settings = settings
-        self.referee = Referee().to(sources[0].reflector.g.device)
+        self.referee = Referee(settings.width).to(sources[0].reflector.g.device)
         self.optimizer = torch.optim.AdamW(
             self.referee.parameters(), settings.learning_rate, weight_decay=1e-4
         )

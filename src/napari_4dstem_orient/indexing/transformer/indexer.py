@@ -22,7 +22,7 @@ from napari_4dstem_orient.indexing.indexer import (
 )
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
-from napari_4dstem_orient.indexing.referee import load_referee
+from napari_4dstem_orient.indexing.referee import Referees
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
@@ -113,7 +113,7 @@ class TransformerIndexer:
             raise UserError("The transformer needs at least one model; train one or choose a bundled one.")
         self.device = choose_device(device)
         self.models = [model.to(self.device) for model in models]
-        self._referee = load_referee(self.device)
+        self._referees = Referees.bundled(self.device)
         self._reflectors = [reflector for model in self.models for reflector in model.reflectors]
         self._symmetries = [
             torch.as_tensor(crystal.symmetry, dtype=torch.float32, device=self.device)
@@ -215,7 +215,7 @@ class TransformerIndexer:
                 )
             )
         keep = FINALISTS * len(candidates)  # all: their probabilities and that of none of them add up to 1
-        return judge(measured, candidates, self._referee, self.scoring, self.settings.corrections, keep)
+        return judge(measured, candidates, self._referees, self.scoring, self.settings.corrections, keep)
 
     def _first_choices(self, proposed: Sequence[torch.Tensor], measured: Measured) -> Hypotheses:
         """Take the network's first choice for each phase; between phases the common score decides."""
@@ -232,7 +232,7 @@ class TransformerIndexer:
         return {
             "method": self.name,
             "models": [{"title": model.card.title, "sha256": model.sha256} for model in self.models],
-            "referee": self._referee.sha256,
+            "referees": self._referees.sha256,
             "device": describe(self.device),
             "settings": asdict(self.settings),
             "acceptance": asdict(self.acceptance),

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 
 from napari_4dstem_orient.indexing.rotations import from_six
 
@@ -78,6 +79,24 @@ def encoder(size: EncoderSize) -> nn.TransformerEncoder:
         norm_first=True,
     )
     return nn.TransformerEncoder(layer, size.layers, nn.LayerNorm(size.width), enable_nested_tensor=False)
+
+
+def encode(network: nn.TransformerEncoder, token: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Run an encoder on tokens (n, t, width) of which those under ``mask`` are there.
+
+    The same arithmetic as the encoder's own, whose shortcut for inference takes half as long again on a CPU.
+    """
+    count, length, width = token.shape
+    bias = torch.zeros(mask.shape, dtype=token.dtype, device=token.device)
+    bias = bias.masked_fill_(~mask, float("-inf"))[:, None, None]
+    for layer in network.layers:
+        look: Any = layer.self_attn
+        parts = linear(layer.norm1(token), look.in_proj_weight, look.in_proj_bias)
+        parts = parts.view(count, length, 3, look.num_heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=bias).transpose(1, 2)
+        token = token + look.out_proj(mixed.reshape(count, length, width))
+        token = token + layer.linear2(gelu(layer.linear1(layer.norm2(token))))
+    return token if network.norm is None else network.norm(token)
 
 
 def mean_of(encoded: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -158,7 +177,7 @@ class OrientationTransformer(nn.Module):
         token = token + self.azimuth(torch.cat([waves.cos(), waves.sin()], -1))
         token = token + self.mix(token)
         numbers = (
-            self.head(mean_of(self.encoder(token, src_key_padding_mask=~mask), mask))
+            self.head(mean_of(encode(self.encoder, token, mask), mask))
             .unflatten(-1, (self.outputs, 7))
             .float()
         )

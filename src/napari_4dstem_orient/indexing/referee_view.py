@@ -1,0 +1,267 @@
+"""What the referee sees of a hypothesis: measured disks and predicted reflections, each with its partner."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.indexing.scoring import Measured
+
+PREDICTED = 24
+"""Reflections of a hypothesis that are looked at: those that two-beam theory makes strongest."""
+MEASURED = 24
+"""Measured disks that are looked at, strongest first."""
+
+PAIRING = 0.025
+"""Å⁻¹; a disk belongs to the reflection for which distance and weakness together cost least."""
+KERNELS = (0.0015, 0.005, 0.012, 0.03)
+"""Å⁻¹; distances are seen through Gaussians of these widths."""
+FEATURES = 18
+COSINES = ((0.008, 0.25), (0.008, 0.5), (0.02, 0.25), (0.02, 0.5))
+"""Width of the excitation error (Å⁻¹) and power of the intensities."""
+EXTENT = 5 + len(COSINES)
+CONE = 6
+"""Directions of a half precession cone over which a strength is averaged."""
+NOWHERE = 1.0
+"""Å⁻¹; distance, along both axes, of what has no partner."""
+ABSENT = 1e6
+"""Cost of a partner that is not there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """A hypothesis: an orientation, and how the measured positions are off under it.
+
+    Attributes
+    ----------
+    rotation : Tensor, shape (n, h, 3, 3)
+    scale : Tensor, shape (n, h)
+        Relative error of the measured |q|.
+    origin : Tensor, shape (n, h, 2)
+        Where the direct beam really is, Å⁻¹.
+    """
+
+    rotation: torch.Tensor
+    scale: torch.Tensor
+    origin: torch.Tensor
+
+    @classmethod
+    def of(cls, rotation: torch.Tensor) -> Pose:
+        """Start from an orientation and faultless positions."""
+        zero = torch.zeros_like(rotation[..., 0])
+        return cls(rotation, zero[..., 0], zero[..., :2])
+
+    def __getitem__(self, index: Any) -> Pose:
+        """Return some of the hypotheses."""
+        return Pose(self.rotation[index], self.scale[index], self.origin[index])
+
+    def copy(self) -> Pose:
+        """Return hypotheses of one's own, to ``put`` others among."""
+        return Pose(self.rotation.clone(), self.scale.clone(), self.origin.clone())
+
+    def put(self, index: Any, other: Pose) -> None:
+        """Write others in the places that ``index`` names."""
+        self.rotation[index], self.scale[index], self.origin[index] = (
+            other.rotation,
+            other.scale,
+            other.origin,
+        )
+
+    def pick(self, index: torch.Tensor) -> Pose:
+        """Return the hypotheses that ``index`` (n, k) names."""
+        return Pose(
+            torch.gather(self.rotation, 1, index[..., None, None].expand(-1, -1, 3, 3)),
+            self.scale.gather(1, index),
+            torch.gather(self.origin, 1, index[..., None].expand(-1, -1, 2)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Pairs of measured disks and predicted reflections; first each disk's, then each reflection's.
+
+    Attributes
+    ----------
+    features : Tensor, shape (n, h, t, FEATURES)
+    present : Tensor, bool, shape (n, h, t)
+    disks : int
+        How many of the t pairs are disks'.
+    g : Tensor, shape (n, h, t, 3)
+        The reflection of each pair in the lab frame, Å⁻¹.
+    apart : Tensor, shape (n, h, t, 2)
+        Disk minus reflection, Å⁻¹.
+    extent : Tensor, shape (n, h, EXTENT)
+        How many pairs of each kind there are, and cosines of measured and kinematic intensities.
+    """
+
+    features: torch.Tensor
+    present: torch.Tensor
+    disks: int
+    g: torch.Tensor
+    apart: torch.Tensor
+    extent: torch.Tensor
+
+
+@torch.no_grad()
+def view_of(measured: Measured, pose: Pose, reflector: Reflector) -> View:
+    """Pair the disks of n patterns with the reflections of their hypotheses."""
+    disks = min(measured.q.shape[1], MEASURED)
+    mask = measured.mask[:, :disks]
+    light = measured.intensity[:, :disks].clamp_min(1e-5).log()
+    q = (measured.q[:, None, :disks] - pose.origin[:, :, None]) / (1 + pose.scale[..., None, None])
+    expected = _expect(pose.rotation, reflector, measured.reach)
+    of_disk, of_reflection = _partners(q, light, mask, expected)
+
+    hypotheses = q.shape[1]
+    lit = mask[:, None, :, None].expand(-1, hypotheses, -1, -1)
+    disk_rows = torch.cat([q, lit, (light / 3)[:, None, :, None].expand_as(lit)], -1)
+    shining = (expected.strength > 0)[..., None]
+    reflection_rows = torch.cat([expected.g, shining, _seen_of_reflections(expected)], -1)
+    left = torch.cat([disk_rows, _rows_of(disk_rows, of_reflection)], 2)
+    right = torch.cat([_rows_of(reflection_rows, of_disk), reflection_rows], 2)
+    present = torch.cat([lit, shining], 2)[..., 0]
+
+    paired = present & (left[..., 2] > 0)
+    g = right[..., :3]
+    apart = torch.where(paired[..., None], left[..., :2] - g[..., :2], NOWHERE)
+    far = apart.square().sum(-1, keepdim=True)
+    length = right[..., 4:5].clamp_min(1e-3)
+    along = (apart * g[..., :2]).sum(-1, keepdim=True) / length
+    across = (apart[..., 1:] * g[..., :1] - apart[..., :1] * g[..., 1:2]) / length
+    kernels = torch.exp(far * far.new_tensor([-0.5 / width**2 for width in KERNELS]))
+    offsets = torch.cat([along, across], -1)
+    which = torch.zeros_like(far)
+    which[:, :, disks:] = 1.0
+    features = torch.cat(
+        [which, right[..., 4:5], left[..., 3:], right[..., 5:], kernels]
+        + [torch.tanh(offsets / unit) for unit in (0.01, 0.04)],
+        -1,
+    )
+    near = torch.exp(far[:, :, :disks, 0] / (-2 * PAIRING**2)) * present[:, :, :disks]
+    extent = _extent(pose, present[:, :, :disks], light.exp() * mask, expected, of_disk, near)
+    return View(features, present, disks, g, apart, extent)
+
+
+@dataclass(frozen=True, eq=False)
+class _Expected:
+    """The strongest reflections of hypotheses: g (n, h, k, 3) in the lab frame, the others (n, h, k).
+
+    Strength is the envelope of two-beam theory, 1 / (1 + s² ξ²), averaged over the precession cone; sweep is by
+    how much precession changes the excitation error. The strength of what lies beyond the reach is 0.
+    """
+
+    g: torch.Tensor
+    error: torch.Tensor
+    coupling: torch.Tensor
+    strength: torch.Tensor
+    sweep: torch.Tensor
+    squared: torch.Tensor
+
+
+def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float) -> _Expected:
+    wavelength, count = reflector.wavelength, min(PREDICTED, len(reflector.g))
+    squared = reflector.g.square().sum(-1)
+    g_z = rotation[..., 2] @ reflector.g.T
+    if reflector.precession:
+        strength = _strength(g_z, squared, 1 / reflector.extinction, reflector, reach)[0]
+        index = strength.topk(count, dim=-1).indices
+    else:
+        # The same order as that of the strengths, from fewer operations on all reflections.
+        half = wavelength * squared / 2
+        beyond = ABSENT * (squared - half.square() > reach**2)
+        unlikely = g_z.sub(half).div_(1 - wavelength * g_z).mul_(reflector.extinction).abs_().add_(beyond)
+        index = unlikely.topk(count, dim=-1, largest=False).indices
+    coupling = 1 / reflector.extinction[index]
+    strength, error, sweep = _strength(g_z.gather(-1, index), squared[index], coupling, reflector, reach)
+    return _Expected(
+        reflector.g[index] @ rotation, error, coupling, strength, sweep, reflector.intensity[index]
+    )
+
+
+def _strength(
+    g_z: torch.Tensor, squared: torch.Tensor, coupling: torch.Tensor, reflector: Reflector, reach: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return strength, excitation error and sweep (see ``_Expected``)."""
+    error = (2 * g_z - reflector.wavelength * squared) / (2 - 2 * reflector.wavelength * g_z)
+    flat = (squared - g_z.square()).clamp_min(0)
+    sweep = math.sin(math.radians(reflector.precession)) * flat.sqrt()
+    if reflector.precession:
+        strength = torch.zeros_like(error)
+        for step in range(CONE):
+            there = error + sweep * math.cos(math.pi * (step + 0.5) / CONE)
+            strength += 1 / (1 + (there / coupling).square()) / CONE
+    else:
+        strength = 1 / (1 + (error / coupling).square())
+    return strength * (flat <= reach**2), error, sweep
+
+
+def _partners(
+    q: torch.Tensor, light: torch.Tensor, mask: torch.Tensor, expected: _Expected
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the reflection of each disk (n, h, d) and the disk of each reflection (n, h, k)."""
+    flat = expected.g[..., :2]
+    dark = torch.where(mask, -0.5 * light, ABSENT)[:, None]
+    faint = -0.5 * expected.strength.clamp_min(1e-9).log()
+    # One matrix serves both: what is added to a row or a column as a whole decides nothing within it.
+    unit = 2 * PAIRING**2
+    of_q = torch.stack([*(-2 / unit * q).unbind(-1), q.square().sum(-1) / unit + dark], -1)
+    of_g = torch.stack([*flat.unbind(-1), torch.ones_like(faint)], -1)
+    cost = of_q @ of_g.transpose(-1, -2)
+    cost += (flat.square().sum(-1) / unit + faint)[:, :, None]
+    return cost.argmin(-1), cost.min(-2).indices  # argmin is slow along the rows
+
+
+def _seen_of_reflections(expected: _Expected) -> torch.Tensor:
+    """Return what the network is told of each reflection alone: (n, h, k, 8)."""
+    s = expected.error
+    return torch.stack(
+        [
+            expected.g[..., :2].norm(dim=-1),
+            torch.tanh(s / 0.008),
+            torch.tanh(s / 0.03),
+            s.abs().clamp_min(1e-4).log() / 2 + 2,
+            expected.coupling.clamp_min(1e-6).log() / 2 + 3,
+            expected.strength.clamp_min(1e-6).log() / 3,
+            torch.exp(-(s / 0.008).square()),
+            expected.sweep / 0.02,
+        ],
+        -1,
+    )
+
+
+def _rows_of(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Return the rows (n, h, m, f) that ``index`` (n, h, k) names: (n, h, k, f)."""
+    patterns, hypotheses, count, width = rows.shape
+    first = count * torch.arange(patterns * hypotheses, device=rows.device).view(patterns, hypotheses, 1)
+    flat = rows.reshape(-1, width).index_select(0, (index + first).flatten())
+    return flat.view(patterns, hypotheses, -1, width)
+
+
+def _extent(
+    pose: Pose,
+    present: torch.Tensor,
+    found: torch.Tensor,
+    expected: _Expected,
+    of_disk: torch.Tensor,
+    near: torch.Tensor,
+) -> torch.Tensor:
+    """Return what the network is told of the hypothesis as a whole: (n, h, EXTENT)."""
+    off = pose.origin.norm(dim=-1) / 0.005
+    extent = [
+        present.sum(-1) / 20.0,
+        expected.strength.sum(-1) / 10.0,
+        torch.tanh(off),
+        torch.tanh(off / 4),
+        torch.tanh(pose.scale.abs() / 0.01),
+    ]
+    for width, power in COSINES:
+        envelope = torch.exp(-0.5 * (expected.error / width).square())
+        wanted = (expected.squared * envelope * (expected.strength > 0)).clamp_min(1e-12) ** power
+        weight = found**power
+        matched = (wanted.gather(2, of_disk) * weight[:, None] * near).sum(-1)
+        extent.append(matched / (wanted.norm(dim=-1) * weight.norm(dim=-1)[:, None]).clamp_min(1e-9))
+    return torch.stack(extent, -1)

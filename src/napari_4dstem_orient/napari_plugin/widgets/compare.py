@@ -154,7 +154,9 @@ class CompareWidget(StepWidget):
         from napari.utils.colormaps import DirectLabelColormap
 
         default = "#009E73" if name == DOMAINS else "transparent"
-        colormap = DirectLabelColormap(color_dict={None: default, 0: "transparent", **colours})
+        colors: dict[int | None, Any] = {None: default, 0: "transparent"}
+        colors.update(colours)
+        colormap = DirectLabelColormap(color_dict=colors)
         layer = put_layer(
             self.viewer, name, data, self.found.r_pixel if self.found else None, "labels", colormap=colormap
         )

@@ -155,7 +155,7 @@ class CompareWidget(StepWidget):
 
         default = "#009E73" if name == DOMAINS else "transparent"
         colors: dict[int | None, Any] = {None: default, 0: "transparent"}
-        colors.update(colours)
+        colors |= dict(colours.items())
         colormap = DirectLabelColormap(color_dict=colors)
         layer = put_layer(
             self.viewer, name, data, self.found.r_pixel if self.found else None, "labels", colormap=colormap

@@ -1,4 +1,4 @@
-"""Evaluation: the reliable half, accuracy against disturbances, the two similarities, and the report."""
+"""Evaluation: the reliable half, accuracy against disturbances, and the report."""
 
 from dataclasses import replace
 
@@ -10,7 +10,6 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.evaluation_report import figure2, figure5, reliability, write
-from napari_4dstem_orient.evaluation_report.similarity import SparseCorrelation, image_overlap
 from napari_4dstem_orient.indexing import evaluation, robustness
 from napari_4dstem_orient.indexing.evaluation import IN_USE, RELIABLE_HALF, Trial
 from napari_4dstem_orient.indexing.indexer import HALF_TURN
@@ -131,47 +130,6 @@ def test_robustness_tries_both_methods_on_the_same_patterns(model, monkeypatch):
     assert seen[0] is seen[1]
     assert seen[1] is not seen[2]
     assert not np.array_equal(seen[1].qx, seen[2].qx)
-
-
-def test_the_sparse_correlation_is_py4dstems_matching_score(copper):
-    from emdfile import PointList
-
-    from napari_4dstem_orient.indexing.template import TemplateMatcher, _quiet
-
-    (crystal,) = TemplateMatcher([copper], 300, 1.2)._plans
-    correlate = SparseCorrelation(Reflector.of(copper, 300, 1.2))
-    zone = crystal.orientation_rotation_matrices[7]
-    disks = predicted_pattern(copper, zone @ about_beam(torch.tensor(0.7)).numpy(), 300, 1.2)[:, :3]
-    peaks = np.zeros(len(disks), dtype=[("qx", float), ("qy", float), ("intensity", float)])
-    peaks["qx"], peaks["qy"], peaks["intensity"] = disks.T
-    with _quiet():
-        matched = crystal.match_single_pattern(PointList(peaks), num_matches_return=1, verbose=False)
-    best, turn = matched.inds[0]
-    on_grid = (
-        crystal.orientation_rotation_matrices[best] @ about_beam(torch.tensor(turn * np.pi / 90)).numpy().T
-    )
-    template, length = correlate.template(on_grid)
-    expected = float(matched.corr[0]) * np.linalg.norm(template) / length
-    assert correlate(disks, on_grid) == pytest.approx(expected, rel=1e-3)
-
-
-def test_the_sparse_correlation_hardly_changes_within_a_bin_and_much_beyond(copper):
-    correlate = SparseCorrelation(Reflector.of(copper, 300, 1.2))
-    truth = random_rotations(1, torch.Generator().manual_seed(5)).numpy()[0]
-    disks = predicted_pattern(copper, truth, 300, 1.2)[:, :3]
-    score, near, far = (
-        correlate(disks, truth @ about_beam(torch.tensor(turn)).numpy()) for turn in (0.0, 0.012, 0.5)
-    )
-    assert near == pytest.approx(score, rel=0.03)
-    assert far < 0.8 * score
-
-
-def test_q_is_one_for_the_same_image_and_less_for_another(copper):
-    disks = predicted_pattern(copper, np.eye(3), 300, 1.2)[:, :3]
-    square_root = np.column_stack([disks[:, :2], disks[:, 2] ** 2])
-    assert image_overlap(square_root, disks, 1.2) > 0.95
-    turned = predicted_pattern(copper, about_beam(torch.tensor(0.3)).numpy(), 300, 1.2)[:, :3]
-    assert image_overlap(square_root, turned, 1.2) < 0.5
 
 
 def test_axis_angles_count_the_nearest_equivalent(copper):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from drawn_patterns import PolarImages
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.evaluation_report.similarity import SparseCorrelation
 from napari_4dstem_orient.indexing import matching
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
 from napari_4dstem_orient.indexing.matching import batch_sizes, match
@@ -120,10 +120,10 @@ def test_polar_images_are_sampled_as_py4dstem_samples_them(copper, kernel, step)
     settings = TemplateSettings(kernel=kernel, in_plane_step=step, zone_axis_step=8.0)
     _, templates = library(copper, 1.6, kernel=kernel, in_plane_step=step, zone_axis_step=8.0)
     q, intensity, mask = simulated(copper, 1.6, NOISY, 1)
-    correlate = SparseCorrelation(Reflector.of(copper, 300, 1.6), settings)
+    polar = PolarImages(Reflector.of(copper, 300, 1.6), settings)
     inside = mask[0]
     disks = torch.cat([q[0], intensity[0, :, None]], 1)[inside].numpy()
-    expected = np.fft.rfft(correlate.polar(disks))
+    expected = np.fft.rfft(polar.measured(disks))
     real, imaginary = matching._spectrum(templates, q, intensity / intensity.max(), mask)[:, :, 0].unbind(1)
     ours = (real + 1j * imaginary).T.numpy()
     expected[:, : ours.shape[1]] -= ours

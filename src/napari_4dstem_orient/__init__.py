@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.analysis.comparison import compare_maps
     from napari_4dstem_orient.calibration.calibrate import calibrate
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.crystals.phase import Phase
@@ -32,6 +33,7 @@ _HOMES = {
     "Scan": "scan",
     "UserError": "errors",
     "calibrate": "calibration.calibrate",
+    "compare_maps": "analysis.comparison",
     "detect_disks": "detection.detect",
     "find_phase": "crystals.library",
     "load": "io.load",
@@ -48,6 +50,7 @@ __all__ = [
     "UserError",
     "__version__",
     "calibrate",
+    "compare_maps",
     "detect_disks",
     "find_phase",
     "load",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.analysis.similarity import similarities as similarities_of
 from napari_4dstem_orient.evaluation_report.drawing import (
     MODEL,
     TEMPLATE,
@@ -17,7 +18,6 @@ from napari_4dstem_orient.evaluation_report.drawing import (
     new_figure,
     pattern,
 )
-from napari_4dstem_orient.evaluation_report.similarity import SparseCorrelation, image_overlap
 from napari_4dstem_orient.indexing.evaluation import Trial
 from napari_4dstem_orient.indexing.indexer import FEW_DISKS, HALF_TURN
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
@@ -41,23 +41,17 @@ class Similarities:
 
 def similarities(model: Model, ours: Trial, theirs: Trial) -> Similarities:
     """Compute both similarities of the model's and template matching's answers, and of the truth."""
-    card, reach = model.card, model.card.k_max * model.stretch
-    count = len(theirs.angle)
-    correlate = SparseCorrelation(model.reflectors[ours.phase])
+    reach, count = model.card.k_max * model.stretch, len(theirs.angle)
     answers = {
-        "model": ours.answer.rotation[0, :count],
-        "template matching": theirs.answer.rotation[0],
-        "truth": theirs.truth,
+        "model": ours.answer.rotation[:, :count],
+        "template matching": theirs.answer.rotation,
+        "truth": theirs.truth[None],
     }
+    disks, every = ours.test.first(count), np.ones((1, count), bool)
     sparse, overlap = {}, {}
-    for name, rotations in answers.items():
-        scores, shares = [], []
-        for index, rotation in enumerate(rotations):
-            disks = ours.test.disks.at(0, index)
-            predicted = predicted_pattern(ours.crystal, rotation, card.voltage, reach, card.precession)
-            scores.append(correlate(disks, rotation))
-            shares.append(image_overlap(disks, predicted[:, :3], reach))
-        sparse[name], overlap[name] = np.array(scores), np.array(shares)
+    for name, rotation in answers.items():
+        both = similarities_of(disks, rotation, every, model.reflectors[ours.phase], reach)
+        sparse[name], overlap[name] = (np.nan_to_num(values[0]) for values in both)
     return Similarities(sparse, overlap)
 
 

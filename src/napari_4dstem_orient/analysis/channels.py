@@ -127,6 +127,22 @@ def is_painted(orientation_map: OrientationMap, key: str) -> bool:
     return key in _painted.get(orientation_map, {})
 
 
+def opacity(orientation_map: OrientationMap, threshold: float = 0.0, fade: float = 0.0) -> np.ndarray:
+    """Return how opaque each position is shown, uint8, shape (scan_y, scan_x).
+
+    Parameters
+    ----------
+    orientation_map : OrientationMap
+    threshold : float
+        0 to 1; answers of less confidence (see ``OrientationMap.confidence``) are not shown at all.
+    fade : float
+        0 to 1; how strongly answers of less confidence fade: at 1 the opacity is the confidence.
+    """
+    sure = orientation_map.confidence
+    shown = orientation_map.indexed & (sure >= threshold)
+    return np.where(shown, np.rint(255 * (1 - fade * (1 - sure.clip(0, 1)))), 0).astype(np.uint8)
+
+
 def _paint(orientation_map: OrientationMap, key: str) -> np.ndarray:
     channel = CHANNELS[key]
     if channel.axis is not None:

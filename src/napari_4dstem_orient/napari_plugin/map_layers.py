@@ -136,7 +136,7 @@ def show_side_by_side(viewer: napari.Viewer, side_by_side: bool, beside: str = "
     maps = map_layers(viewer)
     if not maps:
         return
-    orientation_map = (shown_map(viewer) or maps[-1].metadata[MAP])
+    orientation_map = shown_map(viewer) or maps[-1].metadata[MAP]
     *sides, main = map_layers(viewer, orientation_map.method)
     for side in sides:
         viewer.layers.remove(side)

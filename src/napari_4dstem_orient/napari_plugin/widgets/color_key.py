@@ -192,7 +192,7 @@ def _draw(figure: Figure, text_colour: str) -> tuple[np.ndarray, Callable[[np.nd
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     rgba = np.ascontiguousarray(canvas.buffer_rgba())
-    to_pixels = figure.axes[0].transData.frozen()
+    to_pixels: Any = figure.axes[0].transData.frozen()
 
     def places(position: np.ndarray) -> np.ndarray:
         x, y = to_pixels.transform(position)

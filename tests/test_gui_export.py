@@ -11,7 +11,7 @@ from napari.utils.notifications import notification_manager
 from gui_scan import VACUUM, fill, made_map
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, show_channel
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
 from napari_4dstem_orient.napari_plugin.writer import write_image, write_map
@@ -129,8 +129,9 @@ def test_a_layer_is_saved_by_its_suffix(make_napari_viewer, found, silver, tmp_p
 
 
 def test_the_picture_is_of_the_layer_that_is_saved(make_napari_viewer, found, tmp_path):
-    *_, ipf_x, ipf_z = add_map_layers(make_napari_viewer(), found)
-    for layer, name in ((ipf_x, "x.png"), (ipf_z, "z.png")):
+    (layer,) = add_map_layers(make_napari_viewer(), found)
+    for key, name in (("ipf-x", "x.png"), ("ipf-z", "z.png")):
+        show_channel(layer, key)
         data, meta, _ = layer.as_layer_data_tuple()
         write_image(str(tmp_path / name), data, meta)
     assert (tmp_path / "x.png").read_bytes() != (tmp_path / "z.png").read_bytes()

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from napari.layers import Image, Labels
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
 from napari_4dstem_orient.analysis.colors import ipf_rgb
+from napari_4dstem_orient.io.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin import clock, indexers
 from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.map_layers import (
@@ -22,17 +22,16 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     describe_position,
     map_layers,
     show_answer_under_cursor,
+    show_channel,
     text_at,
 )
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.snapshot import Illumination
-from napari_4dstem_orient.napari_plugin.widgets.color_key import ColorKeyWidget
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 from napari_4dstem_orient.resource_files import resource
 from napari_4dstem_orient.session import Stage
 
-KINDS = ["score", "phase-margin", "reliability", "phase", "ipf-x", "ipf-z"]
 MAKE = indexers._make
 """The real one; most tests replace it by indexers that know the truth."""
 
@@ -97,66 +96,39 @@ def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtb
     found = panel.session.get(Stage.TRANSFORMER_MAP)
     assert found.r_pixel == CALIBRATION.r_pixel
     assert found.provenance["input"] == "drawn"
-    layers = {layer.metadata["orientation_layer"]: layer for layer in map_layers(panel.viewer)}
-    assert list(layers) == ["score", "reliability", "phase", "ipf-x", "ipf-z"]
-    ipf_z = layers["ipf-z"]
-    np.testing.assert_allclose(ipf_z.data[2, 1, :3], ipf_rgb(LEFT[None], silver, "z")[0], atol=0.01)
-    np.testing.assert_allclose(layers["ipf-x"].data[2, 1, :3], ipf_rgb(LEFT[None], silver, "x")[0], atol=0.01)
-    assert ipf_z.data[VACUUM][3] == 0
-    assert ipf_z.data[2, 1, 3] == 1
+    (layer,) = map_layers(panel.viewer)
+    np.testing.assert_allclose(layer.data[2, 1, :3] / 255, ipf_rgb(LEFT[None], silver, "z")[0], atol=0.01)
+    assert layer.data[VACUUM][3] == 0
+    assert layer.data[2, 1, 3] == 255
+    show_channel(layer, "ipf-x")
+    np.testing.assert_allclose(layer.data[2, 1, :3] / 255, ipf_rgb(LEFT[None], silver, "x")[0], atol=0.01)
     assert "23 of 24 positions indexed" in panel.results["transformer"].text()
     assert "median reliability 93%" in panel.results["transformer"].text()
 
 
-def test_layers_have_names_units_values_and_phase_names(make_napari_viewer, silver):
-    viewer = make_napari_viewer()
-    layers = add_map_layers(viewer, made_map(silver, "transformer"))
-    score, reliability, phase, ipf_x, ipf_z = layers
-    assert isinstance(score, Image)
-    assert score.contrast_limits == [0, 1]
-    assert reliability.contrast_limits == [0, 1]
-    assert reliability.colorbar.visible
-    assert reliability.data[2, 1] == pytest.approx(0.93)
-    assert isinstance(phase, Labels)
-    assert list(phase.features["phase"]) == ["not indexed", "Ag"]
-    assert phase.data.max() == 1
-    assert ipf_x.name.startswith("IPF-X (in-plane)")
-    assert ipf_z.name.startswith("IPF-Z (out-of-plane)")
-    for layer in layers:
-        assert tuple(layer.scale) == (20.0, 20.0)
-        assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]
-    assert [layer.visible for layer in layers] == [False, False, False, False, True]
+def test_a_layer_has_its_channels_name_and_the_scans_unit(make_napari_viewer, silver):
+    (layer,) = add_map_layers(make_napari_viewer(), made_map(silver, "transformer"))
+    assert layer.name == "IPF-Z (out-of-plane) · transformer"
+    show_channel(layer, "reliability")
+    assert layer.name == "reliability · transformer"
+    assert layer.visible
+    assert tuple(layer.scale) == (20.0, 20.0)
+    assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]
 
 
-def test_mapping_again_refreshes_the_layers_and_keeps_what_the_user_set(make_napari_viewer, silver):
+def test_mapping_again_refreshes_the_layer_and_keeps_what_the_user_chose(make_napari_viewer, silver):
     viewer = make_napari_viewer()
-    first = add_map_layers(viewer, made_map(silver, "transformer"))
-    first[3].visible = True
+    (layer,) = add_map_layers(viewer, made_map(silver, "transformer"))
+    show_channel(layer, "ipf-x")
     turned = made_map(silver, "transformer", rotation=np.broadcast_to(np.eye(3), (*SHAPE, 3, 3)))
-    again = add_map_layers(viewer, turned)
-    assert again == first
-    assert len(viewer.layers) == 5
-    assert first[3].visible
-    np.testing.assert_allclose(first[4].data[1, 1, :3], [1, 0, 0], atol=0.02)  # [001] is red
-    add_map_layers(viewer, made_map(silver, "template"))  # it does not know its reliability
-    assert len(viewer.layers) == 9
-
-
-def test_the_phase_margin_is_shown_while_several_phases_are_looked_for(make_napari_viewer, silver, copper):
-    viewer = make_napari_viewer()
-    one = made_map(silver, "transformer")
-    two = replace(one, phases=(silver, copper))
-    score, *others = add_map_layers(viewer, one)
-    score.visible = True
-    assert [layer.metadata["orientation_layer"] for layer in add_map_layers(viewer, two)] == KINDS
-    assert [layer.metadata["orientation_layer"] for layer in viewer.layers] == KINDS
-    margin = viewer.layers[1]
-    np.testing.assert_array_equal(margin.data, two.certainty.phase_margin)
-    assert margin.colorbar.visible
-    assert add_map_layers(viewer, two)[1] is margin
-    assert add_map_layers(viewer, one) == [score, *others]
-    assert list(viewer.layers) == [score, *others]
-    assert score.visible
+    assert add_map_layers(viewer, turned) == [layer]
+    assert layer.metadata["orientation_layer"] == "ipf-x"
+    np.testing.assert_allclose(layer.data[1, 1, :3], [255, 0, 0], atol=5)  # [001] is red
+    show_channel(layer, "reliability")
+    add_map_layers(viewer, replace(turned, certainty=None))  # it does not know its reliability
+    assert layer.metadata["orientation_layer"] == "ipf-z"
+    add_map_layers(viewer, made_map(silver, "template"))
+    assert len(viewer.layers) == 2
 
 
 def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
@@ -299,7 +271,9 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
     assert "zone axis [" in indexed
     assert "Ag" in indexed
     assert "score 0.80 · reliability 93%" in indexed
-    assert indexed.endswith("93%")  # no doubt
+    angles = ", ".join(f"{angle:.1f}°" for angle in np.rad2deg(bunge_angles(LEFT)))
+    assert f"Euler angles (Bunge) {angles}" in indexed
+    assert indexed.endswith("explains 12 disks")  # no doubt
     assert text_at(viewer, (0.0, 0.0)).endswith("too few disks")
     assert text_at(viewer, (-100.0, 0.0)) == ""
     show_answer_under_cursor(viewer)
@@ -317,42 +291,13 @@ def test_hovering_says_what_is_doubtful_where_there_is_no_answer_too(silver):
     doubt = Doubt.HALF_TURN | Doubt.OUT_OF_RANGE
     found = made_map(silver, "transformer")
     found = replace(found, certainty=sure_of(found.indexed, doubt))
-    assert describe_position(found, 2, 1).split("\n")[-3:] == ["score 0.80 · reliability 93%", *doubt.texts]
+    assert describe_position(found, 2, 1).split("\n")[-3:] == [
+        "score 0.80 · reliability 93% · explains 12 disks",
+        *doubt.texts,
+    ]
     assert "180°" in doubt.text
     assert "none of these crystals" in doubt.text
     found.phase_id[2, 1], found.reason[2, 1] = -1, Reason.UNRELIABLE
     said = describe_position(found, 2, 1).split("\n")
     assert said[1:] == [Reason.UNRELIABLE.text, "reliability 93%", *doubt.texts]
-    assert describe_position(made_map(silver, "template"), 2, 1).endswith("score 0.80")
-
-
-def test_the_key_shows_every_phase_of_the_maps(make_napari_viewer_proxy, qtbot, silver, copper):
-    viewer = make_napari_viewer_proxy(show=True)
-    session = session_for(viewer)
-    key = ColorKeyWidget(viewer)
-    viewer.window.add_dock_widget(key, name="Colour key")
-    assert not key.pictures
-    session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
-    assert len(key.pictures) == 1
-    both = replace(made_map(silver, "template"), phases=(silver, copper))
-    session.put(Stage.TEMPLATE_MAP, both)
-    assert len(key.pictures) == 2
-    picture = key.pictures[0]
-    qtbot.waitUntil(lambda: not picture.pixmap().isNull(), timeout=20000)
-    image = picture.pixmap().toImage()
-    columns = range(0, image.width(), 2)
-    seen = {image.pixelColor(x, y).getRgb()[:3] for x in columns for y in range(0, image.height(), 2)}
-    for corner in np.eye(3) * 255:  # the key's corners are pure red, green and blue
-        assert min(np.abs(np.array(colour) - corner).max() for colour in seen) < 60
-
-
-def test_maps_can_stand_side_by_side(panel, qtbot):
-    press(panel, "transformer")
-    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)), timeout=20000)
-    panel.side_by_side.click()
-    shown = [layer.metadata["orientation_layer"] for layer in panel.viewer.layers if layer.visible]
-    assert shown == ["ipf-x", "ipf-z"]
-    assert panel.viewer.canvas.grid.enabled
-    panel.side_by_side.click()
-    assert not panel.viewer.canvas.grid.enabled
-    assert [layer.visible for layer in map_layers(panel.viewer, kind="ipf-x")] == [False]
+    assert describe_position(made_map(silver, "template"), 2, 1).endswith("score 0.80 · explains 12 disks")

@@ -13,7 +13,7 @@ from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
 from napari_4dstem_orient.session import Stage
 
-TITLES = ["Data", "Bragg disks", "Calibration", "Map", "Export", "Inspector", "Colour key"]
+TITLES = ["Data", "Bragg disks", "Calibration", "Map", "Export", "Inspector", "Map display"]
 
 
 @pytest.fixture

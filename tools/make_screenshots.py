@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QComboBox
 
-from napari_4dstem_orient.napari_plugin.map_layers import KIND, map_layers
+from napari_4dstem_orient.napari_plugin.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.opening import open_scan
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_workbench, show_panel
@@ -101,14 +101,15 @@ class Photographer:
     def inspector(self) -> None:
         """Two grains under the inspector; the second, beside both maps, is the README's picture."""
         words = self.panels["Inspector"].measured.words
-        for layer in map_layers(self.viewer):  # IPF-X: here all grains but one share a zone axis
-            layer.visible = layer.metadata[KIND] == "ipf-x"
+        display = self.panels["Map display"]
+        choose(display.channel, "ipf-x")  # here all grains but one share a zone axis
+        self.wait(lambda: bool(map_layers(self.viewer, kind="ipf-x")))
         for (row, col), name in ((OTHER_POSITION, "5-inspector"), (POSITION, "overview")):
             self.session.move_to(row, col)
             shown = f"row {row}, column {col}<"
             self.wait(lambda shown=shown: shown in words.text() and "differ by" in words.text())
             if name == "overview":
-                self.panels["Map"].side_by_side.click()
+                choose(display.beside, "ipf-x")  # and IPF-Z in its place
             self.shoot(name)
 
     def export(self) -> None:
@@ -137,6 +138,12 @@ class Photographer:
         self.wait(lambda: time.monotonic() > settled)
         self.viewer.screenshot(str(self.folder / f"{name}.png"), canvas_only=False, flash=False)
         print(self.folder / f"{name}.png")
+
+
+def choose(box: QComboBox, key: str) -> None:
+    """Choose an entry as a user would."""
+    box.setCurrentIndex(box.findData(key))
+    box.activated.emit(box.currentIndex())
 
 
 if __name__ == "__main__":

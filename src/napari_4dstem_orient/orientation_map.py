@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.errors import UserError
+
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
 
@@ -167,6 +169,46 @@ class OrientationMap:
     def indexed(self) -> np.ndarray:
         """True where there is an answer, shape (scan_y, scan_x)."""
         return self.phase_id >= 0
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Reliability where the method knows it, else score; shape (scan_y, scan_x)."""
+        return self.score if self.certainty is None else self.certainty.reliability
+
+    def accepted(self, min_score: float = 0.0, min_reliability: float = 0.0) -> OrientationMap:
+        """Return the map without the answers that are worse, or less likely right, than this.
+
+        What is refused becomes what an indexer leaves where it refuses an answer: no phase, the identity, and the
+        reason; score, explained disks and certainty stay. The provenance says what was asked.
+
+        Parameters
+        ----------
+        min_score, min_reliability : float
+            0 to 1.
+
+        Raises
+        ------
+        UserError
+            A reliability is asked of a method that knows none.
+        """
+        if min_reliability and self.certainty is None:
+            raise UserError(f"The {self.method} map knows no reliability; ask for a lowest score instead.")
+        low = self.indexed & (self.score < min_score)
+        unlikely = self.indexed & (self.confidence < min_reliability) & ~low
+        refused = low | unlikely
+        before = self.provenance.get("accepted", {})
+        asked = {"min_score": min_score, "min_reliability": min_reliability}
+        return replace(
+            self,
+            rotation=np.where(refused[..., None, None], np.eye(3, dtype=np.float32), self.rotation),
+            runner_up=np.where(refused[..., None, None, None], np.eye(3, dtype=np.float32), self.runner_up),
+            phase_id=np.where(refused, np.int32(-1), self.phase_id),
+            reason=np.select([low, unlikely], [Reason.LOW_SCORE, Reason.UNRELIABLE], self.reason).astype(
+                np.uint8
+            ),
+            provenance=self.provenance
+            | {"accepted": {name: max(float(value), before.get(name, 0.0)) for name, value in asked.items()}},
+        )
 
     @property
     def how_sure(self) -> str:

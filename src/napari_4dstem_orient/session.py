@@ -73,14 +73,18 @@ class Session:
         """Return a stage's result, stale or not, or None."""
         return self._results.get(stage)
 
-    def put(self, stage: Stage, result: Any) -> None:
-        """Set a stage's result; what was made from the former becomes stale, or goes with a new scan."""
+    def put(self, stage: Stage, result: Any, still_stale: bool = False) -> None:
+        """Set a stage's result; what was made from the former becomes stale, or goes with a new scan.
+
+        With ``still_stale`` the result is another reading of the former one, and stays stale where that was.
+        """
         below = [later for later in self._results if stage in _ancestors(later)]
         if stage is Stage.SCAN:
             self._drop(below)
             self._calibration = self._read_calibration = result.calibration
         self._results[stage] = result
-        self._stale.discard(stage)
+        if not still_stale:
+            self._stale.discard(stage)
         if stage is not Stage.SCAN:
             self._stale.update(below)
         rows, cols = self.scan_shape or (1, 1)

@@ -27,6 +27,9 @@ DIRECTION_TEXT = {
 }
 """What to call a map coloured by the crystal direction along a lab axis."""
 
+PHASE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+"""Okabe and Ito's palette, told apart with every colour vision; phases take them in turn."""
+
 _CHUNK = 65_536
 
 

@@ -27,8 +27,8 @@ FORMATS = {
 }
 """What can be exported, and what for."""
 
-SHOWN: tuple[LabAxis, ...] = ("x", "z")
-"""Lab axes whose IPF colours are exported: in plane and out of plane."""
+SHOWN: tuple[LabAxis, ...] = ("x", "y", "z")
+"""Lab axes whose IPF colours are exported: two in plane and one out of plane."""
 
 
 def export(

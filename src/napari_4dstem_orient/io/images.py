@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.colors import DIRECTION_TEXT, LabAxis, draw_color_key, ipf_colors
+from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, scalar_values
+from napari_4dstem_orient.analysis.colors import (
+    DIRECTION_TEXT,
+    PHASE_COLOURS,
+    LabAxis,
+    draw_color_key,
+    ipf_colors,
+)
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
 
@@ -45,14 +52,55 @@ def save_ipf_image(orientation_map: OrientationMap, path: str | Path, direction:
         The file cannot be written, or its suffix is none of these.
     """
     suffix = Path(path).suffix.lower()
+    _check_suffix(path, suffix)
     if suffix == ".png":
         figure = ipf_figure(orientation_map, direction)
         with writing(path) as temporary:
             figure.savefig(temporary, dpi=_DPI)
-    elif suffix in (".tif", ".tiff"):
+    else:
         rgb = np.rint(255 * ipf_colors(orientation_map, direction)[..., :3]).astype(np.uint8)
         _save_tiff(rgb, path, orientation_map.r_pixel, DIRECTION_TEXT[direction])
+
+
+def save_channel_image(orientation_map: OrientationMap, path: str | Path, channel: str) -> None:
+    """Write one channel of a map as a picture: with key, legend or colour bar as ``.png``, bare as ``.tif``.
+
+    Parameters
+    ----------
+    orientation_map : OrientationMap
+    path : path
+    channel : str
+        One of ``analysis.channels.channels_of(orientation_map)``. A bare scalar channel keeps its values (float32,
+        NaN where there is no answer).
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, or its suffix is none of these.
+    """
+    shown = CHANNELS[channel]
+    if shown.axis is not None:
+        save_ipf_image(orientation_map, path, shown.axis)
+        return
+    suffix = Path(path).suffix.lower()
+    _check_suffix(path, suffix)
+    if suffix != ".png":
+        scalar = shown.values is not None
+        pixels = scalar_values(orientation_map, channel) if scalar else _phase_pixels(orientation_map)
+        _save_tiff(pixels, path, orientation_map.r_pixel, shown.label or shown.title)
+    elif shown.values is None:
+        save_phase_image(orientation_map, path)
     else:
+        values = scalar_values(orientation_map, channel)
+        save_scalar_image(values, path, shown.title.capitalize(), shown.label, orientation_map.r_pixel)
+
+
+def _phase_pixels(orientation_map: OrientationMap) -> np.ndarray:
+    return np.ascontiguousarray(channel_colors(orientation_map, "phase")[..., :3])
+
+
+def _check_suffix(path: str | Path, suffix: str) -> None:
+    if suffix not in (".png", ".tif", ".tiff"):
         raise UserError(f"Cannot write {path}: pictures end in .png, .tif or .tiff; choose one of these.")
 
 
@@ -119,7 +167,9 @@ def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Patch
 
-    colors = [to_rgb(f"C{number}") for number in range(len(orientation_map.phases))]
+    colors = [
+        to_rgb(PHASE_COLOURS[number % len(PHASE_COLOURS)]) for number in range(len(orientation_map.phases))
+    ]
     figure, axes, (side,) = _page(orientation_map.scan_shape, 1)
     axes.imshow(np.array([*colors, (0, 0, 0)])[orientation_map.phase_id], interpolation="nearest")
     side.axis("off")
@@ -215,13 +265,14 @@ def _not_indexed(axes: Axes, share: float) -> None:
         axes.legend(handles=[handle], **style, **place)
 
 
-def _save_tiff(rgb: np.ndarray, path: str | Path, r_pixel: float | None, title: str) -> None:
+def _save_tiff(pixels: np.ndarray, path: str | Path, r_pixel: float | None, title: str) -> None:
     import tifffile
 
     scale: dict[str, Any] = {} if r_pixel is None else {"resolution": (1 / r_pixel, 1 / r_pixel)}
     metadata = {"Info": title} | ({} if r_pixel is None else {"unit": "nm"})
     # Through memory: tifffile's own error on a full disk does not say so.
     packed = BytesIO()
-    tifffile.imwrite(packed, rgb, photometric="rgb", imagej=True, metadata=metadata, **scale)
+    kind = "rgb" if pixels.ndim == 3 else "minisblack"
+    tifffile.imwrite(packed, pixels, photometric=kind, imagej=True, metadata=metadata, **scale)
     with writing(path) as temporary:
         temporary.write_bytes(packed.getvalue())

@@ -1,12 +1,14 @@
-"""Orientation maps as napari layers: IPF colours, phase, certainty and score, updated in place."""
+"""Orientation maps as napari layers: one for each map, coloured by one of its channels, updated in place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
 from napari_4dstem_orient.orientation_map import Reason
 
 if TYPE_CHECKING:
@@ -18,24 +20,31 @@ if TYPE_CHECKING:
 MAP = "orientation_map"
 """Key in a layer's ``metadata``: the ``OrientationMap`` that the layer shows."""
 KIND = "orientation_layer"
-"""Key in a layer's ``metadata``: which of its faces the layer shows, a key of ``TITLES``."""
+"""Key in a layer's ``metadata``: which of its channels the layer shows, a key of ``TITLES``."""
+LOOK = "orientation_look"
+"""Key in a layer's ``metadata``: the ``Look`` it has."""
 
-TITLES = {
-    "score": "score",
-    "phase-margin": "phase margin",
-    "reliability": "reliability",
-    "phase": "phase",
-    "ipf-x": "IPF-X (in-plane)",
-    "ipf-z": "IPF-Z (out-of-plane)",
-}
-"""From the bottom of the layer list to its top."""
+TITLES = {key: channel.title for key, channel in CHANNELS.items()}
 
-PHASE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-"""Okabe and Ito's palette, told apart with every colour vision."""
+
+@dataclass(frozen=True)
+class Look:
+    """What a map's layers leave out and how they fade.
+
+    Attributes
+    ----------
+    threshold : float
+        Answers of less confidence are transparent; nothing is recomputed and the map itself keeps them.
+    fade : float
+        How strongly answers of less confidence fade, 0 to 1.
+    """
+
+    threshold: float = 0.0
+    fade: float = 0.0
 
 
 def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> list[Layer]:
-    """Show a map as layers, or refresh those that show the same method's former map.
+    """Show a map as a layer, or refresh those that show the same method's former map.
 
     Parameters
     ----------
@@ -45,20 +54,17 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
     Returns
     -------
     list of Layer
-        Score, where known phase margin (of several phases) and reliability, phase, IPF-X (in-plane) and IPF-Z
-        (out-of-plane), bottom first. Only IPF-Z is made visible.
+        The map's layer, visible and coloured by IPF-Z unless it was there before; below it, thus before it in the
+        list, the one beside it where they are shown side by side.
     """
-    kinds = [kind for kind in TITLES if _has(orientation_map, kind)]
-    for layer in map_layers(viewer, orientation_map.method):
-        if layer.metadata[KIND] not in kinds:
-            viewer.layers.remove(layer)
-    return [_refresh(viewer, orientation_map, kind) for kind in kinds]
-
-
-def _has(orientation_map: OrientationMap, kind: str) -> bool:
-    if kind == "phase-margin":
-        return orientation_map.certainty is not None and len(orientation_map.phases) > 1
-    return kind != "reliability" or orientation_map.certainty is not None
+    layers = map_layers(viewer, orientation_map.method)
+    if not layers:
+        return [_add(viewer, orientation_map, "ipf-z", Look())]
+    for layer in layers:
+        kind = layer.metadata[KIND]
+        known = kind in channels_of(whole_of(orientation_map))
+        _draw(layer, orientation_map, kind if known else "ipf-z", layer.metadata[LOOK])
+    return layers
 
 
 def map_layers(viewer: napari.Viewer, method: str | None = None, kind: str | None = None) -> list[Layer]:
@@ -72,25 +78,82 @@ def map_layers(viewer: napari.Viewer, method: str | None = None, kind: str | Non
     ]
 
 
+def shown_layer(viewer: napari.Viewer) -> Layer | None:
+    """Return the topmost visible map layer, or None."""
+    visible = [layer for layer in map_layers(viewer) if layer.visible]
+    return visible[-1] if visible else None
+
+
 def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
     """Return the map of the topmost visible map layer, or None."""
-    visible = [layer for layer in map_layers(viewer) if layer.visible]
-    return visible[-1].metadata[MAP] if visible else None
+    layer = shown_layer(viewer)
+    return None if layer is None else layer.metadata[MAP]
 
 
-def show_side_by_side(viewer: napari.Viewer, side_by_side: bool) -> None:
-    """Show IPF-X and IPF-Z beside each other under their names; or IPF-Z with the inspected position."""
+def show_channel(layer: Layer, kind: str) -> None:
+    """Colour a map's layer by another channel."""
+    _draw(layer, layer.metadata[MAP], kind, layer.metadata[LOOK])
+
+
+def set_look(viewer: napari.Viewer, method: str, look: Look) -> None:
+    """Leave out and fade a map's answers otherwise; only opacities change, so that a slider can be followed."""
+    layers = map_layers(viewer, method)
+    if not layers or layers[-1].metadata[LOOK] == look:
+        return
+    alpha = opacity(whole_of(layers[-1].metadata[MAP]), look.threshold, look.fade)
+    for layer in layers:
+        layer.data[..., 3] = alpha
+        layer.metadata[LOOK] = look
+        layer.refresh(extent=False, highlight=False)
+
+
+_whole: WeakKeyDictionary[OrientationMap, tuple[OrientationMap, float]] = WeakKeyDictionary()
+
+
+def without_doubtful(orientation_map: OrientationMap, threshold: float) -> OrientationMap:
+    """Return the map without answers of less confidence; of the whole map, whatever was left out before."""
+    whole = whole_of(orientation_map)
+    if not threshold:
+        return whole
+    asked = "min_score" if whole.certainty is None else "min_reliability"
+    refused = whole.accepted(**{asked: threshold})
+    _whole[refused] = whole, threshold
+    return refused
+
+
+def whole_of(orientation_map: OrientationMap) -> OrientationMap:
+    """Return the map as it was before ``without_doubtful``."""
+    return _whole.get(orientation_map, (orientation_map, 0.0))[0]
+
+
+def applied_threshold(orientation_map: OrientationMap) -> float:
+    """Return what ``without_doubtful`` made the map with; 0 for a whole map."""
+    return _whole.get(orientation_map, (orientation_map, 0.0))[1]
+
+
+def show_side_by_side(viewer: napari.Viewer, side_by_side: bool, beside: str = "ipf-x") -> None:
+    """Show the topmost map twice under the channels' names, one of them beside the other; or once as before."""
     maps = map_layers(viewer)
     if not maps:
         return
-    rows, cols = maps[-1].metadata[MAP].scan_shape
+    orientation_map = shown_map(viewer) or maps[-1].metadata[MAP]
+    *sides, main = map_layers(viewer, orientation_map.method)
+    for side in sides:
+        viewer.layers.remove(side)
+    hide_images(viewer)
+    main.visible = True
+    shown = [main]
+    if side_by_side:
+        if main.metadata[KIND] == beside:
+            show_channel(main, "ipf-x" if beside == "ipf-z" else "ipf-z")
+        side = _add(viewer, orientation_map, beside, main.metadata[LOOK])
+        viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
+        shown.append(side)
+    for layer in shown:
+        layer.name_overlay.visible = side_by_side
+    rows, cols = orientation_map.scan_shape
     viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
     viewer.canvas.grid.enabled = side_by_side
-    hide_images(viewer)
-    for layer in maps:
-        shown = ("ipf-x", "ipf-z") if side_by_side else ("ipf-z",)
-        layer.visible = layer.metadata[KIND] in shown
-        layer.name_overlay.visible = side_by_side
     for layer in viewer.layers:
         if not _is_image(layer):  # a grid would give it a place of its own
             layer.visible = not side_by_side
@@ -110,101 +173,83 @@ def _is_image(layer: Layer) -> bool:
     return isinstance(layer, Image | Labels)
 
 
-def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) -> Layer:
+def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look: Look) -> Layer:
     from napari_4dstem_orient.napari_plugin.layers import placement
 
-    metadata = {MAP: orientation_map, KIND: kind}
-    content = _CONTENT[kind](orientation_map) | placement(orientation_map.r_pixel)
-    existing = map_layers(viewer, orientation_map.method, kind)
-    if not existing:
-        add = viewer.add_labels if kind == "phase" else viewer.add_image
-        name = f"{TITLES[kind]} · {orientation_map.method}"
-        layer = add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
-        if "contrast_limits" in content:
-            layer.colorbar.visible = True
-            layer.colorbar.position = "bottom_left"  # apart from the text under the cursor and the scale bar
-        _sort_in(viewer, layer, orientation_map.method)
-        return layer
-    layer = existing[-1]
-    for attribute in ("data", "features", "colormap", "scale", "units"):
-        if attribute in content:
-            setattr(layer, attribute, content[attribute])
-    layer.metadata = metadata
-    return layer
+    return viewer.add_image(
+        _pixels(orientation_map, kind, look),
+        rgb=True,
+        name=_name(orientation_map, kind),
+        metadata={MAP: orientation_map, KIND: kind, LOOK: look},
+        **placement(orientation_map.r_pixel),
+    )
 
 
-def _sort_in(viewer: napari.Viewer, layer: Layer, method: str) -> None:
-    """Move a new layer below those of its map that belong above it."""
-    order = list(TITLES)
-    rank = order.index(layer.metadata[KIND])
-    above = [other for other in map_layers(viewer, method) if order.index(other.metadata[KIND]) > rank]
-    if above:
-        viewer.layers.move(viewer.layers.index(layer), viewer.layers.index(above[0]))
+def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: Look) -> None:
+    from napari_4dstem_orient.napari_plugin.layers import placement
+
+    if layer.name.startswith(_name(layer.metadata[MAP], layer.metadata[KIND])):  # not one that the user gave
+        layer.name = _name(orientation_map, kind)
+    layer.metadata = {MAP: orientation_map, KIND: kind, LOOK: look}
+    layer.data = _pixels(orientation_map, kind, look)
+    for attribute, value in placement(orientation_map.r_pixel).items():
+        setattr(layer, attribute, value)
 
 
-def _ipf(direction: Literal["x", "z"]) -> Callable[[OrientationMap], dict[str, Any]]:
-    def content(orientation_map: OrientationMap) -> dict[str, Any]:
-        from napari_4dstem_orient.analysis.colors import ipf_colors
-
-        return {"data": ipf_colors(orientation_map, direction), "rgb": True}
-
-    return content
+def _name(orientation_map: OrientationMap, kind: str) -> str:
+    return f"{TITLES[kind]} · {orientation_map.method}"
 
 
-def _scalar(values: Callable[[Any], np.ndarray], colormap: str) -> Callable[[OrientationMap], dict[str, Any]]:
-    """Show values from 0 to 1 with a colour bar."""
-
-    def content(orientation_map: OrientationMap) -> dict[str, Any]:
-        return {"data": values(orientation_map), "colormap": colormap, "contrast_limits": (0.0, 1.0)}
-
-    return content
+def _pixels(orientation_map: OrientationMap, kind: str, look: Look) -> np.ndarray:
+    whole = whole_of(orientation_map)
+    rgba = channel_colors(whole, kind).copy()
+    rgba[..., 3] = opacity(whole, look.threshold, look.fade)
+    return rgba
 
 
-def _phase(orientation_map: OrientationMap) -> dict[str, Any]:
-    import pandas as pd
-    from napari.utils.colormaps import DirectLabelColormap
+def describe_position(
+    orientation_map: OrientationMap, row: int, col: int, disks: int | None = None, threshold: float = 0.0
+) -> str:
+    """Say what a map says about one scan position, or why it says nothing.
 
-    names = [phase.name for phase in orientation_map.phases]
-    colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
-    for number in range(len(names)):
-        colours[number + 1] = PHASE_COLOURS[number % len(PHASE_COLOURS)]
-    return {
-        "data": orientation_map.phase_id + 1,
-        "features": pd.DataFrame({"phase": ["not indexed", *names]}),
-        "colormap": DirectLabelColormap(color_dict=colours),
-    }
-
-
-_CONTENT: dict[str, Callable[[OrientationMap], dict[str, Any]]] = {
-    "score": _scalar(lambda found: found.score, "viridis"),
-    "phase-margin": _scalar(lambda found: found.certainty.phase_margin, "cividis"),
-    "reliability": _scalar(lambda found: found.certainty.reliability, "cividis"),
-    "phase": _phase,
-    "ipf-x": _ipf("x"),
-    "ipf-z": _ipf("z"),
-}
-
-
-def describe_position(orientation_map: OrientationMap, row: int, col: int) -> str:
-    """Say what a map says about one scan position, or why it says nothing."""
+    Parameters
+    ----------
+    orientation_map : OrientationMap
+    row, col : int
+    disks : int, optional
+        Bragg disks found there, where known.
+    threshold : float
+        Confidence below which answers are not shown.
+    """
     from napari_4dstem_orient.analysis.directions import in_plane_direction, zone_axis
+    from napari_4dstem_orient.io.ebsd import bunge_angles
 
     lines = [f"row {row}, column {col} · {orientation_map.method}"]
     sure = []
-    if orientation_map.indexed[row, col]:
+    indexed, certainty = orientation_map.indexed[row, col], orientation_map.certainty
+    if indexed:
         phase = orientation_map.phases[orientation_map.phase_id[row, col]]
         rotation = orientation_map.rotation[row, col]
         zone, in_plane = zone_axis(rotation, phase).text, in_plane_direction(rotation, phase).text
         lines[0] += f" · {phase.name}"
         lines.append(f"zone axis {zone} · in-plane {in_plane}")
+        angles = np.rad2deg(bunge_angles(rotation))
+        lines.append("Euler angles (Bunge) " + ", ".join(f"{angle:.1f}°" for angle in angles))
         sure.append(f"score {orientation_map.score[row, col]:.2f}")
     else:
         lines.append(Reason(int(orientation_map.reason[row, col])).text)
     doubts: list[str] = []
-    certainty = orientation_map.certainty
     if certainty is not None and certainty.reliability[row, col]:  # 0 where nothing was tried
         sure.append(f"reliability {certainty.reliability[row, col]:.0%}")
         doubts = certainty.doubt_at(row, col).texts
+    if indexed:
+        of_all = "" if disks is None else f" of {disks}"
+        sure.append(f"explains {orientation_map.explained[row, col]}{of_all} disks")
+    elif disks is not None:
+        sure.append(f"{disks} disks")
+    if indexed and orientation_map.confidence[row, col] < threshold:
+        quality = "score" if certainty is None else "reliability"
+        doubts = [*doubts, f"not shown: {quality} below {threshold:.2f}"]
     return "\n".join([*lines, *([" · ".join(sure)] if sure else []), *doubts])
 
 
@@ -237,12 +282,32 @@ def show_answer_under_cursor(viewer: napari.Viewer) -> None:
 
 def text_at(viewer: napari.Viewer, position: tuple[float, ...]) -> str:
     """Return what the topmost visible map says about a world position; empty beside the map."""
-    visible = [layer for layer in map_layers(viewer) if layer.visible]
-    if not visible:
+    where = position_under(viewer, position)
+    layer = shown_layer(viewer)
+    if where is None or layer is None:
         return ""
-    orientation_map = visible[-1].metadata[MAP]
-    row, col = np.rint(visible[-1].world_to_data(position)[-2:]).astype(int)
-    rows, cols = orientation_map.scan_shape
-    if not (0 <= row < rows and 0 <= col < cols):
-        return ""
-    return describe_position(orientation_map, int(row), int(col))
+    whole = whole_of(layer.metadata[MAP])
+    return describe_position(whole, *where, _disks_at(viewer, *where), layer.metadata[LOOK].threshold)
+
+
+def position_under(viewer: napari.Viewer, position: tuple[float, ...]) -> tuple[int, int] | None:
+    """Return the scan position of the topmost visible map at a world position; None beside the map."""
+    layer = shown_layer(viewer)
+    if layer is None:
+        return None
+    row, col = np.rint(layer.world_to_data(position)[-2:]).astype(int)
+    rows, cols = layer.metadata[MAP].scan_shape
+    return (int(row), int(col)) if 0 <= row < rows and 0 <= col < cols else None
+
+
+def _disks_at(viewer: napari.Viewer, row: int, col: int) -> int | None:
+    """Return how many disks, direct beam apart, were found at a position; None where none were looked for."""
+    from napari_4dstem_orient.napari_plugin.sessions import session_for
+    from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
+
+    snapshot = Snapshot.of(session_for(viewer))
+    disks = snapshot.calibrated
+    if disks is None or not (row < disks.scan_shape[0] and col < disks.scan_shape[1]):
+        return None
+    near = snapshot.radius * snapshot.detector.q_pixel
+    return int((np.hypot(*disks.at(row, col)[:, :2].T) > near).sum())

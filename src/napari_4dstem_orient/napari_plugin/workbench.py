@@ -1,4 +1,4 @@
-"""All panels in one window: the steps as tabs on the right, the inspector and the colour key below."""
+"""All panels in one window: the steps as tabs on the right, the inspector and the map display below."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
         The panels by title, in the order of the job.
     """
     from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
-    from napari_4dstem_orient.napari_plugin.widgets.color_key import ColorKeyWidget
     from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
     from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
     from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
     from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
+    from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
     from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 
     viewer = bare_viewer(napari_viewer)
@@ -51,7 +51,7 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
         "Map": OrientationWidget,
         "Export": ExportWidget,
     }
-    below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Colour key": ColorKeyWidget}
+    below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Map display": MapDisplayWidget}
     panels: dict[str, QWidget] = {}
     for title, kind in (steps | below).items():
         panel = _find_panel(viewer, kind)
@@ -103,8 +103,8 @@ def _arrange(panels: dict[str, QWidget]) -> None:
     window = panels["Inspector"].window()
     if isinstance(window, QMainWindow):
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        below = [_dock(panels[title]) for title in ("Inspector", "Colour key")]
-        window.resizeDocks(below, [760, 240], Qt.Orientation.Horizontal)
+        below = [_dock(panels[title]) for title in ("Inspector", "Map display")]
+        window.resizeDocks(below, [680, 320], Qt.Orientation.Horizontal)
         if window.height() < SHORT:  # napari's own docks would leave the inspector no height
             left = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)}
             window.tabifyDockWidget(left["layer controls"], left["layer list"])

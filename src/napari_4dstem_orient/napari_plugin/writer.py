@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP
@@ -32,17 +32,16 @@ def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 
 def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write a map's IPF colours with colour key and scale bar: in-plane for the IPF-X layer, else IPF-Z.
+    """Write the channel that a map's layer shows, with colour key, legend or colour bar, and scale bar.
 
     Raises
     ------
     UserError
         The layer belongs to no orientation map.
     """
-    from napari_4dstem_orient.io.images import save_ipf_image
+    from napari_4dstem_orient.io.images import save_channel_image
 
-    direction: Literal["x", "z"] = "x" if meta.get("metadata", {}).get(KIND) == "ipf-x" else "z"
-    save_ipf_image(_map_of(meta), Path(path), direction=direction)
+    save_channel_image(_map_of(meta), Path(path), meta["metadata"].get(KIND, "ipf-z"))
     return [path]
 
 
@@ -51,6 +50,6 @@ def _map_of(meta: dict[str, Any]) -> OrientationMap:
     if orientation_map is None:
         raise UserError(
             f"The layer {meta.get('name', '')!r} belongs to no orientation map;"
-            " select one of a map's layers (IPF-X, IPF-Z, score) and save again."
+            " select a map's layer (such as IPF-Z) and save again."
         )
     return orientation_map

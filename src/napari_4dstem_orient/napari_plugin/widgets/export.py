@@ -20,7 +20,7 @@ FORMATS = {
     "h5": ("Result file (.h5)", "Everything: rotations, phases, scores, provenance; opens in h5py."),
     "ang": ("TSL / EDAX (.ang)", "Euler angles for OIM, MTEX, orix."),
     "ctf": ("Oxford / HKL (.ctf)", "Euler angles for AZtec-style readers, MTEX, orix."),
-    "png": ("IPF pictures (.png)", "IPF-X and IPF-Z with colour key and scale bar."),
+    "png": ("IPF pictures (.png)", "IPF-X, IPF-Y and IPF-Z with colour key and scale bar."),
     "tiff": ("IPF pictures (.tif)", "The same pictures, uncompressed."),
     "emd": ("Bragg disks (.h5, py4DSTEM EMD)", "The calibrated disks; py4DSTEM opens them."),
 }

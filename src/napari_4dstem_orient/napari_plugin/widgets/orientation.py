@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QCheckBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -33,7 +32,6 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     hide_images,
     map_layers,
     show_answer_under_cursor,
-    show_side_by_side,
 )
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
@@ -71,10 +69,6 @@ class OrientationWidget(StepWidget):
         self._build_transformer()
         self._build_template()
         self._build_acceptance()
-        self.side_by_side = QCheckBox("IPF-X and IPF-Z side by side")
-        self.side_by_side.toggled.connect(partial(show_side_by_side, napari_viewer))
-        self.body.addWidget(section("Maps"))
-        self.body.addWidget(self.side_by_side)
         self.body.addStretch(1)
         self._fitting = Latest()
         self._fitting.answered.connect(self._show_models)
@@ -251,7 +245,6 @@ class OrientationWidget(StepWidget):
         """Say what is missing, what was found and whether it is still true."""
         missing = self.session.missing(Stage.TRANSFORMER_MAP)
         self.say_needs(needs_text(missing))
-        self.side_by_side.setEnabled(any(self.session.get(stage) is not None for stage in STAGES.values()))
         choice = self.indexers.choice
         for method, run in self.run_buttons.items():
             run.setEnabled(not missing and not self.jobs.running and self.indexers.can(method))

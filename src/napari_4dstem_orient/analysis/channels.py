@@ -1,0 +1,173 @@
+"""The channels in which an orientation map can be seen: IPF colours, phase, and how good the answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from napari_4dstem_orient.analysis.colors import PHASE_COLOURS, LabAxis, ipf_colors
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+
+class Channel(NamedTuple):
+    """One way to colour a map.
+
+    Attributes
+    ----------
+    title : str
+        What the window calls it.
+    axis : {"x", "y", "z"} or None
+        The lab axis of an IPF channel.
+    label : str
+        What a scalar channel's colour bar says: quantity and unit.
+    values : callable or None
+        Returns a scalar channel's values, shape (scan_y, scan_x), where there is an answer; None where the map
+        does not know them.
+    colormap : str
+        A scalar channel's colour map, one that every colour vision reads the same way.
+    """
+
+    title: str
+    axis: LabAxis | None = None
+    label: str = ""
+    values: Callable[[OrientationMap], np.ndarray | None] | None = None
+    colormap: str = "viridis"
+
+
+def _of_certainty(name: str) -> Callable[[OrientationMap], np.ndarray | None]:
+    return lambda found: getattr(found.certainty, name, None)
+
+
+def _phase_margin(found: OrientationMap) -> np.ndarray | None:
+    known = found.certainty is not None and len(found.phases) > 1
+    return found.certainty.phase_margin if known and found.certainty is not None else None
+
+
+CHANNELS = {
+    "ipf-z": Channel("IPF-Z (out-of-plane)", axis="z"),
+    "ipf-x": Channel("IPF-X (in-plane, down)", axis="x"),
+    "ipf-y": Channel("IPF-Y (in-plane, right)", axis="y"),
+    "phase": Channel("phase"),
+    "score": Channel("score", label="score, no unit", values=lambda found: found.score),
+    "reliability": Channel(
+        "reliability",
+        label="probability of being right",
+        values=_of_certainty("reliability"),
+        colormap="cividis",
+    ),
+    "phase-margin": Channel(
+        "phase margin",
+        label="probability above the next phase's",
+        values=_phase_margin,
+        colormap="cividis",
+    ),
+    "explained": Channel(
+        "explained disks", label="explained Bragg disks, number", values=lambda found: found.explained
+    ),
+}
+
+
+def channels_of(orientation_map: OrientationMap) -> list[str]:
+    """Return the keys of the channels that a map has, in the order of ``CHANNELS``."""
+    return [
+        key
+        for key, channel in CHANNELS.items()
+        if channel.values is None or channel.values(orientation_map) is not None
+    ]
+
+
+def scalar_values(orientation_map: OrientationMap, key: str) -> np.ndarray:
+    """Return a scalar channel's values, float32, shape (scan_y, scan_x); NaN where there is no answer."""
+    values = CHANNELS[key].values
+    found = values(orientation_map) if values is not None else None
+    if found is None:
+        raise KeyError(f"{key} is no scalar channel of this map")
+    return np.where(orientation_map.indexed, found, np.nan).astype(np.float32)
+
+
+def scalar_limits(orientation_map: OrientationMap, key: str) -> tuple[float, float]:
+    """Return the values at the ends of a scalar channel's colour bar."""
+    if key != "explained":
+        return 0.0, 1.0
+    return 0.0, float(max(1, orientation_map.explained.max(initial=1)))
+
+
+_painted: WeakKeyDictionary[OrientationMap, dict[str, np.ndarray]] = WeakKeyDictionary()
+
+
+def channel_colors(orientation_map: OrientationMap, key: str) -> np.ndarray:
+    """Colour a map by one of its channels; done once for each map and channel, in whatever thread asks first.
+
+    Parameters
+    ----------
+    orientation_map : OrientationMap
+    key : str
+        One of ``channels_of(orientation_map)``.
+
+    Returns
+    -------
+    rgba : ndarray, uint8, shape (scan_y, scan_x, 4)
+        Read-only; fully transparent (and black) where there is no answer.
+    """
+    painted = _painted.setdefault(orientation_map, {})
+    if key not in painted:
+        rgba = _paint(orientation_map, key)
+        rgba.flags.writeable = False
+        painted[key] = rgba
+    return painted[key]
+
+
+def is_painted(orientation_map: OrientationMap, key: str) -> bool:
+    """Tell whether ``channel_colors`` would answer at once."""
+    return key in _painted.get(orientation_map, {})
+
+
+def opacity(orientation_map: OrientationMap, threshold: float = 0.0, fade: float = 0.0) -> np.ndarray:
+    """Return how opaque each position is shown, uint8, shape (scan_y, scan_x).
+
+    Parameters
+    ----------
+    orientation_map : OrientationMap
+    threshold : float
+        0 to 1; answers of less confidence (see ``OrientationMap.confidence``) are not shown at all.
+    fade : float
+        0 to 1; how strongly answers of less confidence fade: at 1 the opacity is the confidence.
+    """
+    sure = orientation_map.confidence
+    shown = orientation_map.indexed & (sure >= threshold)
+    return np.where(shown, np.rint(255 * (1 - fade * (1 - sure.clip(0, 1)))), 0).astype(np.uint8)
+
+
+def _paint(orientation_map: OrientationMap, key: str) -> np.ndarray:
+    channel = CHANNELS[key]
+    if channel.axis is not None:
+        return np.rint(255 * ipf_colors(orientation_map, channel.axis)).astype(np.uint8)
+    if channel.values is None:
+        return _phase_table(len(orientation_map.phases))[orientation_map.phase_id]
+    values = scalar_values(orientation_map, key)
+    low, high = scalar_limits(orientation_map, key)
+    shade = np.nan_to_num((values - low) / (high - low)).clip(0, 1)
+    rgba = color_table(channel.colormap)[np.rint(255 * shade).astype(np.uint8)]
+    rgba[~orientation_map.indexed] = 0
+    return rgba
+
+
+def color_table(colormap: str) -> np.ndarray:
+    """Return matplotlib's colour map as a table, uint8, shape (256, 4)."""
+    from matplotlib import colormaps
+
+    table: Any = colormaps[colormap](np.arange(256), bytes=True)
+    return np.asarray(table, np.uint8)
+
+
+def _phase_table(phases: int) -> np.ndarray:
+    """Return the phases' colours, and last what -1 finds: transparent."""
+    from matplotlib.colors import to_rgba
+
+    colours = [to_rgba(PHASE_COLOURS[number % len(PHASE_COLOURS)]) for number in range(phases)]
+    return np.rint(255 * np.array([*colours, (0, 0, 0, 0)])).astype(np.uint8)

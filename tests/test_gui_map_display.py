@@ -1,0 +1,97 @@
+"""The Map display panel in a real window: channels, threshold, fading, the key and its mark."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gui_scan import SHAPE, fill, made_map
+from napari_4dstem_orient.analysis import channels
+from napari_4dstem_orient.analysis.channels import channel_colors
+from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP, add_map_layers, map_layers
+from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
+from napari_4dstem_orient.orientation_map import Reason
+from napari_4dstem_orient.session import Stage
+
+DOUBTFUL = (2, 4)
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, silver, copper):
+    """The panel with a map of two phases; one position is less sure than the others."""
+    viewer = make_napari_viewer_proxy(show=True)
+    widget = MapDisplayWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Map display", area="bottom")
+    session = session_for(viewer)
+    fill(session, silver)
+    found = replace(made_map(silver, "transformer"), phases=(silver, copper))
+    found.certainty.reliability[DOUBTFUL] = 0.4
+    session.put(Stage.TRANSFORMER_MAP, found)
+    add_map_layers(widget.viewer, found)
+    widget.refresh()
+    yield widget
+    widget.close_step()
+
+
+def choose(box, key):
+    box.setCurrentIndex(box.findData(key))
+    box.activated.emit(box.currentIndex())
+
+
+def layer_of(panel):
+    return map_layers(panel.viewer)[-1]
+
+
+def test_every_channel_is_shown_by_the_one_layer(panel, qtbot):
+    found = panel.session.get(Stage.TRANSFORMER_MAP)
+    for key in channels.channels_of(found):
+        choose(panel.channel, key)
+        qtbot.waitUntil(lambda key=key: layer_of(panel).metadata[KIND] == key, timeout=20000)
+        np.testing.assert_array_equal(layer_of(panel).data, channel_colors(found, key))
+        assert len(map_layers(panel.viewer)) == 1
+
+
+def test_the_threshold_hides_without_painting_again(panel, monkeypatch):
+    monkeypatch.setattr(channels, "_paint", None)
+    panel.threshold.setValue(50)
+    alpha = layer_of(panel).data[..., 3]
+    assert alpha[DOUBTFUL] == 0
+    assert (alpha > 0).sum() == np.prod(SHAPE) - 1
+    assert "96% of 24 positions shown" in panel.share.text()
+    panel.threshold.setValue(0)
+    assert (layer_of(panel).data[..., 3] == 255).all()
+    panel.fade.setValue(100)
+    assert layer_of(panel).data[DOUBTFUL][3] == round(255 * 0.4)
+
+
+def test_apply_refuses_what_is_hidden_and_at_nothing_takes_it_back(panel):
+    whole = panel.session.get(Stage.TRANSFORMER_MAP)
+    panel.threshold.setValue(50)
+    panel.apply_button.click()
+    refused = panel.session.get(Stage.TRANSFORMER_MAP)
+    assert refused.reason[DOUBTFUL] == Reason.UNRELIABLE
+    assert layer_of(panel).metadata[MAP] is refused
+    panel.threshold.setValue(0)
+    panel.apply_button.click()
+    assert panel.session.get(Stage.TRANSFORMER_MAP) is whole
+
+
+def test_the_key_has_the_maps_colour_under_its_mark(panel):
+    panel._on_move(panel.viewer, SimpleNamespace(position=(40.0, 20.0)))
+    picture, other = panel.keys.pictures
+    assert other.marked is None
+    image = picture._whole.toImage()
+    x, y = picture.marked * (image.width(), image.height())
+    seen = image.pixelColor(int(x), int(y)).getRgb()[:3]
+    np.testing.assert_allclose(seen, layer_of(panel).data[2, 1, :3], atol=12)
+
+
+def test_a_second_channel_stands_beside_the_first(panel):
+    choose(panel.beside, "ipf-x")
+    assert [layer.metadata[KIND] for layer in map_layers(panel.viewer)] == ["ipf-x", "ipf-z"]
+    assert panel.viewer.canvas.grid.enabled
+    choose(panel.beside, "nothing")
+    assert len(map_layers(panel.viewer)) == 1
+    assert not panel.viewer.canvas.grid.enabled

@@ -51,7 +51,12 @@ def save_ipf_image(orientation_map: OrientationMap, path: str | Path, direction:
             figure.savefig(temporary, dpi=_DPI)
     elif suffix in (".tif", ".tiff"):
         rgb = np.rint(255 * ipf_colors(orientation_map, direction)[..., :3]).astype(np.uint8)
-        _save_tiff(rgb, path, orientation_map.r_pixel, DIRECTION_TEXT[direction])
+        _save_tiff(
+            rgb,
+            path,
+            orientation_map.r_pixel,
+            "; ".join(filter(None, (DIRECTION_TEXT[direction], orientation_map.exploratory))),
+        )
     else:
         raise UserError(f"Cannot write {path}: pictures end in .png, .tif or .tiff; choose one of these.")
 
@@ -71,6 +76,7 @@ def ipf_figure(orientation_map: OrientationMap, direction: LabAxis = "z") -> Fig
     _title(axes, DIRECTION_TEXT[direction], _subtitle(orientation_map))
     _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
+    _badge(figure, orientation_map.exploratory)
     return figure
 
 
@@ -131,6 +137,7 @@ def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
     _title(axes, "Phase", _subtitle(orientation_map))
     _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
+    _badge(figure, orientation_map.exploratory)
     with writing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
 
@@ -176,6 +183,13 @@ def _scale_bar(axes: Axes, cols: int, r_pixel: float | None) -> None:
     axes.annotate(
         text, (end, 0), (14, 0), xycoords=place, textcoords="offset pixels", va="center", fontsize=10
     )
+
+
+def _badge(figure: Figure, text: str) -> None:
+    """Say at the bottom of a picture that its map is for a first look only; empty says nothing."""
+    if text:
+        left, bottom = _MARGIN / _DPI / figure.get_figwidth(), 8 / _DPI / figure.get_figheight()
+        figure.text(left, bottom, f"△ {text}", fontsize=8.5, va="bottom", wrap=True)
 
 
 def _below(axes: Axes, pixels: float) -> Transform:

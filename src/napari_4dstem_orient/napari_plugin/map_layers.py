@@ -30,6 +30,9 @@ TITLES = {
 }
 """From the bottom of the layer list to its top."""
 
+EXPLORATORY = " · exploratory"
+"""What the layer names of a map end in that was made with an unchecked calibration."""
+
 PHASE_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """Okabe and Ito's palette, told apart with every colour vision."""
 
@@ -118,7 +121,7 @@ def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) 
     existing = map_layers(viewer, orientation_map.method, kind)
     if not existing:
         add = viewer.add_labels if kind == "phase" else viewer.add_image
-        name = f"{TITLES[kind]} · {orientation_map.method}"
+        name = f"{TITLES[kind]} · {orientation_map.method}" + _badge(orientation_map)
         layer = add(name=name, metadata=metadata, visible=kind == "ipf-z", **content)
         if "contrast_limits" in content:
             layer.colorbar.visible = True
@@ -130,7 +133,12 @@ def _refresh(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str) 
         if attribute in content:
             setattr(layer, attribute, content[attribute])
     layer.metadata = metadata
+    layer.name = layer.name.removesuffix(EXPLORATORY) + _badge(orientation_map)
     return layer
+
+
+def _badge(orientation_map: OrientationMap) -> str:
+    return EXPLORATORY if orientation_map.exploratory else ""
 
 
 def _sort_in(viewer: napari.Viewer, layer: Layer, method: str) -> None:
@@ -205,7 +213,8 @@ def describe_position(orientation_map: OrientationMap, row: int, col: int) -> st
     if certainty is not None and certainty.reliability[row, col]:  # 0 where nothing was tried
         sure.append(f"reliability {certainty.reliability[row, col]:.0%}")
         doubts = certainty.doubt_at(row, col).texts
-    return "\n".join([*lines, *([" · ".join(sure)] if sure else []), *doubts])
+    badge = [orientation_map.exploratory] if orientation_map.exploratory else []
+    return "\n".join([*lines, *([" · ".join(sure)] if sure else []), *doubts, *badge])
 
 
 HOVER = "orientation_under_cursor"

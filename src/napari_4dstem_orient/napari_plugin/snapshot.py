@@ -147,8 +147,9 @@ class Snapshot:
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
         r_pixel = self.calibration.r_pixel
+        badge = {"exploratory": list(self.calibration.exploratory)}
         glimpse = now_and_then(
-            lambda grown: see(replace(grown, r_pixel=r_pixel)), self.calibrated.counts.size
+            lambda grown: see(replace(grown, r_pixel=r_pixel, provenance=badge)), self.calibrated.counts.size
         )
         answer = indexers.get(method, self.light).index(self.calibrated, progress, glimpse)
         source = self.scan.source if self.scan is not None else None

@@ -85,6 +85,23 @@ def test_calibrated_disks_give_the_same_in_py4dstem(tmp_path):
     np.testing.assert_allclose((back.qy - origin[back.owner, 1]) * found.q_pixel, disks.qy, rtol=1e-4)
 
 
+def test_the_distortion_is_py4dstems_ellipse(tmp_path):
+    import py4DSTEM
+
+    from napari_4dstem_orient.calibration.calibrate import to_scan_frame
+
+    disks = some_disks()
+    known = Calibration(200, 0.02, 3.0, rotation=30.0, flip=True, distortion=(0.01, 0.03))
+    save_disks(disks, tmp_path / "a.h5", known)
+    back = disks_calibration(tmp_path / "a.h5")
+    assert back.distortion == pytest.approx(known.distortion)
+    assert back.q_pixel == pytest.approx(0.02)
+    theirs = py4DSTEM.read(tmp_path / "a.h5")
+    x, y = to_scan_frame(disks, np.zeros((2, 3, 2)), known)
+    cal = theirs.cal[0, 0]
+    np.testing.assert_allclose(np.stack([x, y], axis=1)[:3], np.stack([cal.qx, cal.qy], axis=1), rtol=1e-5)
+
+
 def test_what_is_unknown_stays_unknown(tmp_path):
     disks = some_disks(detector_shape=None)
     save_disks(disks, tmp_path / "a.h5")

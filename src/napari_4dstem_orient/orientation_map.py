@@ -211,6 +211,12 @@ class OrientationMap:
         )
 
     @property
+    def exploratory(self) -> str:
+        """Why the map is for a first look only, as one line to be shown with it; empty where it is quantitative."""
+        reasons = self.provenance.get("exploratory") or []
+        return f"exploratory: {'; '.join(reasons)}" if reasons else ""
+
+    @property
     def how_sure(self) -> str:
         """How far the whole map can be relied on, to be shown to a person; empty where that is not known."""
         if self.certainty is None:

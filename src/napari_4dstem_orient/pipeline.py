@@ -386,6 +386,7 @@ def with_origin(
         **environment(),
         "input": source,
         "calibration": asdict(known) if known else None,
+        "exploratory": list(known.exploratory) if known else [],
         "disks": disks.provenance,
         "phases": [phase.to_dict() for phase in answer.phases],
         **answer.provenance,

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import dask.array as da
 
 
+LARGEST_DISTORTION = 0.2
+"""A detector that stretches rings by more than this, relatively, was not set up for diffraction."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """What turns detector pixels and scan steps into physical units; ``None`` means unknown.
@@ -36,6 +40,9 @@ class Calibration:
         Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"`` or ``"fitted"``.
     precession : float
         Half-angle of the precession cone in degrees; 0 for a still beam.
+    distortion : (float, float)
+        How the detector shows a ring of radius R: as R (1 + e cos 2(φ - φ0)), with φ from the detector's first axis
+        towards its second; given as (e cos 2φ0, e sin 2φ0). It is undone before that turn; (0, 0) for none.
     """
 
     voltage: float | None = None
@@ -46,8 +53,16 @@ class Calibration:
     flip: bool = False
     q_pixel_from: str = "unknown"
     precession: float = 0.0
+    distortion: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
+        along, aslant = map(float, self.distortion)
+        object.__setattr__(self, "distortion", (along, aslant))  # JSON has only lists
+        if not np.hypot(along, aslant) < LARGEST_DISTORTION:
+            raise UserError(
+                f"The calibration's distortion is {self.distortion}; both numbers together must be below "
+                f"{LARGEST_DISTORTION:g}, such as 0.01 for rings that are 2 % longer than wide."
+            )
         for name in ("voltage", "q_pixel", "r_pixel", "semiangle"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):

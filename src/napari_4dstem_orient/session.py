@@ -40,6 +40,7 @@ NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
     "q_pixel": (Stage.CALIBRATED,),
     "rotation": (Stage.CALIBRATED,),
     "flip": (Stage.CALIBRATED,),
+    "distortion": (Stage.CALIBRATED,),
     "voltage": (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP),
 }
 """Which results were made with which field of the calibration."""

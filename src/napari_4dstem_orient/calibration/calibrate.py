@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from napari_4dstem_orient.calibration.distortion import undistorted
 from napari_4dstem_orient.calibration.origin import SURFACES, OriginFit, fit_origin
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
@@ -88,8 +89,9 @@ def calibrate(
 ) -> tuple[BraggDisks, CalibrationReport]:
     """Turn disks in detector pixels into Å⁻¹ from the direct beam, in the scan frame.
 
-    First the origin is taken away, then the pixel size is applied, then, if ``calibration.flip``, qx and qy are
-    exchanged, then [[cos, -sin], [sin, cos]] of ``calibration.rotation`` is applied: as py4DSTEM's BraggVectors.
+    First the origin is taken away and the distortion undone, then the pixel size is applied, then, if
+    ``calibration.flip``, qx and qy are exchanged, then [[cos, -sin], [sin, cos]] of ``calibration.rotation`` is
+    applied: as py4DSTEM's BraggVectors.
     The direct beam stays among the disks, near (0, 0).
 
     Parameters
@@ -97,7 +99,7 @@ def calibrate(
     disks : BraggDisks
         In detector pixels.
     calibration : Calibration
-        ``q_pixel``, ``rotation`` and ``flip`` are used.
+        ``q_pixel``, ``distortion``, ``rotation`` and ``flip`` are used.
     settings : CalibrationSettings, optional
 
     Returns
@@ -131,7 +133,7 @@ def calibrate(
         **disks.provenance,
         "calibration": {**asdict(calibration), **report.to_dict()},
     }
-    reach = _reach(disks, fit.origin, calibration.q_pixel)
+    reach = _reach(disks, fit.origin, calibration)
     done = replace(disks, qx=qx, qy=qy, calibrated=True, reach=reach, provenance=provenance)
     return done, report
 
@@ -139,7 +141,7 @@ def calibrate(
 def to_scan_frame(
     disks: BraggDisks, origin: np.ndarray, calibration: Calibration
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return qx, qy (float32, Å⁻¹) of all disks, centred and turned into the scan frame.
+    """Return qx, qy (float32, Å⁻¹) of all disks, centred, undistorted and turned into the scan frame.
 
     Parameters
     ----------
@@ -151,20 +153,21 @@ def to_scan_frame(
         With a pixel size.
     """
     center = origin.reshape(-1, 2)[disks.owner]
-    x = (disks.qx - center[:, 0]) * calibration.q_pixel
-    y = (disks.qy - center[:, 1]) * calibration.q_pixel
+    x, y = undistorted(disks.qx - center[:, 0], disks.qy - center[:, 1], calibration.distortion)
+    x, y = x * calibration.q_pixel, y * calibration.q_pixel
     if calibration.flip:
         x, y = y, x
     cos, sin = np.cos(np.deg2rad(calibration.rotation)), np.sin(np.deg2rad(calibration.rotation))
     return (cos * x - sin * y).astype(np.float32), (sin * x + cos * y).astype(np.float32)
 
 
-def _reach(disks: BraggDisks, origin: np.ndarray, q_pixel: float) -> float | None:
+def _reach(disks: BraggDisks, origin: np.ndarray, calibration: Calibration) -> float | None:
     """Return |q| in Å⁻¹ up to which the detector sees every direction in every pattern."""
     if disks.detector_shape is None:
         return None
     far = np.array(disks.detector_shape) - 1 - origin
-    return max(float(min(origin.min(), far.min())), 0.0) * q_pixel
+    pixels = max(float(min(origin.min(), far.min())), 0.0) / (1 + float(np.hypot(*calibration.distortion)))
+    return pixels * float(calibration.q_pixel or 0.0)
 
 
 def _doubts(disks: BraggDisks, fit: OriginFit, calibration: Calibration) -> list[str]:

@@ -42,7 +42,9 @@ def write_demo(out: Path) -> None:
         for sample in (demo_report.silver, demo_report.copper):
             text, result, stem = sample(bars)
             export(result, out, ("h5", "png", "ang", "ctf"), stem)
-            report.append(text)
+            report.append(
+                "\n".join(filter(None, (text, result.exploratory and f"This map is {result.exploratory}.")))
+            )
     text = "\n\n".join(report) + "\n"
     with writing(out / "report.txt") as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -116,6 +116,8 @@ def map_(
         known = Calibration(**result.provenance["calibration"])
         export_map(result, output.parent, [choice.value for choice in export], output.stem, disks, known)
     typer.echo(f"{output}: {summary(result)}")
+    if result.exploratory:
+        typer.echo(f"This map is {result.exploratory}.")
 
 
 def summary(result: OrientationMap) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from napari_4dstem_orient.calibration.distortion import ratio_and_axis
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
@@ -199,8 +200,12 @@ def _describe(
         theirs.set_origin(origin)
         theirs["Q_pixel_size"], theirs["Q_pixel_units"] = pixel, "A^-1"
     else:
+        e = float(np.hypot(*ours.distortion))
+        if e:  # theirs shrinks the long axis to the short one, ours keeps the mean of both
+            ratio, axis = ratio_and_axis(ours.distortion)
+            theirs.set_ellipse((1.0, 1 / ratio, float(np.deg2rad(axis))))
         if ours.q_pixel is not None:
-            theirs["Q_pixel_size"], theirs["Q_pixel_units"] = ours.q_pixel, "A^-1"
+            theirs["Q_pixel_size"], theirs["Q_pixel_units"] = ours.q_pixel / (1 - e), "A^-1"
         if ours.rotation or ours.flip:
             theirs["QR_rotation"] = float(np.deg2rad(ours.rotation))
             theirs["QR_rotation_degrees"] = float(ours.rotation)

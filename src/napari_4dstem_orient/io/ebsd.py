@@ -159,6 +159,8 @@ def _ang_header(orientation_map: OrientationMap) -> list[str]:
     ]
     if orientation_map.r_pixel is None:
         notes.append(_NO_STEP)
+    if orientation_map.exploratory:
+        notes.append(_ascii(orientation_map.exploratory))
     lines = [
         "TEM_PIXperUM          1.000000",
         "x-star                0.000000",
@@ -233,6 +235,7 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
     contrasts = "BC is the score" + ("" if orientation_map.certainty is None else ", BS the reliability")
     remark = f"{_FRAME}. {_CRYSTAL}. {contrasts}, times 255"
     remark += f". {_NO_STEP}" if orientation_map.r_pixel is None else ""
+    remark += f". {_ascii(orientation_map.exploratory)}" if orientation_map.exploratory else ""
     return [
         "Channel Text File",
         f"Prj\t{remark}",
@@ -258,6 +261,10 @@ def _ctf_phase(phase: Phase) -> str:
     angles = ";".join(f"{value:.4f}" for value in phase.cell[3:])
     name = _plain(phase.name)
     return f"{lengths}\t{angles}\t{name}\t{laue_class(phase).channel}\t{phase.space_group}\t\t\t{_CRYSTAL}"
+
+
+def _ascii(text: str) -> str:
+    return " ".join(text.encode("ascii", "replace").decode().split())
 
 
 def _plain(name: str) -> str:

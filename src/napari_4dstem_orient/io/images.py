@@ -59,7 +59,7 @@ def save_ipf_image(orientation_map: OrientationMap, path: str | Path, direction:
             figure.savefig(temporary, dpi=_DPI)
     else:
         rgb = np.rint(255 * ipf_colors(orientation_map, direction)[..., :3]).astype(np.uint8)
-        _save_tiff(rgb, path, orientation_map.r_pixel, DIRECTION_TEXT[direction])
+        _save_tiff(rgb, path, orientation_map.r_pixel, _told(orientation_map, DIRECTION_TEXT[direction]))
 
 
 def save_channel_image(orientation_map: OrientationMap, path: str | Path, channel: str) -> None:
@@ -87,12 +87,17 @@ def save_channel_image(orientation_map: OrientationMap, path: str | Path, channe
     if suffix != ".png":
         scalar = shown.values is not None
         pixels = scalar_values(orientation_map, channel) if scalar else _phase_pixels(orientation_map)
-        _save_tiff(pixels, path, orientation_map.r_pixel, shown.label or shown.title)
+        _save_tiff(pixels, path, orientation_map.r_pixel, _told(orientation_map, shown.label or shown.title))
     elif shown.values is None:
         save_phase_image(orientation_map, path)
     else:
         values = scalar_values(orientation_map, channel)
         save_scalar_image(values, path, shown.title.capitalize(), shown.label, orientation_map.r_pixel)
+
+
+def _told(orientation_map: OrientationMap, text: str) -> str:
+    """Return what a picture's description says."""
+    return "; ".join(filter(None, (text, orientation_map.exploratory)))
 
 
 def _phase_pixels(orientation_map: OrientationMap) -> np.ndarray:
@@ -119,6 +124,7 @@ def ipf_figure(orientation_map: OrientationMap, direction: LabAxis = "z") -> Fig
     _title(axes, DIRECTION_TEXT[direction], _subtitle(orientation_map))
     _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
+    _badge(figure, orientation_map.exploratory)
     return figure
 
 
@@ -181,6 +187,7 @@ def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
     _title(axes, "Phase", _subtitle(orientation_map))
     _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
+    _badge(figure, orientation_map.exploratory)
     with writing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
 
@@ -226,6 +233,13 @@ def _scale_bar(axes: Axes, cols: int, r_pixel: float | None) -> None:
     axes.annotate(
         text, (end, 0), (14, 0), xycoords=place, textcoords="offset pixels", va="center", fontsize=10
     )
+
+
+def _badge(figure: Figure, text: str) -> None:
+    """Say at the bottom of a picture that its map is for a first look only; empty says nothing."""
+    if text:
+        left, bottom = _MARGIN / _DPI / figure.get_figwidth(), 8 / _DPI / figure.get_figheight()
+        figure.text(left, bottom, f"△ {text}", fontsize=8.5, va="bottom", wrap=True)
 
 
 def _below(axes: Axes, pixels: float) -> Transform:

@@ -26,6 +26,9 @@ LOOK = "orientation_look"
 
 TITLES = {key: channel.title for key, channel in CHANNELS.items()}
 
+EXPLORATORY = " · exploratory"
+"""What the layer names of a map end in that was made with an unchecked calibration."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -197,7 +200,8 @@ def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: Look) 
 
 
 def _name(orientation_map: OrientationMap, kind: str) -> str:
-    return f"{TITLES[kind]} · {orientation_map.method}"
+    badge = EXPLORATORY if orientation_map.exploratory else ""
+    return f"{TITLES[kind]} · {orientation_map.method}{badge}"
 
 
 def _pixels(orientation_map: OrientationMap, kind: str, look: Look) -> np.ndarray:
@@ -250,7 +254,8 @@ def describe_position(
     if indexed and orientation_map.confidence[row, col] < threshold:
         quality = "score" if certainty is None else "reliability"
         doubts = [*doubts, f"not shown: {quality} below {threshold:.2f}"]
-    return "\n".join([*lines, *([" · ".join(sure)] if sure else []), *doubts])
+    badge = [orientation_map.exploratory] if orientation_map.exploratory else []
+    return "\n".join([*lines, *([" · ".join(sure)] if sure else []), *doubts, *badge])
 
 
 HOVER = "orientation_under_cursor"

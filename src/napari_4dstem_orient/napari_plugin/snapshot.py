@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.calibration.distortion import distorted
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, Indexers
@@ -46,7 +47,7 @@ class Detector:
         Pixels along (y, x).
     q_pixel : float
         Å⁻¹ for each pixel.
-    rotation, flip
+    rotation, flip, distortion
         As in ``Calibration``.
     """
 
@@ -54,6 +55,7 @@ class Detector:
     q_pixel: float
     rotation: float = 0.0
     flip: bool = False
+    distortion: tuple[float, float] = (0.0, 0.0)
 
     @property
     def reach(self) -> float:
@@ -63,12 +65,13 @@ class Detector:
     def pixels(self, xy: np.ndarray) -> np.ndarray:
         """Turn scan-frame positions (n, 2) in Å⁻¹ into detector pixels from the direct beam.
 
-        The inverse of what ``calibrate`` does: turn back, then exchange the axes where they were flipped.
+        The inverse of what ``calibrate`` does: turn back, exchange the axes where they were flipped, distort.
         """
         angle = np.deg2rad(self.rotation)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         turned = np.asarray(xy, float) @ turn / self.q_pixel
-        return turned[:, ::-1] if self.flip else turned
+        x, y = (turned[:, ::-1] if self.flip else turned).T
+        return np.stack(distorted(x, y, self.distortion), axis=1)
 
 
 def detector_of(
@@ -81,7 +84,7 @@ def detector_of(
     if q_pixel is None:
         far = np.hypot(calibrated.qx, calibrated.qy).max(initial=0) if calibrated is not None else 0.0
         q_pixel = 1.05 * float(far or FALLBACK_REACH) / (min(shape) / 2)
-    return Detector(shape, q_pixel, calibration.rotation, calibration.flip)
+    return Detector(shape, q_pixel, calibration.rotation, calibration.flip, calibration.distortion)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +147,9 @@ class Snapshot:
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
         r_pixel = self.calibration.r_pixel
+        badge = {"exploratory": list(self.calibration.exploratory)}
         glimpse = now_and_then(
-            lambda grown: see(replace(grown, r_pixel=r_pixel)), self.calibrated.counts.size
+            lambda grown: see(replace(grown, r_pixel=r_pixel, provenance=badge)), self.calibrated.counts.size
         )
         answer = indexers.get(method, self.light).index(self.calibrated, progress, glimpse)
         source = self.scan.source if self.scan is not None else None

@@ -9,11 +9,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from napari_4dstem_orient.calibration.distortion import from_ratio_and_axis
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
 from napari_4dstem_orient.io.source import Source, Transposed
 from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step, text
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
 
 NAME = "HDF5 / EMD"
 SUFFIXES = (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5")
@@ -103,6 +104,11 @@ def py4dstem_calibration(bundle: h5py.Group, voltage: float | None = None) -> Ca
     values = {key: value for group in bundle.values() for key, value in scalars(group).items()}
     voltage = voltage or next((kilovolts(values[key]) for key in _VOLTAGE_KEYS if key in values), None)
     q_pixel = reciprocal_pixel(values.get("Q_pixel_size"), values.get("Q_pixel_units"), voltage)
+    ellipse = scalars(bundle["calibration"]) if "calibration" in bundle else {}
+    distortion = _distortion(*(ellipse.get(key) for key in ("a", "b", "theta")))
+    if q_pixel is not None and any(distortion):  # theirs is of the axis called b
+        e = float(np.hypot(*distortion))
+        q_pixel *= 1 - e if ellipse["a"] > ellipse["b"] else 1 + e
     semiangles = (values.get(key) for key in _SEMIANGLE_KEYS)
     semiangle = next(
         (float(value) for value in semiangles if isinstance(value, int | float) and value > 0), None
@@ -118,7 +124,17 @@ def py4dstem_calibration(bundle: h5py.Group, voltage: float | None = None) -> Ca
         float(rotation),
         bool(values.get("QR_flip") or False),
         "file" if q_pixel is not None else "unknown",
+        distortion=distortion,
     )
+
+
+def _distortion(a: Any, b: Any, theta: Any) -> tuple[float, float]:
+    """Return what py4DSTEM's ellipse (semiaxes; angle of ``a`` in radians from qx) says, where it is a usable one."""
+    if not all(isinstance(value, int | float) and np.isfinite(value) for value in (a, b, theta)):
+        return 0.0, 0.0
+    if a <= 0 or b <= 0 or abs(a - b) >= LARGEST_DISTORTION * (a + b):
+        return 0.0, 0.0
+    return from_ratio_and_axis(a / b, float(np.rad2deg(theta)))
 
 
 _VOLTAGE_KEYS = ("voltage_kV", "accelerating_voltage", "beam_energy", "voltage", "high_tension")

@@ -279,6 +279,8 @@ def summary(orientation_map: OrientationMap, stale: bool) -> str:
         text += f", median score {np.median(orientation_map.score[indexed]):.2f}"
     if orientation_map.how_sure:
         text += f", {orientation_map.how_sure}"
+    if orientation_map.exploratory:
+        text += f"; {orientation_map.exploratory}"
     return f"{text}. Stale: disks or calibration changed; run again." if stale else f"{text}."
 
 

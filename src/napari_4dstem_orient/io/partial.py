@@ -148,8 +148,8 @@ def from_arrays(about: str, arrays: Mapping[str, Any]) -> BraggDisks:
     """Make the disks that ``to_arrays`` took apart; contradictions raise KeyError, TypeError or ValueError."""
     told = json.loads(about)
     shape, detector = told.pop("scan_shape"), told.pop("detector_shape")
-    read = {name: np.asarray(arrays[name]) for name in _DISKS}
-    return BraggDisks(tuple(shape), detector_shape=tuple(detector) if detector else None, **read, **told)
+    told.update({name: np.asarray(arrays[name]) for name in _DISKS})
+    return BraggDisks(tuple(shape), detector_shape=tuple(detector) if detector else None, **told)
 
 
 def fingerprint(*values: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,9 @@ def seal(path: str | Path) -> dict[str, Any]:
     -------
     dict
         ``size`` in bytes; ``modified``, seconds since 1970; ``sha256``, the hash of the size and of 16 pieces of
-        64 KiB, the first at the beginning, the last at the end (small files: of everything). Of a folder: of the names
-        and sizes of all its files, and of the first piece of 16 of them. A change that keeps the size and lies between the
-        pieces goes unnoticed.
+        64 KiB, the first at the beginning, the last at the end (up to 1 MiB: of everything). Of a folder: of the
+        names and sizes of all its files, and of the beginning of 16 of them. A change that keeps the size and
+        lies between the pieces goes unnoticed.
 
     Raises
     ------
@@ -75,12 +76,12 @@ def sealed(reference: Mapping[str, Any], beside: Path) -> dict[str, Any]:
     """Return a reference that knows its file's seal, and the way there from the folder ``beside``."""
     if "path" not in reference:
         return dict(reference)
-    path, found = Path(reference["path"]), {}
-    try:
-        found = {"seal": seal(path), "relative": Path(os.path.relpath(path, beside)).as_posix()}
-    except (OSError, ValueError):  # gone meanwhile, or on another drive: what was known before stays
-        pass
-    return {**reference, **found}
+    path, found = Path(reference["path"]), dict(reference)
+    with suppress(OSError):  # gone meanwhile
+        found["seal"] = seal(path)
+    with suppress(ValueError):  # on another drive
+        found["relative"] = Path(os.path.relpath(path, beside)).as_posix()
+    return found
 
 
 def open_reference(reference: Mapping[str, Any], beside: Path) -> Scan:
@@ -135,6 +136,6 @@ def _find(reference: Mapping[str, Any], beside: Path) -> Path:
                 f"The scan {path} cannot be read ({error.strerror}); check its permissions."
             ) from error
     raise UserError(
-        f"The scan {there[0]} is not the file that the project was made with: its content has changed. It stays closed; "
-        "open it in Data to work on it as a new scan."
+        f"The scan {there[0]} is not the file that the project was made with: its content has changed. "
+        "It stays closed; open it in Data to work on it as a new scan."
     )

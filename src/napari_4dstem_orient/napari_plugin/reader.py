@@ -74,7 +74,7 @@ def read_map(path: str) -> list[LayerData]:
         raise UserError(
             f"{path} holds an orientation map; open it in a napari window, or with OrientationMap.load."
         )
-    take_map(viewer, OrientationMap.load(path))
+    take_map(viewer, OrientationMap.load(path), path)
     return NOTHING
 
 

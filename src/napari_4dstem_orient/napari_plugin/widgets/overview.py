@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.project import SUFFIX, Project, is_project_file, save_project
@@ -27,7 +27,7 @@ from napari_4dstem_orient.napari_plugin.step_states import (
     details,
     state_of,
 )
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.updating import Updater
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.samples.library import SAMPLES, find_sample
@@ -58,7 +58,7 @@ class OverviewWidget(StepWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.setAcceptDrops(True)
-        self.facts = QLabel(wordWrap=True)
+        self.facts = wrapped()
         self.updater = Updater(bare_viewer(napari_viewer))
         self._panels: dict[str, Any] = {}
         self.autosave = Autosave(partial(project_of, bare_viewer(napari_viewer)))
@@ -97,9 +97,7 @@ class OverviewWidget(StepWidget):
         self.recovery = QWidget()
         row = QHBoxLayout(self.recovery)
         row.setContentsMargins(0, 0, 0, 0)
-        self.recovery_text = QLabel(
-            "Work was left behind when the program ended unexpectedly.", wordWrap=True
-        )
+        self.recovery_text = wrapped("Work was left behind when the program ended unexpectedly.")
         row.addWidget(self.recovery_text, 1)
         self.recover_button = button("Recover", "Open it as it was some seconds before.", self.recover)
         self.discard_button = button("Discard", "Remove it for good.", self.discard)
@@ -121,7 +119,7 @@ class OverviewWidget(StepWidget):
             self.steps[step.title] = step, made
             grid.addWidget(made, place // COLUMNS, place % COLUMNS)
         self.body.addLayout(grid)
-        self.details = QLabel(wordWrap=True)
+        self.details = wrapped()
         self.details.hide()
 
     def _build_actions(self) -> None:
@@ -153,7 +151,7 @@ class OverviewWidget(StepWidget):
         for row, buttons in enumerate(rows):
             for column, made in enumerate(buttons):
                 grid.addWidget(made, row, column)
-        self.said = QLabel(wordWrap=True)
+        self.said = wrapped()
         self.body.addLayout(grid)
         self.body.addWidget(self.said)
         self.body.addWidget(self.details)

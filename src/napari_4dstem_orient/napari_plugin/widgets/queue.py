@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_4dstem_orient.batch import Outcome, map_file, scans_in
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.jobs import notify
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, wrapped
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import Recipe
 
@@ -89,7 +89,7 @@ class QueueWidget(StepWidget):
         self.start_button = button(
             "Map them", "Those that wait or have failed, one after another.", self.start
         )
-        self.count = QLabel(wordWrap=True)
+        self.count = wrapped()
         self._listed = ""
         self.body.addLayout(form)
         self.body.addWidget(self.list, 1)

@@ -1,8 +1,8 @@
 """Work is kept aside some seconds after each finished step, and offered again after a crash.
 
 Each window has a folder of its own below ``autosave_folder()`` with a project file in it, and a lock (Qt's, which
-notices that its owner is gone). A window that is closed in an orderly way takes its folder away; one whose lock nobody holds was
-left behind by a crash.
+notices that its owner is gone). A window that is closed in an orderly way takes its folder away; one whose lock
+nobody holds was left behind by a crash.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QTreeWidget,
     QTreeWidgetItem,
@@ -78,9 +78,7 @@ class QueueWidget(StepWidget):
         ):
             row = QHBoxLayout()
             row.addWidget(field, 1)
-            row.addWidget(
-                button("Browse…", "Choose the folder.", lambda f=field, t=title: self._browse(f, t))
-            )
+            row.addWidget(button("Browse…", "Choose the folder.", partial(self._browse, field, title)))
             form.addRow(label, row)
         self.list = QTreeWidget()
         self.list.setHeaderLabels(["File", "State", "Result or reason"])

@@ -11,7 +11,7 @@ from gui_scan import fill, let_know, made_map
 from napari_4dstem_orient.io.project import Project, save_project
 from napari_4dstem_orient.napari_plugin.autosave import NAME, autosave_folder, left_behind
 from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.workbench import open_workbench
+from napari_4dstem_orient.napari_plugin.workbench import open_steps, open_workbench
 from napari_4dstem_orient.session import Session, Stage
 
 LEFT = Qt.MouseButton.LeftButton
@@ -61,7 +61,7 @@ def test_clicking_a_step_brings_its_panel_to_the_front_even_if_it_was_closed(ben
     viewer.window.remove_dock_widget(panels["Export"])
     QApplication.processEvents()
     qtbot.mouseClick(panels["Overview"].steps["Export"][1], LEFT)
-    again = open_workbench(viewer)["Export"]
+    again = open_steps(viewer)["Export"]
     assert again is not panels["Export"]
     panels["Export"] = again
     qtbot.waitUntil(lambda: not again.visibleRegion().isEmpty(), timeout=20_000)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.project import SUFFIX, Project, is_project_file, save_project
@@ -69,6 +69,8 @@ class OverviewWidget(StepWidget):
         self._build_steps()
         self._build_actions()
         self.body.addStretch(1)
+        for made in self.findChildren(QPushButton):  # a narrow dock shall not cut off the last column
+            made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
@@ -91,7 +93,7 @@ class OverviewWidget(StepWidget):
         row.addWidget(self.open_button)
         self.sample_buttons: dict[str, QPushButton] = {}
         for name in SAMPLES:
-            made = button(name.split(" (")[0], f"Open the sample {name}.", partial(self.open_sample, name))
+            made = button(name.split()[0], f"Open the sample {name}.", partial(self.open_sample, name))
             self.sample_buttons[name] = made
             row.addWidget(made)
         self.recovery = QWidget()

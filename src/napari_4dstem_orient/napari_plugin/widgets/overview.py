@@ -44,7 +44,7 @@ WELCOME = (
     "<b>Start here:</b> open a 4D-STEM file, drop one on this window, open a project, "
     "or try one of the two samples."
 )
-COLUMNS = 2
+COLUMNS = 1
 
 
 class OverviewWidget(StepWidget):
@@ -147,8 +147,9 @@ class OverviewWidget(StepWidget):
         grid = QGridLayout()
         grid.setSpacing(2)
         rows = (
-            (self.update_button, self.script_button, self.details_button),
-            (self.save_button, self.project_button, self.queue_button),
+            (self.update_button, self.details_button),
+            (self.save_button, self.project_button),
+            (self.script_button, self.queue_button),
         )
         for row, buttons in enumerate(rows):
             for column, made in enumerate(buttons):

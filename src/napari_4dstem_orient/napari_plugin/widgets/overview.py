@@ -58,6 +58,7 @@ class OverviewWidget(StepWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.setAcceptDrops(True)
+        self.setMinimumHeight(320)  # all steps and buttons in sight, the details scroll
         self.facts = wrapped()
         self.updater = Updater(bare_viewer(napari_viewer))
         self._panels: dict[str, Any] = {}

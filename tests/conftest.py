@@ -1,8 +1,10 @@
 """What every test may use: strict Qt checks, a small synthetic scan, two phases."""
 
 import os
+import tempfile
 
 os.environ.setdefault("NAPARI_STRICT_QT", "1")
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()  # never the user's own unsaved work
 
 import dask.array as da
 import numpy as np

@@ -13,7 +13,7 @@ from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
 from napari_4dstem_orient.session import Stage
 
-TITLES = ["Data", "Bragg disks", "Calibration", "Map", "Export", "Inspector", "Map display"]
+TITLES = ["Data", "Bragg disks", "Calibration", "Map", "Export", "Inspector", "Map display", "Overview"]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_steps_are_tabs_on_the_right_and_the_inspector_is_below(bench, qtbot
     assert isinstance(window, QMainWindow)
     steps = [panels[title].parentWidget() for title in TITLES[:5]]
     assert set(window.tabifiedDockWidgets(steps[0])) == set(steps[1:])
-    inspector, key = (panels[title].parentWidget() for title in TITLES[5:])
+    inspector, key = (panels[title].parentWidget() for title in TITLES[5:7])
     assert inspector.y() > window.height() / 2
     assert key.y() == inspector.y()
     assert key.x() > inspector.x()

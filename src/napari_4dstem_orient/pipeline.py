@@ -19,17 +19,22 @@ from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.steps import Detection, index_disks, join_disks, libraries
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
     from napari_4dstem_orient.indexing.models import Use
     from napari_4dstem_orient.indexing.template import TemplateSettings
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
     from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 Report = Callable[[str], Progress]
 """Called with the name of a step that begins; returns where that step reports its progress."""
+
+Models = str | Path | Sequence[str | Path]
+"""One model file, or several that share the phases."""
 
 METHODS = ("transformer", "template")
 
@@ -47,14 +52,16 @@ def map_scan(
     phases: Sequence[Phase],
     *,
     method: str = "transformer",
-    model: str | Path | None = None,
+    model: Models | None = None,
     device: str = "auto",
     dataset: str | None = None,
     scan_shape: tuple[int, int] | str | None = None,
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
+    centring: CalibrationSettings | None = None,
     acceptance: AcceptanceSettings | None = None,
     template: TemplateSettings | None = None,
+    transformer: TransformerSettings | None = None,
     workers: int | None = None,
     cluster: str | None = None,
     partial: Partial | None = None,
@@ -70,8 +77,8 @@ def map_scan(
     phases : sequence of Phase
         The crystals there may be.
     method : "transformer" or "template"
-    model : path, optional
-        The transformer's model file; the shipped model that fits by default.
+    model : path or sequence of path, optional
+        The transformer's model file, or several; the shipped models that fit by default.
     device : "auto", "cpu", "cuda" or "mps"
     dataset : str, optional
         Which dataset of a file that holds several.
@@ -81,10 +88,14 @@ def map_scan(
         Found from the scan by default.
     settings : DetectionSettings, optional
         Suggested from the scan by default.
+    centring : CalibrationSettings, optional
+        How the direct beam is found.
     acceptance : AcceptanceSettings, optional
         Which answers are given at all.
     template : TemplateSettings, optional
         Of template matching.
+    transformer : TransformerSettings, optional
+        Of the transformer.
     workers : int, optional
         Spread the job over so many processes of this machine. A script that asks for them needs
         ``if __name__ == "__main__":`` around its own work.
@@ -134,7 +145,7 @@ def map_scan(
                 runner=runner,
                 partial=partial,
             )
-        disks = calibrated(measured, known)
+        disks = calibrated(measured, known, centring)
         answer = index_disks(
             disks,
             phases,
@@ -145,6 +156,7 @@ def map_scan(
             precession=known.precession,
             acceptance=acceptance,
             template=template,
+            transformer=transformer,
             progress=report("Mapping orientations"),
             runner=runner,
             partial=partial,
@@ -158,11 +170,12 @@ def map_orientations(
     voltage: float | None,
     *,
     method: str = "transformer",
-    model: str | Path | None = None,
+    model: Models | None = None,
     device: str = "auto",
     precession: float = 0.0,
     acceptance: AcceptanceSettings | None = None,
     template: TemplateSettings | None = None,
+    transformer: TransformerSettings | None = None,
     progress: Progress = silent,
 ) -> OrientationMap:
     """Say how the crystal is turned, and which crystal it is, at every scan position.
@@ -176,8 +189,8 @@ def map_orientations(
     voltage : float
         kV.
     method : "transformer" or "template"
-    model : path, optional
-        The transformer's model file; the shipped model that fits by default.
+    model : path or sequence of path, optional
+        The transformer's model file, or several; the shipped models that fit by default.
     device : "auto", "cpu", "cuda" or "mps"
         Where the method runs.
     precession : float
@@ -186,6 +199,8 @@ def map_orientations(
         Which answers are given at all.
     template : TemplateSettings, optional
         Of template matching.
+    transformer : TransformerSettings, optional
+        Of the transformer.
     progress : callable
         ``progress(done, total)`` in scan positions.
 
@@ -208,6 +223,7 @@ def map_orientations(
         precession=precession,
         acceptance=acceptance,
         template=template,
+        transformer=transformer,
         progress=progress,
     )
     return with_origin(answer, disks)
@@ -283,13 +299,15 @@ def find_disks(
     return replace(disks, provenance={**disks.provenance, "workers": runner.description})
 
 
-def calibrated(measured: BraggDisks, known: Calibration) -> BraggDisks:
+def calibrated(
+    measured: BraggDisks, known: Calibration, centring: CalibrationSettings | None = None
+) -> BraggDisks:
     """Return disks in Å⁻¹, centred and in the scan frame."""
     if measured.calibrated:
         return measured
     from napari_4dstem_orient.calibration.calibrate import calibrate
 
-    return calibrate(measured, known)[0]
+    return calibrate(measured, known, centring)[0]
 
 
 def make_indexer(
@@ -298,11 +316,12 @@ def make_indexer(
     voltage: float | None,
     *,
     method: str = "transformer",
-    model: str | Path | None = None,
+    model: Models | None = None,
     device: str = "auto",
     precession: float = 0.0,
     acceptance: AcceptanceSettings | None = None,
     template: TemplateSettings | None = None,
+    transformer: TransformerSettings | None = None,
 ) -> Indexer:
     """Return what will index these disks; for arguments and errors see ``map_orientations``."""
     check_method(method)
@@ -324,7 +343,7 @@ def make_indexer(
 
     uses = fitting_models(phases, voltage, disks.reach, precession, model)
     return TransformerIndexer(
-        [use.load(voltage, precession) for use in uses], None, acceptance, device=device
+        [use.load(voltage, precession) for use in uses], transformer, acceptance, device=device
     )
 
 
@@ -339,7 +358,7 @@ def fitting_models(
     voltage: float | None,
     reach: float | None,
     precession: float,
-    model: str | Path | None = None,
+    model: Models | None = None,
 ) -> list[Use]:
     """Return models that together know all phases: the one that is named, or of those there are.
 
@@ -348,22 +367,13 @@ def fitting_models(
     UserError
         Why the named one, or every one there is, does not fit.
     """
-    from napari_4dstem_orient.indexing.models import (
-        AvailableModel,
-        choose_models,
-        list_models,
-        uses_of,
-        why_not,
-    )
-    from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
+    from napari_4dstem_orient.indexing.models import choose_models, list_models, named_models
 
     if model is None:
         return choose_models(list_models(), phases, voltage, reach, precession)
-    named = AvailableModel(Path(model), read_card(model))
-    reason = why_not(named.card, phases, voltage, reach, precession)
-    if reason:
-        raise UserError(f"The model {model} does not fit: {reason}.")
-    return uses_of([model], phases)
+    return named_models(
+        [model] if isinstance(model, str | Path) else model, phases, voltage, reach, precession
+    )
 
 
 def with_origin(

@@ -5,7 +5,9 @@ Widgets read and write the session and listen to its signals; they never talk to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -46,6 +48,48 @@ NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
 """Which results were made with which field of the calibration."""
 
 
+@dataclass(frozen=True)
+class Record:
+    """How a result came to be.
+
+    Attributes
+    ----------
+    made : datetime
+        When, with its time zone.
+    settings : dict
+        What it was made with, as plain JSON values (``records`` says which); empty where nobody told.
+    """
+
+    made: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SessionState:
+    """All that a session holds at one moment, to be kept and taken up again.
+
+    Attributes
+    ----------
+    results : dict of Stage to result
+    stale : frozenset of Stage
+    records : dict of Stage to Record
+        That of the scan stays where the scan itself could not be opened again.
+    calibration, read_calibration : Calibration
+        As it is, and as the file had it.
+    position : (int, int) or None
+        The inspected scan position.
+    pins : tuple of (int, int)
+    """
+
+    results: Mapping[Stage, Any] = field(default_factory=dict)
+    stale: frozenset[Stage] = frozenset()
+    records: Mapping[Stage, Record] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+    read_calibration: Calibration = field(default_factory=Calibration)
+    position: tuple[int, int] | None = None
+    pins: tuple[tuple[int, int], ...] = ()
+
+
 class Session:
     """The results of one viewer.
 
@@ -66,6 +110,7 @@ class Session:
     def __init__(self) -> None:
         self._results: dict[Stage, Any] = {}
         self._stale: set[Stage] = set()
+        self._records: dict[Stage, Record] = {}
         self._position: tuple[int, int] | None = None
         self._pins: tuple[tuple[int, int], ...] = ()
         self._calibration = self._read_calibration = Calibration()
@@ -74,16 +119,26 @@ class Session:
         """Return a stage's result, stale or not, or None."""
         return self._results.get(stage)
 
-    def put(self, stage: Stage, result: Any, still_stale: bool = False) -> None:
+    def put(
+        self, stage: Stage, result: Any, settings: Mapping[str, Any] | None = None, still_stale: bool = False
+    ) -> None:
         """Set a stage's result; what was made from the former becomes stale, or goes with a new scan.
 
-        With ``still_stale`` the result is another reading of the former one, and stays stale where that was.
+        Parameters
+        ----------
+        stage : Stage
+        result
+        settings : dict, optional
+            What it was made with, for its ``Record``.
+        still_stale : bool
+            The result is another reading of the former one, and stays stale where that was.
         """
         below = [later for later in self._results if stage in _ancestors(later)]
         if stage is Stage.SCAN:
             self._drop(below)
             self._calibration = self._read_calibration = result.calibration
         self._results[stage] = result
+        self._records[stage] = Record(settings=dict(settings or {}))
         if not still_stale:
             self._stale.discard(stage)
         if stage is not Stage.SCAN:
@@ -94,6 +149,38 @@ class Session:
             self.set_pins(())
         for touched in (stage, *below):
             self.changed.emit(touched)
+
+    def record(self, stage: Stage) -> Record | None:
+        """Return when and with which settings a stage's result was made; None where there never was one."""
+        return self._records.get(stage)
+
+    @property
+    def state(self) -> SessionState:
+        """All that there is now; later changes do not touch it."""
+        return SessionState(
+            dict(self._results),
+            frozenset(self._stale),
+            dict(self._records),
+            self._calibration,
+            self._read_calibration,
+            self._position,
+            self._pins,
+        )
+
+    def restore(self, state: SessionState) -> None:
+        """Become what a session was when its ``state`` was taken."""
+        touched = [stage for stage in Stage if stage in self._results or stage in state.results]
+        self._results, self._records = dict(state.results), dict(state.records)
+        self._stale = set(state.stale) & set(self._results)
+        self._calibration, self._read_calibration = state.calibration, state.read_calibration
+        self._pins = tuple(state.pins)
+        rows, cols = self.scan_shape or (1, 1)
+        row, col = state.position or (rows // 2, cols // 2)
+        self._position = min(row, rows - 1), min(col, cols - 1)
+        for stage in dict.fromkeys((Stage.SCAN, *touched)):
+            self.changed.emit(stage)
+        self.pins_changed.emit()
+        self.position_changed.emit(*self._position)
 
     def is_stale(self, stage: Stage) -> bool:
         """Tell whether something upstream of this result has changed since it was made."""
@@ -176,6 +263,7 @@ class Session:
     def _drop(self, stages: list[Stage]) -> None:
         for stage in stages:
             del self._results[stage]
+            self._records.pop(stage, None)
             self._stale.discard(stage)
 
 

@@ -210,8 +210,11 @@ def index_disks(
     """
     from napari_4dstem_orient.orientation_map import OrientationMap
 
-    if options.get("model") is not None:
-        options["model"] = str(Path(options["model"]).expanduser().absolute())  # workers run in other folders
+    if (model := options.get("model")) is not None:
+        paths = [model] if isinstance(model, str | Path) else model
+        options["model"] = [
+            str(Path(path).expanduser().absolute()) for path in paths
+        ]  # workers run elsewhere
     step, runner = Indexing.of(disks, phases, voltage, options), runner or Here()
     parts = in_chunks(step, disks, runner, progress, step.kept(disks, partial))
     _check_same_models(parts)

@@ -157,6 +157,31 @@ def choose_models(
     return chosen
 
 
+def named_models(
+    paths: Sequence[str | Path],
+    phases: Sequence[Phase],
+    voltage: float | None,
+    reach: float | None = None,
+    precession: float = 0.0,
+) -> list[Use]:
+    """Return how the named model files serve the phases, or raise which does not fit and why.
+
+    Raises
+    ------
+    UserError
+        One does not fit (see ``why_not``), or of several none knows a phase.
+    """
+    for path in paths:
+        if reason := why_not(read_card(path), phases, voltage, reach, precession):
+            raise UserError(f"The model {path} does not fit: {reason}.")
+    uses = uses_of(paths, phases)
+    served = [phase for use in uses for phase in use.phases]
+    left = [phase.name for phase in phases if all(phase is not other for other in served)]
+    if len(paths) > 1 and left:
+        raise UserError(f"None of the models knows {', '.join(left)}; add one that does, or name none.")
+    return uses
+
+
 def uses_of(paths: Sequence[str | Path], phases: Sequence[Phase]) -> list[Use]:
     """Return how model files serve those of the phases that they know, each phase by the first file that does."""
     uses: list[Use] = []

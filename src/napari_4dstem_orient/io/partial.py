@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -111,16 +111,9 @@ class Chunks:
 
 def save_rows(disks: BraggDisks, path: Path) -> None:
     """Write Bragg disks exactly as they are, for this program alone; ``save_disks`` writes py4DSTEM's format."""
-    about = {
-        "scan_shape": disks.scan_shape,
-        "calibrated": disks.calibrated,
-        "detector_shape": disks.detector_shape,
-        "reach": disks.reach,
-        "provenance": disks.provenance,
-    }
+    about, arrays = to_arrays(disks)
     with writing(path) as temporary:
-        arrays = {name: getattr(disks, name) for name in _DISKS}
-        np.savez(temporary, about=np.array(json.dumps(about, default=_plain)), **arrays)
+        np.savez(temporary, about=np.array(about), **arrays)
 
 
 def load_rows(path: Path) -> BraggDisks:
@@ -134,14 +127,29 @@ def load_rows(path: Path) -> BraggDisks:
     try:
         # NumPy itself would leave a damaged file open.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in _DISKS}
-            about = json.loads(str(file["about"]))
-        shape, detector = about.pop("scan_shape"), about.pop("detector_shape")
-        return BraggDisks(
-            tuple(shape), detector_shape=tuple(detector) if detector else None, **arrays, **about
-        )
+            return from_arrays(str(file["about"]), file)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is damaged or was not written by this program; remove it.") from error
+
+
+def to_arrays(disks: BraggDisks) -> tuple[str, dict[str, np.ndarray]]:
+    """Return Bragg disks as a JSON text and arrays, from which ``from_arrays`` makes exactly the same."""
+    about = {
+        "scan_shape": disks.scan_shape,
+        "calibrated": disks.calibrated,
+        "detector_shape": disks.detector_shape,
+        "reach": disks.reach,
+        "provenance": disks.provenance,
+    }
+    return json.dumps(about, default=_plain), {name: getattr(disks, name) for name in _DISKS}
+
+
+def from_arrays(about: str, arrays: Mapping[str, Any]) -> BraggDisks:
+    """Make the disks that ``to_arrays`` took apart; contradictions raise KeyError, TypeError or ValueError."""
+    told = json.loads(about)
+    shape, detector = told.pop("scan_shape"), told.pop("detector_shape")
+    told.update({name: np.asarray(arrays[name]) for name in _DISKS})
+    return BraggDisks(tuple(shape), detector_shape=tuple(detector) if detector else None, **told)
 
 
 def fingerprint(*values: Any) -> str:

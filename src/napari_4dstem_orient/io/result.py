@@ -45,6 +45,8 @@ FRAME = (
     "Lab x points down the rows of the map, y along its columns, z = x cross y towards the viewer; "
     "the beam travels along -z. Crystal symmetry acts on the left."
 )
+DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError)
+"""What a damaged file makes h5py, JSON and the nouns complain about."""
 _DTYPES = {
     "rotation": np.float32,
     "phase_id": np.int32,
@@ -72,26 +74,31 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
     # HDF5 never recovers from a full disk, it keeps the file open and complains for good; so it works in memory.
     with h5py.File("result", "w", driver="core", backing_store=False) as file:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=__version__)
-        group = file.create_group("orientation")
-        group.attrs.update(frame=FRAME, method=orientation_map.method)
-        if orientation_map.r_pixel is not None:
-            group.attrs["r_pixel"] = float(orientation_map.r_pixel)
-        certainty = orientation_map.certainty
-        parts = [(orientation_map, _DTYPES), *([(certainty, _CERTAINTY)] if certainty else [])]
-        for owner, dtypes in parts:
-            for name, dtype in dtypes.items():
-                values = np.asarray(getattr(owner, name), dtype)
-                packing = {"compression": "gzip", "shuffle": True} if values.size else {}
-                group.create_dataset(name, data=values, **packing)
-        group["reason"].attrs["meaning"] = _json({int(reason): reason.text for reason in Reason})
-        if certainty:
-            group["doubt"].attrs["meaning"] = _json({int(doubt): doubt.text for doubt in Doubt})
-        group["phases"] = _json([phase.to_dict() for phase in orientation_map.phases])
-        file["provenance"] = _json(orientation_map.provenance)
+        write_map(orientation_map, file)
         file.flush()
         image = file.id.get_file_image()
     with writing(path) as temporary:
         temporary.write_bytes(image)
+
+
+def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: bool = True) -> None:
+    """Write a map into a group as it stands at the top of a result file."""
+    group = parent.create_group("orientation")
+    group.attrs.update(frame=FRAME, method=orientation_map.method)
+    if orientation_map.r_pixel is not None:
+        group.attrs["r_pixel"] = float(orientation_map.r_pixel)
+    certainty = orientation_map.certainty
+    parts = [(orientation_map, _DTYPES), *([(certainty, _CERTAINTY)] if certainty else [])]
+    for owner, dtypes in parts:
+        for name, dtype in dtypes.items():
+            values = np.asarray(getattr(owner, name), dtype)
+            packing = {"compression": "gzip", "shuffle": True} if values.size and compress else {}
+            group.create_dataset(name, data=values, **packing)
+    group["reason"].attrs["meaning"] = _json({int(reason): reason.text for reason in Reason})
+    if certainty:
+        group["doubt"].attrs["meaning"] = _json({int(doubt): doubt.text for doubt in Doubt})
+    group["phases"] = _json([phase.to_dict() for phase in orientation_map.phases])
+    parent["provenance"] = _json(orientation_map.provenance)
 
 
 def is_map_file(path: str | Path) -> bool:
@@ -121,9 +128,8 @@ def load_map(path: str | Path) -> OrientationMap:
     try:
         with h5py.File(path, "r") as file:
             _refuse_foreign(file, path)
-            return _read(file)
-    # What a damaged file makes h5py, JSON and the nouns complain about.
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            return read_map(file)
+    except DAMAGED as error:
         detail = " ".join(str(error).split())
         raise UserError(
             f"Cannot read {path}: the file is damaged or not a result file ({detail}); choose another file."
@@ -141,8 +147,9 @@ def _refuse_foreign(file: h5py.File, path: Path) -> None:
         )
 
 
-def _read(file: h5py.File) -> OrientationMap:
-    group = file["orientation"]
+def read_map(parent: h5py.Group) -> OrientationMap:
+    """Read what ``write_map`` wrote; a damaged file raises one of ``DAMAGED``."""
+    group = parent["orientation"]
     arrays = {name: np.asarray(group[name][()], dtype) for name, dtype in _DTYPES.items()}
     phases = tuple(Phase.from_dict(values) for values in json.loads(group["phases"].asstr()[()]))
     certain = {
@@ -154,7 +161,7 @@ def _read(file: h5py.File) -> OrientationMap:
         phases=phases,
         method=str(group.attrs["method"]),
         r_pixel=None if r_pixel is None else float(r_pixel),
-        provenance=json.loads(file["provenance"].asstr()[()]),
+        provenance=json.loads(parent["provenance"].asstr()[()]),
         certainty=Certainty(**certain) if certain else None,
         **arrays,
     )

@@ -17,6 +17,7 @@ from psygnal import Signal
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.preferences import preferences
+from napari_4dstem_orient.records import FORMS, choice_settings
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Choice:
     transformer: TransformerSettings | None = None
     template: TemplateSettings | None = None
     acceptance: AcceptanceSettings | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the choice as plain JSON values, for a ``Record``."""
+        forms = {name: getattr(self, name) for name in FORMS}
+        return choice_settings(self.phases, self.models, self.device, **forms)
 
 
 class Indexers:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
 from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, placement, put_layer, remove_layers
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
@@ -31,7 +32,7 @@ OVERVIEW_SECONDS = 1.5
 def take_scan(viewer: napari.Viewer, scan: Scan) -> None:
     """Make a scan the one that the viewer's session works on; what was shown of the former one goes."""
     remove_layers(viewer)
-    session_for(viewer).put(Stage.SCAN, scan)
+    session_for(viewer).put(Stage.SCAN, scan, settings=reference_of(scan))
     install_cursor(viewer)
     viewer.canvas.overlays.scale_bar.visible = True
 
@@ -102,12 +103,13 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks) -> None:
     """
     session = session_for(viewer)
     _check_shape(session, "disks", disks.scan_shape)
-    session.put(Stage.CALIBRATED if disks.calibrated else Stage.DISKS, disks)
+    stage = Stage.CALIBRATED if disks.calibrated else Stage.DISKS
+    session.put(stage, disks, settings={"file": disks.provenance.get("source")})
     install_cursor(viewer)
     show_disk_count(viewer, disks.counts)
 
 
-def take_map(viewer: napari.Viewer, orientation_map: OrientationMap) -> None:
+def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str | None = None) -> None:
     """Put a map read from a file into the session, beside its scan or alone, and show its layers.
 
     Raises
@@ -120,7 +122,7 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap) -> None:
     if session.scan_shape is None:
         session.set_calibration(session.calibration.with_(r_pixel=orientation_map.r_pixel))
     stage = Stage.TRANSFORMER_MAP if orientation_map.method == "transformer" else Stage.TEMPLATE_MAP
-    session.put(stage, orientation_map)
+    session.put(stage, orientation_map, settings={"file": path})
     install_cursor(viewer)
     add_map_layers(viewer, orientation_map)
     viewer.canvas.overlays.scale_bar.visible = True

@@ -10,8 +10,10 @@ import h5py
 import napari
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.project import FORMAT as PROJECT
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import open_as_layer, take_disks, take_map
+from napari_4dstem_orient.napari_plugin.projects import open_project
 from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
 from napari_4dstem_orient.napari_plugin.widgets.reading import leaves_a_question
 
@@ -74,7 +76,16 @@ def read_map(path: str) -> list[LayerData]:
         raise UserError(
             f"{path} holds an orientation map; open it in a napari window, or with OrientationMap.load."
         )
-    take_map(viewer, OrientationMap.load(path))
+    take_map(viewer, OrientationMap.load(path), path)
+    return NOTHING
+
+
+def read_project(path: str) -> list[LayerData]:
+    """Open a project in the current viewer."""
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise UserError(f"{path} is a project; open it in a napari window, or with load_project in Python.")
+    open_project(viewer, path)
     return NOTHING
 
 
@@ -91,6 +102,8 @@ def _hdf5_reader(path: str) -> Reader:
 
     try:
         with h5py.File(path) as file:
+            if file.attrs.get("format") == PROJECT:
+                return read_project
             if "orientation/rotation" in file:
                 return read_map
     except OSError:

@@ -142,6 +142,13 @@ def button(text: str, tooltip: str, clicked: Callable[[], Any]) -> QPushButton:
     return made
 
 
+def wrapped(text: str = "") -> QLabel:
+    """Make a label whose text may take several lines."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    return label
+
+
 def section(title: str) -> QLabel:
     """Make the heading of a part of a form."""
     label = QLabel(title)

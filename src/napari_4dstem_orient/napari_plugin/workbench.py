@@ -1,7 +1,8 @@
-"""All panels in one window: the steps as tabs on the right, the inspector and the map display below."""
+"""All panels in one window: the overview and, as tabs, the steps on the right; inspector and map display below."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
 BELOW = 0.42
 """Share of the window's height for the inspector."""
+OVERVIEW = 340
+"""Pixels for the overview; the steps get the rest."""
 SHORT = 1100
 """Pixels; in a window less high than this the layer controls share their place with the layer list."""
 
@@ -35,35 +38,79 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     dict
         The panels by title, in the order of the job.
     """
+    from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
+    from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
+    from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
+
+    viewer = bare_viewer(napari_viewer)
+    above: dict[str, type[QWidget]] = {"Overview": OverviewWidget}
+    below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Map display": MapDisplayWidget}
+    panels: dict[str, QWidget] = {}
+    for title, kind in (above | step_kinds() | below).items():
+        area = "bottom" if title in below else "right"
+        panels[title] = _find_panel(viewer, kind) or _open(viewer, kind, title, area)
+    panels = {title: panels[title] for title in (*step_kinds(), *below, *above)}
+    _arrange(panels)
+    return panels
+
+
+def step_kinds() -> dict[str, type[QWidget]]:
+    """Return the steps' panels by title, in the order of the job."""
     from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
     from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
     from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
     from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
-    from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-    from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
     from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 
-    viewer = bare_viewer(napari_viewer)
-    steps: dict[str, type[QWidget]] = {
+    return {
         "Data": DataWidget,
         "Bragg disks": DisksWidget,
         "Calibration": CalibrationWidget,
         "Map": OrientationWidget,
         "Export": ExportWidget,
     }
-    below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Map display": MapDisplayWidget}
-    panels: dict[str, QWidget] = {}
-    for title, kind in (steps | below).items():
-        panel = _find_panel(viewer, kind)
-        if panel is None:
-            panel = kind(viewer)
-            area = "right" if title in steps else "bottom"
-            viewer.window.add_dock_widget(
-                panel, name=title, area=area, tabify=area == "right", add_vertical_stretch=False
-            )
-        panels[title] = panel
-    _arrange(panels)
-    return panels
+
+
+def step_panel(napari_viewer: napari.Viewer, title: str) -> Any:
+    """Return the panel of a step, opened among the others if it is missing."""
+    viewer, kind = bare_viewer(napari_viewer), step_kinds()[title]
+    return _find_panel(viewer, kind) or _open(viewer, kind, title, "right")
+
+
+def open_steps(napari_viewer: napari.Viewer) -> dict[str, Any]:
+    """Return the steps' panels that are open."""
+    viewer = bare_viewer(napari_viewer)
+    found = {title: _find_panel(viewer, kind) for title, kind in step_kinds().items()}
+    return {title: panel for title, panel in found.items() if panel is not None}
+
+
+def open_queue(napari_viewer: napari.Viewer) -> Any:
+    """Open the queue, or bring it to the front."""
+    from napari_4dstem_orient.napari_plugin.widgets.queue import QueueWidget
+
+    viewer = bare_viewer(napari_viewer)
+    panel = _find_panel(viewer, QueueWidget) or _open(viewer, QueueWidget, "Queue", "right")
+    show_panel(panel)
+    return panel
+
+
+def _open(viewer: napari.Viewer, kind: Callable[[Any], QWidget], title: str, area: str) -> QWidget:
+    """Open a panel; on the right as a tab, but never over the overview, which stays above."""
+    from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
+
+    tabs = [panel for step in step_kinds().values() if (panel := _find_panel(viewer, step)) is not None]
+    panel = kind(viewer)
+    alone = kind is OverviewWidget or (not tabs and _find_panel(viewer, OverviewWidget) is not None)
+    viewer.window.add_dock_widget(
+        panel, name=title, area=area, tabify=area == "right" and not alone, add_vertical_stretch=False
+    )
+    window = panel.window()
+    if tabs and area == "right" and isinstance(window, QMainWindow):
+        if kind is OverviewWidget:
+            window.splitDockWidget(_dock(panel), _dock(tabs[0]), Qt.Orientation.Vertical)
+        elif isinstance(tabs[0].parentWidget(), QDockWidget):
+            window.tabifyDockWidget(_dock(tabs[-1]), _dock(panel))
+    return panel
 
 
 def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
@@ -73,10 +120,7 @@ def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
     viewer = bare_viewer(napari_viewer)
     panel: Any = _find_panel(viewer, TrainingWidget)
     if panel is None:
-        panel = TrainingWidget(viewer)
-        viewer.window.add_dock_widget(
-            panel, name="Train", area="right", tabify=True, add_vertical_stretch=False
-        )
+        panel = _open(viewer, TrainingWidget, "Train", "right")
     panel.prefill(sources)
     show_panel(panel)
 
@@ -104,6 +148,8 @@ def _arrange(panels: dict[str, QWidget]) -> None:
     if isinstance(window, QMainWindow):
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         below = [_dock(panels[title]) for title in ("Inspector", "Map display")]
+        right = [_dock(panels[title]) for title in ("Overview", "Data")]
+        window.resizeDocks(right, [OVERVIEW, window.height() - OVERVIEW], Qt.Orientation.Vertical)
         window.resizeDocks(below, [680, 320], Qt.Orientation.Horizontal)
         if window.height() < SHORT:  # napari's own docks would leave the inspector no height
             left = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)}

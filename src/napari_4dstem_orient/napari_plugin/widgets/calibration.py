@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.theme import get_theme
@@ -19,6 +20,7 @@ from napari_4dstem_orient.napari_plugin.widgets.calibration_fields import Calibr
 from napari_4dstem_orient.napari_plugin.widgets.color_key import Picture
 from napari_4dstem_orient.napari_plugin.widgets.ring_plot import draw_rings
 from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.records import calibration_record
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -97,7 +99,8 @@ class CalibrationWidget(StepWidget):
         disks = self.session.get(Stage.DISKS)
         if disks is not None and not self.jobs.running:
             settings, calibration = self.form.settings(), self.session.calibration
-            self.jobs.run("Calibrating", self._take, _calibrate, disks, calibration, settings)
+            take = partial(self._take, calibration_record(settings, calibration))
+            self.jobs.run("Calibrating", take, _calibrate, disks, calibration, settings)
 
     def refresh(self) -> None:
         """Show what the session holds."""
@@ -120,9 +123,9 @@ class CalibrationWidget(StepWidget):
         """Free the view."""
         self.view.close_view()
 
-    def _take(self, done: tuple[BraggDisks, CalibrationReport]) -> None:
+    def _take(self, settings: dict[str, Any], done: tuple[BraggDisks, CalibrationReport]) -> None:
         calibrated, self._report = done
-        self.session.put(Stage.CALIBRATED, calibrated)
+        self.session.put(Stage.CALIBRATED, calibrated, settings=settings)
 
     def _take_fit(self, fit: tuple[PixelSizeFit, Phase]) -> None:
         self._fit = fit

@@ -18,8 +18,7 @@ from napari_4dstem_orient.napari_plugin.widgets.calibration_fields import Calibr
 from napari_4dstem_orient.napari_plugin.widgets.patterns import MAXIMUM, MEAN, Patterns
 from napari_4dstem_orient.napari_plugin.widgets.reading import ReadingOptions, leaves_a_question
 from napari_4dstem_orient.progress import Progress
-from napari_4dstem_orient.samples.copper import copper_polycrystal
-from napari_4dstem_orient.samples.silver import silver_twins
+from napari_4dstem_orient.samples.library import SAMPLES
 from napari_4dstem_orient.scan import Scan
 from napari_4dstem_orient.session import Stage
 
@@ -167,7 +166,6 @@ class DataWidget(StepWidget):
         self.patterns.set_summed({name: images[name] for name in (MEAN, MAXIMUM)})
 
 
-SAMPLES = {"Silver twins (SPED)": silver_twins, "Copper polycrystal (simulated)": copper_polycrystal}
 WELCOME = "Open a 4D-STEM scan: press a button, drop a file here or on the canvas, or use File > Open."
 DOUBTS = {
     "voltage": "Voltage unknown: type it, orientations need it.",

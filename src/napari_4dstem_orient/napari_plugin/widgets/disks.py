@@ -21,6 +21,7 @@ from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, n
 from napari_4dstem_orient.napari_plugin.widgets.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import ProbeChooser, ProbeMaker
 from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.records import detection_record, probe_settings
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -152,10 +153,11 @@ class DisksWidget(StepWidget):
         probe, settings = suggested
         self.form.set(settings)
         self.preview.try_settings(settings)
-        self.session.put(Stage.PROBE, probe)
+        self.session.put(Stage.PROBE, probe, settings=probe_settings(probe))
 
     def _take_disks(self, disks: BraggDisks) -> None:
-        self.session.put(Stage.DISKS, disks)
+        assert self._ran_with is not None, "disks come from a run"
+        self.session.put(Stage.DISKS, disks, settings=detection_record(self._ran_with, preferences().device))
         show_disk_count(self.viewer, disks.counts)
 
     def _on_edited(self) -> None:

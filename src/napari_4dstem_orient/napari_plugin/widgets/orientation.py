@@ -209,7 +209,12 @@ class OrientationWidget(StepWidget):
         snapshot, growing = Snapshot.of(self.session), Relay()
         growing.told.connect(self._see)
         job = self.jobs.run(
-            METHODS[method], self.show_map, snapshot.map, self.indexers, method, growing.told.emit
+            METHODS[method],
+            partial(self.show_map, settings={"method": method, **self.indexers.choice.record()}),
+            snapshot.map,
+            self.indexers,
+            method,
+            growing.told.emit,
         )
         job.keep(growing)
         job.cancelled.connect(partial(self._forget_unfinished, method))
@@ -229,9 +234,9 @@ class OrientationWidget(StepWidget):
         for layer in map_layers(self.viewer, method):
             self.viewer.layers.remove(layer)
 
-    def show_map(self, orientation_map: OrientationMap) -> None:
-        """Put a map into the session and show it as layers."""
-        self.session.put(STAGES[orientation_map.method], orientation_map)
+    def show_map(self, orientation_map: OrientationMap, settings: dict[str, Any] | None = None) -> None:
+        """Put a map into the session, with what it was made with, and show it as layers."""
+        self.session.put(STAGES[orientation_map.method], orientation_map, settings=settings)
         self._draw(orientation_map)
         self.viewer.layers.selection.active = map_layers(self.viewer, orientation_map.method)[-1]
 

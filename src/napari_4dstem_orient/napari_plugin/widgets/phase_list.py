@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class PhaseList(QListWidget):
         from napari_4dstem_orient.crystals.library import bundled
 
         super().__init__()
+        self._crystals: dict[str, Phase] = {}  # by what stands for them in the list, where that is no file
         for name in bundled():
             self._add(name, name)
         self.setFixedHeight(ROWS * (self.fontMetrics().lineSpacing() + 6))
@@ -53,6 +55,16 @@ class PhaseList(QListWidget):
                 item.setCheckState(Qt.CheckState.Unchecked)
         for source in sources:
             self.choose(source)
+
+    def choose_crystals(self, phases: Sequence[Phase]) -> None:
+        """Tick these crystals and no others; of those that are not listed the list keeps the whole crystal."""
+        from napari_4dstem_orient.crystals.library import bundled, find_phase
+
+        for phase in phases:
+            if phase.name not in bundled() or not find_phase(phase.name).same_crystal(phase):
+                self._crystals[phase.name if phase.name not in bundled() else f"{phase.name} (other)"] = phase
+        known = {id(phase): name for name, phase in self._crystals.items()}
+        self.choose_only([known.get(id(phase), phase.name) for phase in phases])
 
     def sources(self) -> list[str]:
         """Return names and CIF paths of what is ticked."""
@@ -80,7 +92,8 @@ class PhaseList(QListWidget):
         phases: list[Phase] = []
         for item in ticked_items(self):
             try:
-                phases.append(find_phase(item.data(Qt.ItemDataRole.UserRole)))
+                source = item.data(Qt.ItemDataRole.UserRole)
+                phases.append(self._crystals.get(source) or find_phase(source))
             except UserError as error:
                 notify(error)
                 item.setCheckState(Qt.CheckState.Unchecked)  # comes back here without it

@@ -1,0 +1,74 @@
+"""The same job for many files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.records import Recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: the result file, or why there is none."""
+
+    result: Path | None = None
+    reason: str = ""
+
+
+def scans_in(folder: str | Path) -> list[Path]:
+    """Return the files of a folder that may be scans or Bragg disks, by name; maps and projects are left out.
+
+    Raises
+    ------
+    UserError
+        There is no such folder, or it cannot be read.
+    """
+    from napari_4dstem_orient.io.load import SUFFIXES
+    from napari_4dstem_orient.io.project import is_project_file
+    from napari_4dstem_orient.io.result import is_map_file
+
+    folder = Path(folder).expanduser()
+    try:
+        members = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be read ({error.strerror}); choose another.") from error
+    hdf5 = {".h5", ".hdf5", ".emd", ".py4dstem"}
+    return [
+        path
+        for path in members
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and not (path.suffix.lower() in hdf5 and (is_map_file(path) or is_project_file(path)))
+    ]
+
+
+def map_file(path: Path, recipe: Recipe, output: Path | None = None, progress: Progress = silent) -> Outcome:
+    """Map one file and write ``NAME_orientation.h5``, beside it or into ``output``; cancelled, it can be gone on with.
+
+    Whatever goes wrong becomes the outcome's reason, so that the next file can be tried.
+
+    Raises
+    ------
+    Cancelled
+        ``progress`` raised it.
+    """
+    from napari_4dstem_orient.io.atomic import check_writable, make_folder
+    from napari_4dstem_orient.io.partial import Partial
+
+    try:
+        target = (make_folder(output) if output is not None else path.parent) / f"{path.stem}_orientation.h5"
+        check_writable(target)
+        partial = Partial(target)
+        answer, _ = recipe.map(path, progress, partial)
+        answer.save(target)
+        partial.remove()
+    except Cancelled:
+        raise
+    except UserError as error:
+        return Outcome(reason=str(error))
+    except Exception as error:  # a defect with one file shall not keep the others waiting
+        return Outcome(reason=f"{type(error).__name__}: {error}")
+    return Outcome(target)

@@ -1,0 +1,171 @@
+"""A viewer's whole work as a project, and a project as a viewer's work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
+
+from napari_4dstem_orient.io.project import Project, load_project
+from napari_4dstem_orient.napari_plugin.cursor import install_cursor
+from napari_4dstem_orient.napari_plugin.indexers import STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.layers import OURS, put_layer, remove_layers, scan_layers
+from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP, add_map_layers
+from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, overview, show_disk_count
+from napari_4dstem_orient.napari_plugin.preferences import preferences
+from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
+from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.records import form_settings
+from napari_4dstem_orient.session import Session, Stage
+
+if TYPE_CHECKING:
+    import napari
+    import numpy as np
+    from napari.layers import Layer
+
+
+def project_of(viewer: napari.Viewer) -> Project:
+    """Return all that a viewer's user has now; quick, to be written in another thread."""
+    session = session_for(viewer)
+    choice = indexers_for(session).choice
+    return Project(
+        session.state,
+        choice.phases,
+        choice.models,
+        choice.record(),
+        {key_of(layer): display_of(layer) for layer in scan_layers(viewer)},
+    )
+
+
+def open_project(viewer: napari.Viewer, path: str | Path) -> None:
+    """Read a project and show it.
+
+    Raises
+    ------
+    UserError
+        As ``load_project``.
+    """
+    show_project(viewer, *read_project(path))
+
+
+def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project, np.ndarray | None]:
+    """Read a project and make its scan's overview; for a thread.
+
+    Raises
+    ------
+    UserError
+        As ``load_project``, or the scan cannot be read.
+    """
+    project = load_project(path, [preferences().models_folder])
+    scan = project.state.results.get(Stage.SCAN)
+    return project, overview(scan) if scan is not None else None
+
+
+def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | None = None) -> None:
+    """Make a project what the viewer works on, with all panels; say what could not be opened."""
+    from napari_4dstem_orient.napari_plugin.workbench import open_workbench
+
+    viewer = bare_viewer(viewer)
+    session, state = session_for(viewer), project.state
+    panels: dict[str, Any] = open_workbench(viewer)
+    remove_layers(viewer)
+    session.restore(state)
+    install_cursor(viewer)
+    _show_choice(panels, session, project)
+    r_pixel = state.calibration.r_pixel
+    if image is not None:
+        put_layer(viewer, OVERVIEW, image, r_pixel)
+    if Stage.DISKS in state.results or Stage.CALIBRATED in state.results:
+        shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))
+        show_disk_count(viewer, shown.counts)
+    for stage in STAGES.values():
+        if stage in state.results:
+            add_map_layers(viewer, state.results[stage])
+    _Displays(viewer, session, project.layers)
+    viewer.canvas.overlays.scale_bar.visible = True
+    viewer.reset_view()
+    for warning in project.warnings:
+        show_warning(warning)
+
+
+def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> None:
+    """Let the panels show the settings that made what there is, and what is chosen for the next map."""
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+    from napari_4dstem_orient.detection.settings import DetectionSettings
+
+    disks, calibrated = session.record(Stage.DISKS), session.record(Stage.CALIBRATED)
+    if disks is not None and "detection" in disks.settings:
+        panels["Bragg disks"].form.set(DetectionSettings(**disks.settings["detection"]))
+    if calibrated is not None and "centring" in calibrated.settings:
+        panels["Calibration"].form.set(CalibrationSettings(**calibrated.settings["centring"]))
+    maps, indexers = panels["Map"], indexers_for(session)
+    forms = form_settings(project.settings)
+    for name, settings in forms.items():
+        getattr(maps, f"{name}_form").set(settings)
+    for model in project.models:
+        if model not in indexers.more_models:
+            indexers.add_model(model)
+    maps.phases.choose_crystals(project.phases)
+
+
+def key_of(layer: Layer) -> str:
+    """Return what a layer of the scan shows, whatever the user renames it to."""
+    if MAP in layer.metadata:
+        return f"{layer.metadata[MAP].method}/{layer.metadata[KIND]}"
+    return str(layer.metadata[OURS])
+
+
+def display_of(layer: Layer) -> dict[str, Any]:
+    """Return how a layer is displayed, as plain JSON values."""
+    told: dict[str, Any] = {"visible": bool(layer.visible), "opacity": float(layer.opacity)}
+    if hasattr(layer, "contrast_limits") and not getattr(layer, "rgb", False):
+        told["contrast_limits"] = [float(limit) for limit in layer.contrast_limits]
+        told["colormap"] = str(layer.colormap.name)
+    return told
+
+
+def set_display(layer: Layer, told: Mapping[str, Any]) -> None:
+    """Display a layer as another was; a colour map that is not known here is left out."""
+    from napari.utils.colormaps import AVAILABLE_COLORMAPS
+
+    layer.visible, layer.opacity = bool(told["visible"]), float(told["opacity"])
+    if "contrast_limits" in told and hasattr(layer, "contrast_limits"):
+        low, high = told["contrast_limits"]
+        known = layer.contrast_limits_range
+        layer.contrast_limits_range = min(low, known[0]), max(high, known[1])
+        layer.contrast_limits = low, high
+        if told["colormap"] in AVAILABLE_COLORMAPS:
+            layer.colormap = told["colormap"]
+
+
+class _Displays:
+    """Displays each layer as it was, those too that come later, such as virtual images; until the next scan."""
+
+    def __init__(
+        self, viewer: napari.Viewer, session: Session, told: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._layers, self._session, self._told = viewer.layers, session, dict(told)
+        self._data = self._scan_data()
+        for layer in scan_layers(viewer):
+            if (display := self._told.pop(key_of(layer), None)) is not None:
+                set_display(layer, display)
+        self._layers.events.inserted.connect(self._on_inserted)
+        session.changed.connect(self._on_changed)
+
+    def _scan_data(self) -> Any:
+        scan = self._session.get(Stage.SCAN)
+        return None if scan is None else scan.data
+
+    def _on_inserted(self, event: Any) -> None:
+        layer = event.value
+        if OURS in layer.metadata and (display := self._told.pop(key_of(layer), None)) is not None:
+            QTimer.singleShot(0, partial(set_display, layer, display))  # napari is still inserting
+
+    def _on_changed(self, stage: Stage) -> None:
+        if stage is Stage.SCAN and self._scan_data() is not self._data:
+            self._layers.events.inserted.disconnect(self._on_inserted)
+            self._session.changed.disconnect(self._on_changed)

@@ -1,0 +1,388 @@
+"""Overview: which data these are, how far each step is, and the whole work as a project."""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.project import SUFFIX, Project, is_project_file, save_project
+from napari_4dstem_orient.napari_plugin.autosave import Autosave, LeftBehind, left_behind
+from napari_4dstem_orient.napari_plugin.indexers import indexers_for
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.opening import open_scan, overview
+from napari_4dstem_orient.napari_plugin.projects import project_of, read_project, show_project
+from napari_4dstem_orient.napari_plugin.sessions import bare_viewer
+from napari_4dstem_orient.napari_plugin.step_states import (
+    STEPS,
+    SYMBOLS,
+    Step,
+    describe,
+    details,
+    state_of,
+)
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, wrapped
+from napari_4dstem_orient.napari_plugin.updating import Updater
+from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.samples.library import SAMPLES, find_sample
+from napari_4dstem_orient.session import Session, Stage
+
+if TYPE_CHECKING:
+    import napari
+    import numpy as np
+
+    from napari_4dstem_orient.scan import Scan
+
+PROJECTS = f"Projects (*{SUFFIX});;All files (*)"
+WELCOME = (
+    "<b>Start here:</b> open a 4D-STEM file, drop one on this window, open a project, "
+    "or try one of the two samples."
+)
+COLUMNS = 1
+
+
+class OverviewWidget(StepWidget):
+    """Shows where the work stands; saves, opens and recovers it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.setAcceptDrops(True)
+        self.setMinimumHeight(320)  # all steps and buttons in sight, the details scroll
+        self.facts = wrapped()
+        self.updater = Updater(bare_viewer(napari_viewer))
+        self._panels: dict[str, Any] = {}
+        self.autosave = Autosave(partial(project_of, bare_viewer(napari_viewer)))
+        self.left: LeftBehind | None = left_behind()
+        self.body.setSpacing(3)
+        self.body.addWidget(self.facts)
+        self._build_first_run()
+        self._build_steps()
+        self._build_actions()
+        self.body.addStretch(1)
+        for made in self.findChildren(QPushButton):  # a narrow dock shall not cut off the last column
+            made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.refresh)
+        self.updater.changed.connect(self.refresh)
+        self._indexers = indexers_for(self.session)
+        self._indexers.changed.connect(self._later)
+        self.session.pins_changed.connect(self.autosave.soon)
+        # A window that is closed tells its panels nothing but this.
+        autosave, left = self.autosave, self.left
+        self.destroyed.connect(lambda: _end(autosave, left))
+        self.refresh()
+
+    # ---------------------------------------------------------------- building
+
+    def _build_first_run(self) -> None:
+        self.first_run = QWidget()
+        row = QHBoxLayout(self.first_run)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.open_button = button("Open file …", "Any 4D-STEM format.", self._open_file)
+        row.addWidget(self.open_button)
+        self.sample_buttons: dict[str, QPushButton] = {}
+        for name in SAMPLES:
+            made = button(name.split()[0], f"Open the sample {name}.", partial(self.open_sample, name))
+            self.sample_buttons[name] = made
+            row.addWidget(made)
+        self.recovery = QWidget()
+        row = QHBoxLayout(self.recovery)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.recovery_text = wrapped("Work was left behind when the program ended unexpectedly.")
+        row.addWidget(self.recovery_text, 1)
+        self.recover_button = button("Recover", "Open it as it was some seconds before.", self.recover)
+        self.discard_button = button("Discard", "Remove it for good.", self.discard)
+        row.addWidget(self.recover_button)
+        row.addWidget(self.discard_button)
+        self.body.addWidget(self.first_run)
+        self.body.addWidget(self.recovery)
+
+    def _build_steps(self) -> None:
+        from napari_4dstem_orient.napari_plugin.workbench import step_kinds
+
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        self.steps: dict[str, tuple[Step, QPushButton]] = {}
+        there = [step for step in STEPS if step.title in step_kinds()]
+        for place, step in enumerate(there):
+            made = button("", "", partial(self.show_step, step.title))
+            made.setStyleSheet("text-align: left; padding: 2px 4px")
+            self.steps[step.title] = step, made
+            grid.addWidget(made, place // COLUMNS, place % COLUMNS)
+        self.body.addLayout(grid)
+        self.details = wrapped()
+        self.details.hide()
+
+    def _build_actions(self) -> None:
+        self.update_button = button(
+            "Update stale steps",
+            "Run what is stale or missing, in order; never what is current.",
+            self.update_steps,
+        )
+        self.details_button = QPushButton("Details")
+        self.details_button.setCheckable(True)
+        self.details_button.setToolTip(
+            "Say of each step what it needs, what it made, when, with which settings."
+        )
+        self.details_button.toggled.connect(lambda on: self.refresh())
+        self.script_button = button(
+            "Copy as script", "Copy Python that repeats what was done here.", self.copy_script
+        )
+        self.save_button = button(
+            "Save project…", "Everything but the patterns, in one file.", self._ask_save
+        )
+        self.project_button = button("Open project…", "Go on where a project was saved.", self._ask_open)
+        self.queue_button = button("Queue…", "Map all scans of a folder like the open one.", self._open_queue)
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        rows = (
+            (self.update_button, self.details_button),
+            (self.save_button, self.project_button),
+            (self.script_button, self.queue_button),
+        )
+        for row, buttons in enumerate(rows):
+            for column, made in enumerate(buttons):
+                grid.addWidget(made, row, column)
+        self.said = wrapped()
+        self.body.addLayout(grid)
+        self.body.addWidget(self.said)
+        self.body.addWidget(self.details)
+
+    # ---------------------------------------------------------------- what is shown
+
+    def refresh(self) -> None:
+        """Show where the work stands."""
+        loaded, idle = self.session.scan_shape is not None, not self.jobs.running
+        self.facts.setText(facts_text(self.session) if loaded else WELCOME)
+        self.facts.setToolTip(calibration_tooltip(self.session) if loaded else "")
+        self.first_run.setVisible(not loaded)
+        self.recovery.setVisible(self.left is not None)
+        self._watch_panels()
+        told = []
+        for title, (step, made) in self.steps.items():
+            panel = self._panels.get(title)
+            state, words = state_of(step, self.session, panel is not None and panel.jobs.running)
+            text = details(step, self.session, words)
+            made.setText(f"{SYMBOLS[state]} {step.name}: {words}")
+            made.setToolTip(text)
+            made.setAccessibleDescription(text)
+            told.append(text)
+        self.details.setText("\n".join(told))
+        self.details.setVisible(self.details_button.isChecked())
+        due = self.updater.pending() if loaded else []
+        self.update_button.setEnabled(bool(due) and not self.updater.running)
+        self.update_button.setText("Updating …" if self.updater.running else "Update stale steps")
+        self.script_button.setEnabled(loaded)
+        for control in (self.first_run, self.recovery, self.project_button):
+            control.setEnabled(idle)
+        self.save_button.setEnabled(loaded and idle)
+        if self.updater.said:
+            self.say(self.updater.said)
+            self.updater.said = ""
+        self.said.setVisible(bool(self.said.text()))
+
+    def say(self, text: str) -> None:
+        """Tell something below the buttons."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
+
+    def _watch_panels(self) -> None:
+        """Hear when a step begins and ends."""
+        from napari_4dstem_orient.napari_plugin.workbench import open_steps
+
+        there = open_steps(self.viewer)
+        for title, panel in there.items():
+            if self._panels.get(title) is not panel:
+                panel.jobs.running_changed.connect(self._later)
+        self._panels = there
+
+    def _later(self, *what: Any) -> None:
+        if not self._closed:
+            self._soon.start(0)
+
+    def _on_changed(self, stage: Stage) -> None:
+        super()._on_changed(stage)
+        if self.session.scan_shape is not None:
+            self.autosave.soon()
+
+    # ---------------------------------------------------------------- what is done
+
+    def show_step(self, title: str) -> Any:
+        """Bring a step's panel to the front, opened if it is missing."""
+        from napari_4dstem_orient.napari_plugin.workbench import show_panel, step_panel
+
+        panel = step_panel(self.viewer, title)
+        show_panel(panel)
+        self.refresh()
+        return panel
+
+    def update_steps(self) -> None:
+        """Run what is stale or missing."""
+        self.say("")
+        self.updater.start()
+
+    def open_sample(self, name: str) -> None:
+        """Open a sample."""
+        if not self.jobs.running:
+            self.jobs.run("Opening the sample", self._take_scan, _open_sample, name)
+
+    def copy_script(self) -> None:
+        """Put the script into the clipboard."""
+        from napari_4dstem_orient.script import script_of
+
+        try:
+            text = script_of(self.session.state)
+        except UserError as error:
+            notify(error)
+            return
+        QGuiApplication.clipboard().setText(text)
+        self.say("The script is in the clipboard.")
+
+    def save_project(self, path: str) -> None:
+        """Write everything into a project file."""
+        path = path if path.endswith(".h5") else f"{path}{SUFFIX}"
+        self.jobs.run(
+            "Saving the project",
+            lambda nothing: self.say(f"Saved: {path}"),
+            _save,
+            project_of(bare_viewer(self.viewer)),
+            path,
+        )
+
+    def open_project(self, path: str) -> None:
+        """Read a project off the main thread and show it."""
+        if not self.jobs.running:
+            self.jobs.run("Opening the project", self._take_project, _read, path)
+
+    def recover(self) -> None:
+        """Open the work that was left behind; its file stays until it has been saved anew."""
+        if self.left is not None:
+            self.jobs.run("Recovering", self._take_recovered, _read, str(self.left.path))
+
+    def discard(self) -> None:
+        """Remove the work that was left behind."""
+        if self.left is not None:
+            self.left.discard()
+            self.left = None
+        self.refresh()
+
+    def release(self) -> None:
+        """Stop listening; the window is being closed in an orderly way, or this panel is."""
+        self.updater.stop()
+        self.updater.changed.disconnect(self.refresh)
+        self._indexers.changed.disconnect(self._later)
+        self.session.pins_changed.disconnect(self.autosave.soon)
+        _end(self.autosave, self.left)
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Accept a file."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        """Open the project or scan that was dropped."""
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths and is_project_file(paths[0]):
+            self.open_project(paths[0])
+        elif paths:
+            self.show_step("Data").open_path(paths[0])
+
+    def _take_scan(self, opened: tuple[Scan, np.ndarray]) -> None:
+        open_scan(self.viewer, *opened)
+
+    def _take_project(self, read: tuple[Project, np.ndarray | None]) -> None:
+        show_project(self.viewer, *read)
+        self.say(" ".join(read[0].warnings))
+
+    def _take_recovered(self, read: tuple[Project, np.ndarray | None]) -> None:
+        self._take_project(read)
+        left, self.left = self.left, None
+        self.autosave.save()
+        if left is not None:
+            self.autosave.after_save(left.discard)
+        self.refresh()
+
+    def _open_file(self) -> None:
+        self.show_step("Data").open_button.click()
+
+    def _open_queue(self) -> None:
+        from napari_4dstem_orient.napari_plugin.workbench import open_queue
+
+        open_queue(self.viewer)
+
+    def _ask_save(self) -> None:
+        scan = self.session.get(Stage.SCAN)
+        name = Path(scan.source.partition("::")[0]).stem if scan is not None and scan.reopens else "project"
+        path, _ = QFileDialog.getSaveFileName(self, "Save project", f"{name}{SUFFIX}", PROJECTS)
+        if path:
+            self.save_project(path)
+
+    def _ask_open(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open project", "", PROJECTS)
+        if path:
+            self.open_project(path)
+
+
+def facts_text(session: Session) -> str:
+    """Say which data these are, in three lines."""
+    scan, known = session.get(Stage.SCAN), session.calibration
+    rows, cols = session.scan_shape or (0, 0)
+    where, size = "No scan open", f"{rows} × {cols} positions"
+    if scan is not None:
+        path, _, dataset = scan.source.partition("::")
+        where = Path(path).name + (f" · {dataset}" if dataset else "") if scan.reopens else scan.source
+        det_rows, det_cols = scan.detector_shape
+        size += f" · {det_rows} × {det_cols} px · {scan.data.dtype} · {scan.data.nbytes / 1e9:.3g} GB"
+    units = [
+        f"{value:.4g} {unit}" if value is not None else f"{name} unknown"
+        for name, value, unit in (
+            ("voltage", known.voltage, "kV"),
+            ("pixel", known.q_pixel, "Å⁻¹/px"),
+            ("scan step", known.r_pixel, "nm/step"),
+        )
+    ]
+    trust = "⚠ exploratory" if known.exploratory else "✓ quantitative"
+    return f"<b>{escape(where)}</b><br>{size}<br>{' · '.join(units)} · <b>{trust}</b>"
+
+
+def calibration_tooltip(session: Session) -> str:
+    """Say why a calibration is exploratory only."""
+    reasons = session.calibration.exploratory
+    shown = [describe(stage, result) for stage in Stage if (result := session.get(stage)) is not None]
+    why = (
+        f"Exploratory: {'; '.join(reasons)}."
+        if reasons
+        else "Quantitative: voltage and pixel size are known."
+    )
+    return "\n".join([why, *shown])
+
+
+def _end(autosave: Autosave, left: LeftBehind | None) -> None:
+    autosave.close()
+    if left is not None:
+        left.release()
+
+
+def _open_sample(name: str, progress: Progress) -> tuple[Scan, np.ndarray]:
+    scan = find_sample(name)
+    return scan, overview(scan)
+
+
+def _save(project: Project, path: str, progress: Progress) -> None:
+    save_project(project, path, progress)
+
+
+def _read(path: str, progress: Progress) -> tuple[Project, np.ndarray | None]:
+    return read_project(path, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def coarse_first(
 
 def _intervals(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
     ends = np.cumsum((0, *sizes)).tolist()
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(pairwise(ends))
 
 
 def _joined(intervals: list[tuple[int, int]], most: int) -> Iterator[tuple[int, int]]:

@@ -151,14 +151,18 @@ def mean_pattern(
         raise UserError("The region holds no scan position; drag it over the scan.")
     summed = np.zeros(scan.detector_shape)
     inside = chosen.ravel()
+
+    def so_far() -> np.ndarray:
+        return (summed / done).astype(np.float32)
+
     progress(0, total)
     for positions, block in coarse_first(scan, wanted=chosen):
         part = block[inside[positions]]
         summed += part.sum(axis=0, dtype=np.float64)
         done += len(part)
         progress(done, total)
-        glimpse(lambda: (summed / done).astype(np.float32))
-    return (summed / total).astype(np.float32)
+        glimpse(so_far)
+    return so_far()
 
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:

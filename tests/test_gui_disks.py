@@ -250,3 +250,18 @@ def test_disks_of_another_scan_are_refused(panel, small_scan, few_disks):
     open_scan(panel.viewer, small_scan)
     with pytest.raises(UserError, match="2 × 3 scan positions, the open scan has 3 × 4"):
         take_disks(panel.viewer, few_disks)
+
+
+def test_the_preview_marks_what_was_rejected_and_says_why(ready, qtbot):
+    strong_settings(ready)
+    ready.form["max_disks"].value = 3
+    qtbot.waitUntil(lambda: len(circles(ready)) == 3, timeout=60_000)
+    text = ready.preview.count.text()
+    assert "2 beyond the greatest number of disks" in text
+    assert "too weak beside the strongest disk" in text
+    layer = ready.preview.view.model.layers["rejected"]
+    assert layer.visible
+    assert str(layer.symbol[0]) == "x"
+    distance = np.linalg.norm(layer.data[:, None] - circles(ready), axis=-1)
+    assert distance.min() > 0
+    assert "Suggested: " in ready.form["min_intensity"].tooltip

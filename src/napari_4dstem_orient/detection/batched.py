@@ -8,7 +8,7 @@ import torch
 from napari_4dstem_orient.detection.correlation import Correlator
 from napari_4dstem_orient.detection.peaks import Peaks, local_maxima, parabola
 from napari_4dstem_orient.detection.probe import Probe
-from napari_4dstem_orient.detection.selection import select, strongest_first
+from napari_4dstem_orient.detection.selection import Fate, judge, select, strongest_first
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.upsampling import Upsampling
 
@@ -63,6 +63,30 @@ class BatchedDetection:
             row, col, height = row[order], col[order], height[order]
         counts = np.bincount(peaks.pattern, minlength=len(patterns))
         return counts, np.stack([row, col, height], axis=1).astype(np.float32)
+
+    def candidates(self, pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find all local maxima of one pattern's correlation and say what becomes of each.
+
+        Parameters
+        ----------
+        pattern : ndarray, float32, shape (det_y, det_x)
+
+        Returns
+        -------
+        disks : ndarray, float32, shape (n, 3)
+            (qx, qy, intensity) in px, placed by a parabola; the intensity is the one that the floors look at.
+        fate : ndarray, uint8, shape (n,)
+            ``Fate``; the accepted ones are those that a call finds.
+        """
+        correlation = self.correlator.correlate(torch.as_tensor(pattern[None]).to(self.device, torch.float32))
+        peaks = local_maxima(self.correlator.blur(correlation), 1, 0.0, 0.0)
+        edge, (rows, cols) = self.settings.edge, pattern.shape
+        inside = (peaks.row >= edge) & (peaks.row < rows - edge)
+        inside &= (peaks.col >= edge) & (peaks.col < cols - edge)
+        fate = np.full(len(inside), Fate.AT_RIM, np.uint8)
+        fate[inside] = judge(peaks.take(inside), self.settings)
+        row, col, _ = parabola(peaks)
+        return np.stack([row, col, peaks.height], axis=1).astype(np.float32), fate
 
     def _maxima(self, correlation: torch.Tensor) -> Peaks:
         settings = self.settings

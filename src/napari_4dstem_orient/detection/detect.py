@@ -136,6 +136,22 @@ def detect_patterns(patterns: np.ndarray, probe: Probe, settings: DetectionSetti
     return np.split(rows, np.cumsum(counts)[:-1])
 
 
+def detect_candidates(
+    pattern: np.ndarray, probe: Probe, settings: DetectionSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find all that could be a disk in one pattern, and why it is one or not, on the CPU.
+
+    Returns
+    -------
+    disks, fate : ndarray
+        As ``BatchedDetection.candidates``, whatever the engine: both engines find the same.
+    """
+    from napari_4dstem_orient.detection.batched import BatchedDetection
+    from napari_4dstem_orient.devices import choose_device
+
+    return BatchedDetection(probe, settings, choose_device("cpu")).candidates(pattern)
+
+
 def make_engine(probe: Probe, settings: DetectionSettings, device: torch.device) -> Engine:
     """Return what detects disks the way that the settings say.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import IntEnum
 
 import numpy as np
 
@@ -11,6 +12,29 @@ from napari_4dstem_orient.detection.settings import DetectionSettings
 
 PAIRS_AT_ONCE = 2_000_000
 """Pairs of peaks whose distance is looked at together: bounds the memory."""
+
+
+class Fate(IntEnum):
+    """What became of a peak, and why."""
+
+    ACCEPTED = 0
+    TOO_WEAK = 1
+    TOO_WEAK_BESIDE_STRONGEST = 2
+    TOO_CLOSE = 3
+    TOO_MANY = 4
+    AT_RIM = 5
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        return (
+            "accepted",
+            "weaker than the weakest disk",
+            "too weak beside the strongest disk",
+            "too close to a stronger disk",
+            "beyond the greatest number of disks",
+            "too close to the detector's rim",
+        )[self]
 
 
 def select(peaks: Peaks, settings: DetectionSettings) -> Peaks:
@@ -27,14 +51,29 @@ def select(peaks: Peaks, settings: DetectionSettings) -> Peaks:
     Peaks
         By pattern, the strongest first.
     """
-    peaks = peaks.take(peaks.height >= settings.min_intensity)
-    if settings.min_relative_intensity > 0 and len(peaks.height):
-        strongest = np.zeros(peaks.pattern[-1] + 1)
-        np.maximum.at(strongest, peaks.pattern, peaks.height)
-        peaks = peaks.take(peaks.height >= settings.min_relative_intensity * strongest[peaks.pattern])
-    peaks = peaks.take(far_apart(peaks, settings.min_spacing))
-    peaks = peaks.take(strongest_first(peaks.pattern, peaks.height))
-    return peaks.take(rank_in_group(peaks.pattern) < settings.max_disks)
+    peaks = peaks.take(judge(peaks, settings) == Fate.ACCEPTED)
+    return peaks.take(strongest_first(peaks.pattern, peaks.height))
+
+
+def judge(peaks: Peaks, settings: DetectionSettings) -> np.ndarray:
+    """Return the ``Fate`` of each peak, uint8 (n,); see ``select``."""
+    fate = np.full(len(peaks.height), Fate.ACCEPTED, np.uint8)
+
+    def drop(left: np.ndarray, why: Fate, stays: np.ndarray) -> np.ndarray:
+        fate[left[~stays]] = why
+        return left[stays]
+
+    left = drop(np.arange(len(fate)), Fate.TOO_WEAK, peaks.height >= settings.min_intensity)
+    if settings.min_relative_intensity > 0 and len(left):
+        pattern, height = peaks.pattern[left], peaks.height[left]
+        strongest = np.zeros(pattern[-1] + 1)
+        np.maximum.at(strongest, pattern, height)
+        floor = settings.min_relative_intensity * strongest[pattern]
+        left = drop(left, Fate.TOO_WEAK_BESIDE_STRONGEST, height >= floor)
+    left = drop(left, Fate.TOO_CLOSE, far_apart(peaks.take(left), settings.min_spacing))
+    order = left[strongest_first(peaks.pattern[left], peaks.height[left])]
+    drop(order, Fate.TOO_MANY, rank_in_group(peaks.pattern[order]) < settings.max_disks)
+    return fate
 
 
 def strongest_first(pattern: np.ndarray, height: np.ndarray) -> np.ndarray:

@@ -136,6 +136,35 @@ def settings_for_probe(probe: Probe) -> DetectionSettings:
     )
 
 
+def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str]:
+    """Say in one sentence each why ``suggest_settings`` chose what it did.
+
+    Parameters
+    ----------
+    settings : DetectionSettings
+        As suggested.
+    probe : Probe
+        For which they were suggested.
+
+    Returns
+    -------
+    dict of str to str
+        By field.
+    """
+    return {
+        "min_intensity": f"Above {settings.min_intensity:g} counts/px the noise of the scan's own patterns leaves "
+        f"about {NOISE_PEAKS:g} false disk in a pattern.",
+        "min_relative_intensity": "The tails of a strong direct beam have peaks of their own, weaker than this.",
+        "min_spacing": f"One and a half radii of the probe's disk ({probe.radius:.2f} px).",
+        "edge": f"A disk of radius {probe.radius:.2f} px is cut off when it is nearer to the rim.",
+        "smoothing": "A quarter of the disk's radius, 1.5 px at most: noise goes, neighbours stay apart.",
+        "correlation_power": "Cross-correlation finds weak disks best.",
+        "max_disks": "More disks than a pattern of a crystal has: it should not limit anything.",
+        "subpixel": "A parabola is fast; choose multicorr for strain.",
+        "engine": "It finds the same disks as py4DSTEM, many patterns at once.",
+    }
+
+
 def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSettings:
     """Suggest settings from the probe's size and from the noise of some of the scan's own patterns.
 

@@ -1,20 +1,16 @@
-"""Virtual images of a scan, and its mean and maximum pattern, in one pass over the data."""
+"""Virtual images of a scan, and its mean and maximum pattern, in one pass over the data; single ones coarse first."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from napari_4dstem_orient.detection.direct_beam import direct_beam_of
+from napari_4dstem_orient.detection.coarse_first import coarse_first, nearest
+from napari_4dstem_orient.detection.direct_beam import DirectBeam, direct_beam_of
 from napari_4dstem_orient.detection.patterns import batch_length, check_batch
+from napari_4dstem_orient.detection.virtual_detector import BRIGHT_FIELD, DARK_FIELD
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 from napari_4dstem_orient.scan import Scan
-
-BRIGHT_FIELD = 1.3
-"""Radius of the bright-field detector, in radii of the direct beam."""
-
-DARK_FIELD = 2.0
-"""Inner radius of the annular dark-field detector, in radii of the direct beam."""
 
 
 def virtual_images(
@@ -66,18 +62,120 @@ def virtual_images(
     }
 
 
+def beam_or_middle(scan: Scan) -> DirectBeam:
+    """Find a scan's direct beam; without one (an empty scan, say) the middle of the detector has to do.
+
+    Virtual images are there to be looked at, and broken patterns are refused when they are read.
+    """
+    rows, cols = scan.detector_shape
+    try:
+        return direct_beam_of(scan)
+    except UserError:
+        return DirectBeam(((rows - 1) / 2, (cols - 1) / 2), min(rows, cols) / 16)
+
+
+def virtual_image(
+    scan: Scan, mask: np.ndarray, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+) -> np.ndarray:
+    """Integrate every pattern over one virtual detector, the scan's rows coarse to fine.
+
+    Parameters
+    ----------
+    scan : Scan
+        Read in pieces, within the detector's bounding box only.
+    mask : ndarray of bool, shape (det_y, det_x)
+        The pixels that count (``VirtualDetector.mask``).
+    progress : Progress
+        Called between pieces with (positions done, positions in all); may raise ``Cancelled``.
+    glimpse : Glimpse
+        Sees the image grow: rows not read yet are as the nearest one that is.
+
+    Returns
+    -------
+    ndarray, float32, shape (scan_y, scan_x)
+        Counts.
+
+    Raises
+    ------
+    UserError
+        If a pattern holds NaN, infinite or negative values.
+    """
+    rows, cols = scan.scan_shape
+    image = np.zeros(rows * cols, np.float32)
+    if not mask.any():
+        return image.reshape(rows, cols)
+    box = _bounding_box(mask)
+    weights = mask[box].ravel().astype(np.float32)
+    left, done = np.full(rows, cols), 0
+
+    def so_far() -> np.ndarray:
+        read = np.flatnonzero(left == 0)
+        return image.reshape(rows, cols)[read][nearest(read, rows)]
+
+    progress(0, len(image))
+    for positions, block in coarse_first(scan, box):
+        image[positions] = block.reshape(len(block), -1) @ weights
+        np.subtract.at(left, positions // cols, 1)
+        done += len(positions)
+        progress(done, len(image))
+        if (left == 0).any():
+            glimpse(so_far)
+    return image.reshape(rows, cols)
+
+
+def mean_pattern(
+    scan: Scan, chosen: np.ndarray, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+) -> np.ndarray:
+    """Average the patterns of a region of the scan, its rows coarse to fine.
+
+    Parameters
+    ----------
+    scan : Scan
+    chosen : ndarray of bool, shape (scan_y, scan_x)
+    progress : Progress
+        Called between pieces with (positions done, positions in all); may raise ``Cancelled``.
+    glimpse : Glimpse
+        Sees the mean of what has been read.
+
+    Returns
+    -------
+    ndarray, float32, shape (det_y, det_x)
+
+    Raises
+    ------
+    UserError
+        If the region holds no scan position, or a pattern NaN, infinite or negative values.
+    """
+    total, done = int(chosen.sum()), 0
+    if not total:
+        raise UserError("The region holds no scan position; drag it over the scan.")
+    summed = np.zeros(scan.detector_shape)
+    inside = chosen.ravel()
+
+    def so_far() -> np.ndarray:
+        return (summed / done).astype(np.float32)
+
+    progress(0, total)
+    for positions, block in coarse_first(scan, wanted=chosen):
+        part = block[inside[positions]]
+        summed += part.sum(axis=0, dtype=np.float64)
+        done += len(part)
+        progress(done, total)
+        glimpse(so_far)
+    return so_far()
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
+    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+
+
 def _masks(scan: Scan, center: tuple[float, float] | None, radius: float | None) -> np.ndarray:
     """Return the two detectors as float32 of shape (det_y * det_x, 2)."""
     rows, cols = scan.detector_shape
     if center is None or radius is None:
-        try:
-            beam = direct_beam_of(scan)
-        except UserError:
-            # Without a direct beam (an empty scan, say) the middle of the detector has to do; the images are
-            # there to be looked at, and broken patterns are refused when they are read.
-            beam = None
-        center = center or (beam.center if beam else ((rows - 1) / 2, (cols - 1) / 2))
-        radius = radius or (beam.radius if beam else min(rows, cols) / 16)
+        beam = beam_or_middle(scan)
+        center, radius = center or beam.center, radius or beam.radius
     y, x = np.ogrid[:rows, :cols]
     distance = np.hypot(y - center[0], x - center[1]).ravel()
     masks = np.stack([distance <= BRIGHT_FIELD * radius, distance >= DARK_FIELD * radius], axis=1)

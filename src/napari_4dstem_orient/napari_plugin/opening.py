@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.detection.coarse_first import coarse_to_fine, nearest
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
@@ -80,7 +81,7 @@ def overview(scan: Scan) -> np.ndarray:
     sampled = np.full((len(rows), len(cols)), np.nan, np.float32)
     start = time.monotonic()
     try:
-        for index in _coarse_to_fine(len(rows)):
+        for index in coarse_to_fine(len(rows)):
             patterns = scan.data[rows[index], cols]
             sampled[index] = patterns.sum(axis=(1, 2), dtype=np.float64).compute(scheduler="synchronous")
             if time.monotonic() - start > OVERVIEW_SECONDS:
@@ -88,8 +89,8 @@ def overview(scan: Scan) -> np.ndarray:
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{scan.source} cannot be read ({error}); is the file complete?") from error
     read = np.flatnonzero(~np.isnan(sampled).any(axis=1))
-    nearest_row = _nearest(rows[read], scan.scan_shape[0])
-    nearest_col = _nearest(cols, scan.scan_shape[1])
+    nearest_row = nearest(rows[read], scan.scan_shape[0])
+    nearest_col = nearest(cols, scan.scan_shape[1])
     return sampled[read][np.ix_(nearest_row, nearest_col)]
 
 
@@ -154,18 +155,3 @@ def _by(shape: tuple[int, int]) -> str:
 def _spread(size: int) -> np.ndarray:
     count = min(size, OVERVIEW_SAMPLES)
     return np.unique(((np.arange(count) + 0.5) * size / count).astype(int))
-
-
-def _coarse_to_fine(count: int) -> list[int]:
-    """Order 0 … count-1 so that any beginning of it is spread evenly."""
-    step = 1 << max(count - 1, 1).bit_length()
-    order: dict[int, None] = {}
-    while step:
-        order.update(dict.fromkeys(range(step // 2, count, step)))
-        order.update(dict.fromkeys(range(0, count, step)))
-        step //= 2
-    return list(order)
-
-
-def _nearest(samples: np.ndarray, size: int) -> np.ndarray:
-    return np.abs(np.arange(size)[:, None] - samples).argmin(axis=1)

@@ -125,6 +125,20 @@ def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
     show_panel(panel)
 
 
+def open_virtual_images(napari_viewer: napari.Viewer) -> None:
+    """Open the panel of virtual images, or bring it to the front."""
+    from napari_4dstem_orient.napari_plugin.widgets.virtual_images import VirtualImagesWidget
+
+    viewer = bare_viewer(napari_viewer)
+    panel = _find_panel(viewer, VirtualImagesWidget)
+    if panel is None:
+        panel = VirtualImagesWidget(viewer)
+        viewer.window.add_dock_widget(
+            panel, name="Virtual images", area="right", tabify=True, add_vertical_stretch=False
+        )
+    show_panel(panel)
+
+
 def _find_panel(viewer: napari.Viewer, kind: type[QWidget]) -> QWidget | None:
     return next((inner for inner in viewer.window.dock_widgets.values() if isinstance(inner, kind)), None)
 

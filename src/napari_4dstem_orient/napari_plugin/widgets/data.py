@@ -73,13 +73,22 @@ class DataWidget(StepWidget):
             "Bright and annular dark field, mean and maximum pattern; reads the whole scan.",
             self.compute_images,
         )
+        self.detectors_button = button(
+            "Virtual detectors …",
+            "Drag discs and rings over a pattern; their images follow.",
+            self._open_virtual,
+        )
         self.patterns = Patterns(self.session)
         row = QHBoxLayout()
         row.addWidget(self.open_button, 2)
         row.addWidget(self.sample_button, 1)
         self.body.addLayout(row)
-        for widget in (self.facts, self.reading, self.calibration, self.doubts, self.images_button):
+        for widget in (self.facts, self.reading, self.calibration, self.doubts):
             self.body.addWidget(widget)
+        images = QHBoxLayout()
+        images.addWidget(self.images_button)
+        images.addWidget(self.detectors_button)
+        self.body.addLayout(images)
         self.body.addWidget(self.patterns, 1)
         self.refresh()
 
@@ -107,6 +116,7 @@ class DataWidget(StepWidget):
         self.calibration.setVisible(self.session.scan_shape is not None)
         self.calibration.refresh()
         self.images_button.setVisible(scan is not None)
+        self.detectors_button.setVisible(scan is not None)
         self.patterns.setVisible(scan is not None)
         self.facts.setText(describe(scan) if scan is not None else WELCOME)
         unknown = [name for name in ("voltage", "q_pixel") if getattr(self.session.calibration, name) is None]
@@ -134,6 +144,11 @@ class DataWidget(StepWidget):
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if paths and not self.jobs.running:
             self.open_path(paths[0])
+
+    def _open_virtual(self) -> None:
+        from napari_4dstem_orient.napari_plugin.workbench import open_virtual_images
+
+        open_virtual_images(self.viewer)
 
     def _choose_file(self) -> None:
         from napari_4dstem_orient.io.load import SUFFIXES

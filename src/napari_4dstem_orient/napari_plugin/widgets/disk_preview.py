@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.scan import Scan
 
+Found = tuple[np.ndarray, "np.ndarray | None", np.ndarray, np.ndarray]
+"""A pattern, its disks, the candidates rejected, and why."""
 COLOR = "#ffcc00"
+REJECTED = "#a0c8ff"
+MOST_REJECTED = 200
+"""Rejected candidates shown, the strongest first: noise has thousands."""
 
 
 class DiskPreview(QWidget):
@@ -35,6 +40,7 @@ class DiskPreview(QWidget):
         self.tabs.currentChanged.connect(self.refresh)
         self.view = PatternView(size=(240, 240))
         self.count = QLabel()
+        self.count.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -72,18 +78,21 @@ class DiskPreview(QWidget):
         self._finder.drop()
         self.view.close_view()
 
-    def _show(self, found: tuple[np.ndarray, np.ndarray | None]) -> None:
-        pattern, disks = found
+    def _show(self, found: Found) -> None:
+        pattern, disks, rejected, fate = found
         probe = self._session.get(Stage.PROBE)
         self.view.say("")
         self.view.show_pattern(pattern)
         if disks is None or probe is None:
-            self.view.remove("disks")
+            for name in ("disks", "rejected"):
+                self.view.remove(name)
             self.count.setText("No probe yet.")
             return
         self.view.show_circles("disks", disks[:, :2], max(probe.radius, 1.5) * 1.3, COLOR)
+        strongest = np.argsort(-rejected[:, 2])[:MOST_REJECTED]
+        self.view.show_points("rejected", rejected[strongest, :2], 2.0, REJECTED, symbol="x")
         row, col = self._session.position or (0, 0)
-        self.count.setText(f"{len(disks)} disks at row {row}, column {col}")
+        self.count.setText(f"{len(disks)} disks at row {row}, column {col}{_why_not(fate)}")
 
     def _show_vector_map(self) -> None:
         from napari_4dstem_orient.detection.vector_map import bragg_vector_map
@@ -93,7 +102,8 @@ class DiskPreview(QWidget):
             self.view.clear("Find or load disks first")
             self.count.setText("")
             return
-        self.view.remove("disks")
+        for name in ("disks", "rejected"):
+            self.view.remove(name)
         self.view.say("")
         self.view.set_frame(self._session.calibration.q_pixel)
         self.view.show_pattern(bragg_vector_map(disks) ** 0.5)
@@ -101,7 +111,8 @@ class DiskPreview(QWidget):
 
     def _on_failed(self, error: BaseException) -> None:
         # In the view, not as a notification: while somebody types, every keystroke may fail.
-        self.view.remove("disks")
+        for name in ("disks", "rejected"):
+            self.view.remove(name)
         self.count.setText(str(error))
 
     def _on_position(self, row: int, col: int) -> None:
@@ -111,11 +122,25 @@ class DiskPreview(QWidget):
 
 def _find(
     scan: Scan, probe: Probe | None, settings: DetectionSettings | None, position: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> Found:
     pattern = scan.pattern(*position)
+    nothing = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
     if probe is None or settings is None:
-        return pattern, None
+        return pattern, None, *nothing
     import_libraries()
-    from napari_4dstem_orient.detection.detect import detect_pattern
+    from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
 
-    return pattern, detect_pattern(pattern, probe, settings)
+    candidates, fate = detect_candidates(pattern, probe, settings)
+    return pattern, detect_pattern(pattern, probe, settings), candidates[fate > 0], fate[fate > 0]
+
+
+def _why_not(fate: np.ndarray) -> str:
+    """Say how many candidates were rejected, and why."""
+    from napari_4dstem_orient.detection.selection import Fate
+
+    reasons = [
+        f"{np.count_nonzero(fate == why):,} {why.text}"
+        for why in Fate
+        if why != Fate.ACCEPTED and (fate == why).any()
+    ]
+    return f"\nRejected (×): {', '.join(reasons)}" if reasons else ""

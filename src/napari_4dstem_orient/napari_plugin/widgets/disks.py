@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel
 
-from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.settings import DetectionSettings, explain_settings
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.forms import form_for
@@ -46,6 +46,7 @@ class DisksWidget(StepWidget):
         super().__init__(napari_viewer)
         self._looked_at: Any = None
         self._ran_with: DetectionSettings | None = None
+        self._help: dict[str, str | None] = {}
         self.probe = ProbeChooser(self.viewer)
         self.probe_button = button(
             "Make probe and suggest settings", "Look at the data: disk size and noise.", self.suggest
@@ -152,6 +153,9 @@ class DisksWidget(StepWidget):
     def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings]) -> None:
         probe, settings = suggested
         self.form.set(settings)
+        for name, why in explain_settings(settings, probe).items():
+            self._help.setdefault(name, self.form[name].tooltip)
+            self.form[name].tooltip = f"{self._help[name]}\n\nSuggested: {why}"
         self.preview.try_settings(settings)
         self.session.put(Stage.PROBE, probe, settings=probe_settings(probe))
 

@@ -1,0 +1,325 @@
+"""Virtual images: drag discs and rings over a diffraction pattern, see what they see of the scan."""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel
+
+from napari_4dstem_orient.detection.virtual_detector import (
+    BRIGHT_FIELD,
+    DARK_FIELD,
+    VirtualDetector,
+    describe_detector,
+    units_per_pixel,
+)
+from napari_4dstem_orient.errors import Cancelled
+from napari_4dstem_orient.napari_plugin.clock import now_and_then
+from napari_4dstem_orient.napari_plugin.detector_drag import DetectorDrag
+from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
+from napari_4dstem_orient.napari_plugin.layers import put_layer
+from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text
+from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.detection.direct_beam import DirectBeam
+    from napari_4dstem_orient.detection.reduced import LiveImage, ReducedScan
+    from napari_4dstem_orient.scan import Scan
+
+AUTOMATIC_BYTES = 2**30
+"""Scans up to this size are copied into memory at once, larger ones when asked."""
+FIELDS = {"row": "Centre, down", "col": "Centre, right", "inner": "Inner radius", "outer": "Outer radius"}
+SHOWN = ("At the cursor", "Mean", "Maximum")
+
+
+class VirtualImagesWidget(StepWidget):
+    """Virtual detectors over a pattern; each has a layer with its image, which follows it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.detectors: list[VirtualDetector] = []
+        self.beam: DirectBeam | None = None
+        self._live: LiveImage | None = None
+        self._stop = Event()
+        self._images, self._patterns = Latest(), Latest()
+        self._images.answered.connect(self._show_image)
+        self._images.failed.connect(self._on_failed)
+        self._patterns.answered.connect(self._show_pattern)
+        self._patterns.failed.connect(notify)
+        self._growing = Relay()
+        self._growing.told.connect(self._show_image)
+        self.view = PatternView(size=(280, 280))
+        self.drag = DetectorDrag(self.view)
+        self.drag.moved.connect(self._on_dragged)
+        self._build()
+        self.session.position_changed.connect(self._on_moved)
+        self._prepared: Any = None
+        self.refresh()
+
+    def _build(self) -> None:
+        self.shown, self.choice, self.unit = QComboBox(), QComboBox(), QComboBox()
+        self.shown.addItems(SHOWN)
+        self.shown.setToolTip("Which pattern the detectors lie on.")
+        self.shown.currentIndexChanged.connect(lambda index: self._read_pattern())
+        self.choice.setToolTip("The detector that the mouse and the fields change.")
+        self.choice.currentIndexChanged.connect(lambda index: self._select())
+        self.unit.setToolTip("Unit of the fields; mrad need the voltage, Å⁻¹ the detector's pixel size.")
+        self.unit.currentIndexChanged.connect(lambda index: self._fill_fields())
+        self.bright_button = button(
+            "+ Bright field", "A disc on the direct beam.", lambda: self.add("bright")
+        )
+        self.annular_button = button(
+            "+ Annular", "A ring about the direct beam.", lambda: self.add("annular")
+        )
+        self.spot_button = button(
+            "+ Dark field", "A disc; drag it onto a reflection.", lambda: self.add("spot")
+        )
+        self.copy_button = button(
+            "Read the scan into memory", "Then images follow the mouse at once.", self.prepare
+        )
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        add, fields = QHBoxLayout(), QGridLayout()
+        for widget in (self.bright_button, self.annular_button, self.spot_button):
+            add.addWidget(widget)
+        self.fields: dict[str, QDoubleSpinBox] = {}
+        for row, (name, label) in enumerate(FIELDS.items()):
+            field = self.fields[name] = QDoubleSpinBox()
+            field.setKeyboardTracking(False)
+            field.setRange(-1e5 if name in ("row", "col") else 0.0, 1e5)
+            field.setToolTip("From the direct beam." if name in ("row", "col") else "0 makes a ring a disc.")
+            field.valueChanged.connect(lambda value: self._on_typed())
+            fields.addWidget(QLabel(label), row, 0)
+            fields.addWidget(field, row, 1)
+        fields.addWidget(QLabel("Unit"), len(FIELDS), 0)
+        fields.addWidget(self.unit, len(FIELDS), 1)
+        self.body.addWidget(self.shown)
+        self.body.addWidget(self.view, 1)
+        self.body.addLayout(add)
+        self.body.addWidget(self.choice)
+        self.body.addLayout(fields)
+        self.body.addWidget(self.state)
+        self.body.addWidget(self.copy_button)
+
+    def refresh(self) -> None:
+        """Show the session's scan; begin anew with another one."""
+        scan = self.session.get(Stage.SCAN)
+        self.say_needs(needs_text([Stage.SCAN]) if scan is None else "")
+        ready = scan is not None and self.beam is not None
+        for widget in (self.bright_button, self.annular_button, self.spot_button):
+            widget.setEnabled(ready)
+        if scan is not None and scan.data is not self._prepared and not self.jobs.running:
+            self._prepared, self.beam, self._live, self.detectors = scan.data, None, None, []
+            self._drop()
+            self.choice.clear()
+            self.drag.show(None)
+            copy = scan.data.nbytes <= AUTOMATIC_BYTES
+            self.jobs.run("Looking at the patterns", self._take, partial(_prepare, scan, copy))
+        self.copy_button.setVisible(ready and self._live is None)
+        self.copy_button.setEnabled(not self.jobs.running)
+        units = list(units_per_pixel(self.session.calibration))
+        if [self.unit.itemText(i) for i in range(self.unit.count())] != units:
+            self.unit.clear()
+            self.unit.addItems(units)
+        self._read_pattern()
+
+    def prepare(self) -> None:
+        """Read the scan once into a copy in memory."""
+        scan = self.session.get(Stage.SCAN)
+        if scan is not None and not self.jobs.running:
+            self.jobs.run("Reading the scan", self._take, partial(_prepare, scan, True))
+
+    def add(self, kind: str) -> None:
+        """Add a detector ("bright", "annular" or "spot") and its image."""
+        if self.beam is None:
+            return
+        center, radius = self.beam.center, self.beam.radius
+        made = {
+            "bright": VirtualDetector(center, BRIGHT_FIELD * radius),
+            "annular": VirtualDetector(center, 2 * DARK_FIELD * radius, DARK_FIELD * radius),
+            "spot": VirtualDetector((center[0] + 4 * radius, center[1]), BRIGHT_FIELD * radius),
+        }[kind]
+        self.detectors.append(made)
+        self.choice.addItem(self._name(made))
+        self.choice.setCurrentIndex(len(self.detectors) - 1)
+
+    def release(self) -> None:
+        """Stop what runs, and free the canvas and the copy of the scan."""
+        self.session.position_changed.disconnect(self._on_moved)
+        self._drop()
+        for latest in (self._images, self._patterns):
+            latest.blockSignals(True)
+        self._growing.blockSignals(True)
+        self._live = None
+        self.view.close_view()
+
+    def _drop(self) -> None:
+        self._stop.set()
+        self._images.drop()
+        self._patterns.drop()
+
+    def _take(self, prepared: tuple[DirectBeam, ReducedScan | None]) -> None:
+        from napari_4dstem_orient.detection.reduced import LiveImage
+
+        self.beam, reduced = prepared
+        self._live = LiveImage(reduced) if reduced is not None else None
+        self.refresh()
+        if not self.detectors:
+            self.add("bright")
+
+    # ---------------------------------------------------------------- the pattern
+
+    def _on_moved(self, row: int, col: int) -> None:
+        if self.shown.currentIndex() == 0:
+            self._read_pattern()
+
+    def _read_pattern(self) -> None:
+        scan, position = self.session.get(Stage.SCAN), self.session.position
+        if scan is None or position is None:
+            self.view.clear("")
+            return
+        beam = self.beam.center if self.beam is not None else (0.0, 0.0)
+        self.view.set_frame(self.session.calibration.q_pixel, beam)
+        if self.shown.currentIndex() == 0:
+            self._patterns.ask(partial(scan.pattern, *position))
+        elif self._live is None:
+            self.view.say("Read the scan into memory for this")
+        else:
+            reduced = self._live.reduced
+            self._show_pattern(reduced.mean if self.shown.currentIndex() == 1 else reduced.maximum)
+
+    def _show_pattern(self, pattern: np.ndarray) -> None:
+        self.view.say("")
+        self.view.show_pattern(pattern)
+        self._draw()
+
+    # ---------------------------------------------------------------- the detector
+
+    @property
+    def selected(self) -> VirtualDetector | None:
+        """The detector that mouse and fields change."""
+        index = self.choice.currentIndex()
+        return self.detectors[index] if 0 <= index < len(self.detectors) else None
+
+    def _select(self) -> None:
+        self._draw()
+        self._fill_fields()
+        self._compute()
+
+    def _draw(self) -> None:
+        if "pattern" in self.view.model.layers:
+            self.drag.show(self.selected)
+
+    def _on_dragged(self, detector: VirtualDetector) -> None:
+        index = self.choice.currentIndex()
+        self.detectors[index] = detector
+        self.choice.setItemText(index, self._name(detector))
+        self._fill_fields()
+        self._compute()
+
+    def _per_pixel(self) -> tuple[str, float]:
+        units = units_per_pixel(self.session.calibration)
+        unit = self.unit.currentText() if self.unit.currentText() in units else "px"
+        return unit, units[unit]
+
+    def _fill_fields(self) -> None:
+        detector = self.selected
+        for field in self.fields.values():
+            field.setEnabled(detector is not None)
+        if detector is None or self.beam is None:
+            return
+        unit, per_pixel = self._per_pixel()
+        row, col = np.array(detector.center) - self.beam.center
+        for field, pixels in zip(
+            self.fields.values(), (row, col, detector.inner, detector.outer), strict=True
+        ):
+            field.blockSignals(True)
+            field.setDecimals(2 if unit != "Å⁻¹" else 4)
+            field.setSingleStep(per_pixel)
+            field.setSuffix(f" {unit}")
+            field.setValue(pixels * per_pixel)
+            field.blockSignals(False)
+
+    def _on_typed(self) -> None:
+        if self.selected is None or self.beam is None:
+            return
+        _, per_pixel = self._per_pixel()
+        row, col, inner, outer = (field.value() / per_pixel for field in self.fields.values())
+        center = self.beam.center[0] + row, self.beam.center[1] + col
+        detector = VirtualDetector(center, max(outer, 0.5)).with_inner(inner)
+        self._on_dragged(detector)
+        self._draw()
+
+    def _name(self, detector: VirtualDetector) -> str:
+        assert self.beam is not None, "a detector comes after the beam"
+        return describe_detector(detector, self.beam.center, *self._per_pixel(), self.beam.radius)
+
+    # ---------------------------------------------------------------- the image
+
+    def _compute(self) -> None:
+        """Ask for the image; what was being read for the former place of the detector stops."""
+        self._stop.set()
+        scan, detector = self.session.get(Stage.SCAN), self.selected
+        if scan is None or detector is None:
+            return
+        self._stop = Event()
+        index, mask = self.choice.currentIndex(), detector.mask(scan.detector_shape)
+        if self._live is not None:
+            live = self._live
+            binning = live.reduced.binning
+            self.state.setText(f"Live, patterns binned {binning} × {binning}." if binning > 1 else "Live.")
+            self._images.ask(lambda: (index, live(mask)))
+        else:
+            self.state.setText("Reading the scan, coarse to fine …")
+            self._images.ask(partial(_stream, scan, mask, index, self._stop, self._growing))
+
+    def _show_image(self, found: tuple[int, np.ndarray]) -> None:
+        index, image = found
+        if index >= len(self.detectors) or image.shape != self.session.scan_shape:
+            return
+        selected = set(self.viewer.layers.selection)
+        layer = put_layer(self.viewer, f"virtual image {index + 1}", image, self.session.calibration.r_pixel)
+        layer.name = self._name(self.detectors[index])
+        if selected:
+            self.viewer.layers.selection = selected
+
+    def _on_failed(self, error: BaseException) -> None:
+        if not isinstance(error, Cancelled):
+            notify(error)
+
+
+def _prepare(scan: Scan, copy: bool, progress: Progress) -> tuple[DirectBeam, ReducedScan | None]:
+    from napari_4dstem_orient.detection.reduced import binning_for, reduce_scan
+    from napari_4dstem_orient.detection.virtual import beam_or_middle
+
+    binning = binning_for(scan) if copy else None
+    return beam_or_middle(scan), None if binning is None else reduce_scan(scan, binning, progress)
+
+
+def _stream(scan: Scan, mask: np.ndarray, index: int, stop: Event, growing: Relay) -> tuple[int, np.ndarray]:
+    """Integrate the scan until something newer is asked."""
+    from napari_4dstem_orient.detection.virtual import virtual_image
+
+    def progress(done: int, total: int) -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    def see(image: np.ndarray) -> None:
+        if not stop.is_set():
+            growing.told.emit((index, image))
+
+    return index, virtual_image(
+        scan, mask, progress, now_and_then(see, scan.scan_shape[0] * scan.scan_shape[1])
+    )

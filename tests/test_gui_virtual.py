@@ -1,0 +1,106 @@
+"""The Virtual images panel in a real window: detectors dragged on the canvas, images that equal the sums."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_4dstem_orient.napari_plugin.layers import find_layer
+from napari_4dstem_orient.napari_plugin.opening import open_scan
+from napari_4dstem_orient.napari_plugin.widgets import virtual_images
+from napari_4dstem_orient.napari_plugin.widgets.virtual_images import VirtualImagesWidget
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    panel = VirtualImagesWidget(viewer)
+    viewer.window.add_dock_widget(panel, name="Virtual images", area="right")
+    yield panel
+    viewer.window.remove_dock_widget(panel)
+    qtbot.wait(20)
+
+
+@pytest.fixture(params=["live", "streamed"])
+def ready(panel, qtbot, small_scan, request, monkeypatch):
+    if request.param == "streamed":
+        monkeypatch.setattr(virtual_images, "AUTOMATIC_BYTES", 0)
+    open_scan(panel.viewer, small_scan)
+    qtbot.waitUntil(lambda: panel.selected is not None and not panel.jobs.running, timeout=60_000)
+    qtbot.waitUntil(lambda: "pattern" in panel.view.model.layers, timeout=20_000)
+    qtbot.wait(200)
+    return panel
+
+
+def place(panel, row, col):
+    """Return where a detector pixel lies on the canvas, in screen pixels."""
+    model = panel.view.model
+    y, x = np.array(model.layers["pattern"].data_to_world((row, col))) - model.scene.camera.center[-2:]
+    native = panel.view.qt_viewer.canvas.native
+    zoom = model.scene.camera.zoom
+    return QPoint(round(native.width() / 2 + x * zoom), round(native.height() / 2 + y * zoom))
+
+
+def drag(panel, qtbot, start, stop):
+    native = panel.view.qt_viewer.canvas.native
+    qtbot.mousePress(native, Qt.MouseButton.LeftButton, pos=place(panel, *start))
+    for share in (0.5, 1.0):
+        here = np.array(start) + share * (np.array(stop) - start)
+        qtbot.mouseMove(native, place(panel, *here))
+        qtbot.wait(30)
+    qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=place(panel, *stop))
+
+
+def wait_for_sum(panel, qtbot, scan, number=1):
+    mask = panel.selected.mask((64, 64))
+    expected = scan.data.compute()[..., mask].sum(-1, dtype=float)
+
+    def shown():
+        layer = find_layer(panel.viewer, f"virtual image {number}")
+        return layer is not None and np.allclose(layer.data, expected)
+
+    qtbot.waitUntil(shown, timeout=20_000)
+
+
+def test_the_bright_field_comes_by_itself_and_is_the_sum(ready, qtbot, small_scan):
+    assert np.abs(np.array(ready.selected.center) - (31, 33)).max() < 0.5
+    wait_for_sum(ready, qtbot, small_scan)
+    assert "Bright field" in ready.choice.currentText()
+
+
+def test_a_disc_dragged_along_the_first_axis_moves_along_it(ready, qtbot, small_scan):
+    before = ready.selected
+    drag(ready, qtbot, (31, 33), (42, 33))
+    after = ready.selected
+    assert after.center[0] - before.center[0] == pytest.approx(11, abs=0.7)
+    assert after.center[1] == pytest.approx(before.center[1], abs=0.5)
+    assert after.outer == before.outer
+    wait_for_sum(ready, qtbot, small_scan)
+    assert "Dark field" in find_layer(ready.viewer, "virtual image 1").name
+
+
+def test_an_edge_dragged_changes_the_radius_alone(ready, qtbot, small_scan):
+    before = ready.selected
+    row, col = before.center
+    drag(ready, qtbot, (row, col + before.outer), (row, col + 12))
+    assert ready.selected.center == before.center
+    assert ready.selected.outer == pytest.approx(12, abs=0.7)
+    wait_for_sum(ready, qtbot, small_scan)
+
+
+def test_fields_and_buttons_are_the_exact_way(ready, qtbot, small_scan):
+    qtbot.mouseClick(ready.annular_button, Qt.MouseButton.LeftButton)
+    assert ready.selected.inner > 0
+    ready.unit.setCurrentText("Å⁻¹")
+    ready.fields["outer"].setValue(1.0)
+    ready.fields["row"].setValue(0.1)
+    assert ready.selected.outer == pytest.approx(20.0, abs=1e-3)
+    assert ready.selected.center[0] - ready.beam.center[0] == pytest.approx(2.0, abs=1e-3)
+    wait_for_sum(ready, qtbot, small_scan, 2)
+
+
+def test_arrow_keys_move_it_by_a_pixel(ready, qtbot):
+    row, col = ready.selected.center
+    native = ready.view.qt_viewer.canvas.native
+    native.setFocus()
+    qtbot.keyClick(native, Qt.Key.Key_Down)
+    assert ready.selected.center == pytest.approx((row + 1, col))

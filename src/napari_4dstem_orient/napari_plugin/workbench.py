@@ -35,6 +35,7 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     dict
         The panels by title, in the order of the job.
     """
+    from napari_4dstem_orient.napari_plugin.widgets.analysis import AnalysisWidget
     from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
     from napari_4dstem_orient.napari_plugin.widgets.color_key import ColorKeyWidget
     from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
@@ -49,6 +50,7 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
         "Bragg disks": DisksWidget,
         "Calibration": CalibrationWidget,
         "Map": OrientationWidget,
+        "Analysis": AnalysisWidget,
         "Export": ExportWidget,
     }
     below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Colour key": ColorKeyWidget}
@@ -70,15 +72,27 @@ def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
     """Open the training panel, or bring it to the front, with crystals (names or CIF files) ticked."""
     from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget
 
+    _open_panel(napari_viewer, TrainingWidget, "Train").prefill(sources)
+
+
+def open_compare(napari_viewer: napari.Viewer) -> None:
+    """Open the panel that compares both maps, or bring it to the front."""
+    from napari_4dstem_orient.napari_plugin.widgets.compare import CompareWidget
+
+    _open_panel(napari_viewer, CompareWidget, "Compare")
+
+
+def _open_panel(napari_viewer: napari.Viewer, kind: type[QWidget], title: str) -> Any:
+    """Open a panel that is not among the steps as a tab on their side, or bring it to the front."""
     viewer = bare_viewer(napari_viewer)
-    panel: Any = _find_panel(viewer, TrainingWidget)
+    panel: Any = _find_panel(viewer, kind)
     if panel is None:
-        panel = TrainingWidget(viewer)
+        panel = kind(viewer)
         viewer.window.add_dock_widget(
-            panel, name="Train", area="right", tabify=True, add_vertical_stretch=False
+            panel, name=title, area="right", tabify=True, add_vertical_stretch=False
         )
-    panel.prefill(sources)
     show_panel(panel)
+    return panel
 
 
 def _find_panel(viewer: napari.Viewer, kind: type[QWidget]) -> QWidget | None:

@@ -40,7 +40,13 @@ class GrainModel(QAbstractTableModel):
         if role == _SORT_ROLE:
             return value
         if role == Qt.ItemDataRole.DisplayRole:
-            return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
+            return (
+                f"{value:,}"
+                if isinstance(value, int)
+                else f"{value:g}"
+                if isinstance(value, float)
+                else value
+            )
         if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(value, str):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None

@@ -215,5 +215,7 @@ def summary(grains: Grains) -> str:
         words += f", median diameter {np.median(grains.diameter):.3g} nm"
     lengths = {kind: grains.boundary_length(kind) for kind in Boundary if kind}
     colors = {1: "yellow", 2: "white", 3: "pink", 4: "blue"}
-    parts = [f"{kind.text} {length:,.0f} {unit} ({colors[kind]})" for kind, length in lengths.items() if length]
+    parts = [
+        f"{kind.text} {length:,.0f} {unit} ({colors[kind]})" for kind, length in lengths.items() if length
+    ]
     return words + (". Boundaries: " + ", ".join(parts) if parts else "") + "."

@@ -52,7 +52,7 @@ def line_profile(
     last = np.array(orientation_map.scan_shape) - 1
     ends = np.clip(np.rint([start, end]).astype(int), 0, last)
     count = np.abs(ends[1] - ends[0]).max() + 1
-    positions = np.rint(np.linspace(*ends, count)).astype(int)
+    positions = np.rint(np.linspace(ends[0], ends[1], int(count))).astype(int)
     rotation, phase_id = (
         values[tuple(positions.T)] for values in (orientation_map.rotation, orientation_map.phase_id)
     )

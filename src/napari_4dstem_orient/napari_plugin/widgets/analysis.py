@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QFormLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
@@ -44,7 +44,7 @@ class AnalysisWidget(StepWidget):
         self.misorientation = MisorientationSection(self.analysed)
         self.poles = PolesSection(self.analysed)
         self.cell = CellSection(self.analysed)
-        self.sections: dict[str, QCollapsible] = {}
+        self.sections: dict[str, Section] = {}
         for title, content in (
             ("Grains and boundaries", self.grains),
             ("Misorientation", self.misorientation),
@@ -53,15 +53,11 @@ class AnalysisWidget(StepWidget):
         ):
             self._add_section(title, content)
         self.body.addStretch(1)
-        self.sections["Grains and boundaries"].expand(animate=False)
+        self.sections["Grains and boundaries"].toggle.setChecked(True)
         self.refresh()
 
     def _add_section(self, title: str, content: QWidget) -> None:
-        made = QCollapsible(title, expandedIcon="▼", collapsedIcon="▶")
-        made.setDuration(0)
-        made.toggleButton().setStyleSheet("text-align: left; font-weight: bold")
-        made.addWidget(content)
-        self.sections[title] = made
+        self.sections[title] = made = Section(title, content)
         self.body.addWidget(made)
 
     def refresh(self) -> None:
@@ -94,3 +90,29 @@ class AnalysisWidget(StepWidget):
         from napari_4dstem_orient.napari_plugin.workbench import open_compare
 
         open_compare(self.viewer)
+
+
+class Section(QWidget):
+    """A heading that opens and closes what stands below it; closed at first.
+
+    superqt's ``QCollapsible`` fixes the height of its content when it opens, but plots and words come later.
+    """
+
+    def __init__(self, title: str, content: QWidget) -> None:
+        super().__init__()
+        self.toggle = QToolButton()
+        self.toggle.setText(title)
+        self.toggle.setCheckable(True)
+        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.toggle.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 3px }")
+        self.toggle.toggled.connect(self._open)
+        self._content = content
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.toggle)
+        layout.addWidget(content)
+        self._open(False)
+
+    def _open(self, wide: bool) -> None:
+        self.toggle.setArrowType(Qt.ArrowType.DownArrow if wide else Qt.ArrowType.RightArrow)
+        self._content.setVisible(wide)

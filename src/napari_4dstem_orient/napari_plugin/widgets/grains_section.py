@@ -78,6 +78,8 @@ class GrainsSection(QWidget):
     def find(self) -> None:
         """Find the grains of the map in a thread."""
         found = self.analysed.map
+        if found is None or self.jobs.running:
+            return
         self.jobs.run("Finding grains", partial(self._on_found, found), _find, found, self.form.settings())
 
     def _on_found(self, asked: OrientationMap, found: tuple[Grains, Columns]) -> None:

@@ -174,7 +174,6 @@ class PolesSection(QWidget):
                 shown = draw_pole_figure(axes, density, color)
             shown.set_clim(0, top)
         bar = figure.colorbar(shown, ax=plots, orientation="horizontal", aspect=40, pad=0.02)
-        bar.set_label("multiples of random", color=color, fontsize=8)
         bar.ax.tick_params(colors=color, labelsize=8)
 
     def _save(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Shapes
+from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
 
@@ -44,6 +45,10 @@ def draw(
     def on_data(event: Any) -> None:
         # "added" comes when the shape is complete, be it by a release of the mouse or by a double click.
         if str(event.action.value) == "added" and layer.nshapes and str(layer.mode) == mode:
+            QTimer.singleShot(0, finish)  # not at once: napari is still finishing the shape
+
+    def finish() -> None:
+        if layer in viewer.layers and str(layer.mode) == mode:
             layer.mode = "pan_zoom"
             drawn()
 

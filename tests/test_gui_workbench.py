@@ -13,7 +13,17 @@ from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
 from napari_4dstem_orient.session import Stage
 
-TITLES = ["Data", "Bragg disks", "Calibration", "Map", "Export", "Inspector", "Map display", "Overview"]
+TITLES = [
+    "Data",
+    "Bragg disks",
+    "Calibration",
+    "Map",
+    "Analysis",
+    "Export",
+    "Inspector",
+    "Map display",
+    "Overview",
+]
 
 
 @pytest.fixture
@@ -46,7 +56,7 @@ def test_every_panel_opens_once(bench):
 
 def test_a_panel_opened_from_the_menu_is_not_opened_again(make_napari_viewer):
     viewer = make_napari_viewer()
-    _, widget = viewer.window.add_plugin_dock_widget("napari-4dstem-orient", "6 Export")
+    _, widget = viewer.window.add_plugin_dock_widget("napari-4dstem-orient", "7 Export")
     panels = open_workbench(viewer)
     assert panels["Export"] is widget
     assert len(viewer.window.dock_widgets) == len(TITLES)
@@ -58,9 +68,9 @@ def test_the_steps_are_tabs_on_the_right_and_the_inspector_is_below(bench, qtbot
     _, panels = bench
     window = panels["Data"].window()
     assert isinstance(window, QMainWindow)
-    steps = [panels[title].parentWidget() for title in TITLES[:5]]
+    steps = [panels[title].parentWidget() for title in TITLES[:6]]
     assert set(window.tabifiedDockWidgets(steps[0])) == set(steps[1:])
-    inspector, key = (panels[title].parentWidget() for title in TITLES[5:7])
+    inspector, key = (panels[title].parentWidget() for title in TITLES[6:8])
     assert inspector.y() > window.height() / 2
     assert key.y() == inspector.y()
     assert key.x() > inspector.x()

@@ -72,6 +72,13 @@ def standard_variant(rotation: np.ndarray, phase: Phase) -> np.ndarray:
     return variants[nearness.argmax()]
 
 
+def standard_direction(vector: np.ndarray, phase: Phase) -> np.ndarray:
+    """Return the equivalent of an axis (± alike), shape (3,), that lies in, or next to, the standard triangle."""
+    variants = phase.symmetry @ np.asarray(vector, float)
+    variants = np.concatenate([variants, -variants])
+    return variants[(variants @ _INSIDE).argmax()]
+
+
 def nearest_direction(vector: np.ndarray, phase: Phase) -> Direction:
     """Return the simplest lattice direction near a vector in crystal Cartesian coordinates, shape (3,)."""
     indices, units, size = _candidates(phase)

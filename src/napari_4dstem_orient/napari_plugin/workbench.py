@@ -56,6 +56,7 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
 
 def step_kinds() -> dict[str, type[QWidget]]:
     """Return the steps' panels by title, in the order of the job."""
+    from napari_4dstem_orient.napari_plugin.widgets.analysis import AnalysisWidget
     from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
     from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
     from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
@@ -67,6 +68,7 @@ def step_kinds() -> dict[str, type[QWidget]]:
         "Bragg disks": DisksWidget,
         "Calibration": CalibrationWidget,
         "Map": OrientationWidget,
+        "Analysis": AnalysisWidget,
         "Export": ExportWidget,
     }
 
@@ -88,10 +90,7 @@ def open_queue(napari_viewer: napari.Viewer) -> Any:
     """Open the queue, or bring it to the front."""
     from napari_4dstem_orient.napari_plugin.widgets.queue import QueueWidget
 
-    viewer = bare_viewer(napari_viewer)
-    panel = _find_panel(viewer, QueueWidget) or _open(viewer, QueueWidget, "Queue", "right")
-    show_panel(panel)
-    return panel
+    return _open_panel(napari_viewer, QueueWidget, "Queue")
 
 
 def _open(viewer: napari.Viewer, kind: Callable[[Any], QWidget], title: str, area: str) -> QWidget:
@@ -117,26 +116,31 @@ def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
     """Open the training panel, or bring it to the front, with crystals (names or CIF files) ticked."""
     from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget
 
+    _open_panel(napari_viewer, TrainingWidget, "Train").prefill(sources)
+
+
+def open_compare(napari_viewer: napari.Viewer) -> None:
+    """Open the panel that compares both maps, or bring it to the front."""
+    from napari_4dstem_orient.napari_plugin.widgets.compare import CompareWidget
+
+    _open_panel(napari_viewer, CompareWidget, "Compare")
+
+
+def _open_panel(napari_viewer: napari.Viewer, kind: type[QWidget], title: str) -> Any:
+    """Open a panel that is not among the steps as a tab on their side, or bring it to the front."""
     viewer = bare_viewer(napari_viewer)
-    panel: Any = _find_panel(viewer, TrainingWidget)
+    panel: Any = _find_panel(viewer, kind)
     if panel is None:
-        panel = _open(viewer, TrainingWidget, "Train", "right")
-    panel.prefill(sources)
+        panel = _open(viewer, kind, title, "right")
     show_panel(panel)
+    return panel
 
 
 def open_virtual_images(napari_viewer: napari.Viewer) -> None:
     """Open the panel of virtual images, or bring it to the front."""
     from napari_4dstem_orient.napari_plugin.widgets.virtual_images import VirtualImagesWidget
 
-    viewer = bare_viewer(napari_viewer)
-    panel = _find_panel(viewer, VirtualImagesWidget)
-    if panel is None:
-        panel = VirtualImagesWidget(viewer)
-        viewer.window.add_dock_widget(
-            panel, name="Virtual images", area="right", tabify=True, add_vertical_stretch=False
-        )
-    show_panel(panel)
+    _open_panel(napari_viewer, VirtualImagesWidget, "Virtual images")
 
 
 def _find_panel(viewer: napari.Viewer, kind: type[QWidget]) -> QWidget | None:

@@ -1,0 +1,264 @@
+"""Pole figures and inverse pole figures: how the orientations of a region are distributed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_4dstem_orient.analysis.colors import LabAxis, key_corners, key_extent, key_outline
+from napari_4dstem_orient.analysis.laue import is_hexagonal, to_standard
+from napari_4dstem_orient.analysis.sphere_density import sphere_density
+from napari_4dstem_orient.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+
+    from napari_4dstem_orient.crystals.phase import Phase
+
+Indices = tuple[int, int, int]
+
+SIGMA = 5.0
+"""Degrees by which the densities are smoothed."""
+MOST = 100_000
+"""Orientations that one figure is made of; of more, every so many-th."""
+COLORMAP = "viridis"
+_GRID = 101
+"""Points along the longer side of a figure."""
+_LARGEST_INDEX, _DEFAULT_FAMILIES = 2, 3
+_CHUNK = 16_384
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """A density on the sphere in stereographic projection.
+
+    Attributes
+    ----------
+    title : str
+        What it is of, such as ``{1 1 1}`` or ``lab z``, for matplotlib.
+    value : ndarray, shape (height, width)
+        Multiples of a random distribution; the first row on top.
+    extent : tuple of four floats
+        Left, right, bottom, top in the stereographic plane.
+    """
+
+    title: str
+    value: np.ndarray
+    extent: tuple[float, float, float, float]
+
+    def at(self, x: float, y: float) -> float:
+        """Return the value at a point of the plane."""
+        left, right, bottom, top = self.extent
+        height, width = self.value.shape
+        row, col = (top - y) / (top - bottom) * height, (x - left) / (right - left) * width
+        return float(self.value[int(np.clip(row, 0, height - 1)), int(np.clip(col, 0, width - 1))])
+
+
+def default_families(phase: Phase) -> list[Indices]:
+    """Return the lattice planes of lowest indices, the farthest apart first, one of each family."""
+    return _families(phase)[:_DEFAULT_FAMILIES]
+
+
+@lru_cache(maxsize=32)
+def _families(phase: Phase) -> list[Indices]:
+    steps = np.arange(-_LARGEST_INDEX, _LARGEST_INDEX + 1)
+    hkl = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    hkl = hkl[np.gcd.reduce(hkl, axis=1) == 1]
+    sizes = np.abs(hkl).sum(axis=1)
+    normals = _normals(hkl, phase)
+    # Few and small indices first, then long spacings; of a family, the member with most positive indices.
+    order = np.lexsort(
+        (*-hkl.T[::-1], (hkl < 0).sum(axis=1), np.linalg.norm(normals, axis=1).round(6), sizes)
+    )
+    kept: list[Indices] = []
+    seen = np.zeros((0, 3))
+    for number in order:
+        if not len(seen) or np.abs(seen - normals[number]).max(axis=1).min() > 1e-6:
+            h, k, l = hkl[number].tolist()  # noqa: E741
+            kept.append((h, k, l))
+            equivalent = phase.symmetry @ normals[number]
+            seen = np.concatenate([seen, equivalent, -equivalent])
+    return kept
+
+
+def _normals(hkl: np.ndarray, phase: Phase) -> np.ndarray:
+    """Return reciprocal lattice vectors (Å⁻¹) in crystal Cartesian coordinates, one a row."""
+    return np.asarray(hkl, float) @ np.linalg.inv(phase.lattice).T
+
+
+def parse_indices(text: str, phase: Phase) -> list[Indices]:
+    """Read families of planes as people write them: ``100, 1-11, 2 -1 0``; four indices for hexagonal cells.
+
+    Raises
+    ------
+    UserError
+        What stands there is no list of Miller indices.
+    """
+    found: list[Indices] = []
+    for part in filter(None, (part.strip(" {}()[]") for part in re.split(r"[,;]", text))):
+        separate = re.split(r"\s+", part)
+        numbers = [
+            int(each)
+            for each in (separate if len(separate) > 1 else re.findall(r"-?\d", part))
+            if _is_int(each)
+        ]
+        if len(numbers) == 4 and is_hexagonal(phase) and sum(numbers[:3]) == 0:
+            del numbers[2]
+        rebuilt = "".join(re.findall(r"[-\d]", part))
+        if len(numbers) != 3 or not any(numbers) or len(rebuilt) != len(re.sub(r"\s", "", part)):
+            raise UserError(
+                f"“{part}” are no Miller indices of {phase.name}; write for example 1 0 0, 1 1 1."
+            )
+        found.append((numbers[0], numbers[1], numbers[2]))
+    if not found:
+        raise UserError("No lattice planes are given; write for example 1 0 0, 1 1 1.")
+    return found
+
+
+def _is_int(text: str) -> bool:
+    return re.fullmatch(r"-?\d+", text) is not None
+
+
+def write_indices(indices: Indices, phase: Phase) -> str:
+    """Return indices as ``parse_indices`` reads them, four for a hexagonal cell."""
+    h, k, l = indices  # noqa: E741
+    return " ".join(str(index) for index in ((h, k, -h - k, l) if is_hexagonal(phase) else indices))
+
+
+def poles(rotation: np.ndarray, phase: Phase, indices: Indices) -> np.ndarray:
+    """Return the lab directions of all normals of a family of planes, both sides, shape (n, m, 3).
+
+    Parameters
+    ----------
+    rotation : ndarray, shape (n, 3, 3)
+        Orientation matrices.
+    phase : Phase
+    indices : (int, int, int)
+    """
+    normal = _normals(np.array([indices]), phase)[0]
+    family = phase.symmetry @ (normal / np.linalg.norm(normal))
+    family = np.unique(np.concatenate([family, -family]).round(9) + 0.0, axis=0)
+    return family @ np.asarray(rotation, float)  # rows: (Rᵀ g)ᵀ = gᵀ R
+
+
+def on_page(directions: np.ndarray) -> np.ndarray:
+    """Turn lab directions, shape (..., 3), into those of a figure: right, up, towards the viewer.
+
+    A pole figure lies as the map does: lab x down, lab y right, lab z towards the viewer.
+    """
+    x, y, z = np.moveaxis(directions, -1, 0)
+    return np.stack([y, -x, z], axis=-1)
+
+
+def pole_figure(rotation: np.ndarray, phase: Phase, indices: Indices) -> Density:
+    """Return the density of a family's poles over the half of the sphere that faces the viewer.
+
+    Parameters
+    ----------
+    rotation : ndarray, shape (n, 3, 3)
+        Orientation matrices.
+    phase : Phase
+    indices : (int, int, int)
+        Miller indices.
+    """
+    rotation = thinned(rotation)
+    portions = (
+        on_page(poles(rotation[start : start + _CHUNK], phase, indices)).reshape(-1, 3)
+        for start in range(0, len(rotation), _CHUNK)
+    )
+    return _density(_plane_title(indices, phase), portions, (-1.0, 1.0, -1.0, 1.0))
+
+
+def inverse_pole_figure(rotation: np.ndarray, phase: Phase, direction: LabAxis) -> Density:
+    """Return the density of the crystal directions along a lab axis, in the standard triangle.
+
+    Parameters
+    ----------
+    rotation : ndarray, shape (n, 3, 3)
+        Orientation matrices.
+    phase : Phase
+    direction : {"x", "y", "z"}
+        Lab axis: x down the rows, y along the columns, z out of the plane.
+    """
+    turn = to_standard(phase)
+    along = thinned(rotation)[:, :, "xyz".index(direction)].astype(float)
+    # All equivalents: what lies beyond the triangle's edge counts within it, too.
+    operations = turn @ phase.symmetry
+    portions = (sign * along @ operation.T for operation in operations for sign in (1, -1))
+    return _density(f"lab {direction}", portions, key_extent(phase))
+
+
+def thinned(rotation: np.ndarray) -> np.ndarray:
+    """Return no more than ``MOST`` orientations, evenly taken."""
+    return rotation[:: max(1, -(-len(rotation) // MOST))]
+
+
+def _density(
+    title: str, portions: Iterable[np.ndarray], extent: tuple[float, float, float, float]
+) -> Density:
+    left, right, bottom, top = extent
+    step = max(right - left, top - bottom) / _GRID
+    # Whole cells beyond the outline: it is the drawing that cuts there.
+    width, height = (int(np.ceil(length / step)) + 2 for length in (right - left, top - bottom))
+    left, top = left - step, top + step
+    x, y = np.meshgrid(left + (np.arange(width) + 0.5) * step, top - (np.arange(height) + 0.5) * step)
+    square = x**2 + y**2
+    points = np.stack([2 * x, 2 * y, 1 - square], axis=-1) / (1 + square)[..., None]
+    value = sphere_density(portions, points.reshape(-1, 3), SIGMA).reshape(height, width)
+    return Density(title, value, (left, left + width * step, top - height * step, top))
+
+
+def _plane_title(indices: Indices, phase: Phase) -> str:
+    h, k, l = indices  # noqa: E741
+    shown = (h, k, -h - k, l) if is_hexagonal(phase) else indices
+    bars = [str(index) if index >= 0 else rf"\bar{{{-index}}}" for index in shown]
+    return r"$\{\mathregular{" + r"\,".join(bars) + r"}\}$"
+
+
+def draw_pole_figure(axes: Axes, density: Density, color: str) -> ScalarMappable:
+    """Draw a pole figure, the lab axes at its rim; ``color`` is that of lines and words."""
+    angle = np.linspace(0, 2 * np.pi, 181)
+    shown = _draw(axes, density, np.stack([np.cos(angle), np.sin(angle)], axis=1), color)
+    axes.annotate("x", (0, -1), (0, -3), textcoords="offset points", ha="center", va="top", color=color)
+    axes.annotate("y", (1, 0), (3, 0), textcoords="offset points", ha="left", va="center", color=color)
+    axes.plot([0], [0], "+", color="white", markersize=5, markeredgewidth=0.8)  # lab z
+    axes.set(xlim=(-1.05, 1.2), ylim=(-1.2, 1.05))
+    return shown
+
+
+def draw_inverse_pole_figure(axes: Axes, density: Density, phase: Phase, color: str) -> ScalarMappable:
+    """Draw an inverse pole figure in the standard triangle with its corners named."""
+    shown = _draw(axes, density, key_outline(phase), color)
+    left, right, bottom, top = key_extent(phase)
+    gap, middle = 0.05 * max(right - left, top - bottom), (bottom + top) / 2
+    for (x, y), label in key_corners(phase):
+        side = 1 if y > middle + gap else -1
+        axes.text(
+            x,
+            y + side * gap,
+            label,
+            ha="center",
+            va="bottom" if side > 0 else "top",
+            size=8,
+            color=color,
+        )
+    axes.set(xlim=(left - 3 * gap, right + 3 * gap), ylim=(bottom - 4 * gap, top + 4 * gap))
+    return shown
+
+
+def _draw(axes: Axes, density: Density, outline: np.ndarray, color: str) -> ScalarMappable:
+    from matplotlib.patches import Polygon
+
+    axes.set_axis_off()
+    shown = axes.imshow(density.value, extent=density.extent, cmap=COLORMAP, vmin=0, interpolation="bilinear")
+    frame = axes.add_patch(Polygon(outline, closed=True, fill=False, edgecolor=color, linewidth=0.9))
+    shown.set_clip_path(frame)
+    axes.set_aspect("equal")
+    axes.set_title(density.title, color=color, fontsize=9, pad=3)
+    return shown

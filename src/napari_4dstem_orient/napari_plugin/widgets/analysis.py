@@ -1,0 +1,118 @@
+"""Analysis: grains, misorientations, pole figures and the unit cell of a map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QFormLayout, QToolButton, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.napari_plugin.analysed import Analysed
+from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
+from napari_4dstem_orient.napari_plugin.widgets.cell_section import CellSection
+from napari_4dstem_orient.napari_plugin.widgets.grains_section import GrainsSection
+from napari_4dstem_orient.napari_plugin.widgets.misorientation_section import MisorientationSection
+from napari_4dstem_orient.napari_plugin.widgets.poles_section import PolesSection
+
+if TYPE_CHECKING:
+    import napari
+
+
+class AnalysisWidget(StepWidget):
+    """What a map says about the specimen, in sections that open and close.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.maps = QComboBox()
+        self.maps.setToolTip("Which method's map to analyse.")
+        self.maps.activated.connect(lambda: self.refresh())
+        form = QFormLayout()
+        form.addRow("Map", self.maps)
+        self.body.addLayout(form)
+        self.compare_button = button(
+            "Compare with template matching…", "Open the panel that compares both maps.", self._open_compare
+        )
+        self.body.addWidget(self.compare_button)
+        self.analysed = Analysed(napari_viewer)
+        self.grains = GrainsSection(self.analysed, self.jobs)
+        self.misorientation = MisorientationSection(self.analysed)
+        self.poles = PolesSection(self.analysed)
+        self.cell = CellSection(self.analysed)
+        self.sections: dict[str, Section] = {}
+        for title, content in (
+            ("Grains and boundaries", self.grains),
+            ("Misorientation", self.misorientation),
+            ("Pole figures", self.poles),
+            ("Unit cell", self.cell),
+        ):
+            self._add_section(title, content)
+        self.body.addStretch(1)
+        self.sections["Grains and boundaries"].toggle.setChecked(True)
+        self.refresh()
+
+    def _add_section(self, title: str, content: QWidget) -> None:
+        self.sections[title] = made = Section(title, content)
+        self.body.addWidget(made)
+
+    def refresh(self) -> None:
+        """List the maps there are, and take the one chosen."""
+        found = [method for method, stage in STAGES.items() if self.session.get(stage) is not None]
+        chosen = self.maps.currentData()
+        self.maps.clear()
+        for method in found:
+            stale = " (stale)" if self.session.is_stale(STAGES[method]) else ""
+            self.maps.addItem(METHODS[method] + stale, method)
+        if found:
+            preferred = chosen if chosen in found else found[-1]
+            self.maps.setCurrentIndex(self.maps.findData(preferred))
+        self.say_needs("" if found else "Needs: an orientation map (run one in Map).")
+        method = self.maps.currentData()
+        self.analysed.take(None if method is None else self.session.get(STAGES[method]))
+        for section in self._contents():
+            if section is not self.cell:
+                section.refresh()
+
+    def release(self) -> None:
+        """Let the sections stop listening."""
+        for section in self._contents():
+            section.release()
+
+    def _contents(self) -> tuple[Any, ...]:
+        return self.grains, self.misorientation, self.poles, self.cell
+
+    def _open_compare(self) -> None:
+        from napari_4dstem_orient.napari_plugin.workbench import open_compare
+
+        open_compare(self.viewer)
+
+
+class Section(QWidget):
+    """A heading that opens and closes what stands below it; closed at first.
+
+    superqt's ``QCollapsible`` fixes the height of its content when it opens, but plots and words come later.
+    """
+
+    def __init__(self, title: str, content: QWidget) -> None:
+        super().__init__()
+        self.toggle = QToolButton()
+        self.toggle.setText(title)
+        self.toggle.setCheckable(True)
+        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.toggle.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 3px }")
+        self.toggle.toggled.connect(self._open)
+        self._content = content
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.toggle)
+        layout.addWidget(content)
+        self._open(False)
+
+    def _open(self, wide: bool) -> None:
+        self.toggle.setArrowType(Qt.ArrowType.DownArrow if wide else Qt.ArrowType.RightArrow)
+        self._content.setVisible(wide)

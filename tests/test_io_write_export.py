@@ -34,6 +34,11 @@ def test_every_format_is_written_where_asked(tmp_path):
             "grain_ipf-y.tif",
             "grain_ipf-z.tif",
             "grain_disks.emd",
+            "grain.csv",
+            "grain_orix.h5",
+            "grain_py4dstem.emd",
+            "grain.hspy",
+            "grain.ome.tif",
         ]
     )
     assert sorted(entry.name for entry in (tmp_path / "new" / "folder").iterdir()) == sorted(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LabAxis = Literal["x", "y", "z"]
 
-DIRECTION_TEXT = {
+DIRECTION_TEXT: dict[LabAxis, str] = {
     "x": "IPF-X (in plane, down the rows)",
     "y": "IPF-Y (in plane, along the columns)",
     "z": "IPF-Z (out of plane)",

@@ -17,6 +17,7 @@ MAX_INDEX = 6
 _DEGREES_PER_INDEX = 0.2
 # Inside the standard triangle of every Laue class: the equivalent orientation nearest to it is shown.
 _INSIDE = np.array([0.9, 0.25, 1.2])
+_CHUNK = 16_384
 
 
 class Direction(NamedTuple):
@@ -86,6 +87,63 @@ def nearest_direction(vector: np.ndarray, phase: Phase) -> Direction:
     angle = np.rad2deg(2 * np.arcsin(np.clip(np.linalg.norm(units - unit, axis=1) / 2, 0, 1)))
     best = (angle + _DEGREES_PER_INDEX * size).argmin()
     return Direction(tuple(int(index) for index in indices[best]), float(angle[best]))
+
+
+def zone_axes(rotations: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``zone_axis`` says of many orientations at once; see ``_nearest_directions``.
+
+    Parameters
+    ----------
+    rotations : ndarray, shape (n, 3, 3)
+    phase : Phase
+    """
+    return _nearest_directions(_standard_axes(rotations, phase, 2), phase)
+
+
+def in_plane_directions(rotations: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray]:
+    """Return what ``in_plane_direction`` says of many orientations at once; see ``zone_axes``."""
+    return _nearest_directions(_standard_axes(rotations, phase, 0), phase)
+
+
+def _standard_axes(rotations: np.ndarray, phase: Phase, axis: int) -> np.ndarray:
+    """Return one lab axis in each orientation's standard variant, shape (n, 3)."""
+    columns = np.asarray(rotations, float)
+    nearness = (columns[:, :, 2] + 1e-3 * columns[:, :, 0]) @ (_INSIDE @ phase.symmetry).T
+    chosen = phase.symmetry[nearness.argmax(axis=1)]
+    return np.einsum("nij,nj->ni", chosen, columns[:, :, axis])
+
+
+def _nearest_directions(vectors: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray]:
+    """Return the simplest lattice direction near each vector.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n, 3)
+        In crystal Cartesian coordinates, of length 1.
+
+    Returns
+    -------
+    indices : ndarray, int, shape (n, 3) or (n, 4)
+        [u v w], or [u v t w] for a hexagonal cell.
+    error : ndarray, float64, shape (n,)
+        Angle to the true direction in degrees.
+    """
+    indices, units, size = _candidates(phase)
+    best, error = np.zeros(len(vectors), int), np.full(len(vectors), np.inf)
+    lowest = error.copy()
+    # All directions of one size cost the same, so that only the nearest of them needs its angle.
+    for group in (np.flatnonzero(size == cost) for cost in np.unique(size)):
+        for start in range(0, len(vectors), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            cosine = vectors[part] @ units[group].T
+            nearest = cosine.argmax(axis=1)
+            found = cosine[np.arange(len(nearest)), nearest]
+            angle = np.rad2deg(np.arccos(np.clip(found, -1, 1)))
+            price = angle + _DEGREES_PER_INDEX * size[group[0]]
+            better = price < lowest[part]
+            best[part][better] = group[nearest[better]]
+            error[part][better], lowest[part][better] = angle[better], price[better]
+    return indices[best], error
 
 
 @lru_cache(maxsize=16)

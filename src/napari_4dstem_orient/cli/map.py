@@ -28,9 +28,14 @@ class Format(StrEnum):
 
     ang = "ang"
     ctf = "ctf"
+    csv = "csv"
+    orix = "orix"
+    py4dstem = "py4dstem"
     emd = "emd"
+    hspy = "hspy"
     png = "png"
     tiff = "tiff"
+    ome = "ome"
 
 
 def map_(

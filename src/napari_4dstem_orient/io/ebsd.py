@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.orientation_map import OrientationMap
 
-_FRAME = "Euler angles (Bunge): lab x down the rows, lab y along the columns, lab z towards the viewer"
-_CRYSTAL = "Crystal axes: a along x, c* along z, for hexagonal and trigonal crystals too"
+EULER_FRAME = "Euler angles (Bunge): lab x down the rows, lab y along the columns, lab z towards the viewer"
+CRYSTAL_FRAME = "Crystal axes: a along x, c* along z, for hexagonal and trigonal crystals too"
 _NO_STEP = "The scan step is unknown: XSTEP and YSTEP of 1 um stand for one scan position"
 _FAMILIES = 8
 
@@ -153,8 +153,8 @@ def _ang_header(orientation_map: OrientationMap) -> list[str]:
     step = _step(orientation_map)
     confidence = "score" if orientation_map.certainty is None else "reliability (probability of being right)"
     notes = [
-        _FRAME,
-        _CRYSTAL,
+        EULER_FRAME,
+        CRYSTAL_FRAME,
         f"IQ is the number of explained disks, CI the {confidence}; -1 where not indexed",
     ]
     if orientation_map.r_pixel is None:
@@ -233,7 +233,7 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
     rows, cols = orientation_map.scan_shape
     step = _step(orientation_map)
     contrasts = "BC is the score" + ("" if orientation_map.certainty is None else ", BS the reliability")
-    remark = f"{_FRAME}. {_CRYSTAL}. {contrasts}, times 255"
+    remark = f"{EULER_FRAME}. {CRYSTAL_FRAME}. {contrasts}, times 255"
     remark += f". {_NO_STEP}" if orientation_map.r_pixel is None else ""
     remark += f". {_ascii(orientation_map.exploratory)}" if orientation_map.exploratory else ""
     return [
@@ -260,7 +260,9 @@ def _ctf_phase(phase: Phase) -> str:
     lengths = ";".join(f"{value:.4f}" for value in phase.cell[:3])
     angles = ";".join(f"{value:.4f}" for value in phase.cell[3:])
     name = _plain(phase.name)
-    return f"{lengths}\t{angles}\t{name}\t{laue_class(phase).channel}\t{phase.space_group}\t\t\t{_CRYSTAL}"
+    return (
+        f"{lengths}\t{angles}\t{name}\t{laue_class(phase).channel}\t{phase.space_group}\t\t\t{CRYSTAL_FRAME}"
+    )
 
 
 def _ascii(text: str) -> str:

@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.scan import Calibration
 
 FORMATS = {
-    "h5": "Result file (HDF5): everything, reopens here",
+    "h5": "Result file (.h5): everything, reopens here",
     "ang": "EDAX TSL text (.ang): MTEX, orix, OIM",
     "ctf": "Channel text file (.ctf): MTEX, orix, AZtec",
+    "csv": "Table of the whole map (.csv): spreadsheets, pandas, R",
+    "orix": "orix crystal map (_orix.h5): orix.io.load",
+    "py4dstem": "Orientations for py4DSTEM (_py4dstem.emd): py4DSTEM.read",
+    "emd": "Bragg disks for py4DSTEM (_disks.emd): py4DSTEM.read",
+    "hspy": "Signals, and disks where there are (.hspy): HyperSpy, pyxem",
     "png": "Pictures with colour key and scale bar (.png)",
-    "tiff": "Bare IPF layers with pixel size (.tif)",
-    "emd": "Bragg disks for py4DSTEM (.emd)",
+    "tiff": "Bare IPF layers with pixel size (.tif): ImageJ",
+    "ome": "All layers with units (.ome.tif): Fiji, QuPath, napari",
 }
 """What can be exported, and what for."""
+
+_ENDINGS = {"orix": "_orix.h5", "py4dstem": "_py4dstem.emd", "emd": "_disks.emd", "ome": ".ome.tif"}
 
 SHOWN: tuple[LabAxis, ...] = ("x", "y", "z")
 """Lab axes whose IPF colours are exported: two in plane and one out of plane."""
@@ -51,9 +58,9 @@ def export(
     stem : str
         What the file names begin with.
     disks : BraggDisks, optional
-        Needed for ``"emd"``.
+        Needed for ``"emd"``; go into ``"hspy"`` where they are given.
     calibration : Calibration, optional
-        Stored with the disks.
+        Stored with the disks, and with the orientations for py4DSTEM.
 
     Returns
     -------
@@ -73,10 +80,11 @@ def export(
     base = make_folder(folder) / stem
     paths: list[Path] = []
     for name in wanted:
-        if name == "emd" and disks is not None:
-            paths.append(_save_disks(disks, calibration, _beside(base, "_disks.emd")))
+        if name in ("png", "tiff"):
+            paths += _save_pictures(name, orientation_map, base)
         else:
-            paths += _save(name, orientation_map, base)
+            paths.append(_beside(base, _ENDINGS.get(name, f".{name}")))
+            _save(name, orientation_map, paths[-1], disks, calibration)
     return paths
 
 
@@ -85,27 +93,52 @@ def _beside(base: Path, ending: str) -> Path:
     return base.with_name(base.name + ending)
 
 
-def _save_disks(disks: BraggDisks, calibration: Calibration | None, path: Path) -> Path:
-    from napari_4dstem_orient.io.bragg_peaks import save_disks
+def _save(
+    name: str,
+    orientation_map: OrientationMap,
+    path: Path,
+    disks: BraggDisks | None,
+    calibration: Calibration | None,
+) -> None:
+    """Write one of the formats that are one file."""
+    from napari_4dstem_orient.io import (
+        bragg_peaks,
+        ebsd,
+        layers,
+        orix_maps,
+        py4dstem_maps,
+        result,
+        signals,
+        table,
+    )
 
-    save_disks(disks, path, calibration=calibration)
-    return path
+    if name == "emd":
+        if disks is not None:
+            bragg_peaks.save_disks(disks, path, calibration=calibration)
+    elif name == "hspy":
+        signals.save_hspy(orientation_map, path, disks, calibration)
+    elif name == "py4dstem":
+        py4dstem_maps.save_py4dstem_map(orientation_map, path, calibration)
+    else:
+        {
+            "h5": result.save_map,
+            "ang": ebsd.save_ang,
+            "ctf": ebsd.save_ctf,
+            "csv": table.save_csv,
+            "orix": orix_maps.save_orix,
+            "ome": layers.save_ome_tiff,
+        }[name](orientation_map, path)
 
 
-def _save(name: str, orientation_map: OrientationMap, base: Path) -> list[Path]:
-    """Write one format; return its files."""
-    from napari_4dstem_orient.io import ebsd, images, result
+def _save_pictures(name: str, orientation_map: OrientationMap, base: Path) -> list[Path]:
+    """Write the IPF maps, and as PNG the other pictures; return the files."""
+    from napari_4dstem_orient.io import images
 
-    if name in ("png", "tiff"):
-        suffix = {"png": ".png", "tiff": ".tif"}[name]
-        paths = []
-        for direction in SHOWN:
-            paths.append(_beside(base, f"_ipf-{direction}{suffix}"))
-            images.save_ipf_image(orientation_map, paths[-1], direction)
-        return paths + (_save_other_pictures(orientation_map, base) if name == "png" else [])
-    path = _beside(base, f".{name}")
-    {"h5": result.save_map, "ang": ebsd.save_ang, "ctf": ebsd.save_ctf}[name](orientation_map, path)
-    return [path]
+    paths = []
+    for direction in SHOWN:
+        paths.append(_beside(base, f"_ipf-{direction}{'.png' if name == 'png' else '.tif'}"))
+        images.save_ipf_image(orientation_map, paths[-1], direction)
+    return paths + (_save_other_pictures(orientation_map, base) if name == "png" else [])
 
 
 def _save_other_pictures(orientation_map: OrientationMap, base: Path) -> list[Path]:

@@ -1,17 +1,24 @@
-"""Orientation maps to and from py4DSTEM's ``OrientationMap``."""
+"""Orientation maps to and from py4DSTEM's ``OrientationMap``, and as a file that ``py4DSTEM.read`` opens."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.io.atomic import writing
 from napari_4dstem_orient.orientation_map import OrientationMap, Reason
 
 if TYPE_CHECKING:
     import py4DSTEM.process.diffraction.utils
 
     from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.scan import Calibration
 
 
 def to_py4dstem(
@@ -80,3 +87,100 @@ def from_py4dstem(
         r_pixel=r_pixel,
         provenance={"inputs": ["py4DSTEM OrientationMap"]},
     )
+
+
+def save_py4dstem_map(
+    orientation_map: OrientationMap, path: str | Path, calibration: Calibration | None = None
+) -> None:
+    """Write a map as an EMD file of arrays; ``py4DSTEM.read`` returns their tree.
+
+    py4DSTEM has no file for its ``OrientationMap``, but these are its contents, and docs/formats.md has the lines
+    that fill one: ``matrix``, shape (scan_y, scan_x, n, 3, 3), and ``corr``, shape (scan_y, scan_x, n), with the
+    answer first and the runners-up after it; ``phase``, shape (scan_y, scan_x), -1 where there is no answer; and
+    where it is known ``reliability``. The metadata ``phase_0``, ... are what py4DSTEM's ``Crystal`` is made of,
+    ``orientation_map`` says frame and provenance, ``calibration`` has the scan step and voltage.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    # py4DSTEM and the libraries below it talk on standard output and warn of their own code.
+    noise = io.StringIO()
+    with (
+        writing(path) as temporary,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(noise),
+        contextlib.redirect_stderr(noise),
+    ):
+        warnings.simplefilter("ignore")
+        import py4DSTEM
+        from emdfile import Array, Metadata, Root
+
+        root = Root(name="orientation_map")
+        for name, about in _descriptions(orientation_map).items():
+            root.metadata = Metadata(name=name, data=about)
+        theirs = py4DSTEM.data.Calibration(root=root)
+        for name, value in _microscope(orientation_map, calibration).items():
+            theirs[name] = value
+        root.metadata = theirs
+        for name, values in _contents(orientation_map).items():
+            root.tree(Array(name=name, data=values, units="", **_axes(orientation_map, values)))
+        py4DSTEM.save(str(temporary), root, mode="o")
+
+
+def _microscope(orientation_map: OrientationMap, calibration: Calibration | None) -> dict[str, Any]:
+    """Return what py4DSTEM's calibration is told."""
+    step, voltage = orientation_map.r_pixel, None if calibration is None else calibration.voltage
+    known: dict[str, Any] = {} if step is None else {"R_pixel_size": step, "R_pixel_units": "nm"}
+    return known | ({} if voltage is None else {"voltage_kV": voltage})
+
+
+def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
+    """Return the metadata dictionaries by name."""
+    from napari_4dstem_orient import __version__
+    from napari_4dstem_orient.io.result import FRAME
+
+    phases = {
+        f"phase_{number}": {
+            "name": phase.name,
+            "cell": np.asarray(phase.cell, float),
+            "positions": np.asarray(phase.positions, float),
+            "numbers": np.asarray(phase.numbers, int),
+            "occupancy": np.asarray(phase.occupancy, float),
+        }
+        for number, phase in enumerate(orientation_map.phases)
+    }
+    about = {
+        "frame": FRAME,
+        "method": orientation_map.method,
+        "phases": len(phases),
+        "program": f"napari-4dstem-orient {__version__}",
+        "provenance": json.dumps(orientation_map.provenance, default=str),
+    }
+    return {"orientation_map": about, **phases}
+
+
+def _axes(orientation_map: OrientationMap, values: np.ndarray) -> dict[str, list[Any]]:
+    """Return what an emdfile Array is told of its axes; those after the scan's are counted."""
+    step = orientation_map.r_pixel
+    unit = "positions" if step is None else "nm"
+    scan = [np.arange(size) * (step or 1.0) for size in orientation_map.scan_shape]
+    names = ["row", "column", "match", "crystal axis", "lab axis"]
+    return {
+        "dims": scan + [np.arange(size) for size in values.shape[2:]],
+        "dim_units": [unit, unit] + [""] * (values.ndim - 2),
+        "dim_names": names[: values.ndim],
+    }
+
+
+def _contents(orientation_map: OrientationMap) -> dict[str, np.ndarray]:
+    score, rotation = orientation_map.score[..., None], orientation_map.rotation[:, :, None]
+    known = {
+        "matrix": np.concatenate([rotation, orientation_map.runner_up], axis=2),
+        "corr": np.concatenate([score, orientation_map.runner_up_score], axis=2),
+        "phase": orientation_map.phase_id,
+    }
+    if orientation_map.certainty is not None:
+        known["reliability"] = orientation_map.certainty.reliability
+    return known

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the whole map that a layer belongs to, as the suffix says: .h5 (result file), .ang or .ctf.
+    """Write the whole map that a layer belongs to, as the suffix says: .h5 (result file), .ang, .ctf or .csv.
 
     Raises
     ------
@@ -22,11 +22,13 @@ def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """
     from napari_4dstem_orient.io.ebsd import save_ang, save_ctf
     from napari_4dstem_orient.io.result import save_map
+    from napari_4dstem_orient.io.table import save_csv
 
     orientation_map = _map_of(meta)
-    save = {".h5": save_map, ".ang": save_ang, ".ctf": save_ctf}.get(Path(path).suffix.lower())
+    savers = {".h5": save_map, ".ang": save_ang, ".ctf": save_ctf, ".csv": save_csv}
+    save = savers.get(Path(path).suffix.lower())
     if save is None:
-        raise UserError(f"{path} ends neither in .h5 nor .ang nor .ctf; choose one of these to save a map.")
+        raise UserError(f"{path} does not end in {', '.join(savers)}; choose one of these to save a map.")
     save(orientation_map, Path(path))
     return [path]
 

@@ -19,7 +19,7 @@ from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
 NAME = "HDF5 / EMD"
 SUFFIXES = (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5")
 
-_SMALLEST_DETECTOR = 8  # pixels on a side: below that a 4D dataset is a map of matrices, not of patterns
+SMALLEST_DETECTOR = 8  # pixels on a side: below that a 4D dataset is a map of matrices, not of patterns
 _CROWDED = 2000  # members of a group: older files keep one group for each scan position's peaks
 _CACHE = 64 * 2**20
 
@@ -39,7 +39,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
             # HyperSpy writes Berkeley's EMD with all axes turned round.
             turned = detector_first(axes)
             data = Transposed(dataset, (3, 2, 1, 0)) if turned else dataset
-            if min(data.shape[-2:]) >= _SMALLEST_DETECTOR or 0 in data.shape:
+            if min(data.shape[-2:]) >= SMALLEST_DETECTOR or 0 in data.shape:
                 told = calibration(file, dataset, axes[::-1] if turned else axes, voltage)
                 found.append(Source([data], dataset.name, told, metadata=_metadata(dataset)))
     return found

@@ -59,6 +59,8 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
         data = group.get("data")
         if data is None or data.dtype.kind not in "uif" or len(data.shape) not in (3, 4):
             continue
+        if 0 < min(data.shape[-2:]) < hdf5.SMALLEST_DETECTOR:
+            continue
         microscope = _attributes(group, "metadata/Acquisition_instrument/TEM")
         axes = [_attributes(group, f"axis-{axis}") for axis in range(len(data.shape))]
         told = from_axes(

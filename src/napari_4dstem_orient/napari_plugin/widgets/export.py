@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QLineEdit
 
+from napari_4dstem_orient.io.export import FORMATS, export
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, section
 from napari_4dstem_orient.progress import Progress
@@ -15,15 +16,6 @@ from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
-
-FORMATS = {
-    "h5": ("Result file (.h5)", "Everything: rotations, phases, scores, provenance; opens in h5py."),
-    "ang": ("TSL / EDAX (.ang)", "Euler angles for OIM, MTEX, orix."),
-    "ctf": ("Oxford / HKL (.ctf)", "Euler angles for AZtec-style readers, MTEX, orix."),
-    "png": ("IPF pictures (.png)", "IPF-X, IPF-Y and IPF-Z with colour key and scale bar."),
-    "tiff": ("IPF pictures (.tif)", "The same pictures, uncompressed."),
-    "emd": ("Bragg disks (.h5, py4DSTEM EMD)", "The calibrated disks; py4DSTEM opens them."),
-}
 
 
 class ExportWidget(StepWidget):
@@ -52,9 +44,10 @@ class ExportWidget(StepWidget):
         self.body.addLayout(form)
         self.body.addWidget(section("Formats"))
         self.formats: dict[str, QCheckBox] = {}
-        for name, (title, tooltip) in FORMATS.items():
+        for name, text in FORMATS.items():
+            title, _, readers = text.partition(": ")
             self.formats[name] = box = QCheckBox(title)
-            box.setToolTip(tooltip)
+            box.setToolTip(f"For {readers}." if readers else text)
             box.setChecked(name in ("h5", "ang", "ctf", "png"))
             box.toggled.connect(lambda ticked: self.refresh())
             self.body.addWidget(box)
@@ -85,7 +78,12 @@ class ExportWidget(StepWidget):
         self.jobs.run(
             "Exporting",
             self._on_written,
-            partial(_export, self.session.get(STAGES[method]), self.session.get(Stage.CALIBRATED)),
+            partial(
+                _export,
+                self.session.get(STAGES[method]),
+                self.session.get(Stage.CALIBRATED),
+                self.session.calibration,
+            ),
             Path(self.folder.text()).expanduser(),
             self._ticked(),
             self.stem.text().strip() or "orientation",
@@ -105,13 +103,17 @@ class ExportWidget(StepWidget):
 
 
 def _export(
-    orientation_map: Any, disks: Any, folder: Path, formats: list[str], stem: str, progress: Progress
+    orientation_map: Any,
+    disks: Any,
+    calibration: Any,
+    folder: Path,
+    formats: list[str],
+    stem: str,
+    progress: Progress,
 ) -> list[Path]:
     """Write in the order of the formats, so that progress can be told and the job cancelled between files."""
-    from napari_4dstem_orient.io.export import export
-
     written: list[Path] = []
     for done, name in enumerate(formats):
         progress(done, len(formats))
-        written += export(orientation_map, folder, [name], stem, disks=disks)
+        written += export(orientation_map, folder, [name], stem, disks, calibration)
     return written

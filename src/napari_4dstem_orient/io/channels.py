@@ -1,0 +1,63 @@
+"""A map as plain numbers, one image for each quantity: what tables, TIFF stacks and signals are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from napari_4dstem_orient.io.ebsd import CRYSTAL_FRAME, EULER_FRAME, bunge_angles
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+GRID = "x counts along the columns, y down the rows, both from the first position"
+"""How positions are numbered in these files: as pictures are, and .ang and .ctf files too."""
+
+
+class Channel(NamedTuple):
+    """One quantity at every scan position.
+
+    Attributes
+    ----------
+    name, unit : str
+        ASCII; the unit is empty for plain numbers.
+    values : ndarray, float64, shape (scan_y, scan_x)
+        NaN where there is no answer.
+    """
+
+    name: str
+    unit: str
+    values: np.ndarray
+
+
+def channels(orientation_map: OrientationMap) -> list[Channel]:
+    """Return Euler angles, phase, score, what is known of certainty, and the number of explained disks."""
+    indexed, certainty = orientation_map.indexed, orientation_map.certainty
+
+    def known(name: str, unit: str, values: np.ndarray) -> Channel:
+        return Channel(name, unit, np.where(indexed, values, np.nan))
+
+    angles = np.rad2deg(bunge_angles(orientation_map.rotation))
+    found = [known(name, "deg", angles[..., i]) for i, name in enumerate(("phi1", "Phi", "phi2"))]
+    found.append(known("phase", "", orientation_map.phase_id + 1))
+    found.append(known("score", "", orientation_map.score))
+    if certainty is not None:
+        found.append(known("reliability", "", certainty.reliability))
+        found.append(known("phase_margin", "", certainty.phase_margin))
+    found.append(known("explained_disks", "", orientation_map.explained))
+    return found
+
+
+def conventions(orientation_map: OrientationMap) -> list[str]:
+    """Return the sentences that a reader of the numbers needs, without full stops."""
+    names = (f"{number} {phase.name}" for number, phase in enumerate(orientation_map.phases, start=1))
+    step = orientation_map.r_pixel
+    return [
+        f"{EULER_FRAME}; the beam travels along -z",
+        CRYSTAL_FRAME,
+        GRID,
+        "The scan step is unknown" if step is None else f"Scan step {step:.6g} nm",
+        f"Phases: {', '.join(names)}",
+        f"Method: {orientation_map.method}; where there is no answer there is no number",
+    ]

@@ -1,0 +1,94 @@
+"""Orientation maps as orix's ``CrystalMap``, and as the HDF5 file that ``orix.io.load`` reads."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.atomic import writing
+
+if TYPE_CHECKING:
+    import orix.crystal_map
+
+    from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.orientation_map import OrientationMap
+
+
+def to_orix(orientation_map: OrientationMap) -> orix.crystal_map.CrystalMap:
+    """Return the map as orix holds it.
+
+    Returns
+    -------
+    CrystalMap
+        The same matrices (lab to crystal). Positions row by row: x along the columns, y down the rows, in nm
+        (``px`` where the scan step is unknown). Phases count from 0; -1, orix's "not indexed", where there is
+        no answer. ``prop`` has score, reason, explained_disks and, where they are known, reliability,
+        phase_margin and doubt.
+    """
+    from orix.crystal_map import CrystalMap, Phase, PhaseList
+    from orix.quaternion import Rotation
+
+    rows, cols = orientation_map.scan_shape
+    step = orientation_map.r_pixel or 1.0
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    phases = {number: phase.to_orix() for number, phase in enumerate(orientation_map.phases)}
+    for number, phase in phases.items():
+        phase.color = f"C{number}"
+    if not orientation_map.indexed.all():
+        phases[-1] = Phase("not_indexed", color="white")
+    properties = {
+        "score": orientation_map.score,
+        "reason": orientation_map.reason,
+        "explained_disks": orientation_map.explained,
+    }
+    if (certainty := orientation_map.certainty) is not None:
+        properties |= {name: getattr(certainty, name) for name in ("reliability", "phase_margin", "doubt")}
+    return CrystalMap(
+        rotations=Rotation.from_matrix(orientation_map.rotation.reshape(-1, 3, 3).astype(float)),
+        phase_id=orientation_map.phase_id.ravel(),
+        x=col * step,
+        y=row * step,
+        phase_list=PhaseList(phases),
+        prop={name: values.ravel() for name, values in properties.items()},
+        scan_unit="px" if orientation_map.r_pixel is None else "nm",
+    )
+
+
+def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
+    """Write orix's HDF5 file; ``orix.io.load`` gives the ``CrystalMap`` back.
+
+    Beside orix's own groups, the attribute ``frame`` of the file states the conventions.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written, or orix's file cannot hold a crystal's symmetry.
+    """
+    import h5py
+    from orix.io.plugins.orix_hdf5 import file_writer
+
+    from napari_4dstem_orient.io.result import FRAME
+
+    crystal_map = to_orix(orientation_map)
+    for phase in orientation_map.phases:
+        _refuse_setting(phase, path)
+    # HDF5 never recovers from a full disk, so it works in memory.
+    packed = BytesIO()
+    file_writer(packed, crystal_map)
+    with h5py.File(packed, "r+") as file:
+        file.attrs["frame"] = FRAME
+    with writing(path) as temporary:
+        temporary.write_bytes(packed.getvalue())
+
+
+def _refuse_setting(phase: Phase, path: str | Path) -> None:
+    """Refuse crystals whose symmetry axes lie where orix, which keeps the group's name only, would not put them."""
+    if phase.to_orix().space_group is None:
+        raise UserError(
+            f"Cannot write {path}: orix's files keep the name of a symmetry, not its axes, and those of "
+            f"{phase.name} are not orix's; save the result file (.h5) or .ang."
+        )

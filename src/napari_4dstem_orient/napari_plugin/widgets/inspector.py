@@ -254,7 +254,9 @@ class Column(QVBoxLayout):
         self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.hypotheses = QComboBox()
         self.hypotheses.setToolTip("Hypotheses of this method, best first: choose one to see its pattern")
-        self.hypotheses.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        policy.setRetainSizeWhenHidden(True)  # all views stay equally high
+        self.hypotheses.setSizePolicy(policy)
         self.hypotheses.hide()
         self.addWidget(self.view, 1)
         self.addWidget(self.hypotheses)

@@ -1,4 +1,4 @@
-"""The inspected scan position in the viewer: click, drag or arrow keys move it, a marker shows it."""
+"""The inspected scan position in the viewer: click, drag or arrow keys move it, P pins it, a marker shows it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MARKER = "position"
 STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
+STRIDE = 10
+"""Scan positions that Shift with an arrow key goes."""
+PIN = "P"
 
 _cursors: WeakKeyDictionary[napari.Viewer, Cursor] = WeakKeyDictionary()
 
@@ -53,7 +56,12 @@ class Cursor:
         if not self._keys_bound:  # only now: without a scan the arrow keys are napari's
             self._keys_bound = True
             for key, step in STEPS.items():
-                viewer.bind_key(key, lambda viewer, step=step: self._step(*step), overwrite=True)
+                for keys, times in ((key, 1), (f"Shift-{key}", STRIDE)):
+                    rows, cols = times * step[0], times * step[1]
+                    viewer.bind_key(
+                        keys, lambda viewer, to=(rows, cols): walk(self.session, *to), overwrite=True
+                    )
+            viewer.bind_key(PIN, lambda viewer: toggle_pin(self.session), overwrite=True)
         if stage is Stage.SCAN:  # not at once: the layers it shall lie over are about to come
             QTimer.singleShot(0, self._show_over_layers)
 
@@ -77,11 +85,6 @@ class Cursor:
         viewer = self._viewer()
         if viewer is not None:
             self._show_marker(viewer)
-
-    def _step(self, rows: int, cols: int) -> None:
-        if self.session.position is not None:
-            row, col = self.session.position
-            self.session.move_to(row + rows, col + cols)
 
     def _on_drag(self, viewer: napari.Viewer, event: Any) -> Iterator[None]:
         """Follow the mouse from press to release; a click is a drag that goes nowhere."""
@@ -138,6 +141,21 @@ class Cursor:
         self._raise_marker()
         if set(viewer.layers.selection) != selected:
             viewer.layers.selection = selected
+
+
+def walk(session: Session, rows: int, cols: int) -> None:
+    """Move the inspected position by so many scan positions."""
+    if session.position is not None:
+        row, col = session.position
+        session.move_to(row + rows, col + cols)
+
+
+def toggle_pin(session: Session) -> None:
+    """Pin the inspected position, or take its pin away."""
+    here = session.position
+    if here is not None:
+        others = [pin for pin in session.pins if pin != here]
+        session.set_pins(others if here in session.pins else [*others, here])
 
 
 def _drawing(layer: Layer | None) -> bool:

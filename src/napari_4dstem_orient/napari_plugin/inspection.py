@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,15 @@ NEARLY_AS_GOOD = 0.95
 
 
 @dataclass(frozen=True, eq=False)
+class Rival:
+    """A further hypothesis of the answer's phase: its orientation, score, and degrees from the answer."""
+
+    rotation: np.ndarray
+    score: float
+    apart: float
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What one method says about one scan position.
 
@@ -52,6 +61,8 @@ class Answer:
         about the beam explains the disks nearly as well.
     spots : ndarray, shape (n, 6)
         The predicted pattern (see ``predicted_pattern``); empty where there is no answer.
+    rivals : tuple of Rival
+        Best first.
     """
 
     reason: Reason
@@ -62,6 +73,7 @@ class Answer:
     reliability: float | None
     doubt: Doubt
     spots: np.ndarray
+    rivals: tuple[Rival, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +150,7 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
     """Read one position of a map and predict its pattern; without illumination nothing is predicted."""
     rotation = orientation_map.rotation[row, col]
     phase = spots = None
+    rivals: tuple[Rival, ...] = ()
     certainty, reliability, doubt = orientation_map.certainty, None, Doubt(0)
     if certainty is not None:
         reliability = float(certainty.reliability[row, col]) or None
@@ -145,6 +158,7 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
     if orientation_map.indexed[row, col]:
         import_libraries()
         phase = orientation_map.phases[orientation_map.phase_id[row, col]]
+        rivals = _rivals(orientation_map, row, col, phase)
         if certainty is None and _half_turn_nearly_as_good(orientation_map, row, col, phase):
             doubt = Doubt.HALF_TURN
         if light is not None:
@@ -160,7 +174,75 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
         reliability=reliability,
         doubt=doubt,
         spots=np.zeros((0, 6)) if spots is None else spots,
+        rivals=rivals,
     )
+
+
+def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -> tuple[Rival, ...]:
+    from napari_4dstem_orient.analysis.misorientation import misorientation
+
+    scores = orientation_map.runner_up_score[row, col]
+    there = scores > 0  # where hypotheses ran out, the score is 0
+    rotations = orientation_map.runner_up[row, col][there]
+    apart = misorientation(rotations, orientation_map.rotation[row, col], phase)
+    return tuple(
+        Rival(rotation, float(score), float(angle))
+        for rotation, score, angle in zip(rotations, scores[there], apart, strict=True)
+    )
+
+
+def instead(answer: Answer, number: int, position: Position, light: Illumination | None) -> Answer:
+    """Return what the answer would be if its hypothesis ``number`` (0: the answer itself) were right."""
+    if number == 0 or answer.phase is None:
+        return answer
+    rival = answer.rivals[number - 1]
+    spots = np.zeros((0, 6))
+    if light is not None:
+        from napari_4dstem_orient.indexing.prediction import predicted_pattern
+
+        reach = CORNERS * light.k_max
+        spots = predicted_pattern(answer.phase, rival.rotation, light.voltage, reach, light.precession)
+    explained = _explained(position, spots)
+    return replace(
+        answer,
+        rotation=rival.rotation,
+        score=rival.score,
+        explained=explained,
+        reliability=None,
+        doubt=Doubt(0),
+        spots=spots,
+    )
+
+
+def _explained(position: Position, spots: np.ndarray) -> int:
+    """Count the disks that lie on a predicted reflection, as the score does."""
+    from scipy.spatial import cKDTree
+
+    from napari_4dstem_orient.indexing.scoring import PREDICTED, ScoreSettings
+
+    disks = position.disks[np.hypot(*position.disks.T) > position.radius]
+    likely = spots[: min(PREDICTED, int(1.25 * len(disks) + 2)), :2]
+    if not len(likely) or not len(disks):
+        return 0
+    apart, _ = cKDTree(position.detector.pixels(likely)).query(disks)
+    return int((apart < 3 * ScoreSettings().tolerance / position.detector.q_pixel).sum())
+
+
+def hypothesis_texts(answer: Answer) -> list[str]:
+    """Say in one line each what the answer and its rivals are."""
+    from napari_4dstem_orient.analysis.directions import zone_axis
+
+    if answer.phase is None:
+        return []
+    sure = "" if answer.reliability is None else f", reliability {answer.reliability:.0%}"
+    count = 1 + len(answer.rivals)
+    lines = [f"1 of {count}: {zone_axis(answer.rotation, answer.phase).text}, score {answer.score:.2f}{sure}"]
+    for number, rival in enumerate(answer.rivals, 2):
+        axis = zone_axis(rival.rotation, answer.phase).text
+        lines.append(
+            f"{number} of {count}: {axis}, score {rival.score:.2f}, {rival.apart:.1f}° from the first"
+        )
+    return lines
 
 
 def _half_turn_nearly_as_good(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -> bool:

@@ -168,6 +168,15 @@ class OrientationTransformer(nn.Module):
             Phase by phase, in the canonical frame.
         logits : Tensor, shape (n, phases * hypotheses)
         """
+        numbers = (
+            self.head(mean_of(encode(self.encoder, self.embed(disks), mask), mask))
+            .unflatten(-1, (self.outputs, 7))
+            .float()
+        )
+        return from_six(numbers[..., :6]), numbers[..., 6]
+
+    def embed(self, disks: torch.Tensor) -> torch.Tensor:
+        """Return what the encoder reads of each disk: (n, tokens, 3) -> (n, tokens, width)."""
         q = disks[..., :2].norm(dim=-1)
         angle = torch.atan2(disks[..., 1], disks[..., 0])
         orders = torch.arange(1, self.settings.harmonics + 1, device=disks.device)
@@ -175,10 +184,4 @@ class OrientationTransformer(nn.Module):
         decades = disks[..., 2].clamp_min(10**LOG_FLOOR).log10() / -LOG_FLOOR + 1
         token = self.radial(q / self.q_span) + self.intensity(decades)
         token = token + self.azimuth(torch.cat([waves.cos(), waves.sin()], -1))
-        token = token + self.mix(token)
-        numbers = (
-            self.head(mean_of(encode(self.encoder, token, mask), mask))
-            .unflatten(-1, (self.outputs, 7))
-            .float()
-        )
-        return from_six(numbers[..., :6]), numbers[..., 6]
+        return token + self.mix(token)

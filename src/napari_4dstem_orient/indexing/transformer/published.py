@@ -97,19 +97,23 @@ class PublishedTransformer(nn.Module):
         logits : Tensor, shape (n, phases)
             Which phase it is; of a single phase they say nothing.
         """
-        q = disks[..., :2].norm(dim=-1)
-        turn = torch.atan2(disks[..., 1], disks[..., 0]) / (2 * math.pi) + 0.5
-        token = (
-            self.radial(_bin(q / self.q_span, self.settings.radial_bins))
-            + self.azimuth(_bin(turn, self.settings.azimuth_bins))
-            + self.intensity(_bin(disks[..., 2], self.settings.intensity_bins))
-        )
         numbers = (
-            self.head(mean_of(self.encoder(token, src_key_padding_mask=~mask), mask))
+            self.head(mean_of(self.encoder(self.embed(disks), src_key_padding_mask=~mask), mask))
             .unflatten(-1, (self.settings.phases, 10))
             .float()
         )
         return nearest_rotation(numbers[..., :9].unflatten(-1, (3, 3))), numbers[..., 9]
+
+    def embed(self, disks: torch.Tensor) -> torch.Tensor:
+        """Return what the encoder reads of each disk: (n, tokens, 3) -> (n, tokens, width)."""
+        q = disks[..., :2].norm(dim=-1)
+        turn = torch.atan2(disks[..., 1], disks[..., 0]) / (2 * math.pi) + 0.5
+        tokens: torch.Tensor = (
+            self.radial(_bin(q / self.q_span, self.settings.radial_bins))
+            + self.azimuth(_bin(turn, self.settings.azimuth_bins))
+            + self.intensity(_bin(disks[..., 2], self.settings.intensity_bins))
+        )
+        return tokens
 
 
 def _bin(share: torch.Tensor, bins: int) -> torch.Tensor:

@@ -16,9 +16,14 @@ def strongest(disks: torch.Tensor, mask: torch.Tensor, count: int) -> tuple[torc
         qx, qy in Å⁻¹ and intensity.
     mask : Tensor, bool, shape (n, d)
     """
-    weight = torch.where(mask, disks[..., 2], torch.full_like(disks[..., 2], -1.0))
-    index = weight.topk(min(count, weight.shape[1]), dim=1).indices
+    index = by_strength(disks, mask, count)
     return torch.gather(disks, 1, index[..., None].expand(-1, -1, 3)), torch.gather(mask, 1, index)
+
+
+def by_strength(disks: torch.Tensor, mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Return which disks ``strongest`` keeps: (n, d, 3) -> (n, count)."""
+    weight = torch.where(mask, disks[..., 2], torch.full_like(disks[..., 2], -1.0))
+    return weight.topk(min(count, weight.shape[1]), dim=1).indices
 
 
 def in_frame(disks: torch.Tensor, canonical: bool, reference: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

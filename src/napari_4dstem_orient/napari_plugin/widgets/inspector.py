@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
 
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES, indexers_for
 from napari_4dstem_orient.napari_plugin.inspection import (
@@ -15,6 +15,8 @@ from napari_4dstem_orient.napari_plugin.inspection import (
     Position,
     angle_between,
     answer_at,
+    hypothesis_texts,
+    instead,
     look,
     name_directions,
 )
@@ -23,6 +25,8 @@ from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, link_ca
 from napari_4dstem_orient.napari_plugin.pictures import fineness
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, needs_text
+from napari_4dstem_orient.napari_plugin.walking import WalkingKeys
+from napari_4dstem_orient.napari_plugin.widgets.pins import PinStrip
 
 if TYPE_CHECKING:
     import napari
@@ -57,6 +61,16 @@ class InspectorWidget(StepWidget):
         row.setSpacing(6)
         for column in self.columns:
             row.addLayout(column, 1)
+        self.pins = PinStrip(self.session)
+        row.addWidget(self.pins)
+        self._keys = WalkingKeys(self.session, self)
+        for column in self.columns:
+            column.view.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            self._keys.watch(column.view, column.view.qt_viewer.canvas.native)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self._keys.watch(self)
+        for method, column in self.predicted.items():
+            column.hypotheses.activated.connect(partial(self._on_chosen, method))
         self.body.setAlignment(Qt.AlignmentFlag(0))
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.addLayout(row)
@@ -65,6 +79,7 @@ class InspectorWidget(StepWidget):
         self._detector: Detector | None = None
         self._shown: Position | None = None
         self._answers: dict[str, Answer] = {}
+        self._first: dict[str, Answer] = {}
         self._reader = Latest()
         self._reader.answered.connect(self._on_position)
         self._reader.failed.connect(notify)
@@ -99,6 +114,7 @@ class InspectorWidget(StepWidget):
         for latest in (self._reader, *self._matchers.values()):
             latest.drop()
             latest.blockSignals(True)
+        self.pins.close_strip()
         for column in self.columns:
             column.view.close_view()
 
@@ -109,7 +125,7 @@ class InspectorWidget(StepWidget):
 
     def _on_position(self, seen: tuple[Position, list[np.ndarray]]) -> None:
         position, pictures = seen
-        self._shown, self._answers = position, dict(position.answers)
+        self._shown, self._answers, self._first = position, dict(position.answers), dict(position.answers)
         if position.detector != self._detector:
             self._detector = position.detector
             fine = fineness(position.detector.shape)
@@ -119,6 +135,7 @@ class InspectorWidget(StepWidget):
         for column, picture in zip(self.columns, pictures, strict=True):
             column.show(picture)
         for method in METHODS:
+            self._offer(method)
             if method not in position.answers:
                 self._match_here(method, position)
         self._describe(position)
@@ -142,8 +159,30 @@ class InspectorWidget(StepWidget):
         if position is not self._shown:  # the user has moved on
             return
         self._answers[method] = answer
+        if method not in self._first:
+            self._first[method] = answer
+            self._offer(method)
         self.predicted[method].show(picture)
         self._describe(position)
+
+    # ---------------------------------------------------------------- hypotheses
+
+    def _offer(self, method: str) -> None:
+        """List the hypotheses of a method's answer; the first is shown."""
+        first = self._first.get(method)
+        self.predicted[method].offer([] if first is None else hypothesis_texts(first))
+
+    def _on_chosen(self, method: str, number: int) -> None:
+        """Show another hypothesis of a method in its view."""
+        position, first, light = self._shown, self._first.get(method), self._snapshot.light
+        if position is None or first is None:
+            return
+
+        def predict() -> tuple[Position, Answer, np.ndarray]:
+            chosen = instead(first, number, position, light)
+            return position, chosen, position.predicted(chosen)
+
+        self._matchers[method].ask(predict)
 
     def _on_match_failed(self, method: str, error: BaseException) -> None:
         self.predicted[method].say(str(error))
@@ -213,8 +252,21 @@ class Column(QVBoxLayout):
         self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
         self.words.setFixedHeight(LINES * self.words.fontMetrics().lineSpacing() + 4)
         self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.hypotheses = QComboBox()
+        self.hypotheses.setToolTip("Hypotheses of this method, best first: choose one to see its pattern")
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        policy.setRetainSizeWhenHidden(True)  # all views stay equally high
+        self.hypotheses.setSizePolicy(policy)
+        self.hypotheses.hide()
         self.addWidget(self.view, 1)
+        self.addWidget(self.hypotheses)
         self.addWidget(self.words)
+
+    def offer(self, hypotheses: list[str]) -> None:
+        """List hypotheses to choose from, the first of them chosen; hidden while there is none."""
+        self.hypotheses.clear()
+        self.hypotheses.addItems(hypotheses)
+        self.hypotheses.setVisible(len(hypotheses) > 0)
 
     def say(self, text: str) -> None:
         """Write below the pattern; what does not fit there is in the tooltip."""

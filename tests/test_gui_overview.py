@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication
 from gui_scan import fill, let_know, made_map
 from napari_4dstem_orient.io.project import Project, save_project
 from napari_4dstem_orient.napari_plugin.autosave import NAME, autosave_folder, left_behind
+from napari_4dstem_orient.napari_plugin.map_layers import KIND, LOOK, Look, map_layers, set_look, show_channel
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_steps, open_workbench
 from napari_4dstem_orient.session import Session, Stage
@@ -93,16 +94,19 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     session, shown = session_for(viewer), panels["Overview"]
     fill(session, silver)
     panels["Map"].show_map(made_map(silver, "template"))
-    layer = next(layer for layer in viewer.layers if layer.name.startswith("score"))
-    layer.visible, layer.opacity, layer.colormap = True, 0.4, "magma"
+    (layer,) = map_layers(viewer, "template")
+    show_channel(layer, "score")
+    set_look(viewer, "template", Look(threshold=0.3, fade=0.5))
+    layer.visible, layer.opacity = True, 0.4
     shown.save_project(str(tmp_path / "a.4dorient.h5"))
     qtbot.waitUntil(lambda: not shown.jobs.running, timeout=20_000)
     session.put(Stage.SCAN, session.get(Stage.SCAN))
     assert session.get(Stage.TEMPLATE_MAP) is None
     shown.open_project(str(tmp_path / "a.4dorient.h5"))
     qtbot.waitUntil(lambda: session.get(Stage.TEMPLATE_MAP) is not None, timeout=20_000)
-    layer = next(layer for layer in viewer.layers if layer.name.startswith("score"))
-    assert (layer.visible, layer.opacity, layer.colormap.name) == (True, 0.4, "magma")
+    (layer,) = map_layers(viewer, "template")
+    assert (layer.visible, layer.opacity, layer.metadata[KIND]) == (True, 0.4, "score")
+    assert layer.metadata[LOOK] == Look(threshold=0.3, fade=0.5)
     assert "in memory only" in shown.said.text()
 
 
@@ -137,9 +141,10 @@ def test_the_work_of_a_killed_process_is_offered_again(make_napari_viewer, qtbot
     process.kill()
     process.waitForFinished()
     viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
     panels = open_workbench(viewer)
     shown = panels["Overview"]
-    assert shown.recovery.isVisible()
+    qtbot.waitUntil(lambda: not shown.recover_button.visibleRegion().isEmpty(), timeout=20_000)
     qtbot.mouseClick(shown.recover_button, LEFT)
     qtbot.waitUntil(lambda: session_for(viewer).get(Stage.TEMPLATE_MAP) is not None, timeout=20_000)
     qtbot.waitUntil(lambda: not folder.exists(), timeout=20_000)

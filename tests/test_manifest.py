@@ -23,7 +23,7 @@ COMMANDS = {command["id"]: command for command in CONTRIBUTIONS["commands"]}
 def test_npe2_finds_and_accepts_it() -> None:
     manifest = PluginManifest.from_distribution("napari-4dstem-orient")
     assert manifest.display_name == "4D-STEM Orientation Mapping"
-    assert len(manifest.contributions.widgets) == 12
+    assert len(manifest.contributions.widgets) == 13
 
 
 @pytest.mark.parametrize("command", CONTRIBUTIONS["commands"], ids=lambda command: command["id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,16 @@ from napari_4dstem_orient.io.project import Project, load_project
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, indexers_for
 from napari_4dstem_orient.napari_plugin.layers import OURS, put_layer, remove_layers, scan_layers
-from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP, add_map_layers
+from napari_4dstem_orient.napari_plugin.map_layers import (
+    KIND,
+    LOOK,
+    MAP,
+    TITLES,
+    Look,
+    add_map_layers,
+    set_look,
+    show_channel,
+)
 from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, overview, show_disk_count
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
@@ -115,7 +125,7 @@ def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> 
 def key_of(layer: Layer) -> str:
     """Return what a layer of the scan shows, whatever the user renames it to."""
     if MAP in layer.metadata:
-        return f"{layer.metadata[MAP].method}/{layer.metadata[KIND]}"
+        return f"{layer.metadata[MAP].method} map"
     return str(layer.metadata[OURS])
 
 
@@ -125,11 +135,13 @@ def display_of(layer: Layer) -> dict[str, Any]:
     if hasattr(layer, "contrast_limits") and not getattr(layer, "rgb", False):
         told["contrast_limits"] = [float(limit) for limit in layer.contrast_limits]
         told["colormap"] = str(layer.colormap.name)
+    if MAP in layer.metadata:
+        told |= {"channel": layer.metadata[KIND], "look": asdict(layer.metadata[LOOK])}
     return told
 
 
-def set_display(layer: Layer, told: Mapping[str, Any]) -> None:
-    """Display a layer as another was; a colour map that is not known here is left out."""
+def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) -> None:
+    """Display a layer as another was; a colour map or channel that is not known here is left out."""
     from napari.utils.colormaps import AVAILABLE_COLORMAPS
 
     layer.visible, layer.opacity = bool(told["visible"]), float(told["opacity"])
@@ -140,6 +152,9 @@ def set_display(layer: Layer, told: Mapping[str, Any]) -> None:
         layer.contrast_limits = low, high
         if told["colormap"] in AVAILABLE_COLORMAPS:
             layer.colormap = told["colormap"]
+    if MAP in layer.metadata and told.get("channel") in TITLES:
+        show_channel(layer, told["channel"])
+        set_look(viewer, layer.metadata[MAP].method, Look(**told["look"]))
 
 
 class _Displays:
@@ -148,11 +163,11 @@ class _Displays:
     def __init__(
         self, viewer: napari.Viewer, session: Session, told: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        self._layers, self._session, self._told = viewer.layers, session, dict(told)
+        self._viewer, self._layers, self._session, self._told = viewer, viewer.layers, session, dict(told)
         self._data = self._scan_data()
         for layer in scan_layers(viewer):
             if (display := self._told.pop(key_of(layer), None)) is not None:
-                set_display(layer, display)
+                set_display(viewer, layer, display)
         self._layers.events.inserted.connect(self._on_inserted)
         session.changed.connect(self._on_changed)
 
@@ -163,7 +178,9 @@ class _Displays:
     def _on_inserted(self, event: Any) -> None:
         layer = event.value
         if OURS in layer.metadata and (display := self._told.pop(key_of(layer), None)) is not None:
-            QTimer.singleShot(0, partial(set_display, layer, display))  # napari is still inserting
+            QTimer.singleShot(
+                0, partial(set_display, self._viewer, layer, display)
+            )  # napari is still inserting
 
     def _on_changed(self, stage: Stage) -> None:
         if stage is Stage.SCAN and self._scan_data() is not self._data:

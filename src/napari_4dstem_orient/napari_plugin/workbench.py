@@ -20,7 +20,7 @@ LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
 BELOW = 0.42
 """Share of the window's height for the inspector."""
-OVERVIEW = 340
+OVERVIEW = 310
 """Pixels for the overview; the steps get the rest."""
 SHORT = 1100
 """Pixels; in a window less high than this the layer controls share their place with the layer list."""

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.project import SUFFIX, Project, is_project_file, save_project
@@ -58,7 +66,7 @@ class OverviewWidget(StepWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.setAcceptDrops(True)
-        self.setMinimumHeight(320)  # all steps and buttons in sight, the details scroll
+        self.setMinimumHeight(300)  # all steps and buttons in sight, the details scroll
         self.facts = wrapped()
         self.updater = Updater(bare_viewer(napari_viewer))
         self._panels: dict[str, Any] = {}
@@ -138,23 +146,23 @@ class OverviewWidget(StepWidget):
         )
         self.details_button.toggled.connect(lambda on: self.refresh())
         self.script_button = button(
-            "Copy as script", "Copy Python that repeats what was done here.", self.copy_script
+            "Script", "Copy Python that repeats what was done here.", self.copy_script
         )
         self.save_button = button(
-            "Save project…", "Everything but the patterns, in one file.", self._ask_save
+            "Save…", "Save a project: everything but the patterns, in one file.", self._ask_save
         )
-        self.project_button = button("Open project…", "Go on where a project was saved.", self._ask_open)
+        self.project_button = button("Open…", "Open a project: go on where it was saved.", self._ask_open)
         self.queue_button = button("Queue…", "Map all scans of a folder like the open one.", self._open_queue)
-        grid = QGridLayout()
+        grid = QVBoxLayout()
         grid.setSpacing(2)
-        rows = (
+        for buttons in (
             (self.update_button, self.details_button),
-            (self.save_button, self.project_button),
-            (self.script_button, self.queue_button),
-        )
-        for row, buttons in enumerate(rows):
-            for column, made in enumerate(buttons):
-                grid.addWidget(made, row, column)
+            (self.save_button, self.project_button, self.script_button, self.queue_button),
+        ):
+            line = QHBoxLayout()
+            grid.addLayout(line)
+            for made in buttons:
+                line.addWidget(made)
         self.said = wrapped()
         self.body.addLayout(grid)
         self.body.addWidget(self.said)

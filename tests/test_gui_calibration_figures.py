@@ -1,0 +1,124 @@
+"""The figures of the Calibration panel: opened by a click, computed in a thread, and right."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_4dstem_orient.calibration.distortion import ratio_and_axis
+from napari_4dstem_orient.napari_plugin.opening import take_disks
+from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
+from napari_4dstem_orient.napari_plugin.widgets.calibration_ellipse import cosine
+from napari_4dstem_orient.session import Stage
+from test_calibration_ellipse import elliptical
+from test_calibration_pixel_size import IRON, Q_PIXEL, disks_of
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    panel = CalibrationWidget(viewer)
+    viewer.window.add_dock_widget(panel, name="3 Calibration", area="right")
+    yield panel
+    viewer.window.remove_dock_widget(panel)
+    qtbot.wait(20)
+
+
+def give(panel, disks):
+    """Let the panel have disks in pixels whose pixel size is known."""
+    take_disks(panel.viewer, disks)
+    panel.session.set_calibration(panel.session.calibration.with_(q_pixel=Q_PIXEL, q_pixel_from="typed"))
+
+
+def unfold(panel, title, qtbot):
+    """Click on a section's heading and wait for what it says."""
+    toggle = panel.sections[title].toggle
+    panel.window().resize(1280, 800)
+    qtbot.mouseClick(toggle, LEFT, pos=toggle.rect().center())
+    figure = panel.figures[title]
+    qtbot.waitUntil(lambda: "Computing" not in figure.words.text(), timeout=60_000)
+    return figure
+
+
+def test_a_closed_section_computes_nothing(panel, qtbot):
+    figure = panel.figures["Ellipticity"]
+    give(panel, disks_of(IRON))
+    qtbot.wait(50)
+    assert figure.answer is None
+    assert figure.words.text() == ""
+
+
+def test_without_disks_the_step_is_named(panel, qtbot):
+    figure = unfold(panel, "Ellipticity", qtbot)
+    assert "Needs Bragg disks" in figure.words.text()
+    assert not figure.canvas.isVisible()
+    assert not figure.correct_button.isEnabled()
+
+
+def test_ellipticity_is_shown_corrected_and_taken_back(panel, qtbot):
+    give(panel, elliptical(disks_of(IRON), 1.06, 30))
+    figure = unfold(panel, "Ellipticity", qtbot)
+    assert figure.canvas.isVisible()
+    assert "✕ poor" in figure.words.text()
+    assert "good below 1.01, poor from 1.03" in figure.words.text()
+    axes = figure.canvas.figure.axes[0]
+    angle, percent = axes.lines[0].get_data()
+    assert angle[np.argmax(percent[:91])] == pytest.approx(30, abs=5)
+    assert percent.max() == pytest.approx(100 * 0.06 / 2.06, abs=0.3)
+    qtbot.mouseClick(figure.correct_button, LEFT)
+    assert ratio_and_axis(panel.session.calibration.distortion) == pytest.approx((1.06, 30), abs=4)
+    assert "✓ good" in figure.words.text()
+    assert not figure.correct_button.isEnabled()
+    qtbot.mouseClick(figure.undo_button, LEFT)
+    assert panel.session.calibration.distortion == (0, 0)
+    assert "✕ poor" in figure.words.text()
+    assert figure.correct_button.isEnabled()
+    assert not figure.undo_button.isEnabled()
+
+
+def test_undo_goes_back_to_what_was_read(panel, qtbot):
+    give(panel, elliptical(disks_of(IRON), 1.06, 30))
+    figure = unfold(panel, "Ellipticity", qtbot)
+    panel.session.set_calibration(panel.session.calibration.with_(distortion=(0.01, 0.0)))
+    qtbot.mouseClick(figure.correct_button, LEFT)
+    assert panel.session.calibration.distortion != (0.01, 0)
+    qtbot.mouseClick(figure.undo_button, LEFT)
+    assert panel.session.calibration.distortion == (0.01, 0)
+
+
+def test_correcting_makes_the_applied_calibration_stale(panel, qtbot):
+    give(panel, elliptical(disks_of(IRON), 1.06, 30))
+    figure = unfold(panel, "Ellipticity", qtbot)
+    qtbot.mouseClick(panel.apply_button, LEFT)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
+    assert not panel.session.is_stale(Stage.CALIBRATED)
+    qtbot.mouseClick(figure.correct_button, LEFT)
+    assert panel.session.is_stale(Stage.CALIBRATED)
+
+
+def test_what_is_not_trusted_cannot_be_corrected(panel, qtbot):
+    good = disks_of(IRON)
+    rng = np.random.default_rng(3)
+    beam = good.offsets[:-1]
+    qx, qy = rng.uniform(0, 128, (2, len(good))).astype(np.float32)
+    qx[beam], qy[beam] = good.qx[beam], good.qy[beam]
+    give(panel, replace(good, qx=qx, qy=qy))
+    figure = unfold(panel, "Ellipticity", qtbot)
+    assert "△ check" in figure.words.text()
+    assert "Not to be trusted" in figure.words.text()
+    assert not figure.correct_button.isEnabled()
+
+
+def test_new_disks_are_judged_anew(panel, qtbot):
+    give(panel, elliptical(disks_of(IRON), 1.06, 30))
+    figure = unfold(panel, "Ellipticity", qtbot)
+    panel.session.put(Stage.DISKS, disks_of(IRON))
+    qtbot.waitUntil(lambda: "✓ good" in figure.words.text(), timeout=60_000)
+
+
+def test_the_cosine_is_longest_along_its_axis():
+    value = cosine((0.02 * np.cos(np.deg2rad(60)), 0.02 * np.sin(np.deg2rad(60))), np.array([30.0, 120.0]))
+    np.testing.assert_allclose(value, (0.02, -0.02))

@@ -122,3 +122,36 @@ def test_new_disks_are_judged_anew(panel, qtbot):
 def test_the_cosine_is_longest_along_its_axis():
     value = cosine((0.02 * np.cos(np.deg2rad(60)), 0.02 * np.sin(np.deg2rad(60))), np.array([30.0, 120.0]))
     np.testing.assert_allclose(value, (0.02, -0.02))
+
+
+def apply(panel, qtbot):
+    qtbot.mouseClick(panel.apply_button, LEFT)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
+
+
+def test_ring_residuals_follow_calibration_and_crystal(panel, copper, qtbot):
+    give(panel, disks_of(copper))
+    panel.crystal.setCurrentText("Cu")
+    figure = unfold(panel, "Ring residuals", qtbot)
+    assert "press Apply" in figure.words.text()
+    apply(panel, qtbot)
+    qtbot.waitUntil(lambda: "✓ good" in figure.words.text(), timeout=60_000)
+    rings = len(figure.answer[1].expected)
+    assert f"from {rings} rings of Cu" in figure.words.text()
+    assert "good below 0.8%" in figure.words.text()
+    assert (
+        f"<tr><td align='right' style='padding-right: 8px'>{figure.answer[1].expected[0]:.4f}<"
+        in figure.table.text()
+    )
+    assert "Residual (%)" in figure.table.text()
+    _above, below = figure.canvas.figure.axes
+    assert below.get_ylabel() == "residual (%)"
+    np.testing.assert_allclose(below.lines[0].get_ydata(), 100 * figure.answer[1].relative)
+    panel.session.set_calibration(panel.session.calibration.with_(q_pixel=1.012 * Q_PIXEL))
+    assert "press Apply again" in figure.words.text()
+    apply(panel, qtbot)
+    qtbot.waitUntil(
+        lambda: "rings of Cu" in figure.words.text() and "✓" not in figure.words.text(), timeout=60_000
+    )
+    panel.crystal.setCurrentText("Ag")
+    qtbot.waitUntil(lambda: "of Ag" in figure.words.text(), timeout=60_000)

@@ -19,6 +19,7 @@ from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, n
 from napari_4dstem_orient.napari_plugin.widgets.calibration_ellipse import EllipseSection
 from napari_4dstem_orient.napari_plugin.widgets.calibration_fields import CalibrationFields
 from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import CalibrationFigure
+from napari_4dstem_orient.napari_plugin.widgets.calibration_residuals import ResidualsSection
 from napari_4dstem_orient.napari_plugin.widgets.color_key import Picture
 from napari_4dstem_orient.napari_plugin.widgets.ring_plot import draw_rings
 from napari_4dstem_orient.napari_plugin.widgets.section import Section
@@ -84,7 +85,9 @@ class CalibrationWidget(StepWidget):
         self.figures: dict[str, CalibrationFigure] = {}
         self.sections: dict[str, Section] = {}
         self._add_figure("Ellipticity", EllipseSection(napari_viewer, self._surface))
+        self._add_figure("Ring residuals", ResidualsSection(napari_viewer, lambda: self.crystal.choice))
         self.form.changed.connect(self._refresh_figures)
+        self.crystal.currentIndexChanged.connect(self._on_crystal)
         self.refresh()
 
     def _add_figure(self, title: str, figure: CalibrationFigure) -> None:
@@ -93,6 +96,10 @@ class CalibrationWidget(StepWidget):
 
     def _surface(self) -> str:
         return str(self.form.settings().surface)
+
+    def _on_crystal(self, index: int) -> None:
+        if self.crystal.currentData() is not None:  # and not "CIF …"
+            self.figures["Ring residuals"].refresh()
 
     def _refresh_figures(self) -> None:
         for figure in self.figures.values():

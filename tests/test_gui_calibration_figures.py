@@ -1,12 +1,14 @@
 """The figures of the Calibration panel: opened by a click, computed in a thread, and right."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
 from napari_4dstem_orient.calibration.distortion import ratio_and_axis
+from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.napari_plugin.opening import take_disks
 from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
 from napari_4dstem_orient.napari_plugin.widgets.calibration_ellipse import cosine
@@ -155,3 +157,73 @@ def test_ring_residuals_follow_calibration_and_crystal(panel, copper, qtbot):
     )
     panel.crystal.setCurrentText("Ag")
     qtbot.waitUntil(lambda: "of Ag" in figure.words.text(), timeout=60_000)
+
+
+def test_the_detectors_axes_follow_what_is_typed(panel, qtbot):
+    give(panel, disks_of(IRON))
+    figure = unfold(panel, "Rotation and flip", qtbot)
+    assert "qx (down its rows, solid) points to 0°, its qy (dashed) to 90°" in figure.words.text()
+    field = panel.fields.inputs["rotation"].native
+    field.clear()
+    qtbot.keyClicks(field, "30")
+    assert panel.session.calibration.rotation == 0  # the field has not been left
+    assert "points to 30°, its qy (dashed) to 120°" in figure.words.text()
+    panel.fields.flip.click()
+    assert panel.session.calibration.rotation == 30
+    assert "points to 120°, its qy (dashed) to 30°" in figure.words.text()
+
+
+def test_the_axes_are_drawn_with_x_down(panel, qtbot):
+    give(panel, disks_of(IRON))
+    panel.session.set_calibration(panel.session.calibration.with_(rotation=90.0))
+    figure = unfold(panel, "Rotation and flip", qtbot)
+    axes = figure.canvas.figure.axes[0]
+    bottom, top = axes.get_ylim()
+    assert bottom > top  # larger is lower
+    ends = {text.get_text(): text.get_position() for text in axes.texts}
+    assert ends["qx"][0] > 0.8  # scan y is to the right
+    assert ends["qy"][1] < -0.8  # against scan x, upwards
+    assert ends["scan x, down its rows"][1] > 1
+
+
+def wandering(drift, lost=()):
+    """Disks of 6 × 8 patterns whose direct beam moves by ``drift`` px (rows: along the detector's axes) over it."""
+    lists = []
+    for row, col in np.ndindex(6, 8):
+        beam = np.array([64.0, 60.0]) + np.array(drift) @ (row / 5 - 0.5, col / 7 - 0.5)
+        others = beam + np.array([[20, 0], [-20, 0], [0, 20], [0, -20]])
+        rows = np.c_[np.r_[[beam], others], [9, 1, 1, 1, 1]]
+        lists.append(rows[1:] if (row, col) in lost else rows)
+    return BraggDisks.from_lists((6, 8), lists, detector_shape=(128, 128))
+
+
+def test_the_shift_is_mapped_and_judged(panel, qtbot):
+    give(panel, wandering([[2, 0], [0, -3]], lost={(1, 2)}))
+    figure = unfold(panel, "Direct-beam shift", qtbot)
+    assert "△ check" in figure.words.text()
+    assert "radius is not known" in figure.words.text()
+    panel.session.put(Stage.PROBE, SimpleNamespace(radius=3.0))
+    panel.session.put(Stage.DISKS, wandering([[2, 0], [0, -3]], lost={(1, 2)}))
+    qtbot.waitUntil(lambda: "✓ good" in figure.words.text(), timeout=60_000)
+    assert "0.30 and 0.90 px" in figure.words.text()
+    assert "Grey: not found" in figure.words.text()
+    measured_y, _, residual_y, measured_x = (axes.images[0] for axes in figure.canvas.figure.axes[:4])
+    assert measured_y.get_array().mask[1, 2]
+    np.testing.assert_allclose(measured_y.get_array()[:, 0], np.linspace(-1, 1, 6), atol=0.02)
+    np.testing.assert_allclose(measured_x.get_array()[0], np.linspace(1.5, -1.5, 8), atol=0.02)
+    assert np.abs(residual_y.get_array()).max() < 0.01
+    for image in (measured_y, residual_y, measured_x):
+        low, high = image.get_clim()
+        assert low == -high
+    panel.form["surface"].value = "constant"
+    qtbot.waitUntil(lambda: "from the constant" in figure.words.text(), timeout=60_000)
+    assert "✓" not in figure.words.text()
+
+
+def test_closing_while_it_computes_is_quiet(panel, qtbot):
+    give(panel, disks_of(IRON))
+    toggle = panel.sections["Ellipticity"].toggle
+    qtbot.mouseClick(toggle, LEFT, pos=toggle.rect().center())
+    panel.close_step()
+    qtbot.wait(300)
+    assert panel.figures["Ellipticity"].answer is None

@@ -16,10 +16,12 @@ from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.widgets.calibration_axes import AxesSection
 from napari_4dstem_orient.napari_plugin.widgets.calibration_ellipse import EllipseSection
 from napari_4dstem_orient.napari_plugin.widgets.calibration_fields import CalibrationFields
 from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import CalibrationFigure
 from napari_4dstem_orient.napari_plugin.widgets.calibration_residuals import ResidualsSection
+from napari_4dstem_orient.napari_plugin.widgets.calibration_shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.widgets.color_key import Picture
 from napari_4dstem_orient.napari_plugin.widgets.ring_plot import draw_rings
 from napari_4dstem_orient.napari_plugin.widgets.section import Section
@@ -86,7 +88,10 @@ class CalibrationWidget(StepWidget):
         self.sections: dict[str, Section] = {}
         self._add_figure("Ellipticity", EllipseSection(napari_viewer, self._surface))
         self._add_figure("Ring residuals", ResidualsSection(napari_viewer, lambda: self.crystal.choice))
+        self._add_figure("Rotation and flip", AxesSection(napari_viewer, self._turn))
+        self._add_figure("Direct-beam shift", ShiftSection(napari_viewer, self._surface))
         self.form.changed.connect(self._refresh_figures)
+        self.fields.inputs["rotation"].native.textEdited.connect(self.figures["Rotation and flip"].refresh)
         self.crystal.currentIndexChanged.connect(self._on_crystal)
         self.refresh()
 
@@ -96,6 +101,10 @@ class CalibrationWidget(StepWidget):
 
     def _surface(self) -> str:
         return str(self.form.settings().surface)
+
+    def _turn(self) -> tuple[float, bool]:
+        flip = self.fields.flip
+        return self.fields.inputs["rotation"].value or 0.0, flip is not None and flip.isChecked()
 
     def _on_crystal(self, index: int) -> None:
         if self.crystal.currentData() is not None:  # and not "CIF …"

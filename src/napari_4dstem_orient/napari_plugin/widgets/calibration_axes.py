@@ -13,10 +13,10 @@ from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import BLUE, 
 if TYPE_CHECKING:
     import napari
 
-SCAN, DETECTOR = 1.45, 0.95
+SCAN, DETECTOR = 1.2, 0.9
 """Lengths of the arrows."""
 
-BESIDE = 0.22
+BESIDE = 0.3
 """Distance of a name from its arrow: the axes of scan and detector may lie on one another."""
 
 
@@ -45,8 +45,8 @@ class AxesSection(CalibrationFigure):
         axes = self.canvas.figure.subplots()
         axes.set_axis_off()
         axes.set_aspect("equal")
-        axes.set_xlim(-1.9, 1.9)
-        axes.set_ylim(1.75, -1.45)
+        axes.set_xlim(-1.5, 1.5)
+        axes.set_ylim(1.45, -1.2)
         thin = {"arrowstyle": "->", "color": color, "alpha": 0.6}
         axes.annotate("", (0, SCAN), (0, 0), arrowprops=thin)
         axes.annotate("", (SCAN, 0), (0, 0), arrowprops=thin)
@@ -58,9 +58,16 @@ class AxesSection(CalibrationFigure):
             end = (DETECTOR * right, DETECTOR * down)
             thick = {"arrowstyle": "-|>", "color": tint, "linewidth": 2, "linestyle": line, "shrinkB": 0}
             axes.annotate("", end, (0, 0), arrowprops=thick)
-            x, y = end[0] - BESIDE * down, end[1] + BESIDE * right
+            aside = BESIDE * np.array([-down, right])
+            x, y = max((end + aside, end - aside), key=_clearance)
             axes.text(x, y, name, color=tint, fontsize=9, fontweight="bold", ha="center", va="center")
         self.words.setText(_words(*turn, shown))
+
+
+def _clearance(place: np.ndarray) -> float:
+    """Return how far a place (right, down) is from the scan's arrows."""
+    right, down = place
+    return float(min(abs(down) if right > 0 else SCAN, abs(right) if down > 0 else SCAN))
 
 
 def _words(rotation: float, flip: bool, shown: np.ndarray) -> str:

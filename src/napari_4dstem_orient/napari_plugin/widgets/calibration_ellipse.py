@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.disks import BraggDisks
 
-JUDGED = f"Long over short axis: good below {1 + GOOD:g}, poor from {1 + CHECK:g}."
+JUDGED = f"Good below {1 + GOOD:g}, poor from {1 + CHECK:g}."
 NONE = (0.0, 0.0)
+
+SECTOR = 20
+"""Degrees of azimuth whose disks are drawn as one median, too: single disks scatter more than rings are elliptical."""
 
 
 class EllipseSection(CalibrationFigure):
@@ -94,8 +97,13 @@ class EllipseSection(CalibrationFigure):
         corrected = self.session.calibration.distortion
         axes = self.plot(self.canvas.figure.subplots(), color)
         if len(fit.azimuth):
-            size = 14 * fit.weight / fit.weight.max()
-            axes.scatter(fit.azimuth, 100 * fit.deviation, s=size + 1, color=BLUE, alpha=0.6, linewidths=0)
+            size = 1 + 14 * fit.weight / fit.weight.max()
+            axes.scatter(fit.azimuth, 100 * fit.deviation, s=size, color=BLUE, alpha=0.5, linewidths=0)
+            axes.plot(*medians(fit), "s", color=color, markersize=3, label="median")
+            span = max(
+                160 * float(np.hypot(*fit.distortion)), float(np.quantile(np.abs(100 * fit.deviation), 0.8))
+            )
+            axes.set_ylim(-span, 1.5 * span)  # with room for the legend
         angle = np.linspace(0, 360, 181)
         axes.plot(angle, 100 * cosine(fit.distortion, angle), color=ORANGE, linewidth=1.5, label="fit")
         if corrected != NONE:
@@ -106,7 +114,7 @@ class EllipseSection(CalibrationFigure):
         axes.set_xticks(range(0, 361, 90))
         axes.set_xlabel("azimuth from the detector's first axis (°)")
         axes.set_ylabel("|q| / ring − 1 (%)")
-        axes.legend(loc="upper right", fontsize=7, labelcolor=color, framealpha=0, ncols=2)
+        axes.legend(loc="upper right", fontsize=7, labelcolor=color, framealpha=0, ncols=3)
         self.words.setText(_words(fit, corrected))
         self._enable()
 
@@ -117,6 +125,14 @@ def cosine(distortion: Distortion, azimuth: np.ndarray) -> np.ndarray:
     return distortion[0] * np.cos(twice) + distortion[1] * np.sin(twice)
 
 
+def medians(fit: EllipseFit) -> tuple[np.ndarray, np.ndarray]:
+    """Return the middles (degrees) of the sectors that have disks, and their median deviation in per cent."""
+    sector = (fit.azimuth // SECTOR).astype(int)
+    found = np.unique(sector)
+    percent = [100 * float(np.median(fit.deviation[sector == each])) for each in found]
+    return (found + 0.5) * SECTOR, np.array(percent)
+
+
 def _words(fit: EllipseFit, corrected: Distortion) -> str:
     lines = [f"{fit.quality(corrected).text}."]
     if fit.doubts:
@@ -124,7 +140,8 @@ def _words(fit: EllipseFit, corrected: Distortion) -> str:
     if np.isfinite(fit.error):
         # ratio = (1 + e) / (1 - e): its error is twice that of e.
         lines.append(
-            f"{fit.ratio:.4f} ± {2 * fit.error:.4f}, long axis {fit.axis:.0f}° from the detector's first axis "
+            f"Long over short axis {fit.ratio:.4f} ± {2 * fit.error:.4f}, "
+            f"long axis {fit.axis:.0f}° from the detector's first axis "
             f"(down the rows) towards its second; {fit.rings} rings."
         )
     if corrected != NONE:

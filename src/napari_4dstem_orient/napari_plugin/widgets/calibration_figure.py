@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 SMALL = 7.5
 """Points: the letters in a figure."""
 
-BLUE, ORANGE = "#56b4e9", "#e69f00"
-"""Told apart by everybody, on dark and on light (Okabe and Ito)."""
+BLUE, ORANGE = "#3a90d0", "#d08000"
+"""Told apart by everybody, on dark and on light."""
 
 
 class CalibrationFigure(QWidget):
@@ -54,6 +54,7 @@ class CalibrationFigure(QWidget):
         self._latest = Latest()
         self._latest.answered.connect(self._on_answer)
         self._latest.failed.connect(self._on_failed)
+        viewer.events.theme.connect(self._on_theme)
 
     def inputs(self) -> tuple[Any, ...] | str:
         """Return what ``compute`` takes, or a sentence that says what is missing."""
@@ -85,7 +86,8 @@ class CalibrationFigure(QWidget):
             self._show()
 
     def release(self) -> None:
-        """Stop waiting for an answer."""
+        """Stop waiting for an answer, and listening."""
+        self.viewer.events.theme.disconnect(self._on_theme)
         self._latest.drop()
         self._latest.blockSignals(True)
 
@@ -105,6 +107,9 @@ class CalibrationFigure(QWidget):
             spine.set_color(color)
             spine.set_linewidth(0.5)
         return axes
+
+    def _on_theme(self, event: Any = None) -> None:
+        self.refresh()
 
     def _forget(self) -> None:
         self._latest.drop()

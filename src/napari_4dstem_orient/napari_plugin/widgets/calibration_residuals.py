@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.disks import BraggDisks
 
-JUDGED = f"Root mean square: good below {GOOD_RESIDUAL:.1%}, poor from {POOR_RESIDUAL:.1%}."
+JUDGED = f"Good below {GOOD_RESIDUAL:.1%}, poor from {POOR_RESIDUAL:.1%}."
 ROWS_SHOWN = 8
 """Rings in the table, innermost first; the figure has all."""
 

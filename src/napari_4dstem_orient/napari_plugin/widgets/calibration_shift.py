@@ -60,7 +60,7 @@ class ShiftSection(CalibrationFigure):
         shifts = fit.shifts
         spans = [_span(*shifts[:2])] * 2 + [_span(shifts[2])]
         for column, title in enumerate(("measured", "fitted", "residual")):
-            for row, name in enumerate(("detector y (qx)", "detector x (qy)")):
+            for row, name in enumerate(("detector y", "detector x")):
                 axes = grid[row, column]
                 shown = axes.imshow(
                     np.ma.masked_invalid(shifts[column][..., row]),

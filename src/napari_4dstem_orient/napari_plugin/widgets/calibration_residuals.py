@@ -10,7 +10,6 @@ from qtpy.QtCore import Qt
 
 from napari_4dstem_orient.calibration.pixel_size import GOOD_EXPLAINED, GOOD_RESIDUAL
 from napari_4dstem_orient.calibration.ring_residuals import POOR_RESIDUAL, RingResiduals, ring_residuals
-from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.napari_plugin.step_widget import wrapped
 from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import BLUE, ORANGE, CalibrationFigure
 from napari_4dstem_orient.session import Stage
@@ -57,6 +56,8 @@ class ResidualsSection(CalibrationFigure):
     @staticmethod
     def compute(disks: BraggDisks, crystal: str, q_pixel: float) -> tuple[str, RingResiduals]:
         """Compare with the crystal's rings."""
+        from napari_4dstem_orient.crystals.library import find_phase
+
         phase = find_phase(crystal)
         return phase.name, ring_residuals(disks, phase, q_pixel)
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.calibration.calibrate import CalibrationSettings, calibrate, fit_origin
+from napari_4dstem_orient.calibration.calibrate import (
+    CalibrationSettings,
+    calibrate,
+    detector_axes,
+    fit_origin,
+)
+from napari_4dstem_orient.calibration.origin import OriginFit
+from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.scan import Calibration
@@ -152,3 +159,25 @@ def test_doubts_are_plain_sentences(calibration, changes, sentence):
         disks_around(wandering("plane"), **changes), calibration, CalibrationSettings("plane")
     )
     assert any(sentence in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(("rotation", "flip"), [(0, False), (30, False), (30, True), (-110, True)])
+def test_the_detectors_axes_are_those_that_disks_are_turned_by(rotation, flip):
+    lists = [np.array([[20.0, 20, 9], [23, 20, 1], [20, 25, 1]])]
+    disks = BraggDisks.from_lists((1, 1), lists, detector_shape=(40, 40))
+    known = Calibration(q_pixel=0.1, rotation=rotation, flip=flip, q_pixel_from="typed")
+    turned = calibrate(disks, known)[0].at(0, 0)[1:, :2]
+    np.testing.assert_allclose(turned, np.array([[0.3], [0.5]]) * detector_axes(rotation, flip), atol=1e-6)
+
+
+def test_the_direct_beam_is_judged_by_the_disks_radius():
+    place = np.zeros((2, 2, 2))
+    fit = OriginFit(place, place, "plane", 0.2, 1.0)
+    assert [fit.quality(radius) for radius in (3.0, 1.0, 0.5, None)] == [
+        Quality.GOOD,
+        Quality.CHECK,
+        Quality.POOR,
+        Quality.CHECK,
+    ]
+    assert OriginFit(place, place, "plane", 0.2, 0.3).quality(3.0) is Quality.CHECK
+    assert OriginFit(place, place, "plane", float("nan"), 0.0).quality(3.0) is Quality.CHECK

@@ -155,10 +155,30 @@ def to_scan_frame(
     center = origin.reshape(-1, 2)[disks.owner]
     x, y = undistorted(disks.qx - center[:, 0], disks.qy - center[:, 1], calibration.distortion)
     x, y = x * calibration.q_pixel, y * calibration.q_pixel
-    if calibration.flip:
-        x, y = y, x
-    cos, sin = np.cos(np.deg2rad(calibration.rotation)), np.sin(np.deg2rad(calibration.rotation))
-    return (cos * x - sin * y).astype(np.float32), (sin * x + cos * y).astype(np.float32)
+    first, second = detector_axes(calibration.rotation, calibration.flip)
+    qx, qy = (x * first[part] + y * second[part] for part in (0, 1))
+    return qx.astype(np.float32), qy.astype(np.float32)
+
+
+def detector_axes(rotation: float, flip: bool) -> np.ndarray:
+    """Return where the detector's axes point in the scan's frame.
+
+    Parameters
+    ----------
+    rotation : float
+        Degrees; ``Calibration.rotation``.
+    flip : bool
+        ``Calibration.flip``.
+
+    Returns
+    -------
+    ndarray, shape (2, 2)
+        Rows: unit vectors of the first axis (down the rows) and of the second; columns: along the scan's first axis
+        (down its rows) and its second.
+    """
+    cos, sin = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
+    axes = np.array([[cos, sin], [-sin, cos]])
+    return axes[::-1] if flip else axes
 
 
 def _reach(disks: BraggDisks, origin: np.ndarray, calibration: Calibration) -> float | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 
@@ -17,6 +18,12 @@ SEARCH_SHARE = 0.15
 
 LEAST_TOLERANCE = 2.5
 """Distance in px from the fitted surface up to which a disk always counts as the direct beam."""
+
+GOOD_SHARE, POOR_SHARE = 0.1, 0.3
+"""Residual over the radius of a disk: good below the first, poor from the second."""
+
+LEAST_USED = 0.5
+"""Share of the patterns below which a fit is not called good."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,19 @@ class OriginFit:
     surface: str
     residual: float
     used: float
+
+    @property
+    def shifts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Measured and fitted shift from the mean fitted position, and measured less fitted; as ``origin``."""
+        middle = self.origin.mean(axis=(0, 1))
+        return self.measured - middle, self.origin - middle, self.measured - self.origin
+
+    def quality(self, disk_radius: float | None) -> Quality:
+        """Judge the residual by the radius of a disk in px; to be checked where that is not known."""
+        if disk_radius is None:
+            return Quality.CHECK
+        found = Quality.of(self.residual, GOOD_SHARE * disk_radius, POOR_SHARE * disk_radius)
+        return Quality.CHECK if self.used < LEAST_USED and found is Quality.GOOD else found
 
 
 def fit_origin(disks: BraggDisks, surface: str = "plane") -> OriginFit:

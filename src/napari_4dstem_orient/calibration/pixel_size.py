@@ -132,7 +132,7 @@ def fit_q_pixel(
     q_pixel, measured, expected = _refine(radius, weight, phase, float(scales[best]), farthest)
     deviation = measured - expected
     relative = float(np.sqrt(np.mean((deviation / expected) ** 2))) if len(measured) else float("nan")
-    explained = _explained(radius, weight, phase, q_pixel, farthest)
+    explained = explained_share(radius, weight, phase, q_pixel, farthest)
     trustworthy, sentence = _verdict(
         phase, q_pixel, guess, len(measured), relative, explained, float(likeness[best]), rival
     )
@@ -207,11 +207,13 @@ def _likeness(profile: np.ndarray, phase: Phase, scales: np.ndarray) -> np.ndarr
     return result
 
 
-def _windows(phase: Phase, scale: float, farthest: float) -> tuple[np.ndarray, np.ndarray]:
+def ring_windows(
+    phase: Phase, scale: float, farthest: float, widest: float = WINDOW
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the radii in px of the rings on the detector, and the half width that each has for itself."""
     radii = _rings(phase, farthest * scale)[0] / scale
     gaps = np.diff(radii, prepend=-np.inf, append=np.inf)
-    return radii, np.minimum(WINDOW, 0.45 * np.minimum(gaps[:-1], gaps[1:]))
+    return radii, np.minimum(widest, 0.45 * np.minimum(gaps[:-1], gaps[1:]))
 
 
 def _refine(
@@ -220,7 +222,7 @@ def _refine(
     """Return the pixel size from the rings that stand apart, their measured and expected radii in Å⁻¹."""
     measured = expected = np.zeros(0)
     for _ in range(4):
-        radii, half = _windows(phase, scale, farthest)
+        radii, half = ring_windows(phase, scale, farthest)
         centers, counts, rings = [], [], []
         apart = (half >= LEAST_WINDOW) & (radii > NEAREST) & (radii < farthest)
         for ring, window in zip(radii[apart], half[apart], strict=True):
@@ -236,9 +238,11 @@ def _refine(
     return scale, measured * scale, expected
 
 
-def _explained(radius: np.ndarray, weight: np.ndarray, phase: Phase, scale: float, farthest: float) -> float:
+def explained_share(
+    radius: np.ndarray, weight: np.ndarray, phase: Phase, scale: float, farthest: float
+) -> float:
     """Return the share of disks on rings beyond what chance puts there, up to where rings crowd."""
-    radii, half = _windows(phase, scale, farthest)
+    radii, half = ring_windows(phase, scale, farthest)
     places = np.arange(NEAREST, farthest, STEP)
     covered = np.zeros(len(places), bool)
     on_ring = np.zeros(len(radius), bool)

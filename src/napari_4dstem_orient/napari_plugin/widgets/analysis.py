@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
@@ -14,6 +13,7 @@ from napari_4dstem_orient.napari_plugin.widgets.cell_section import CellSection
 from napari_4dstem_orient.napari_plugin.widgets.grains_section import GrainsSection
 from napari_4dstem_orient.napari_plugin.widgets.misorientation_section import MisorientationSection
 from napari_4dstem_orient.napari_plugin.widgets.poles_section import PolesSection
+from napari_4dstem_orient.napari_plugin.widgets.section import Section
 
 if TYPE_CHECKING:
     import napari
@@ -90,29 +90,3 @@ class AnalysisWidget(StepWidget):
         from napari_4dstem_orient.napari_plugin.workbench import open_compare
 
         open_compare(self.viewer)
-
-
-class Section(QWidget):
-    """A heading that opens and closes what stands below it; closed at first.
-
-    superqt's ``QCollapsible`` fixes the height of its content when it opens, but plots and words come later.
-    """
-
-    def __init__(self, title: str, content: QWidget) -> None:
-        super().__init__()
-        self.toggle = QToolButton()
-        self.toggle.setText(title)
-        self.toggle.setCheckable(True)
-        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.toggle.setStyleSheet("QToolButton { font-weight: bold; border: none; padding: 3px }")
-        self.toggle.toggled.connect(self._open)
-        self._content = content
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.toggle)
-        layout.addWidget(content)
-        self._open(False)
-
-    def _open(self, wide: bool) -> None:
-        self.toggle.setArrowType(Qt.ArrowType.DownArrow if wide else Qt.ArrowType.RightArrow)
-        self._content.setVisible(wide)

@@ -16,9 +16,15 @@ from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.widgets.calibration_axes import AxesSection
+from napari_4dstem_orient.napari_plugin.widgets.calibration_ellipse import EllipseSection
 from napari_4dstem_orient.napari_plugin.widgets.calibration_fields import CalibrationFields
+from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import CalibrationFigure
+from napari_4dstem_orient.napari_plugin.widgets.calibration_residuals import ResidualsSection
+from napari_4dstem_orient.napari_plugin.widgets.calibration_shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.widgets.color_key import Picture
 from napari_4dstem_orient.napari_plugin.widgets.ring_plot import draw_rings
+from napari_4dstem_orient.napari_plugin.widgets.section import Section
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import calibration_record
 from napari_4dstem_orient.session import Stage
@@ -78,7 +84,35 @@ class CalibrationWidget(StepWidget):
         self.body.addWidget(self.view, 1)
         self.footer.addWidget(self.state)
         self.footer.addWidget(self.apply_button)
+        self.figures: dict[str, CalibrationFigure] = {}
+        self.sections: dict[str, Section] = {}
+        self._add_figure("Ellipticity", EllipseSection(napari_viewer, self._surface))
+        self._add_figure("Ring residuals", ResidualsSection(napari_viewer, lambda: self.crystal.choice))
+        self._add_figure("Rotation and flip", AxesSection(napari_viewer, self._turn))
+        self._add_figure("Direct-beam shift", ShiftSection(napari_viewer, self._surface))
+        self.form.changed.connect(self._refresh_figures)
+        self.fields.inputs["rotation"].native.textEdited.connect(self.figures["Rotation and flip"].refresh)
+        self.crystal.currentIndexChanged.connect(self._on_crystal)
         self.refresh()
+
+    def _add_figure(self, title: str, figure: CalibrationFigure) -> None:
+        self.figures[title], self.sections[title] = figure, Section(title, figure)
+        self.body.addWidget(self.sections[title])
+
+    def _surface(self) -> str:
+        return str(self.form.settings().surface)
+
+    def _turn(self) -> tuple[float, bool]:
+        flip = self.fields.flip
+        return self.fields.inputs["rotation"].value or 0.0, flip is not None and flip.isChecked()
+
+    def _on_crystal(self, index: int) -> None:
+        if self.crystal.currentData() is not None:  # and not "CIF …"
+            self.figures["Ring residuals"].refresh()
+
+    def _refresh_figures(self) -> None:
+        for figure in self.figures.values():
+            figure.refresh()
 
     def fit(self) -> None:
         """Fit the detector pixel to the rings of the chosen crystal."""
@@ -118,10 +152,13 @@ class CalibrationWidget(StepWidget):
         self._show_fit()
         self._say_state(calibrated, disks)
         self._show_vector_map(calibrated)
+        self._refresh_figures()
 
     def release(self) -> None:
-        """Free the view."""
+        """Free the view, and let the figures stop waiting."""
         self.view.close_view()
+        for figure in self.figures.values():
+            figure.release()
 
     def _take(self, settings: dict[str, Any], done: tuple[BraggDisks, CalibrationReport]) -> None:
         calibrated, self._report = done

@@ -17,7 +17,7 @@ from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.preferences import preferences
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.widgets.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import ProbeChooser, ProbeMaker
 from napari_4dstem_orient.progress import Progress
@@ -52,6 +52,9 @@ class DisksWidget(StepWidget):
             "Make probe and suggest settings", "Look at the data: disk size and noise.", self.suggest
         )
         self.probe_text = section("")
+        self.advice = wrapped()
+        self.advice.setToolTip("What some patterns of the scan say against finding disks as usual.")
+        self.advice.hide()
         self.form = form_for(DetectionSettings)
         self.form.changed.connect(self._on_edited)
         self.preview = DiskPreview(self.session)
@@ -64,6 +67,7 @@ class DisksWidget(StepWidget):
         self.save_button = button("Save …", "As a file that py4DSTEM reads back.", self._choose_save)
         for widget in (self.probe_text, self.probe, self.probe_button):
             self.body.addWidget(widget)
+        self.body.addWidget(self.advice)
         self.body.addWidget(section("Detection"))
         self.body.addWidget(self.form.native)
         self.body.addWidget(self.preview, 1)
@@ -150,8 +154,10 @@ class DisksWidget(StepWidget):
         """Free the diffraction view."""
         self.preview.close_preview()
 
-    def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings]) -> None:
-        probe, settings = suggested
+    def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings, str]) -> None:
+        probe, settings, advice = suggested
+        self.advice.setText(f"⚠ {advice}")
+        self.advice.setVisible(bool(advice))
         self.form.set(settings)
         for name, why in explain_settings(settings, probe).items():
             self._help.setdefault(name, self.form[name].tooltip)
@@ -202,11 +208,12 @@ def _describe_probe(probe: Probe | None) -> str:
     return f"Probe: {kind.get(probe.kind, probe.kind)}, radius {probe.radius:.2f} px"
 
 
-def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings]:
+def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings, str]:
+    from napari_4dstem_orient.detection.advice import advise
     from napari_4dstem_orient.detection.settings import suggest_settings
 
     probe = maker(progress)
-    return probe, suggest_settings(scan, probe)
+    return probe, suggest_settings(scan, probe), advise(scan, probe)
 
 
 def _load(path: str, progress: Progress) -> BraggDisks:

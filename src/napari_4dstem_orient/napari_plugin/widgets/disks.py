@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ class DisksWidget(StepWidget):
         self.form = form_for(DetectionSettings)
         self.form.changed.connect(self._on_edited)
         self.preview = DiskPreview(self.session)
+        self.preview.histogram.moved.connect(self._on_line_moved)
         self.run_button = button(
             "Find all disks", "Run the detection on the whole scan; can be cancelled.", self.find_disks
         )
@@ -138,7 +140,7 @@ class DisksWidget(StepWidget):
         scan, probe, disks = (self.session.get(stage) for stage in (Stage.SCAN, Stage.PROBE, Stage.DISKS))
         idle = not self.jobs.running
         self.say_needs(needs_text([Stage.SCAN]) if scan is None and disks is None else "")
-        for widget in (self.probe, self.probe_button, self.form.native):
+        for widget in (self.probe, self.probe_button, self.form.native, self.preview.histogram):
             widget.setEnabled(scan is not None and idle)
         self.run_button.setEnabled(scan is not None and probe is not None and idle)
         self.load_button.setEnabled(idle)
@@ -169,6 +171,9 @@ class DisksWidget(StepWidget):
         assert self._ran_with is not None, "disks come from a run"
         self.session.put(Stage.DISKS, disks, settings=detection_record(self._ran_with, preferences().device))
         show_disk_count(self.viewer, disks.counts)
+
+    def _on_line_moved(self, name: str, value: float) -> None:
+        self.form.set(replace(self.form.settings(), **{name: value}))
 
     def _on_edited(self) -> None:
         self.preview.try_settings(self.form.settings())

@@ -14,7 +14,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view import contrast_limits
 from napari_4dstem_orient.napari_plugin.pictures import GAMMA
 from napari_4dstem_orient.session import Session
 
-SIDE = 92
+SIDE = 80
 """Screen pixels of a pattern."""
 COLUMNS = 3
 
@@ -60,13 +60,14 @@ class PinnedDisks(QWidget):
         places = np.zeros((0, 2)) if disks is None else disks[:, :2]
         shown.setIcon(QIcon(_drawn(pattern, places, radius)))
         count = "no probe" if disks is None else f"{len(disks)} disks"
-        shown.setText(f"({pin[0]}, {pin[1]}): {count}")
+        shown.setText(f"{pin[0]}, {pin[1]}\n{count}")
 
     def _button(self, pin: Pin) -> QToolButton:
         made = QToolButton()
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         made.setIconSize(QSize(SIDE, SIDE))
-        made.setText(f"({pin[0]}, {pin[1]})")
+        made.setText(f"{pin[0]}, {pin[1]}\n…")
+        made.setFixedWidth(SIDE + 12)
         made.setToolTip(f"Pinned: row {pin[0]}, column {pin[1]}. Click goes there.")
         made.clicked.connect(partial(self._go, pin))
         return made

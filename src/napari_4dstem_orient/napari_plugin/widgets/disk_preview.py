@@ -78,8 +78,8 @@ class DiskPreview(QWidget):
         self._finder = Latest()
         self._finder.answered.connect(self._show)
         self._finder.failed.connect(self._on_failed)
-        session.position_changed.connect(self._on_position)
-        session.pins_changed.connect(self.refresh)
+        session.position_changed.connect(self._follow)
+        session.pins_changed.connect(self._follow)
 
     def try_settings(self, settings: DetectionSettings) -> None:
         """Preview other settings."""
@@ -113,8 +113,8 @@ class DiskPreview(QWidget):
 
     def close_preview(self) -> None:
         """Stop listening and free the canvas."""
-        self._session.position_changed.disconnect(self._on_position)
-        self._session.pins_changed.disconnect(self.refresh)
+        self._session.position_changed.disconnect(self._follow)
+        self._session.pins_changed.disconnect(self._follow)
         self._finder.drop()
         self.view.close_view()
 
@@ -177,7 +177,7 @@ class DiskPreview(QWidget):
             self.view.remove(name)
         self.count.setText(str(error))
 
-    def _on_position(self, row: int, col: int) -> None:
+    def _follow(self, *position: int) -> None:
         if self.tabs.currentIndex() == 0 and not behind_a_tab(self):
             self.refresh()
 

@@ -200,7 +200,7 @@ class IntensityHistogram(QWidget):
         for decade in range(int(np.ceil(low)), int(np.floor(high)) + 1):
             x = self._place(10.0**decade)
             painter.drawLine(QPointF(x, floor), QPointF(x, floor + 3))
-            label = QRectF(min(x - 30, self.width() - 48), floor + 2, 60, 14)
+            label = QRectF(min(x - 30, self.width() - 50), floor + 2, 60, 14)
             painter.drawText(label, Qt.AlignmentFlag.AlignCenter, f"{10.0**decade:g}")
 
     def _draw_lines(self, painter: QPainter, ink: QColor, floor: float) -> None:

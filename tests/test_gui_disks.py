@@ -1,5 +1,6 @@
 """The Bragg disks panel, driven through a real window."""
 
+import dask.array as da
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
@@ -75,6 +76,18 @@ def test_a_scan_brings_a_probe_and_settings_that_suit_it(ready):
     assert "synthetic disk, radius" in ready.probe_text.text()
     assert ready.form.settings().min_spacing == pytest.approx(4.5, abs=1)
     assert ready.run_button.isEnabled()
+
+
+def test_advice_comes_with_the_probe_and_goes_with_its_cause(ready, qtbot, small_scan):
+    assert not ready.advice.isVisible()
+    stopped = small_scan.data.compute()
+    stopped[..., 27:36, 29:38] = 0
+    open_scan(ready.viewer, Scan(da.from_array(stopped), small_scan.calibration))
+    qtbot.waitUntil(ready.advice.isVisible, timeout=60_000)
+    assert "beam stop" in ready.advice.text()
+    idle(ready, qtbot)
+    open_scan(ready.viewer, small_scan)
+    qtbot.waitUntil(lambda: not ready.advice.isVisible(), timeout=60_000)
 
 
 def test_the_preview_circles_the_disks_and_follows_the_settings(ready, qtbot):

@@ -7,7 +7,7 @@ from qtpy.QtCore import QPoint, Qt
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import open_scan
 from napari_4dstem_orient.napari_plugin.widgets import virtual_images
-from napari_4dstem_orient.napari_plugin.widgets.virtual_images import VirtualImagesWidget
+from napari_4dstem_orient.napari_plugin.widgets.virtual_images import RECTANGLE, VirtualImagesWidget
 
 
 @pytest.fixture
@@ -104,3 +104,24 @@ def test_arrow_keys_move_it_by_a_pixel(ready, qtbot):
     native.setFocus()
     qtbot.keyClick(native, Qt.Key.Key_Down)
     assert ready.selected.center == pytest.approx((row + 1, col))
+
+
+def test_a_rectangle_on_the_scan_shows_its_mean_pattern_and_follows(ready, qtbot, small_scan):
+    data = small_scan.data.compute().astype(float)
+
+    def shows(expected):
+        layer = ready.view.model.layers["pattern"]
+        return layer.visible and np.allclose(layer.data, expected, rtol=1e-5)
+
+    qtbot.mouseClick(ready.draw_button, Qt.MouseButton.LeftButton)
+    layer = find_layer(ready.viewer, RECTANGLE)
+    assert str(layer.mode) == "add_rectangle"
+    layer.add_rectangles(np.array([[-0.4, 0.6], [-0.4, 2.4], [1.3, 2.4], [1.3, 0.6]]))
+    qtbot.waitUntil(lambda: shows(data[:2, 1:3].mean((0, 1))), timeout=20_000)
+    assert ready.shown.currentText() == "Mean of the rectangle"
+    assert str(layer.mode) == "pan_zoom"
+    layer.data = [np.array([[1.6, 2.6], [1.6, 3.4], [2.4, 3.4], [2.4, 2.6]])]
+    qtbot.waitUntil(lambda: shows(data[2, 3]), timeout=20_000)
+    ready.viewer.layers.remove(layer)
+    text = ready.view.model.canvas.overlays.text
+    qtbot.waitUntil(lambda: text.visible and "Draw a rectangle" in text.text, timeout=20_000)

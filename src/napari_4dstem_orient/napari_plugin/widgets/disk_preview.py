@@ -1,17 +1,19 @@
-"""What the present settings find at the cursor, live; and the Bragg vector map of the whole scan."""
+"""What the present settings find at the cursor and at pinned positions, live; and the whole scan's vector map."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from qtpy.QtWidgets import QLabel, QTabBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
-from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
+from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab, button, wrapped
+from napari_4dstem_orient.napari_plugin.widgets.intensity_histogram import LINES, IntensityHistogram
+from napari_4dstem_orient.napari_plugin.widgets.pinned_disks import Pin, PinnedDisks
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -19,80 +21,140 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.scan import Scan
 
-Found = tuple[np.ndarray, "np.ndarray | None", np.ndarray, np.ndarray]
-"""A pattern, its disks, the candidates rejected, and why."""
 COLOR = "#ffcc00"
 REJECTED = "#a0c8ff"
 MOST_REJECTED = 200
 """Rejected candidates shown, the strongest first: noise has thousands."""
 
 
+class Found(NamedTuple):
+    """A pattern, its disks (n, 3) where there is a probe, all candidates (m, 3) and the ``Fate`` of each (m,)."""
+
+    position: Pin
+    pattern: np.ndarray
+    disks: np.ndarray | None
+    candidates: np.ndarray
+    fate: np.ndarray
+
+
 class DiskPreview(QWidget):
-    """A diffraction view with two tabs, and the number of disks in words."""
+    """A diffraction view with two tabs, the number of disks in words, pinned patterns and a histogram.
+
+    Parameters
+    ----------
+    session : Session
+    """
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         self._settings: DetectionSettings | None = None
+        self._data: Any = None
+        self._patterns: dict[Pin, np.ndarray] = {}
         self.tabs = QTabBar()
         self.tabs.addTab("Preview at the cursor")
         self.tabs.addTab("Bragg vector map")
         self.tabs.currentChanged.connect(self.refresh)
         self.view = PatternView(size=(240, 240))
-        self.count = QLabel()
-        self.count.setWordWrap(True)
+        self.count = wrapped()
+        self.pin_button = button(
+            "Unpin",
+            "Keep this position in sight below, to see what the settings do to several patterns at once.",
+            self._pin,
+        )
+        self.pinned = PinnedDisks(session)
+        self.histogram = IntensityHistogram()
+        words = QHBoxLayout()
+        words.addWidget(self.count, 1)
+        words.addWidget(self.pin_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.tabs)
         layout.addWidget(self.view, 1)
-        layout.addWidget(self.count)
+        layout.addLayout(words)
+        layout.addWidget(self.histogram)
+        layout.addWidget(self.pinned)
         self._finder = Latest()
         self._finder.answered.connect(self._show)
         self._finder.failed.connect(self._on_failed)
-        session.position_changed.connect(self._on_position)
+        session.position_changed.connect(self._follow)
+        session.pins_changed.connect(self._follow)
 
     def try_settings(self, settings: DetectionSettings) -> None:
         """Preview other settings."""
         self._settings = settings
+        self.histogram.set_floors({name: getattr(settings, name) for name in LINES})
         self.refresh()
 
     def refresh(self) -> None:
         """Show what the chosen tab says."""
         self._finder.drop()
+        scan, probe = self._session.get(Stage.SCAN), self._session.get(Stage.PROBE)
+        position, pins = self._session.position, self._session.pins
+        previews = self.tabs.currentIndex() == 0 and scan is not None and position is not None
+        self.pinned.place(pins)
+        self.pinned.setVisible(previews and bool(pins))
+        self.pin_button.setVisible(previews)
+        self.pin_button.setText("Unpin" if position in pins else "Pin")
+        self.histogram.setVisible(previews and probe is not None)
         if self.tabs.currentIndex() == 1:
             self._show_vector_map()
             return
-        scan, probe = self._session.get(Stage.SCAN), self._session.get(Stage.PROBE)
-        position = self._session.position
         if scan is None or position is None:
             self.view.clear("")
             self.count.setText("")
             return
+        if scan.data is not self._data:
+            self._data, self._patterns = scan.data, {}
         self.view.set_frame(self._session.calibration.q_pixel)
-        self._finder.ask(partial(_find, scan, probe, self._settings, position))
+        positions = tuple(dict.fromkeys((position, *pins)))
+        self._finder.ask(partial(_find, scan, probe, self._settings, positions, self._patterns))
 
     def close_preview(self) -> None:
         """Stop listening and free the canvas."""
-        self._session.position_changed.disconnect(self._on_position)
+        self._session.position_changed.disconnect(self._follow)
+        self._session.pins_changed.disconnect(self._follow)
         self._finder.drop()
         self.view.close_view()
 
-    def _show(self, found: Found) -> None:
-        pattern, disks, rejected, fate = found
+    def _pin(self) -> None:
+        position, pins = self._session.position, self._session.pins
+        if position is not None:
+            kept = [pin for pin in pins if pin != position]
+            self._session.set_pins(kept if position in pins else (*pins, position))
+
+    def _show(self, found: list[Found]) -> None:
+        here = found[0]
         probe = self._session.get(Stage.PROBE)
+        radius = max(probe.radius, 1.5) * 1.3 if probe is not None else 0.0
+        for other in found:
+            self.pinned.show_disks(other.position, other.pattern, other.disks, radius)
         self.view.say("")
-        self.view.show_pattern(pattern)
-        if disks is None or probe is None:
+        self.view.show_pattern(here.pattern)
+        if here.disks is None or probe is None:
             for name in ("disks", "rejected"):
                 self.view.remove(name)
             self.count.setText("No probe yet.")
             return
-        self.view.show_circles("disks", disks[:, :2], max(probe.radius, 1.5) * 1.3, COLOR)
+        self.view.show_circles("disks", here.disks[:, :2], radius, COLOR)
+        rejected, fate = here.candidates[here.fate > 0], here.fate[here.fate > 0]
         strongest = np.argsort(-rejected[:, 2])[:MOST_REJECTED]
         self.view.show_points("rejected", rejected[strongest, :2], 2.0, REJECTED, symbol="x")
-        row, col = self._session.position or (0, 0)
-        self.count.setText(f"{len(disks)} disks at row {row}, column {col}{_why_not(fate)}")
+        row, col = here.position
+        self.count.setText(f"{len(here.disks)} disks at row {row}, column {col}{_why_not(fate)}")
+        self._show_intensities(found)
+
+    def _show_intensities(self, found: list[Found]) -> None:
+        """Show the candidates of all positions but those at the rim, which no floor would let in."""
+        from napari_4dstem_orient.detection.selection import Fate
+
+        inside = [each.fate != Fate.AT_RIM for each in found]
+        heights = [each.candidates[which, 2] for each, which in zip(found, inside, strict=True)]
+        kept = [each.fate[which] == Fate.ACCEPTED for each, which in zip(found, inside, strict=True)]
+        self.histogram.show_candidates(
+            np.concatenate(heights), np.concatenate(kept), float(heights[0].max(initial=0))
+        )
 
     def _show_vector_map(self) -> None:
         from napari_4dstem_orient.detection.vector_map import bragg_vector_map
@@ -115,23 +177,37 @@ class DiskPreview(QWidget):
             self.view.remove(name)
         self.count.setText(str(error))
 
-    def _on_position(self, row: int, col: int) -> None:
+    def _follow(self, *position: int) -> None:
         if self.tabs.currentIndex() == 0 and not behind_a_tab(self):
             self.refresh()
 
 
 def _find(
-    scan: Scan, probe: Probe | None, settings: DetectionSettings | None, position: tuple[int, int]
-) -> Found:
-    pattern = scan.pattern(*position)
-    nothing = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
+    scan: Scan,
+    probe: Probe | None,
+    settings: DetectionSettings | None,
+    positions: tuple[Pin, ...],
+    read: dict[Pin, np.ndarray],
+) -> list[Found]:
+    """Detect disks at some positions; ``read`` keeps their patterns, and no others, for the next time."""
+    patterns = {where: read[where] if where in read else scan.pattern(*where) for where in positions}
+    read.clear()
+    read.update(patterns)
     if probe is None or settings is None:
-        return pattern, None, *nothing
+        nothing = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
+        return [Found(where, patterns[where], None, *nothing) for where in positions]
     import_libraries()
     from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
 
-    candidates, fate = detect_candidates(pattern, probe, settings)
-    return pattern, detect_pattern(pattern, probe, settings), candidates[fate > 0], fate[fate > 0]
+    return [
+        Found(
+            where,
+            patterns[where],
+            detect_pattern(patterns[where], probe, settings),
+            *detect_candidates(patterns[where], probe, settings),
+        )
+        for where in positions
+    ]
 
 
 def _why_not(fate: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.preferences import preferences
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.widgets.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import ProbeChooser, ProbeMaker
 from napari_4dstem_orient.progress import Progress
@@ -52,9 +53,13 @@ class DisksWidget(StepWidget):
             "Make probe and suggest settings", "Look at the data: disk size and noise.", self.suggest
         )
         self.probe_text = section("")
+        self.advice = wrapped()
+        self.advice.setToolTip("What some patterns of the scan say against finding disks as usual.")
+        self.advice.hide()
         self.form = form_for(DetectionSettings)
         self.form.changed.connect(self._on_edited)
         self.preview = DiskPreview(self.session)
+        self.preview.histogram.moved.connect(self._on_line_moved)
         self.run_button = button(
             "Find all disks", "Run the detection on the whole scan; can be cancelled.", self.find_disks
         )
@@ -64,6 +69,7 @@ class DisksWidget(StepWidget):
         self.save_button = button("Save …", "As a file that py4DSTEM reads back.", self._choose_save)
         for widget in (self.probe_text, self.probe, self.probe_button):
             self.body.addWidget(widget)
+        self.body.addWidget(self.advice)
         self.body.addWidget(section("Detection"))
         self.body.addWidget(self.form.native)
         self.body.addWidget(self.preview, 1)
@@ -134,7 +140,7 @@ class DisksWidget(StepWidget):
         scan, probe, disks = (self.session.get(stage) for stage in (Stage.SCAN, Stage.PROBE, Stage.DISKS))
         idle = not self.jobs.running
         self.say_needs(needs_text([Stage.SCAN]) if scan is None and disks is None else "")
-        for widget in (self.probe, self.probe_button, self.form.native):
+        for widget in (self.probe, self.probe_button, self.form.native, self.preview.histogram):
             widget.setEnabled(scan is not None and idle)
         self.run_button.setEnabled(scan is not None and probe is not None and idle)
         self.load_button.setEnabled(idle)
@@ -150,8 +156,10 @@ class DisksWidget(StepWidget):
         """Free the diffraction view."""
         self.preview.close_preview()
 
-    def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings]) -> None:
-        probe, settings = suggested
+    def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings, str]) -> None:
+        probe, settings, advice = suggested
+        self.advice.setText(f"⚠ {advice}")
+        self.advice.setVisible(bool(advice))
         self.form.set(settings)
         for name, why in explain_settings(settings, probe).items():
             self._help.setdefault(name, self.form[name].tooltip)
@@ -163,6 +171,9 @@ class DisksWidget(StepWidget):
         assert self._ran_with is not None, "disks come from a run"
         self.session.put(Stage.DISKS, disks, settings=detection_record(self._ran_with, preferences().device))
         show_disk_count(self.viewer, disks.counts)
+
+    def _on_line_moved(self, name: str, value: float) -> None:
+        self.form.set(replace(self.form.settings(), **{name: value}))
 
     def _on_edited(self) -> None:
         self.preview.try_settings(self.form.settings())
@@ -202,11 +213,12 @@ def _describe_probe(probe: Probe | None) -> str:
     return f"Probe: {kind.get(probe.kind, probe.kind)}, radius {probe.radius:.2f} px"
 
 
-def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings]:
+def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings, str]:
+    from napari_4dstem_orient.detection.advice import advise
     from napari_4dstem_orient.detection.settings import suggest_settings
 
     probe = maker(progress)
-    return probe, suggest_settings(scan, probe)
+    return probe, suggest_settings(scan, probe), advise(scan, probe)
 
 
 def _load(path: str, progress: Progress) -> BraggDisks:

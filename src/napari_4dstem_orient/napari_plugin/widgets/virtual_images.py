@@ -19,8 +19,9 @@ from napari_4dstem_orient.detection.virtual_detector import (
 from napari_4dstem_orient.errors import Cancelled
 from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.detector_drag import DetectorDrag
+from napari_4dstem_orient.napari_plugin.drawing import draw, region_of
 from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
-from napari_4dstem_orient.napari_plugin.layers import put_layer
+from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text
 from napari_4dstem_orient.progress import Progress
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 AUTOMATIC_BYTES = 2**30
 """Scans up to this size are copied into memory at once, larger ones when asked."""
 FIELDS = {"row": "Centre, down", "col": "Centre, right", "inner": "Inner radius", "outer": "Outer radius"}
-SHOWN = ("At the cursor", "Mean", "Maximum")
+SHOWN = ("At the cursor", "Mean", "Maximum", "Mean of the rectangle")
+RECTANGLE = "pattern rectangle"
+"""Layer over the scan whose last rectangle's mean pattern is shown."""
 
 
 class VirtualImagesWidget(StepWidget):
@@ -57,7 +60,8 @@ class VirtualImagesWidget(StepWidget):
         self._images.answered.connect(self._show_image)
         self._images.failed.connect(self._on_failed)
         self._patterns.answered.connect(self._show_pattern)
-        self._patterns.failed.connect(notify)
+        self._patterns.failed.connect(self._on_failed)
+        self._stop_mean = Event()
         self._growing = Relay()
         self._growing.told.connect(self._show_image)
         self.view = PatternView(size=(280, 280))
@@ -65,6 +69,7 @@ class VirtualImagesWidget(StepWidget):
         self.drag.moved.connect(self._on_dragged)
         self._build()
         self.session.position_changed.connect(self._on_moved)
+        self.viewer.layers.events.removed.connect(self._on_layer_removed)
         self._prepared: Any = None
         self.refresh()
 
@@ -89,6 +94,11 @@ class VirtualImagesWidget(StepWidget):
         self.copy_button = button(
             "Read the scan into memory", "Then images follow the mouse at once.", self.prepare
         )
+        self.draw_button = button(
+            "Draw a rectangle",
+            "Then drag over the scan: the mean of its patterns is shown, also when it is moved later.",
+            self.draw_rectangle,
+        )
         self.state = QLabel()
         self.state.setWordWrap(True)
         add, fields = QHBoxLayout(), QGridLayout()
@@ -105,7 +115,10 @@ class VirtualImagesWidget(StepWidget):
             fields.addWidget(field, row, 1)
         fields.addWidget(QLabel("Unit"), len(FIELDS), 0)
         fields.addWidget(self.unit, len(FIELDS), 1)
-        self.body.addWidget(self.shown)
+        top = QHBoxLayout()
+        top.addWidget(self.shown, 1)
+        top.addWidget(self.draw_button)
+        self.body.addLayout(top)
         self.body.addWidget(self.view, 1)
         self.body.addLayout(add)
         self.body.addWidget(self.choice)
@@ -120,6 +133,7 @@ class VirtualImagesWidget(StepWidget):
         ready = scan is not None and self.beam is not None
         for widget in (self.bright_button, self.annular_button, self.spot_button):
             widget.setEnabled(ready)
+        self.draw_button.setEnabled(scan is not None)
         if scan is not None and scan.data is not self._prepared and not self.jobs.running:
             self._prepared, self.beam, self._live, self.detectors = scan.data, None, None, []
             self._drop()
@@ -158,6 +172,10 @@ class VirtualImagesWidget(StepWidget):
     def release(self) -> None:
         """Stop what runs, and free the canvas and the copy of the scan."""
         self.session.position_changed.disconnect(self._on_moved)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        layer = find_layer(self.viewer, RECTANGLE)
+        if layer is not None:
+            layer.events.data.disconnect(self._on_rectangle)
         self._drop()
         for latest in (self._images, self._patterns):
             latest.blockSignals(True)
@@ -167,6 +185,7 @@ class VirtualImagesWidget(StepWidget):
 
     def _drop(self) -> None:
         self._stop.set()
+        self._stop_mean.set()
         self._images.drop()
         self._patterns.drop()
 
@@ -185,6 +204,40 @@ class VirtualImagesWidget(StepWidget):
         if self.shown.currentIndex() == 0:
             self._read_pattern()
 
+    def draw_rectangle(self) -> None:
+        """Let the user drag a rectangle over the scan, in place of the former one."""
+        draw(self.viewer, RECTANGLE, "add_rectangle", self.session.calibration.r_pixel, self._on_drawn)
+
+    def _on_drawn(self) -> None:
+        layer = find_layer(self.viewer, RECTANGLE)
+        if layer is not None and not self._closed:
+            layer.events.data.connect(self._on_rectangle)
+            if self.shown.currentIndex() == 3:
+                self._read_pattern()
+            else:
+                self.shown.setCurrentIndex(3)
+
+    def _on_rectangle(self, event: Any) -> None:
+        if self.shown.currentIndex() == 3:
+            self._read_pattern()
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if self.shown.currentIndex() == 3 and event.value.metadata.get(OURS) == RECTANGLE:
+            self._read_pattern()
+
+    def _read_mean(self, scan: Scan) -> None:
+        """Ask for the mean pattern of the rectangle; what was being read for its former place stops."""
+        self._stop_mean.set()
+        self._stop_mean = Event()
+        chosen = region_of(self.viewer, RECTANGLE, scan.scan_shape)
+        if chosen is None or not chosen.any():
+            self._patterns.drop()
+            self.view.say("Draw a rectangle over the scan" if chosen is None else "The rectangle is empty")
+        elif self._live is not None:
+            self._patterns.ask(partial(self._live.reduced.mean_of, chosen))
+        else:
+            self._patterns.ask(partial(_stream_mean, scan, chosen, self._stop_mean))
+
     def _read_pattern(self) -> None:
         scan, position = self.session.get(Stage.SCAN), self.session.position
         if scan is None or position is None:
@@ -194,6 +247,8 @@ class VirtualImagesWidget(StepWidget):
         self.view.set_frame(self.session.calibration.q_pixel, beam)
         if self.shown.currentIndex() == 0:
             self._patterns.ask(partial(scan.pattern, *position))
+        elif self.shown.currentIndex() == 3:
+            self._read_mean(scan)
         elif self._live is None:
             self.view.say("Read the scan into memory for this")
         else:
@@ -306,6 +361,17 @@ def _prepare(scan: Scan, copy: bool, progress: Progress) -> tuple[DirectBeam, Re
 
     binning = binning_for(scan) if copy else None
     return beam_or_middle(scan), None if binning is None else reduce_scan(scan, binning, progress)
+
+
+def _stream_mean(scan: Scan, chosen: np.ndarray, stop: Event) -> np.ndarray:
+    """Average patterns until something newer is asked."""
+    from napari_4dstem_orient.detection.virtual import mean_pattern
+
+    def progress(done: int, total: int) -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    return mean_pattern(scan, chosen, progress)
 
 
 def _stream(scan: Scan, mask: np.ndarray, index: int, stop: Event, growing: Relay) -> tuple[int, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
+    QFormLayout,
     QHBoxLayout,
     QPushButton,
     QTableWidget,
@@ -98,18 +99,21 @@ class CompareWidget(StepWidget):
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.verticalHeader().hide()
         self.table.setMinimumHeight(180)
-        self.table.horizontalHeader().setDefaultSectionSize(58)
+        self.table.horizontalHeader().setDefaultSectionSize(52)
+        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.currentCellChanged.connect(lambda row, *_: self._go(row))
         self.previous = button("&Previous", "Go to the position above in the list.", partial(self._step, -1))
         self.next = button("&Next", "Go to the position below in the list.", partial(self._step, 1))
         self.measure.activated.connect(self._show_results)
         self.order.activated.connect(self._show_list)
         self.body.addWidget(section("Where they differ"))
-        for widgets in ((self.measure, self.order), (self.previous, self.next)):
-            row = QHBoxLayout()
-            for widget in widgets:
-                row.addWidget(widget, 1)
-            self.body.addLayout(row)
+        choices, row = QFormLayout(), QHBoxLayout()
+        choices.addRow("Measure", self.measure)
+        choices.addRow("List", self.order)
+        for step in (self.previous, self.next):
+            row.addWidget(step, 1)
+        self.body.addLayout(choices)
+        self.body.addLayout(row)
         self.body.addWidget(self.table)
 
     def run(self, method: str) -> None:
@@ -201,7 +205,9 @@ class CompareWidget(StepWidget):
             return
         domains = self.found.domains(self.measure.currentText(), self.form.settings())
         self._put_labels(DOMAINS, domains, {})
-        self.share.setText(f"{domains.max()} domains, {(domains > 0).mean():.0%} of the map.")
+        self.share.setText(
+            f"Green on the map: {domains.max()} domains, {(domains > 0).mean():.0%} of the map."
+        )
 
     def _go(self, line: int) -> None:
         if line >= 0:

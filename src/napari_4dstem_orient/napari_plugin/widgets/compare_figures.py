@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from napari_4dstem_orient.analysis.comparison import SCORE
 from napari_4dstem_orient.analysis.distributions import CROSS, densities
 from napari_4dstem_orient.napari_plugin.indexers import METHODS
 
@@ -28,16 +29,23 @@ def named(method: str) -> str:
 
 
 def draw_densities(figure: Figure, found: Comparison, color: str) -> None:
-    """Draw the density of each measure of both maps, one measure above the other."""
+    """Draw the density of each measure of both maps, one measure above the other.
+
+    The maps' own scores are drawn only where nothing else was measured: each method has its own scale.
+    """
     figure.clear()
-    plots = figure.subplots(len(found.similarity), 1, squeeze=False)[:, 0]
-    for axes, (measure, values) in zip(plots, found.similarity.items(), strict=True):
-        x, each = densities(list(values))
+    measures = [name for name in found.similarity if name != SCORE] or [SCORE]
+    plots = figure.subplots(len(measures), 1, squeeze=False)[:, 0]
+    for axes, measure in zip(plots, measures, strict=True):
+        x, each = densities(list(found.similarity[measure]))
         for name, density, (style, shade) in zip(found.names, each, STYLES, strict=True):
             axes.plot(x, density, style, color=shade, label=named(name))
         axes.set_ylim(0, None)
         _dress(axes, measure, "density", color)
-    _legend(plots[0], color)
+    lines = plots[0].get_lines()
+    figure.legend(
+        handles=lines, loc="outside upper center", ncols=2, fontsize=7.5, labelcolor=color, framealpha=0
+    )
 
 
 def scatter_places(found: Comparison, measure: str) -> np.ndarray:

@@ -71,10 +71,35 @@ def test_next_and_a_click_in_the_list_move_the_position(compared, qtbot):
     assert [compared.table.item(line, column).text() for column in (0, 1)] == ["3", "5"]
 
 
-def test_another_map_makes_the_comparison_go(compared):
-    compared.session.put(Stage.TEMPLATE_MAP, compared.found.maps[0])
+def test_another_map_makes_the_comparison_stale_until_it_is_made_anew(compared, qtbot):
+    assert compared.stale.isHidden()
+    former = compared.found
+    compared.session.put(Stage.TEMPLATE_MAP, former.maps[0])
+    assert compared.found is former
+    assert not compared.stale.isHidden()
+    assert "Compare again" in compared.stale.text()
+    click(qtbot, compared.compare_button)
+    qtbot.waitUntil(lambda: compared.found is not former, timeout=20000)
+    assert compared.stale.isHidden()
+    assert find_layer(compared.viewer, DIFFERENCE).data[2, 2] == pytest.approx(0, abs=0.1)
+
+
+def test_maps_of_former_disks_make_the_comparison_stale(compared):
+    compared.session.put(Stage.CALIBRATED, compared.session.get(Stage.CALIBRATED))
+    assert "other disks" in compared.stale.text()
+    assert not compared.stale.isHidden()
+
+
+def test_another_scan_makes_the_comparison_go(compared):
+    compared.session.put(Stage.SCAN, compared.session.get(Stage.SCAN))
     assert compared.found is None
     assert find_layer(compared.viewer, DIFFERENCE) is None
+    assert compared.legend.lines() == []
+    assert not any(plot.save_button.isEnabled() for plot in compared.plots.plots)
+
+
+def test_the_legend_says_what_the_colours_mean(compared):
+    assert compared.legend.lines() == ["neither: 1"]
 
 
 def test_the_table_is_written(compared, tmp_path):

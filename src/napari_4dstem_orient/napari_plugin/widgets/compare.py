@@ -10,8 +10,8 @@ import numpy as np
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
+    QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -25,7 +25,9 @@ from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.widgets.class_legend import ClassLegend
+from napari_4dstem_orient.napari_plugin.widgets.compare_plots import ComparePlots
 
 if TYPE_CHECKING:
     import napari
@@ -38,6 +40,7 @@ COMPARED = ("transformer", "template")
 CLASS_COLOURS = {1: "#D55E00", 2: "#56B4E9", 3: "#CC79A7", 4: "#000000"}
 """Of ``Agreement`` beside SAME_PHASE: Okabe and Ito's."""
 CLASS_NAMES = ("", "different phase", "only the transformer", "only template matching", "neither")
+DOMAIN_COLOUR = "#009E73"
 ORDERS = ("Transformer worse", "Template matching worse", "Largest misorientation")
 
 
@@ -63,17 +66,21 @@ class CompareWidget(StepWidget):
             self.body.addWidget(run)
         self.compare_button = button("Compare", "Compare both maps at every position.", self.compare)
         self.body.addWidget(self.compare_button)
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.body.addWidget(self.summary)
+        self.stale = wrapped()
+        self.stale.setStyleSheet("color: #e0a030; font-weight: bold")
+        self.summary = wrapped()
+        self.legend = ClassLegend()
+        for widget in (self.stale, self.summary, self.legend):
+            self.body.addWidget(widget)
         self._build_list()
         self.form = form_for(DomainSettings)
         self.form.changed.connect(self._show_domains)
-        self.share = QLabel()
-        self.share.setWordWrap(True)
+        self.share = wrapped()
         self.body.addWidget(section("Highly correlated domains"))
         self.body.addWidget(self.form.native)
         self.body.addWidget(self.share)
+        self.plots = ComparePlots(self.viewer, self.session)
+        self.body.addWidget(self.plots)
         self.save_button = button("Save table…", "Write every position's comparison as CSV.", self._ask_where)
         self.footer.addWidget(self.save_button)
         self.session.position_changed.connect(self._on_moved)
@@ -92,18 +99,21 @@ class CompareWidget(StepWidget):
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         self.table.verticalHeader().hide()
         self.table.setMinimumHeight(180)
-        self.table.horizontalHeader().setDefaultSectionSize(58)
+        self.table.horizontalHeader().setDefaultSectionSize(52)
+        self.table.horizontalHeader().setStretchLastSection(True)
         self.table.currentCellChanged.connect(lambda row, *_: self._go(row))
         self.previous = button("&Previous", "Go to the position above in the list.", partial(self._step, -1))
         self.next = button("&Next", "Go to the position below in the list.", partial(self._step, 1))
         self.measure.activated.connect(self._show_results)
         self.order.activated.connect(self._show_list)
         self.body.addWidget(section("Where they differ"))
-        for widgets in ((self.measure, self.order), (self.previous, self.next)):
-            row = QHBoxLayout()
-            for widget in widgets:
-                row.addWidget(widget, 1)
-            self.body.addLayout(row)
+        choices, row = QFormLayout(), QHBoxLayout()
+        choices.addRow("Measure", self.measure)
+        choices.addRow("List", self.order)
+        for step in (self.previous, self.next):
+            row.addWidget(step, 1)
+        self.body.addLayout(choices)
+        self.body.addLayout(row)
         self.body.addWidget(self.table)
 
     def run(self, method: str) -> None:
@@ -146,6 +156,13 @@ class CompareWidget(StepWidget):
         )
         layer.colorbar.visible, layer.colorbar.position = True, "bottom_left"
         self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)
+        counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
+        self.legend.show_classes(
+            (CLASS_COLOURS[kind], CLASS_NAMES[kind], int(counts[kind]))
+            for kind in CLASS_COLOURS
+            if counts[kind]
+        )
+        self.plots.take(found)
         self._show_results()
         self.refresh()
 
@@ -153,7 +170,7 @@ class CompareWidget(StepWidget):
         import pandas as pd
         from napari.utils.colormaps import DirectLabelColormap
 
-        default = "#009E73" if name == DOMAINS else "transparent"
+        default = DOMAIN_COLOUR if name == DOMAINS else "transparent"
         colors: dict[int | None, Any] = {None: default, 0: "transparent"}
         colors |= dict(colours.items())
         colormap = DirectLabelColormap(color_dict=colors)
@@ -166,6 +183,7 @@ class CompareWidget(StepWidget):
     def _show_results(self, *_: Any) -> None:
         self._show_list()
         self._show_domains()
+        self.plots.show_measure(self.measure.currentText())
 
     def _show_list(self, *_: Any) -> None:
         found, measure = self.found, self.measure.currentText()
@@ -187,7 +205,9 @@ class CompareWidget(StepWidget):
             return
         domains = self.found.domains(self.measure.currentText(), self.form.settings())
         self._put_labels(DOMAINS, domains, {})
-        self.share.setText(f"{domains.max()} domains, {(domains > 0).mean():.0%} of the map.")
+        self.share.setText(
+            f"Green on the map: {domains.max()} domains, {(domains > 0).mean():.0%} of the map."
+        )
 
     def _go(self, line: int) -> None:
         if line >= 0:
@@ -227,7 +247,7 @@ class CompareWidget(StepWidget):
         """Say what is missing and what was found."""
         maps = {method: self.session.get(STAGES[method]) for method in COMPARED}
         missing = [method for method, found in maps.items() if found is None]
-        if self.found is not None and self.found.maps != tuple(maps.values()):
+        if self.found is not None and (missing or self._is_of_another_scan()):
             self._forget()
         text = needs_text(self.session.missing(STAGES["template"])) if len(missing) == 2 else ""
         if missing and not text:
@@ -244,10 +264,28 @@ class CompareWidget(StepWidget):
         for widget in (self.save_button, self.previous, self.next):
             widget.setEnabled(self.found is not None)
         self.summary.setText(_summary(self.found) if self.found is not None else "")
+        self.stale.setText(self._why_stale())
+        self.stale.setVisible(bool(self.stale.text()))
+
+    def _is_of_another_scan(self) -> bool:
+        return self.found is not None and self.found.angle.shape != self.session.scan_shape
+
+    def _why_stale(self) -> str:
+        """Say why the comparison is not of what the session holds now, and what to do; empty where it is."""
+        stages = [STAGES[method] for method in COMPARED]
+        if self.found is None:
+            return ""
+        if self.found.maps != tuple(map(self.session.get, stages)):
+            return "Stale: a map has changed since. Press Compare again."
+        if any(map(self.session.is_stale, stages)):
+            return "Stale: a map was made from other disks. Map again, then press Compare."
+        return ""
 
     def _forget(self) -> None:
         self.found = None
         self.measure.clear()
+        self.legend.show_classes(())
+        self.plots.take(None)
         self._show_list()
         self.share.clear()
         for name in (DIFFERENCE, CLASSES, DOMAINS):
@@ -257,16 +295,15 @@ class CompareWidget(StepWidget):
 
     def release(self) -> None:
         """Stop listening."""
+        self.plots.release()
         self.session.position_changed.disconnect(self._on_moved)
         self.indexers.changed.disconnect(self.refresh)
 
 
 def _summary(found: Comparison) -> str:
-    """Say how far both agree, and how often they cannot be compared."""
+    """Say how far both agree where both name the same phase."""
     same = found.angle[np.isfinite(found.angle)]
     text = f"{same.size:,} of {found.angle.size:,} positions have the same phase in both"
     if same.size:
         text += f": median {np.median(same):.1f}° apart, {(same <= 5).mean():.0%} within 5°"
-    counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
-    others = [f"{CLASS_NAMES[kind]}: {counts[kind]:,}" for kind in range(1, len(Agreement)) if counts[kind]]
-    return ". ".join([text, *others]) + "."
+    return text + "."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
+from napari_4dstem_orient.napari_plugin.marks import Marks, marks
 from napari_4dstem_orient.napari_plugin.pictures import Circles, measured_picture, predicted_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Illumination, Snapshot
 from napari_4dstem_orient.orientation_map import Doubt, Reason
@@ -110,6 +111,10 @@ class Position:
         """Number of disks, the direct beam left out."""
         return int((np.hypot(*self.disks.T) > self.radius).sum())
 
+    def marks(self, spots: np.ndarray) -> Marks:
+        """Match the measured disks with a predicted pattern (see ``Answer.spots``)."""
+        return marks(self.disks, spots, self.detector, self.origin, self.radius)
+
     @cached_property
     def circles(self) -> Circles:
         """The measured disks, to be drawn over pictures."""
@@ -202,7 +207,7 @@ def instead(answer: Answer, number: int, position: Position, light: Illumination
 
         reach = CORNERS * light.k_max
         spots = predicted_pattern(answer.phase, rival.rotation, light.voltage, reach, light.precession)
-    explained = _explained(position, spots)
+    explained = int(position.marks(spots).explained.sum())
     return replace(
         answer,
         rotation=rival.rotation,
@@ -212,20 +217,6 @@ def instead(answer: Answer, number: int, position: Position, light: Illumination
         doubt=Doubt(0),
         spots=spots,
     )
-
-
-def _explained(position: Position, spots: np.ndarray) -> int:
-    """Count the disks that lie on a predicted reflection, as the score does."""
-    from scipy.spatial import cKDTree
-
-    from napari_4dstem_orient.indexing.scoring import PREDICTED, ScoreSettings
-
-    disks = position.disks[np.hypot(*position.disks.T) > position.radius]
-    likely = spots[: min(PREDICTED, int(1.25 * len(disks) + 2)), :2]
-    if not len(likely) or not len(disks):
-        return 0
-    apart, _ = cKDTree(position.detector.pixels(likely)).query(disks)
-    return int((apart < 3 * ScoreSettings().tolerance / position.detector.q_pixel).sum())
 
 
 def hypothesis_texts(answer: Answer) -> list[str]:

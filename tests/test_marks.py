@@ -2,11 +2,19 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from gui_scan import DETECTOR, ORIGIN, truth
+from napari_4dstem_orient.analysis.directions import nearest_direction, standard_variant
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.napari_plugin.marks import marks, plane_indices, plane_mathtext, plane_text
+from napari_4dstem_orient.napari_plugin.marks import (
+    in_variant,
+    marks,
+    plane_indices,
+    plane_mathtext,
+    plane_text,
+)
 
 SHIFT = np.array([0.6, -0.35])
 """Pixels by which the measured disks lie beside the predicted ones."""
@@ -97,3 +105,15 @@ def test_planes_of_a_hexagonal_cell_have_four_indices(silver):
     )
     assert plane_indices(np.array([1, 0, -2]), titanium) == (1, 0, -1, -2)
     assert plane_indices(np.array([1, 0, -2]), silver) == (1, 0, -2)
+
+
+def test_reflections_are_named_to_fit_the_zone_axis_beside_them(silver):
+    """In the variant in which the zone axis is named [1 0 1], all strong reflections fulfil h + l = 0."""
+    rotation = silver.symmetry[7] @ Rotation.from_euler("zx", [20, 45], degrees=True).as_matrix()
+    hkl = np.rint(predicted_pattern(silver, rotation, 200.0, 1.0)[:8, 3:]).astype(int)
+    variant = standard_variant(rotation, silver)
+    u, v, w = nearest_direction(variant[:, 2], silver).indices
+    named = in_variant(hkl, rotation, variant, silver)
+    assert (named @ [u, v, w] == 0).all()
+    assert (hkl @ [u, v, w] != 0).any()
+    np.testing.assert_array_equal((named**2).sum(axis=1), (hkl**2).sum(axis=1))

@@ -259,24 +259,35 @@ def angle_between(first: Answer | None, second: Answer | None) -> float | None:
     return float(misorientation(first.rotation, second.rotation, first.phase))
 
 
-def name_directions(answers: dict[str, Answer]) -> dict[str, str]:
-    """Return each answer's zone axis and in-plane direction as rich text, all in the same symmetry variant.
+def variants(answers: dict[str, Answer]) -> dict[str, np.ndarray]:
+    """Return each answer's orientation, shape (3, 3), in the standard symmetry variant, all in the same one.
 
     Answers a degree apart would otherwise be named by different, though equivalent, directions.
     """
-    from napari_4dstem_orient.analysis.directions import nearest_direction, standard_variant
+    from napari_4dstem_orient.analysis.directions import standard_variant
 
-    named: dict[str, str] = {}
+    found: dict[str, np.ndarray] = {}
     first: Answer | None = None
     for method, answer in answers.items():
         if answer.phase is None:
             continue
         if angle_between(first, answer) is None:
-            first, variant = answer, standard_variant(answer.rotation, answer.phase)
-            known = variant
+            first, known = answer, standard_variant(answer.rotation, answer.phase)
+            found[method] = known
         else:
-            variants = answer.phase.symmetry @ answer.rotation
-            variant = variants[np.einsum("nij,ij->n", variants, known).argmax()]
-        zone, in_plane = (nearest_direction(variant[:, axis], answer.phase).text for axis in (2, 0))
+            equivalent = answer.phase.symmetry @ answer.rotation
+            found[method] = equivalent[np.einsum("nij,ij->n", equivalent, known).argmax()]
+    return found
+
+
+def name_directions(answers: dict[str, Answer]) -> dict[str, str]:
+    """Return each answer's zone axis and in-plane direction as rich text; see ``variants``."""
+    from napari_4dstem_orient.analysis.directions import nearest_direction
+
+    named: dict[str, str] = {}
+    for method, variant in variants(answers).items():
+        phase = answers[method].phase
+        assert phase is not None
+        zone, in_plane = (nearest_direction(variant[:, axis], phase).text for axis in (2, 0))
         named[method] = f"zone axis <b>{zone}</b><br>in-plane <b>{in_plane}</b>"
     return named

@@ -113,6 +113,25 @@ def marks(
     return Marks(disks, reflection, where[which], chosen[:, 2], np.rint(chosen[:, 3:]).astype(int), missing)
 
 
+def in_variant(hkl: np.ndarray, rotation: np.ndarray, variant: np.ndarray, phase: Phase) -> np.ndarray:
+    """Name reflections as an equivalent orientation does, so that they fit the zone axis that is named beside them.
+
+    Parameters
+    ----------
+    hkl : ndarray of int, shape (n, 3)
+        Reflections of the crystal turned by ``rotation``.
+    rotation, variant : ndarray, shape (3, 3)
+        Equivalent orientation matrices, as in ``OrientationMap``.
+    phase : Phase
+
+    Returns
+    -------
+    ndarray of int, shape (n, 3)
+    """
+    g_lab = hkl @ np.linalg.inv(phase.lattice).T @ rotation
+    return np.asarray(np.rint(g_lab @ variant.T @ phase.lattice.T), int)  # g · a, g · b, g · c
+
+
 def plane_indices(hkl: np.ndarray, phase: Phase) -> tuple[int, ...]:
     """Return (h k l), or the four indices (h k i l) of a hexagonal cell, as directions are named there."""
     from napari_4dstem_orient.analysis.laue import is_hexagonal

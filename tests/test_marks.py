@@ -13,7 +13,6 @@ from napari_4dstem_orient.napari_plugin.marks import (
     marks,
     plane_indices,
     plane_mathtext,
-    plane_text,
 )
 
 SHIFT = np.array([0.6, -0.35])
@@ -32,7 +31,7 @@ def made(spots):
     """All reflections but the third measured, a little beside; the direct beam; one disk that is no reflection's."""
     seen = np.delete(DETECTOR.pixels(spots[:, :2]), 2, axis=0)
     disks = np.vstack([[[0.1, 0.2]], seen + SHIFT, [STRAY]])
-    return marks(disks, spots, DETECTOR, ORIGIN, 2.0)
+    return marks(disks, spots, DETECTOR, ORIGIN, 2.0, 1.35)
 
 
 def test_disks_are_told_apart_by_what_the_answer_explains(made):
@@ -77,13 +76,19 @@ def test_the_reflection_under_the_cursor(made):
 
 
 def test_reflections_beyond_the_detector_are_not_missing(spots):
-    far = marks(DETECTOR.pixels(spots[:, :2]), spots, DETECTOR, np.array([94.0, 94.0]), 2.0)
+    far = marks(DETECTOR.pixels(spots[:, :2]), spots, DETECTOR, np.array([94.0, 94.0]), 2.0, 1.35)
     assert len(far.spots) < len(spots)
     assert (far.spots + 94 <= 95).all()
 
 
+def test_reflections_beyond_the_reach_of_the_detection_are_not_missing(spots):
+    near = marks(DETECTOR.pixels(spots[:, :2]), spots, DETECTOR, ORIGIN, 2.0, 0.9)
+    assert 0 < len(near.spots) < len(spots)
+    assert np.hypot(*near.spots.T).max() * DETECTOR.q_pixel <= 0.9
+
+
 def test_without_an_answer_nothing_is_explained():
-    none = marks(np.array([[20.0, 3.0]]), np.zeros((0, 6)), DETECTOR, ORIGIN, 2.0)
+    none = marks(np.array([[20.0, 3.0]]), np.zeros((0, 6)), DETECTOR, ORIGIN, 2.0, 1.35)
     assert not none.explained.any()
     assert not len(none.residuals)
     assert none.labelled(3) == []
@@ -92,7 +97,6 @@ def test_without_an_answer_nothing_is_explained():
 
 def test_planes_are_named_with_overbars():
     assert plane_mathtext((1, -1, 2)) == r"$\mathregular{1\,\bar{1}\,2}$"
-    assert plane_text(np.array([0, -2, 12])) == "0 -2 12"
 
 
 def test_planes_of_a_hexagonal_cell_have_four_indices(silver):

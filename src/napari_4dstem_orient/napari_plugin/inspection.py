@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.marks import Marks, marks
-from napari_4dstem_orient.napari_plugin.pictures import Circles, measured_picture, predicted_picture
+from napari_4dstem_orient.napari_plugin.marks import Marks, in_variant, marks, plane_indices
+from napari_4dstem_orient.napari_plugin.pictures import (
+    Circles,
+    draw_crosses,
+    fineness,
+    measured_picture,
+    predicted_picture,
+)
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Illumination, Snapshot
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 
@@ -26,6 +32,8 @@ MEASURED = (255, 204, 0)
 """Colour of the measured disks in every picture."""
 CIRCLE = 1.6
 """Radius of their circles in disk radii, so that a disk can be seen within its circle."""
+MISSING = (230, 70, 190)
+"""Colour of the crosses at predicted reflections without a disk."""
 CORNERS = 1.45
 """Patterns are predicted this much further than the detector sees in every direction: into its corners."""
 NEARLY_AS_GOOD = 0.95
@@ -96,6 +104,8 @@ class Position:
         Detector pixel of the direct beam.
     answers : dict
         Method to ``Answer``, for the maps there are.
+    reach : float
+        Å⁻¹ up to which disks were looked for.
     """
 
     where: tuple[int, int]
@@ -105,6 +115,7 @@ class Position:
     disks: np.ndarray
     origin: np.ndarray
     answers: dict[str, Answer]
+    reach: float
 
     @property
     def reflections(self) -> int:
@@ -113,7 +124,7 @@ class Position:
 
     def marks(self, spots: np.ndarray) -> Marks:
         """Match the measured disks with a predicted pattern (see ``Answer.spots``)."""
-        return marks(self.disks, spots, self.detector, self.origin, self.radius)
+        return marks(self.disks, spots, self.detector, self.origin, self.radius, self.reach)
 
     @cached_property
     def circles(self) -> Circles:
@@ -125,12 +136,36 @@ class Position:
         return self.circles.over(self.picture)
 
     def predicted(self, answer: Answer | None) -> np.ndarray:
-        """Draw the pattern that an answer predicts under the measured disks, RGB; black without an answer."""
+        """Draw the pattern that an answer predicts under the measured disks, RGB; black without an answer.
+
+        Disks that the answer does not explain have dashed circles; predicted reflections without a disk a ×.
+        """
         if answer is None or not len(answer.spots):
             return self.circles.over(np.zeros(self.detector.shape, np.float32))
         where, intensity = self.detector.pixels(answer.spots[:, :2]), answer.spots[:, 2]
         picture = predicted_picture(where, intensity, self.detector.shape, self.origin, self.radius)
-        return self.circles.over(picture)
+        seen = self.marks(answer.spots)
+        dashed = np.hypot(*self.disks.T) > self.radius
+        dashed[dashed] = ~seen.explained
+        rgb = self.circles.over(picture, dashed)
+        missing = seen.spots[seen.missing] + self.origin
+        draw_crosses(rgb, missing, self.radius, fineness(self.detector.shape), MISSING)
+        return rgb
+
+    def reflection_text(self, answers: dict[str, Answer], method: str, pixel: np.ndarray) -> str:
+        """Say which reflection of an answer lies at a pixel of the detector, shape (2,); empty where none does."""
+        answer = answers.get(method)
+        if answer is None or answer.phase is None:
+            return ""
+        seen = self.marks(answer.spots)
+        number = seen.at(pixel - self.origin, CIRCLE * self.radius)
+        if number is None:
+            return ""
+        hkl = in_variant(seen.hkl[[number]], answer.rotation, variants(answers)[method], answer.phase)[0]
+        plane = " ".join(str(index) for index in plane_indices(hkl, answer.phase))
+        beside = "no disk" if seen.missing[number] else "measured"
+        length = np.linalg.norm(hkl @ np.linalg.inv(answer.phase.lattice).T)
+        return f"({plane})  {length:.3f} Å⁻¹, {seen.intensity[number]:.0%} of the strongest, {beside}"
 
 
 def look(snapshot: Snapshot, row: int, col: int) -> Position:
@@ -148,7 +183,8 @@ def look(snapshot: Snapshot, row: int, col: int) -> Position:
     if snapshot.scan is not None:
         picture = measured_picture(snapshot.scan.pattern(row, col), origin)
     answers = {method: answer_at(found, row, col, snapshot.light) for method, found in snapshot.maps.items()}
-    return Position((row, col), detector, snapshot.radius, picture, seen, origin, answers)
+    reach = snapshot.light.k_max if snapshot.light is not None else detector.reach
+    return Position((row, col), detector, snapshot.radius, picture, seen, origin, answers, reach)
 
 
 def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumination | None) -> Answer:

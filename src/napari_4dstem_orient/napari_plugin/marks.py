@@ -33,7 +33,7 @@ class Marks:
         Relative to the strongest.
     hkl : ndarray of int, shape (m, 3)
     missing : ndarray of bool, shape (m,)
-        Reflections on the detector that have no disk.
+        Reflections that have no disk.
     """
 
     disks: np.ndarray
@@ -75,7 +75,7 @@ class Marks:
 
 
 def marks(
-    disks: np.ndarray, spots: np.ndarray, detector: Detector, origin: np.ndarray, radius: float
+    disks: np.ndarray, spots: np.ndarray, detector: Detector, origin: np.ndarray, radius: float, reach: float
 ) -> Marks:
     """Match measured disks with the reflections of an answer, by the rule of its score.
 
@@ -90,6 +90,8 @@ def marks(
         Pixel of the direct beam.
     radius : float
         Of the disks, in pixels: what is nearer to the direct beam belongs to it.
+    reach : float
+        Å⁻¹ up to which disks were looked for: what is predicted beyond is not missing.
     """
     disks = disks[np.hypot(*disks.T) > radius]
     where, which = np.zeros((0, 2)), np.zeros(0, int)
@@ -101,8 +103,9 @@ def marks(
 
         where = detector.pixels(spots[:, :2])
         on_detector = (where + origin >= 0) & (where + origin <= np.array(detector.shape) - 1)
+        looked_for = on_detector.all(axis=1) & (np.hypot(*spots[:, :2].T) <= reach)
         # A detection that found n disks would not have seen reflections much beyond the n brightest.
-        which = np.flatnonzero(on_detector.all(axis=1))[: min(PREDICTED, int(1.25 * len(disks) + 2))]
+        which = np.flatnonzero(looked_for)[: min(PREDICTED, int(1.25 * len(disks) + 2))]
         if len(which) and len(disks):
             within = 3 * ScoreSettings().tolerance / detector.q_pixel
             apart, nearest = cKDTree(where[which]).query(disks)
@@ -138,11 +141,6 @@ def plane_indices(hkl: np.ndarray, phase: Phase) -> tuple[int, ...]:
 
     h, k, last = (int(index) for index in hkl)
     return (h, k, -(h + k), last) if is_hexagonal(phase) else (h, k, last)
-
-
-def plane_text(hkl: Sequence[int] | np.ndarray) -> str:
-    """Name a reflection in plain text, such as ``1 -1 1``."""
-    return " ".join(str(int(index)) for index in hkl)
 
 
 def plane_mathtext(hkl: Sequence[int] | np.ndarray) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_4dstem_orient.napari_plugin.figures import write_figure
 from napari_4dstem_orient.napari_plugin.indexers import METHODS
 from napari_4dstem_orient.napari_plugin.inspection import CIRCLE, Answer, Position, angle_between, variants
 from napari_4dstem_orient.napari_plugin.marks import Marks, in_variant, plane_indices, plane_mathtext
@@ -22,7 +24,7 @@ EXPLAINED, UNEXPLAINED, MISSING, PREDICTED, RESIDUAL = "#0072b2", "#d55e00", "bl
 """Colours; every mark has its own shape too."""
 LABELS = 8
 """Reflections that are named."""
-LONGER = 10
+LONGER = 5
 """Residuals are drawn so many times longer than they are."""
 BARS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Lengths of scale bars, Å⁻¹."""
@@ -44,7 +46,7 @@ def pattern_figure(position: Position, answers: dict[str, Answer]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     axes = figure.subplots(1, 1 + len(METHODS))
     _measured(axes[0], position)
     apart = angle_between(*(answers.get(method) for method in METHODS))
@@ -62,6 +64,13 @@ def pattern_figure(position: Position, answers: dict[str, Answer]) -> Figure:
             _answered(axis, position, marks, answer, named[method])
     _legend(figure)
     return figure
+
+
+def save_patterns(
+    position: Position, answers: dict[str, Answer], snapshot: Snapshot, path: str | Path
+) -> None:
+    """Write the figure with its provenance; raises UserError where ``write_figure`` does. For any thread."""
+    write_figure(pattern_figure(position, answers), path, about(position, answers, snapshot))
 
 
 def about(position: Position, answers: dict[str, Answer], snapshot: Snapshot) -> dict[str, Any]:

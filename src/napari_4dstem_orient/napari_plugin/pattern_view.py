@@ -5,6 +5,7 @@ Reciprocal space needs a viewer model of its own: layers in nm and in 1/nm in on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,14 @@ class PatternView(QWidget):
         """Write a few words into the corner of the view; empty for none."""
         self.model.canvas.overlays.text.text = message
         self.model.canvas.overlays.text.visible = bool(message)
+
+    def on_hover(self, told: Callable[[np.ndarray], None]) -> None:
+        """Call ``told`` with the pixel under the mouse, shape (2,), whenever it moves over the view."""
+
+        def moved(model: ViewerModel, event: Any) -> None:
+            told(np.asarray(event.position[-2:], float) / self._scale + self._origin)
+
+        self.model.mouse_move_callbacks.append(moved)
 
     def _points(
         self,

@@ -109,8 +109,8 @@ def test_the_reflection_under_the_mouse_is_named(inspector):
     position = inspector._shown
     spot = position.answers["template"].spots[0]
     text = hover(inspector, DETECTOR.pixels(spot[None, :2])[0] + position.origin)
-    assert f"{np.hypot(*spot[:2]):.2f}"[:3] in text
-    assert "100% of the strongest, measured" in text
+    assert f"{np.linalg.norm(spot[3:]) / 4.086:.2f} Å⁻¹" in text
+    assert text.endswith("100%, measured")
     indices = [abs(int(index)) for index in text[1 : text.index(")")].split()]
     assert sorted(indices) == sorted(np.abs(spot[3:]).astype(int))
     assert hover(inspector, position.origin + 0.1) == ""

@@ -153,7 +153,10 @@ class Position:
         return rgb
 
     def reflection_text(self, answers: dict[str, Answer], method: str, pixel: np.ndarray) -> str:
-        """Say which reflection of an answer lies at a pixel of the detector, shape (2,); empty where none does."""
+        """Say which reflection of an answer lies at a pixel of the detector, shape (2,); empty where none does.
+
+        Its indices, length, and intensity relative to the strongest; short, as it stands in a small view.
+        """
         answer = answers.get(method)
         if answer is None or answer.phase is None:
             return ""
@@ -165,7 +168,7 @@ class Position:
         plane = " ".join(str(index) for index in plane_indices(hkl, answer.phase))
         beside = "no disk" if seen.missing[number] else "measured"
         length = np.linalg.norm(hkl @ np.linalg.inv(answer.phase.lattice).T)
-        return f"({plane})  {length:.3f} Å⁻¹, {seen.intensity[number]:.0%} of the strongest, {beside}"
+        return f"({plane})  {length:.2f} Å⁻¹\n{seen.intensity[number]:.0%}, {beside}"
 
 
 def look(snapshot: Snapshot, row: int, col: int) -> Position:

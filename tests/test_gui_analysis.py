@@ -11,13 +11,13 @@ from gui_scan import LEFT, made_map, truth
 from made_maps import RUTILE, TRICLINIC, turn
 from napari_4dstem_orient.analysis.unit_cell import DOWN_THE_BEAM, cell_edges, cell_vectors
 from napari_4dstem_orient.napari_plugin import workbench
+from napari_4dstem_orient.napari_plugin.figures import write_figure
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import take_map
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.widgets.analysis import AnalysisWidget
 from napari_4dstem_orient.napari_plugin.widgets.grains_section import BOUNDARIES, GRAINS, SELECTED
 from napari_4dstem_orient.napari_plugin.widgets.misorientation_section import LINE
-from napari_4dstem_orient.napari_plugin.widgets.plot_canvas import write_figure
 from napari_4dstem_orient.napari_plugin.widgets.poles_section import REGION
 from napari_4dstem_orient.session import Stage
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.pictures import Circles, measured_picture, predicted_picture
+from napari_4dstem_orient.napari_plugin.marks import Marks, in_variant, marks, plane_indices
+from napari_4dstem_orient.napari_plugin.pictures import (
+    Circles,
+    draw_crosses,
+    fineness,
+    measured_picture,
+    predicted_picture,
+)
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Illumination, Snapshot
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 
@@ -25,6 +32,8 @@ MEASURED = (255, 204, 0)
 """Colour of the measured disks in every picture."""
 CIRCLE = 1.6
 """Radius of their circles in disk radii, so that a disk can be seen within its circle."""
+MISSING = (230, 70, 190)
+"""Colour of the crosses at predicted reflections without a disk."""
 CORNERS = 1.45
 """Patterns are predicted this much further than the detector sees in every direction: into its corners."""
 NEARLY_AS_GOOD = 0.95
@@ -95,6 +104,8 @@ class Position:
         Detector pixel of the direct beam.
     answers : dict
         Method to ``Answer``, for the maps there are.
+    reach : float
+        Å⁻¹ up to which disks were looked for.
     """
 
     where: tuple[int, int]
@@ -104,11 +115,16 @@ class Position:
     disks: np.ndarray
     origin: np.ndarray
     answers: dict[str, Answer]
+    reach: float
 
     @property
     def reflections(self) -> int:
         """Number of disks, the direct beam left out."""
         return int((np.hypot(*self.disks.T) > self.radius).sum())
+
+    def marks(self, spots: np.ndarray) -> Marks:
+        """Match the measured disks with a predicted pattern (see ``Answer.spots``)."""
+        return marks(self.disks, spots, self.detector, self.origin, self.radius, self.reach)
 
     @cached_property
     def circles(self) -> Circles:
@@ -120,12 +136,39 @@ class Position:
         return self.circles.over(self.picture)
 
     def predicted(self, answer: Answer | None) -> np.ndarray:
-        """Draw the pattern that an answer predicts under the measured disks, RGB; black without an answer."""
+        """Draw the pattern that an answer predicts under the measured disks, RGB; black without an answer.
+
+        Disks that the answer does not explain have dashed circles; predicted reflections without a disk a ×.
+        """
         if answer is None or not len(answer.spots):
             return self.circles.over(np.zeros(self.detector.shape, np.float32))
         where, intensity = self.detector.pixels(answer.spots[:, :2]), answer.spots[:, 2]
         picture = predicted_picture(where, intensity, self.detector.shape, self.origin, self.radius)
-        return self.circles.over(picture)
+        seen = self.marks(answer.spots)
+        dashed = np.hypot(*self.disks.T) > self.radius
+        dashed[dashed] = ~seen.explained
+        rgb = self.circles.over(picture, dashed)
+        missing = seen.spots[seen.missing] + self.origin
+        draw_crosses(rgb, missing, self.radius, fineness(self.detector.shape), MISSING)
+        return rgb
+
+    def reflection_text(self, answers: dict[str, Answer], method: str, pixel: np.ndarray) -> str:
+        """Say which reflection of an answer lies at a pixel of the detector, shape (2,); empty where none does.
+
+        Its indices, length, and intensity relative to the strongest; short, as it stands in a small view.
+        """
+        answer = answers.get(method)
+        if answer is None or answer.phase is None:
+            return ""
+        seen = self.marks(answer.spots)
+        number = seen.at(pixel - self.origin, CIRCLE * self.radius)
+        if number is None:
+            return ""
+        hkl = in_variant(seen.hkl[[number]], answer.rotation, variants(answers)[method], answer.phase)[0]
+        plane = " ".join(str(index) for index in plane_indices(hkl, answer.phase))
+        beside = "no disk" if seen.missing[number] else "measured"
+        length = np.linalg.norm(hkl @ np.linalg.inv(answer.phase.lattice).T)
+        return f"({plane})  {length:.2f} Å⁻¹\n{seen.intensity[number]:.0%}, {beside}"
 
 
 def look(snapshot: Snapshot, row: int, col: int) -> Position:
@@ -143,7 +186,8 @@ def look(snapshot: Snapshot, row: int, col: int) -> Position:
     if snapshot.scan is not None:
         picture = measured_picture(snapshot.scan.pattern(row, col), origin)
     answers = {method: answer_at(found, row, col, snapshot.light) for method, found in snapshot.maps.items()}
-    return Position((row, col), detector, snapshot.radius, picture, seen, origin, answers)
+    reach = snapshot.light.k_max if snapshot.light is not None else detector.reach
+    return Position((row, col), detector, snapshot.radius, picture, seen, origin, answers, reach)
 
 
 def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumination | None) -> Answer:
@@ -202,7 +246,7 @@ def instead(answer: Answer, number: int, position: Position, light: Illumination
 
         reach = CORNERS * light.k_max
         spots = predicted_pattern(answer.phase, rival.rotation, light.voltage, reach, light.precession)
-    explained = _explained(position, spots)
+    explained = int(position.marks(spots).explained.sum())
     return replace(
         answer,
         rotation=rival.rotation,
@@ -212,20 +256,6 @@ def instead(answer: Answer, number: int, position: Position, light: Illumination
         doubt=Doubt(0),
         spots=spots,
     )
-
-
-def _explained(position: Position, spots: np.ndarray) -> int:
-    """Count the disks that lie on a predicted reflection, as the score does."""
-    from scipy.spatial import cKDTree
-
-    from napari_4dstem_orient.indexing.scoring import PREDICTED, ScoreSettings
-
-    disks = position.disks[np.hypot(*position.disks.T) > position.radius]
-    likely = spots[: min(PREDICTED, int(1.25 * len(disks) + 2)), :2]
-    if not len(likely) or not len(disks):
-        return 0
-    apart, _ = cKDTree(position.detector.pixels(likely)).query(disks)
-    return int((apart < 3 * ScoreSettings().tolerance / position.detector.q_pixel).sum())
 
 
 def hypothesis_texts(answer: Answer) -> list[str]:
@@ -268,24 +298,35 @@ def angle_between(first: Answer | None, second: Answer | None) -> float | None:
     return float(misorientation(first.rotation, second.rotation, first.phase))
 
 
-def name_directions(answers: dict[str, Answer]) -> dict[str, str]:
-    """Return each answer's zone axis and in-plane direction as rich text, all in the same symmetry variant.
+def variants(answers: dict[str, Answer]) -> dict[str, np.ndarray]:
+    """Return each answer's orientation, shape (3, 3), in the standard symmetry variant, all in the same one.
 
     Answers a degree apart would otherwise be named by different, though equivalent, directions.
     """
-    from napari_4dstem_orient.analysis.directions import nearest_direction, standard_variant
+    from napari_4dstem_orient.analysis.directions import standard_variant
 
-    named: dict[str, str] = {}
+    found: dict[str, np.ndarray] = {}
     first: Answer | None = None
     for method, answer in answers.items():
         if answer.phase is None:
             continue
         if angle_between(first, answer) is None:
-            first, variant = answer, standard_variant(answer.rotation, answer.phase)
-            known = variant
+            first, known = answer, standard_variant(answer.rotation, answer.phase)
+            found[method] = known
         else:
-            variants = answer.phase.symmetry @ answer.rotation
-            variant = variants[np.einsum("nij,ij->n", variants, known).argmax()]
-        zone, in_plane = (nearest_direction(variant[:, axis], answer.phase).text for axis in (2, 0))
+            equivalent = answer.phase.symmetry @ answer.rotation
+            found[method] = equivalent[np.einsum("nij,ij->n", equivalent, known).argmax()]
+    return found
+
+
+def name_directions(answers: dict[str, Answer]) -> dict[str, str]:
+    """Return each answer's zone axis and in-plane direction as rich text; see ``variants``."""
+    from napari_4dstem_orient.analysis.directions import nearest_direction
+
+    named: dict[str, str] = {}
+    for method, variant in variants(answers).items():
+        phase = answers[method].phase
+        assert phase is not None
+        zone, in_plane = (nearest_direction(variant[:, axis], phase).text for axis in (2, 0))
         named[method] = f"zone axis <b>{zone}</b><br>in-plane <b>{in_plane}</b>"
     return named

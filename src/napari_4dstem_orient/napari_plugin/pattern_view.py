@@ -5,6 +5,7 @@ Reciprocal space needs a viewer model of its own: layers in nm and in 1/nm in on
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -90,14 +91,18 @@ class PatternView(QWidget):
         limits = limits or contrast_limits(pattern)
         layer = self._layer("pattern")
         if layer is None:
-            layer = Image(pattern, name="pattern", contrast_limits=limits, gamma=0.5)
+            layer = Image(np.array(pattern), name="pattern", contrast_limits=limits, gamma=0.5)
             self._add(layer, 0)
         else:
-            layer.data = pattern
+            if layer.data.shape == pattern.shape and layer.data.dtype == pattern.dtype:
+                np.copyto(layer.data, pattern)  # new data would make napari measure all layers again
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+            else:
+                layer.data = np.array(pattern)
             if tuple(layer.contrast_limits) != limits:  # each of these redraws
                 layer.contrast_limits_range = limits
                 layer.contrast_limits = limits
-            layer.visible = True
+            _unhide(layer)
         self._fit(pattern.shape)
 
     def show_circles(
@@ -141,6 +146,14 @@ class PatternView(QWidget):
         self.model.canvas.overlays.text.text = message
         self.model.canvas.overlays.text.visible = bool(message)
 
+    def on_hover(self, told: Callable[[np.ndarray], None]) -> None:
+        """Call ``told`` with the pixel under the mouse, shape (2,), whenever it moves over the view."""
+
+        def moved(model: ViewerModel, event: Any) -> None:
+            told(np.asarray(event.position[-2:], float) / self._scale + self._origin)
+
+        self.model.mouse_move_callbacks.append(moved)
+
     def _points(
         self,
         name: str,
@@ -159,7 +172,7 @@ class PatternView(QWidget):
             layer = Points(np.zeros((0, 2)), name=name, antialiasing=1)
             self._add(layer)
         layer.data = positions
-        layer.visible = True
+        _unhide(layer)
         if not len(positions):
             return
         layer.size = sizes
@@ -203,6 +216,12 @@ class PatternView(QWidget):
         self.qt_viewer.close()
         self.qt_viewer.setParent(None)
         del self.qt_viewer  # napari counts QtViewers that outlive their window as leaks
+
+
+def _unhide(layer: Layer) -> None:
+    """Show a layer; one that is shown already would be drawn again."""
+    if not layer.visible:
+        layer.visible = True
 
 
 def contrast_limits(pattern: np.ndarray) -> tuple[float, float]:

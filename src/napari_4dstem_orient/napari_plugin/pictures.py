@@ -1,4 +1,4 @@
-"""Diffraction patterns as pictures: measured ones, predicted ones, and circles over both. Knows no Qt."""
+"""Diffraction patterns as pictures: measured ones, predicted ones, and marks over both. Knows no Qt."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ FINE = 560
 """Pixels across a picture at least, so that thin circles can be drawn."""
 LINE = 1.0
 """Half the width of a circle's line in fine pixels."""
+DASHES, DASH = 6, 0.6
+"""Dashes around a circle, and the share of it that they cover."""
 
 
 def measured_picture(pattern: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -77,17 +79,25 @@ class Circles:
         self, shape: tuple[int, int], centres: np.ndarray, radius: float, colour: tuple[int, int, int]
     ) -> None:
         self._fine = fine = fineness(shape)
-        line = np.zeros((shape[0] * fine, shape[1] * fine), np.float32)
-        (rows, cols), distance, _ = _around(centres * fine + (fine - 1) / 2, radius * fine + LINE, line.shape)
+        self._shape = (shape[0] * fine, shape[1] * fine)
+        middle = centres * fine + (fine - 1) / 2
+        (rows, cols), distance, which = _around(middle, radius * fine + LINE, self._shape)
         strength = LINE + 0.5 - np.abs(distance - radius * fine)
         near = strength > 0
-        np.maximum.at(line, (rows[near], cols[near]), np.minimum(strength[near], 1))
-        self._where = np.nonzero(line)
-        self._strength = line[self._where][:, None]
+        self._rows, self._cols, self._which = rows[near], cols[near], which[near]
+        self._strength = np.minimum(strength[near], 1)
+        angle = np.arctan2(self._rows - middle[self._which, 0], self._cols - middle[self._which, 1])
+        self._in_dash = angle * (DASHES / (2 * np.pi)) % 1 < DASH
         self._colour = np.array(colour, np.float32)
 
-    def over(self, picture: np.ndarray) -> np.ndarray:
+    def over(self, picture: np.ndarray, dashed: np.ndarray | None = None) -> np.ndarray:
         """Return a picture (0 to 1) in grey, cut into finer pixels, under the circles.
+
+        Parameters
+        ----------
+        picture : ndarray, shape (y, x)
+        dashed : ndarray of bool, shape (n,), optional
+            Circles drawn with dashes; none by default.
 
         Returns
         -------
@@ -96,9 +106,44 @@ class Circles:
         """
         grey = np.rint(255 * picture**GAMMA).astype(np.uint8)
         rgb = np.repeat(grey.repeat(self._fine, axis=0).repeat(self._fine, axis=1)[..., None], 3, axis=2)
-        mixed = (1 - self._strength) * rgb[self._where] + self._strength * self._colour
-        rgb[self._where] = np.rint(mixed).astype(np.uint8)
+        drawn = slice(None) if dashed is None else self._in_dash | ~dashed[self._which]
+        _blend(rgb, self._rows[drawn], self._cols[drawn], self._strength[drawn], self._colour)
         return rgb
+
+
+def draw_crosses(
+    rgb: np.ndarray, centres: np.ndarray, radius: float, fine: int, colour: tuple[int, int, int]
+) -> None:
+    """Draw a small × at some pixels of a picture that was cut into ``fine`` finer ones, onto it.
+
+    Parameters
+    ----------
+    rgb : ndarray, uint8, shape (f y, f x, 3)
+    centres : ndarray, shape (n, 2)
+        Pixels before the cutting, as ``radius`` is.
+    radius : float
+        Half the side of the square that a × fills.
+    fine : int
+    colour : (int, int, int)
+        Red, green, blue, 0 to 255.
+    """
+    middle = centres * fine + (fine - 1) / 2
+    (rows, cols), _, which = _around(middle, radius * fine, rgb.shape[:2])
+    down, right = rows - middle[which, 0], cols - middle[which, 1]
+    strength = LINE + 0.5 - np.abs(np.abs(down) - np.abs(right)) / np.sqrt(2)
+    near = (strength > 0) & (np.maximum(np.abs(down), np.abs(right)) <= radius * fine)
+    _blend(rgb, rows[near], cols[near], np.minimum(strength[near], 1), np.array(colour, np.float32))
+
+
+def _blend(
+    rgb: np.ndarray, rows: np.ndarray, cols: np.ndarray, strength: np.ndarray, colour: np.ndarray
+) -> None:
+    """Mix a colour into some pixels; where two lines meet, the stronger counts."""
+    line = np.zeros(rgb.shape[:2], np.float32)
+    np.maximum.at(line, (rows, cols), strength.astype(np.float32))
+    where = np.nonzero(line)
+    share = line[where][:, None]
+    rgb[where] = np.rint((1 - share) * rgb[where] + share * colour).astype(np.uint8)
 
 
 def _around(

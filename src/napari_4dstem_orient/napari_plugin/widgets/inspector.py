@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES, indexers_for
 from napari_4dstem_orient.napari_plugin.inspection import (
@@ -21,27 +21,19 @@ from napari_4dstem_orient.napari_plugin.inspection import (
     name_directions,
 )
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, link_cameras
+from napari_4dstem_orient.napari_plugin.pattern_figure import save_patterns
+from napari_4dstem_orient.napari_plugin.pattern_view import link_cameras
 from napari_4dstem_orient.napari_plugin.pictures import fineness
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, needs_text
 from napari_4dstem_orient.napari_plugin.walking import WalkingKeys
+from napari_4dstem_orient.napari_plugin.widgets.pattern_column import Column, MeasuredColumn, PredictedColumn
 from napari_4dstem_orient.napari_plugin.widgets.pins import PinStrip
 
 if TYPE_CHECKING:
     import napari
 
-MEASURED = "#ffcc00"
-"""Colour of the measured disks in every view."""
-CIRCLE = 1.6
-"""Radius of the circles in disk radii, so that a disk can be seen within its circle."""
-
-
-LINES = 7
-"""Of words below a pattern, whether used or not, so that all views are equally high."""
-
-
-SMALLEST_VIEW = (110, 110)
+FIGURES = "Figures (*.pdf *.svg *.png)"
 
 
 class InspectorWidget(StepWidget):
@@ -55,8 +47,9 @@ class InspectorWidget(StepWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.indexers = indexers_for(self.session)
-        self.measured = Column("Measured")
-        self.predicted = {method: Column(f"{title}: predicted") for method, title in METHODS.items()}
+        self.measured = MeasuredColumn()
+        self.predicted = {method: PredictedColumn(f"{title}: predicted") for method, title in METHODS.items()}
+        self.measured.save.clicked.connect(self.save_figure)
         row = QHBoxLayout()
         row.setSpacing(6)
         for column in self.columns:
@@ -71,6 +64,7 @@ class InspectorWidget(StepWidget):
         self._keys.watch(self)
         for method, column in self.predicted.items():
             column.hypotheses.activated.connect(partial(self._on_chosen, method))
+            column.view.on_hover(partial(self._on_hover, method))
         self.body.setAlignment(Qt.AlignmentFlag(0))
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.addLayout(row)
@@ -83,6 +77,8 @@ class InspectorWidget(StepWidget):
         self._reader = Latest()
         self._reader.answered.connect(self._on_position)
         self._reader.failed.connect(notify)
+        self._writer = Latest()
+        self._writer.failed.connect(notify)
         self._matchers = {method: Latest() for method in METHODS}
         for method, matcher in self._matchers.items():
             matcher.answered.connect(partial(self._on_matched, method))
@@ -103,6 +99,8 @@ class InspectorWidget(StepWidget):
             matcher.drop()
         if where is None:
             self._reader.drop()
+            self._shown = None
+            self.measured.save.setEnabled(False)
             self.measured.view.say("Open a scan, then click or drag on it.")
             return
         self._reader.ask(partial(_look_and_draw, self._snapshot, *where))
@@ -111,7 +109,7 @@ class InspectorWidget(StepWidget):
         """Stop listening and free the canvases."""
         self.session.position_changed.disconnect(self._on_moved)
         self.indexers.changed.disconnect(self.refresh)
-        for latest in (self._reader, *self._matchers.values()):
+        for latest in (self._reader, self._writer, *self._matchers.values()):
             latest.drop()
             latest.blockSignals(True)
         self.pins.close_strip()
@@ -126,6 +124,7 @@ class InspectorWidget(StepWidget):
     def _on_position(self, seen: tuple[Position, list[np.ndarray]]) -> None:
         position, pictures = seen
         self._shown, self._answers, self._first = position, dict(position.answers), dict(position.answers)
+        self.measured.save.setEnabled(True)
         if position.detector != self._detector:
             self._detector = position.detector
             fine = fineness(position.detector.shape)
@@ -187,6 +186,26 @@ class InspectorWidget(StepWidget):
     def _on_match_failed(self, method: str, error: BaseException) -> None:
         self.predicted[method].say(str(error))
 
+    # ---------------------------------------------------------------- the figure, the mouse
+
+    def save_figure(self) -> None:
+        """Ask for a file and write what is shown as a figure."""
+        position, answers, snapshot = self._shown, dict(self._answers), self._snapshot
+        if position is None:
+            return
+        name = "pattern_{}_{}.pdf".format(*position.where)
+        path, _ = QFileDialog.getSaveFileName(self, "Save the figure", name, FIGURES)
+        if path:
+            self._writer.ask(partial(save_patterns, position, answers, snapshot, path))
+
+    def _on_hover(self, method: str, pixel: np.ndarray) -> None:
+        """Name the reflection under the mouse in a method's view."""
+        position = self._shown
+        if position is not None:
+            fine = fineness(position.detector.shape)
+            text = position.reflection_text(self._answers, method, (pixel - (fine - 1) / 2) / fine)
+            self.predicted[method].view.say(text)
+
     # ---------------------------------------------------------------- in words
 
     def _describe(self, position: Position) -> None:
@@ -239,46 +258,3 @@ def _look_and_draw(snapshot: Snapshot, row: int, col: int) -> tuple[Position, li
         position.measured(),
         *(position.predicted(position.answers.get(name)) for name in METHODS),
     ]
-
-
-class Column(QVBoxLayout):
-    """A pattern with its title above and words below."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self.view = PatternView(title, SMALLEST_VIEW)
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-        self.words.setFixedHeight(LINES * self.words.fontMetrics().lineSpacing() + 4)
-        self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.hypotheses = QComboBox()
-        self.hypotheses.setToolTip("Hypotheses of this method, best first: choose one to see its pattern")
-        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        policy.setRetainSizeWhenHidden(True)  # all views stay equally high
-        self.hypotheses.setSizePolicy(policy)
-        self.hypotheses.hide()
-        self.addWidget(self.view, 1)
-        self.addWidget(self.hypotheses)
-        self.addWidget(self.words)
-
-    def offer(self, hypotheses: list[str]) -> None:
-        """List hypotheses to choose from, the first of them chosen; hidden while there is none."""
-        self.hypotheses.clear()
-        self.hypotheses.addItems(hypotheses)
-        self.hypotheses.setVisible(len(hypotheses) > 0)
-
-    def say(self, text: str) -> None:
-        """Write below the pattern; what does not fit there is in the tooltip."""
-        self.words.setText(text)
-        self.words.setToolTip(text)
-
-    def show(self, picture: np.ndarray) -> None:
-        """Show an RGB picture, in place of a message too."""
-        self.view.say("")
-        new = "pattern" not in self.view.model.layers
-        self.view.show_pattern(picture, (0, 255))
-        if new:
-            layer = self.view.model.layers["pattern"]
-            layer.interpolation2d = "linear"  # thin circles, seen from afar
-            layer.gamma = 1.0  # the picture has its own

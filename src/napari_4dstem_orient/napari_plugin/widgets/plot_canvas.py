@@ -11,7 +11,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QFileDialog, QSizePolicy, QWidget
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.napari_plugin.figures import write_figure
 from napari_4dstem_orient.napari_plugin.jobs import notify
 
 PICTURES = "Pictures (*.png *.pdf *.svg)"
@@ -55,17 +55,3 @@ def save_figure(parent: QWidget, name: str, make: Callable[[], Figure]) -> None:
             write_figure(make(), path)
         except UserError as error:
             notify(error)
-
-
-def write_figure(figure: Figure, path: str) -> None:
-    """Write a figure as its suffix says.
-
-    Raises
-    ------
-    UserError
-        The suffix is none of these, or the file cannot be written.
-    """
-    if not path.lower().endswith((".png", ".pdf", ".svg")):
-        raise UserError(f"Cannot write {path}: figures end in .png, .pdf or .svg; choose one of these.")
-    with writing(path) as temporary:
-        figure.savefig(temporary, dpi=300)

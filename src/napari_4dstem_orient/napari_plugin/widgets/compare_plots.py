@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_4dstem_orient.analysis.distributions import zone_axis_correlations
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.step_widget import button, wrapped
-from napari_4dstem_orient.napari_plugin.widgets.analysis import Section
 from napari_4dstem_orient.napari_plugin.widgets.compare_figures import (
     draw_correlations,
     draw_densities,
@@ -22,6 +21,7 @@ from napari_4dstem_orient.napari_plugin.widgets.compare_figures import (
     scatter_places,
 )
 from napari_4dstem_orient.napari_plugin.widgets.plot_canvas import PlotCanvas, save_figure, text_color
+from napari_4dstem_orient.napari_plugin.widgets.section import Section
 
 if TYPE_CHECKING:
     import napari

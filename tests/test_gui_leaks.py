@@ -145,3 +145,14 @@ def test_an_open_scan_is_seen_among_the_open_files(tmp_path, silver):
     scan = stored(scan_of(calibrated_disks(silver)), path)
     scan.pattern(0, 0)
     assert str(path) in open_files()
+
+
+def test_what_is_closed_while_at_work_is_neither_heard_nor_kept(qtbot):
+    gate, told = threading.Event(), []
+    latest = jobs.Latest()
+    latest.answered.connect(told.append)
+    latest.ask(gate.wait)
+    latest.close()
+    gate.set()
+    qtbot.waitUntil(lambda: latest not in jobs._at_work, timeout=20000)
+    assert not told

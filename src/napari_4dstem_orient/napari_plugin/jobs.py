@@ -319,12 +319,14 @@ class Latest(QObject):
         self._lock = threading.Lock()
         self._waiting: tuple[int, Callable[[], Any]] | None = None
         self._asked = self._dropped = 0
-        self._busy = False
+        self._busy = self._closed = False
         self._done.connect(self._on_done)
         self._idle.connect(self._on_idle)
 
     def ask(self, function: Callable[[], Any]) -> None:
         """Call the function soon, unless something newer is asked before its turn comes."""
+        if self._closed:
+            return
         with self._lock:
             self._asked += 1
             self._waiting = self._asked, function
@@ -339,6 +341,14 @@ class Latest(QObject):
         with self._lock:
             self._dropped = self._asked
             self._waiting = None
+
+    def close(self) -> None:
+        """Tell nothing any more, whatever is under way or asked.
+
+        Signals are not blocked for that: the end of the work must be heard, or this would be kept for ever.
+        """
+        self.drop()
+        self._closed = True
 
     def _work(self) -> None:
         while True:

@@ -88,8 +88,7 @@ class CalibrationFigure(QWidget):
     def release(self) -> None:
         """Stop waiting for an answer, and listening."""
         self.viewer.events.theme.disconnect(self._on_theme)
-        self._latest.drop()
-        self._latest.blockSignals(True)
+        self._latest.close()
 
     def showEvent(self, event: object) -> None:
         """Follow what happened while the section was closed."""

@@ -164,8 +164,7 @@ class ComparePlots(QWidget):
 
     def release(self) -> None:
         """Stop listening."""
-        self._latest.drop()
-        self._latest.blockSignals(True)
+        self._latest.close()
         self.session.position_changed.disconnect(self._on_moved)
         self.viewer.events.theme.disconnect(self._on_theme)
 

@@ -30,8 +30,7 @@ class DeviceChooser(QComboBox):
 
     def release(self) -> None:
         """Stop listening."""
-        self._describing.drop()
-        self._describing.blockSignals(True)
+        self._describing.close()
 
 
 def _describe_automatic() -> str:

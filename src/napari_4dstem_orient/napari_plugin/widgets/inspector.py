@@ -110,8 +110,7 @@ class InspectorWidget(StepWidget):
         self.session.position_changed.disconnect(self._on_moved)
         self.indexers.changed.disconnect(self.refresh)
         for latest in (self._reader, self._writer, *self._matchers.values()):
-            latest.drop()
-            latest.blockSignals(True)
+            latest.close()
         self.pins.close_strip()
         for column in self.columns:
             column.view.close_view()

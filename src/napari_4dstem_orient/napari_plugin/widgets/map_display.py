@@ -197,8 +197,7 @@ class MapDisplayWidget(StepWidget):
         self.viewer.events.theme.disconnect(self._on_layers)
         self.viewer.mouse_move_callbacks.remove(self._on_move)
         self.session.position_changed.disconnect(self._on_position)
-        self._painter.drop()
-        self._painter.blockSignals(True)
+        self._painter.close()
 
 
 def _paint(orientation_map: Any, key: str) -> tuple[Any, str]:

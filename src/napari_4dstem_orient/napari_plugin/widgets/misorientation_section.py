@@ -70,8 +70,7 @@ class MisorientationSection(QWidget):
     def release(self) -> None:
         """Stop listening."""
         self.pick_button.setChecked(False)
-        self._latest.drop()
-        self._latest.blockSignals(True)
+        self._latest.close()
 
     def _on_map(self) -> None:
         self.refresh()

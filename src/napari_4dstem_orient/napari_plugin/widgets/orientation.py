@@ -272,8 +272,7 @@ class OrientationWidget(StepWidget):
         """Stop listening."""
         self.indexers.models_added.disconnect(self._fit_models)
         self.devices.release()
-        self._fitting.drop()
-        self._fitting.blockSignals(True)
+        self._fitting.close()
 
 
 def summary(orientation_map: OrientationMap, stale: bool) -> str:

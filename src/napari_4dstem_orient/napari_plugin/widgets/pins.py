@@ -60,8 +60,7 @@ class PinStrip(QListWidget):
     def close_strip(self) -> None:
         """Stop listening."""
         self._session.pins_changed.disconnect(self.refresh)
-        self._reader.drop()
-        self._reader.blockSignals(True)
+        self._reader.close()
 
     def _go(self, item: QListWidgetItem) -> None:
         self._session.move_to(*item.data(Qt.ItemDataRole.UserRole))

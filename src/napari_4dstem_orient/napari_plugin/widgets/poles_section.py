@@ -92,8 +92,7 @@ class PolesSection(QWidget):
 
     def release(self) -> None:
         """Stop waiting for an answer."""
-        self._latest.drop()
-        self._latest.blockSignals(True)
+        self._latest.close()
 
     def _on_map(self) -> None:
         found = self.analysed.map

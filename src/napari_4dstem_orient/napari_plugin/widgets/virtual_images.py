@@ -178,7 +178,7 @@ class VirtualImagesWidget(StepWidget):
             layer.events.data.disconnect(self._on_rectangle)
         self._drop()
         for latest in (self._images, self._patterns):
-            latest.blockSignals(True)
+            latest.close()
         self._growing.blockSignals(True)
         self._live = None
         self.view.close_view()

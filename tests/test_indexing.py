@@ -283,6 +283,17 @@ def test_one_position_gets_the_answer_that_the_whole_map_gives(untrained, copper
     assert whole.score[0, 4] == pytest.approx(one.score[0, 0], abs=1e-4)
 
 
+def test_the_direct_beam_changes_nothing(untrained, copper):
+    """It is the strongest disk of a measured pattern; no hypothesis may be made with it."""
+    truth = Rotation.random(6, random_state=5).as_matrix()
+    indexer = TransformerIndexer([untrained], device="cpu")
+    found = [indexer.index(disks_of(copper, truth, direct_beam=beam)) for beam in (True, False)]
+    for name in ("rotation", "runner_up"):
+        with_beam, without = (getattr(each, name)[0] for each in found)
+        np.testing.assert_allclose(np.linalg.det(with_beam), 1, atol=1e-4)
+        np.testing.assert_allclose(with_beam, without, atol=1e-4)
+
+
 def test_indexing_needs_calibrated_disks_and_a_model(untrained, copper):
     raw = BraggDisks.from_lists((1, 1), [np.ones((5, 3))])
     with pytest.raises(UserError, match="calibrate"):

@@ -168,13 +168,17 @@ class TransformerIndexer:
         return batches
 
     def read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> tuple[torch.Tensor, Measured]:
-        """Return the disks of a batch on the device: all of them, and those that count."""
+        """Return the disks of a batch on the device, those that count first: all of them, and as measured."""
         nearest = min(reflector.nearest for model in self.models for reflector in model.reflectors)
         longest = int(np.clip(disks.counts.ravel()[where].max(initial=1), 1, LONGEST_LIST))
         block, inside = disks.padded(longest, where)
         tensor = torch.from_numpy(block).to(self.device)
         mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
-        return tensor, Measured.of(tensor, mask, reach)
+        mask = mask & (tensor[..., :2].norm(dim=-1) <= reach)
+        # The direct beam is the strongest of all: left in its place, pairs would be made with it.
+        order = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+        tensor = tensor.gather(1, order[..., None].expand_as(tensor))
+        return tensor, Measured.of(tensor, mask.gather(1, order), reach)
 
     def answer(self, disks: torch.Tensor, measured: Measured) -> tuple[np.ndarray, Hypotheses | None]:
         """Return the number of disks at each position, and hypotheses for those that have enough."""

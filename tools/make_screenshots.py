@@ -94,6 +94,7 @@ class Photographer:
         panel.choose_phase("Ag")
         self.wait(lambda: panel.run_buttons["transformer"].isEnabled())
         panel.run_buttons["transformer"].click()
+        self.wait(lambda: self.session.get(Stage.TRANSFORMER_MAP) is not None)
         self.wait(lambda: bool(map_layers(self.viewer)))
         self.wait(lambda: "differ by" in self.panels["Inspector"].measured.words.text())
         self.shoot("4-map")

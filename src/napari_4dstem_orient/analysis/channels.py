@@ -122,11 +122,6 @@ def channel_colors(orientation_map: OrientationMap, key: str) -> np.ndarray:
     return painted[key]
 
 
-def is_painted(orientation_map: OrientationMap, key: str) -> bool:
-    """Tell whether ``channel_colors`` would answer at once."""
-    return key in _painted.get(orientation_map, {})
-
-
 def opacity(orientation_map: OrientationMap, threshold: float = 0.0, fade: float = 0.0) -> np.ndarray:
     """Return how opaque each position is shown, uint8, shape (scan_y, scan_x).
 

@@ -14,11 +14,11 @@ from napari_4dstem_orient.napari_plugin import workbench
 from napari_4dstem_orient.napari_plugin.figures import write_figure
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import take_map
+from napari_4dstem_orient.napari_plugin.parts.analysis.grains import BOUNDARIES, GRAINS, SELECTED
+from napari_4dstem_orient.napari_plugin.parts.analysis.misorientation import LINE
+from napari_4dstem_orient.napari_plugin.parts.analysis.poles import REGION
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.widgets.analysis import AnalysisWidget
-from napari_4dstem_orient.napari_plugin.widgets.grains_section import BOUNDARIES, GRAINS, SELECTED
-from napari_4dstem_orient.napari_plugin.widgets.misorientation_section import LINE
-from napari_4dstem_orient.napari_plugin.widgets.poles_section import REGION
 from napari_4dstem_orient.session import Stage
 
 

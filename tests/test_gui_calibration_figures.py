@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt
 from napari_4dstem_orient.calibration.distortion import ratio_and_axis
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.napari_plugin.opening import take_disks
+from napari_4dstem_orient.napari_plugin.parts.calibration.ellipse import cosine
+from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import text_color
 from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
-from napari_4dstem_orient.napari_plugin.widgets.calibration_ellipse import cosine
-from napari_4dstem_orient.napari_plugin.widgets.plot_canvas import text_color
 from napari_4dstem_orient.session import Stage
 from test_calibration_ellipse import elliptical
 from test_calibration_pixel_size import IRON, Q_PIXEL, disks_of

@@ -6,10 +6,10 @@ from matplotlib.backend_bases import MouseEvent
 
 from gui_scan import SHAPE, VACUUM, fill, made_map
 from napari_4dstem_orient.analysis.comparison import compare_maps
+from napari_4dstem_orient.napari_plugin.parts.compare.figures import POINTS, scatter_places
+from napari_4dstem_orient.napari_plugin.parts.compare.plots import ComparePlots
+from napari_4dstem_orient.napari_plugin.parts.shared import plot_canvas
 from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets import plot_canvas
-from napari_4dstem_orient.napari_plugin.widgets.compare_figures import POINTS, scatter_places
-from napari_4dstem_orient.napari_plugin.widgets.compare_plots import ComparePlots
 from napari_4dstem_orient.session import Stage
 
 

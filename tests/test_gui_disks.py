@@ -12,8 +12,8 @@ from napari_4dstem_orient.io.bragg_peaks import load_disks
 from napari_4dstem_orient.napari_plugin import clock
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import open_scan, take_disks
+from napari_4dstem_orient.napari_plugin.parts.detection.probe_chooser import REGION
 from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
-from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import REGION
 from napari_4dstem_orient.scan import Scan
 from napari_4dstem_orient.session import Stage
 

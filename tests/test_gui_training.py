@@ -15,9 +15,9 @@ from napari_4dstem_orient.indexing.transformer.budget import Speed
 from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
 from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
 from napari_4dstem_orient.napari_plugin import indexers
+from napari_4dstem_orient.napari_plugin.parts.training import model_file
 from napari_4dstem_orient.napari_plugin.preferences import Preferences
 from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets import model_file
 from napari_4dstem_orient.napari_plugin.widgets import training as training_widget
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget

@@ -1,5 +1,7 @@
 """The referee: sees what turns leave unchanged, corrects exactly, learns, and is stored as data."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from napari_4dstem_orient.indexing.referee_training import (
     RefereeSettings,
     RefereeTrainer,
     make_case,
+    referee_loss,
 )
 from napari_4dstem_orient.indexing.referee_view import Pose, view_of
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
@@ -145,11 +148,23 @@ def test_a_referee_learns_and_goes_on_after_a_stop(source, tmp_path):
         RefereeTrainer([source], RefereeSettings(steps=9)).restore(tmp_path / "stopped")
 
 
-def test_an_impostors_hypotheses_are_all_wrong(source):
-    other = PatternSource(find_phase("Al"), 300, 1.8, CLEAN)
-    case = make_case(source, other, 16, torch.Generator().manual_seed(0))
-    assert case.impostor
-    assert case.reflector is other.reflector
+def test_a_rivals_hypotheses_are_all_wrong_and_made_for_the_beam_of_the_patterns(source):
+    copper, silver = source.phase, find_phase("Ag")
+    case = make_case(source, [copper, silver], 16, torch.Generator().manual_seed(0))
+    assert [suspect.guilty for suspect in case.suspects] == [True, False]
+    assert case.suspects[1].reflector.wavelength == source.reflector.wavelength
+    assert 1.7 < case.suspects[1].reflector.g.norm(dim=1).max() <= source.k_max
+    off = [
+        misorientation_angle(rotation, case.truth[:, None], suspect.symmetry).amin(1)
+        for rotation, suspect in zip(case.rotations, case.suspects, strict=True)
+    ]
+    assert (off[0] < math.radians(8.1)).float().mean() > 0.5
+    torch.manual_seed(4)
+    loss, figures = referee_loss(Referee(), case)
+    alone, _ = referee_loss(Referee(), make_case(source, [silver], 16, torch.Generator().manual_seed(0)))
+    assert torch.isfinite(loss)
+    assert len(figures) == 2
+    assert alone.item() > 0  # "none of them" has to be learned
 
 
 def test_the_bundled_referee_prefers_the_truth_corrects_it_and_knows_a_foreign_pattern(source, symmetry):

@@ -31,6 +31,8 @@ BEAMS = [  # crystal, kV, precession in degrees; copper at 300 kV twice as often
 ]  # fmt: skip
 REACH, FARTHEST = 4.38, 2.2
 """A pattern reaches to so many lengths of the shortest reflection, but not beyond the other (Å⁻¹)."""
+SCATTER = (0.0002, 0.012)
+"""Å⁻¹; down to far less than networks are trained with: a referee has to know how far positions can be trusted."""
 
 
 def main() -> None:
@@ -43,7 +45,10 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out or RESOURCES / (SCOUT if options.scout else JUDGE)
     width = SCOUT_WIDTH if options.scout else WIDTH
-    settings, synthesis = RefereeSettings(width=width, steps=options.steps), SynthesisSettings()
+    settings, synthesis = (
+        RefereeSettings(width=width, steps=options.steps),
+        SynthesisSettings(scatter=SCATTER),
+    )
     device = choose_device(options.device)
     trainer = RefereeTrainer([source(*beam, synthesis, device) for beam in BEAMS], settings)
     checkpoint = out.with_suffix(".training")

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import WIDTH, Referee, repeated
@@ -40,26 +41,50 @@ HALF_TURNED, ABSENT = 0.3, 0.15
 
 
 @dataclass(frozen=True, eq=False)
+class Suspect:
+    """A crystal that patterns may come from.
+
+    Attributes
+    ----------
+    reflector : Reflector
+    symmetry : Tensor, shape (k, 3, 3)
+    guilty : bool
+        The patterns are this crystal's; of any other every hypothesis is wrong.
+    """
+
+    reflector: Reflector
+    symmetry: torch.Tensor
+    guilty: bool
+
+    @classmethod
+    def of(cls, phase: Phase, source: PatternSource) -> Suspect:
+        """Return a crystal under the beam of a source."""
+        own = source.reflector
+        guilty = phase is source.phase
+        reflector = (
+            own if guilty else Reflector.of(phase, source.voltage, source.k_max, own.precession, own.g.device)
+        )
+        symmetry = torch.as_tensor(phase.symmetry, dtype=torch.float32, device=own.g.device)
+        return cls(reflector, symmetry, guilty)
+
+
+@dataclass(frozen=True, eq=False)
 class Case:
-    """Patterns with hypotheses of one crystal.
+    """Patterns with hypotheses of each suspect.
 
     Attributes
     ----------
     measured : Measured
-    rotation : Tensor, shape (n, h, 3, 3)
     truth : Tensor, shape (n, 3, 3)
-    reflector : Reflector
-    symmetry : Tensor, shape (k, 3, 3)
-    impostor : bool
-        The patterns are another crystal's: every hypothesis is wrong.
+    suspects : tuple of Suspect
+    rotations : tuple of Tensor, shape (n, h, 3, 3)
+        Hypotheses of each suspect.
     """
 
     measured: Measured
-    rotation: torch.Tensor
     truth: torch.Tensor
-    reflector: Reflector
-    symmetry: torch.Tensor
-    impostor: bool = False
+    suspects: tuple[Suspect, ...]
+    rotations: tuple[torch.Tensor, ...]
 
     def batches(self, size: int, generator: torch.Generator) -> list[Case]:
         """Return the case in shuffled pieces, patterns with about as many disks together."""
@@ -76,33 +101,35 @@ class Case:
             self.measured.mask[index, :longest],
             self.measured.reach,
         )
-        return Case(
-            measured, self.rotation[index], self.truth[index], self.reflector, self.symmetry, self.impostor
-        )
+        rotations = tuple(rotation[index] for rotation in self.rotations)
+        return Case(measured, self.truth[index], self.suspects, rotations)
 
 
 @torch.no_grad()
-def make_case(source: PatternSource, suspect: PatternSource, count: int, generator: torch.Generator) -> Case:
-    """Simulate ``count`` patterns of one crystal and make hypotheses for them of another, or of the same one."""
+def make_case(source: PatternSource, phases: Sequence[Phase], count: int, generator: torch.Generator) -> Case:
+    """Simulate ``count`` patterns of one crystal and make hypotheses of each of ``phases`` for them."""
     batch = source.draw(count, MEASURED, generator)
-    device = batch.disks.device
     measured = Measured.of(batch.disks, batch.mask, source.k_max)
-    symmetry = torch.as_tensor(suspect.phase.symmetry, dtype=torch.float32, device=device)
-    table = PairTable(suspect.reflector, symmetry)
-    made = [
-        table.hypotheses(pair, EACH_PAIR, BLUR, generator)
-        for pair in pairs_of(batch.disks[..., :2] * batch.mask[..., None])
-    ]
-    near = batch.rotation @ turned_up_to(WIDEST, (count,), generator, device)
+    pairs = pairs_of(batch.disks[..., :2] * batch.mask[..., None])
+    suspects = tuple(Suspect.of(phase, source) for phase in phases)
+    rotations = tuple(_suggest(each, pairs, batch.rotation, generator) for each in suspects)
+    return Case(measured, batch.rotation, suspects, rotations)
+
+
+def _suggest(
+    suspect: Suspect, pairs: Sequence[torch.Tensor], truth: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Return hypotheses (n, h, 3, 3): from pairs of disks, and one from the truth."""
+    count, device = len(truth), truth.device
+    table = PairTable(suspect.reflector, suspect.symmetry)
+    made = torch.cat([table.hypotheses(pair, EACH_PAIR, BLUR, generator) for pair in pairs], 1)
+    made = made @ turned_up_to(UNSURE, made.shape[:2], generator, device)
+    near = truth @ turned_up_to(WIDEST, (count,), generator, device)
     chance = torch.rand(count, generator=generator).to(device)
     near = near @ about_beam((chance < HALF_TURNED) * math.pi)
     far = turned_up_to(math.pi, (count,), generator, device)
     near = torch.where((chance > 1 - ABSENT)[:, None, None], far, near)
-    pairs = torch.cat(made, 1)
-    pairs = pairs @ turned_up_to(UNSURE, pairs.shape[:2], generator, device)
-    rotation = torch.cat([pairs, near[:, None]], 1)
-    impostor = suspect is not source
-    return Case(measured, rotation, batch.rotation, suspect.reflector, symmetry, impostor)
+    return torch.cat([made, near[:, None]], 1)
 
 
 def turned_up_to(
@@ -115,25 +142,43 @@ def turned_up_to(
 
 def referee_loss(referee: Referee, case: Case) -> tuple[torch.Tensor, list[tuple[float, ...]]]:
     """Return the loss of a batch, and for each pass ranking loss, correction loss and accuracy of the choice."""
-    pose, total = Pose.of(case.rotation), case.truth.new_zeros(())
+    poses, total = [Pose.of(rotation) for rotation in case.rotations], case.truth.new_zeros(())
     figures: list[tuple[float, ...]] = []
     for _ in range(PASSES):
-        before = misorientation_angle(pose.rotation, case.truth[:, None], case.symmetry)
-        again = repeated(pose.rotation, case.symmetry)
-        logit, pose = referee(case.measured, pose, case.reflector)
-        after = misorientation_angle(pose.rotation, case.truth[:, None], case.symmetry)
-        within = (before < BASIN) & (not case.impostor)
-        correction = (torch.log1p(after / FINEST) * within).sum() / within.sum().clamp_min(1)
-        right = (after.detach() < RIGHT) & ~again & (not case.impostor)
-        evidence = torch.where(again, -1e4, logit)
-        evidence = torch.cat([torch.zeros_like(evidence[:, :1]), evidence], 1)
+        verdicts = [_verdict(referee, case, *each) for each in zip(case.suspects, poses, strict=True)]
+        poses = [verdict.pose for verdict in verdicts]
+        correction = sum((verdict.correction for verdict in verdicts), total.new_zeros(()))
+        evidence = torch.cat([total.new_zeros(len(case.truth), 1), *(each.evidence for each in verdicts)], 1)
+        right = torch.cat([verdict.right for verdict in verdicts], 1)
         answer = torch.cat([~right.any(1, keepdim=True), right], 1)
         ranking = (evidence.logsumexp(1) - torch.where(answer, evidence, -1e4).logsumexp(1)).mean()
         total = total + ranking + 0.3 * correction
         chosen = answer.gather(1, evidence.argmax(1, keepdim=True)).float().mean()
         figures.append((ranking.item(), correction.item(), chosen.item()))
-        pose = Pose(pose.rotation.detach(), pose.scale.detach(), pose.origin.detach())
     return total, figures
+
+
+@dataclass(frozen=True, eq=False)
+class _Verdict:
+    """What the referee says of one suspect's hypotheses: evidence and right (n, h), and the next pose."""
+
+    evidence: torch.Tensor
+    right: torch.Tensor
+    correction: torch.Tensor
+    pose: Pose
+
+
+def _verdict(referee: Referee, case: Case, suspect: Suspect, pose: Pose) -> _Verdict:
+    truth, symmetry = case.truth[:, None], suspect.symmetry
+    before = misorientation_angle(pose.rotation, truth, symmetry)
+    again = repeated(pose.rotation, symmetry)
+    logit, pose = referee(case.measured, pose, suspect.reflector)
+    after = misorientation_angle(pose.rotation, truth, symmetry)
+    within = (before < BASIN) & suspect.guilty
+    correction = (torch.log1p(after / FINEST) * within).sum() / within.sum().clamp_min(1)
+    right = (after.detach() < RIGHT) & ~again & suspect.guilty
+    moved = Pose(pose.rotation.detach(), pose.scale.detach(), pose.origin.detach())
+    return _Verdict(torch.where(again, -1e4, logit), right, correction, moved)
 
 
 @dataclass(frozen=True)
@@ -154,19 +199,20 @@ class RefereeSettings:
         How often each pattern is seen.
     learning_rate : float
         Peak of the schedule (linear warm-up, then cosine to zero).
-    impostors : float
-        Share of cases whose patterns are another crystal's.
+    impostors, rivals : float
+        Shares of cases with hypotheses of another crystal alone, and beside those of the right one.
     seed : int
     """
 
     width: int = WIDTH
-    steps: int = 5400
+    steps: int = 12000
     batch: int = 128
     cases: int = 6
     patterns: int = 1024
     epochs: int = 2
     learning_rate: float = 3e-3
     impostors: float = 0.1
+    rivals: float = 0.25
     seed: int = 5
 
 
@@ -203,12 +249,12 @@ class RefereeTrainer:
         return [tuple(map(float, row)) for row in torch.tensor(figures).mean(0)]
 
     def _case(self) -> list[Case]:
-        source = self._any_source()
-        suspect = source
-        if torch.rand(1, generator=self.generator) < self.settings.impostors:
-            other = self._any_source()
-            suspect = source if other.phase.same_crystal(source.phase) else other
-        case = make_case(source, suspect, self.settings.patterns, self.generator)
+        source, other = self._any_source(), self._any_source().phase
+        chance = float(torch.rand(1, generator=self.generator))
+        phases = [source.phase]
+        if chance < self.settings.impostors + self.settings.rivals and not other.same_crystal(source.phase):
+            phases = [other] if chance < self.settings.impostors else [source.phase, other]
+        case = make_case(source, phases, self.settings.patterns, self.generator)
         return case.batches(self.settings.batch, self.generator)
 
     def _any_source(self) -> PatternSource:

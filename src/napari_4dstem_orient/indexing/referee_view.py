@@ -20,7 +20,7 @@ PAIRING = 0.025
 """Å⁻¹; a disk belongs to the reflection for which distance and weakness together cost least."""
 KERNELS = (0.0015, 0.005, 0.012, 0.03)
 """Å⁻¹; distances are seen through Gaussians of these widths."""
-FEATURES = 18
+FEATURES = 14 + len(KERNELS)
 COSINES = ((0.008, 0.25), (0.008, 0.5), (0.02, 0.25), (0.02, 0.5))
 """Width of the excitation error (Å⁻¹) and power of the intensities."""
 EXTENT = 5 + len(COSINES)

@@ -13,9 +13,9 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.project import FORMAT as PROJECT
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import open_as_layer, take_disks, take_map
+from napari_4dstem_orient.napari_plugin.parts.shared.reading import leaves_a_question
 from napari_4dstem_orient.napari_plugin.projects import open_project
 from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
-from napari_4dstem_orient.napari_plugin.widgets.reading import leaves_a_question
 
 if TYPE_CHECKING:
     from napari.types import LayerData

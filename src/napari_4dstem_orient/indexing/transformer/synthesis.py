@@ -153,6 +153,7 @@ class PatternSource:
         device: torch.device | str = "cpu",
     ) -> None:
         self.phase = phase
+        self.voltage = voltage
         self.k_max = k_max
         self.settings = settings
         self.reflector = Reflector.of(phase, voltage, k_max, precession, device)

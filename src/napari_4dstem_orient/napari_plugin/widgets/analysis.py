@@ -8,12 +8,12 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
+from napari_4dstem_orient.napari_plugin.parts.analysis.cell import CellSection
+from napari_4dstem_orient.napari_plugin.parts.analysis.grains import GrainsSection
+from napari_4dstem_orient.napari_plugin.parts.analysis.misorientation import MisorientationSection
+from napari_4dstem_orient.napari_plugin.parts.analysis.poles import PolesSection
+from napari_4dstem_orient.napari_plugin.parts.analysis.section import Section
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
-from napari_4dstem_orient.napari_plugin.widgets.cell_section import CellSection
-from napari_4dstem_orient.napari_plugin.widgets.grains_section import GrainsSection
-from napari_4dstem_orient.napari_plugin.widgets.misorientation_section import MisorientationSection
-from napari_4dstem_orient.napari_plugin.widgets.poles_section import PolesSection
-from napari_4dstem_orient.napari_plugin.widgets.section import Section
 
 if TYPE_CHECKING:
     import napari

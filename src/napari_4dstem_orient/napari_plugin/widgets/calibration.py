@@ -14,17 +14,17 @@ from napari_4dstem_orient.calibration.calibrate import CalibrationReport, Calibr
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.parts.analysis.section import Section
+from napari_4dstem_orient.napari_plugin.parts.calibration.axes import AxesSection
+from napari_4dstem_orient.napari_plugin.parts.calibration.ellipse import EllipseSection
+from napari_4dstem_orient.napari_plugin.parts.calibration.fields import CalibrationFields
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import CalibrationFigure
+from napari_4dstem_orient.napari_plugin.parts.calibration.residuals import ResidualsSection
+from napari_4dstem_orient.napari_plugin.parts.calibration.ring_plot import draw_rings
+from napari_4dstem_orient.napari_plugin.parts.calibration.shift import ShiftSection
+from napari_4dstem_orient.napari_plugin.parts.maps.color_key import Picture
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
-from napari_4dstem_orient.napari_plugin.widgets.calibration_axes import AxesSection
-from napari_4dstem_orient.napari_plugin.widgets.calibration_ellipse import EllipseSection
-from napari_4dstem_orient.napari_plugin.widgets.calibration_fields import CalibrationFields
-from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import CalibrationFigure
-from napari_4dstem_orient.napari_plugin.widgets.calibration_residuals import ResidualsSection
-from napari_4dstem_orient.napari_plugin.widgets.calibration_shift import ShiftSection
-from napari_4dstem_orient.napari_plugin.widgets.color_key import Picture
-from napari_4dstem_orient.napari_plugin.widgets.ring_plot import draw_rings
-from napari_4dstem_orient.napari_plugin.widgets.section import Section
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import calibration_record
 from napari_4dstem_orient.session import Stage

@@ -24,10 +24,10 @@ from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES, indexer
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.parts.compare.plots import ComparePlots
+from napari_4dstem_orient.napari_plugin.parts.maps.class_legend import ClassLegend
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section, wrapped
-from napari_4dstem_orient.napari_plugin.widgets.class_legend import ClassLegend
-from napari_4dstem_orient.napari_plugin.widgets.compare_plots import ComparePlots
 
 if TYPE_CHECKING:
     import napari

@@ -13,10 +13,10 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu
 
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer, rescale
 from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, open_scan, overview
+from napari_4dstem_orient.napari_plugin.parts.calibration.fields import CalibrationFields
+from napari_4dstem_orient.napari_plugin.parts.detection.patterns import MAXIMUM, MEAN, Patterns
+from napari_4dstem_orient.napari_plugin.parts.shared.reading import ReadingOptions, leaves_a_question
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
-from napari_4dstem_orient.napari_plugin.widgets.calibration_fields import CalibrationFields
-from napari_4dstem_orient.napari_plugin.widgets.patterns import MAXIMUM, MEAN, Patterns
-from napari_4dstem_orient.napari_plugin.widgets.reading import ReadingOptions, leaves_a_question
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.samples.library import SAMPLES
 from napari_4dstem_orient.scan import Scan

@@ -17,10 +17,10 @@ from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import show_disk_count, take_disks
+from napari_4dstem_orient.napari_plugin.parts.detection.disk_preview import DiskPreview
+from napari_4dstem_orient.napari_plugin.parts.detection.probe_chooser import ProbeChooser, ProbeMaker
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section, wrapped
-from napari_4dstem_orient.napari_plugin.widgets.disk_preview import DiskPreview
-from napari_4dstem_orient.napari_plugin.widgets.probe_chooser import ProbeChooser, ProbeMaker
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import detection_record, probe_settings
 from napari_4dstem_orient.session import Stage

@@ -21,14 +21,18 @@ from napari_4dstem_orient.napari_plugin.inspection import (
     name_directions,
 )
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.parts.inspector.pattern_column import (
+    Column,
+    MeasuredColumn,
+    PredictedColumn,
+)
+from napari_4dstem_orient.napari_plugin.parts.inspector.pins import PinStrip
 from napari_4dstem_orient.napari_plugin.pattern_figure import save_patterns
 from napari_4dstem_orient.napari_plugin.pattern_view import link_cameras
 from napari_4dstem_orient.napari_plugin.pictures import fineness
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, needs_text
 from napari_4dstem_orient.napari_plugin.walking import WalkingKeys
-from napari_4dstem_orient.napari_plugin.widgets.pattern_column import Column, MeasuredColumn, PredictedColumn
-from napari_4dstem_orient.napari_plugin.widgets.pins import PinStrip
 
 if TYPE_CHECKING:
     import napari

@@ -29,8 +29,8 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     whole_of,
     without_doubtful,
 )
+from napari_4dstem_orient.napari_plugin.parts.maps.color_key import Keys
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
-from napari_4dstem_orient.napari_plugin.widgets.color_key import Keys
 
 if TYPE_CHECKING:
     import napari

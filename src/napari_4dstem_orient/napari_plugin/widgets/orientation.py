@@ -33,11 +33,11 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     map_layers,
     show_answer_under_cursor,
 )
+from napari_4dstem_orient.napari_plugin.parts.shared.device_chooser import DeviceChooser
+from napari_4dstem_orient.napari_plugin.parts.shared.phase_list import PhaseList, ticked_items
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
-from napari_4dstem_orient.napari_plugin.widgets.device_chooser import DeviceChooser
-from napari_4dstem_orient.napari_plugin.widgets.phase_list import PhaseList, ticked_items
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.jobs import Relay
+from napari_4dstem_orient.napari_plugin.parts.maps.color_key import Picture
+from napari_4dstem_orient.napari_plugin.parts.shared.device_chooser import DeviceChooser
+from napari_4dstem_orient.napari_plugin.parts.shared.phase_list import PhaseList
+from napari_4dstem_orient.napari_plugin.parts.training.model_file import ModelFile
+from napari_4dstem_orient.napari_plugin.parts.training.plot import draw_curves
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, section
-from napari_4dstem_orient.napari_plugin.widgets.color_key import Picture
-from napari_4dstem_orient.napari_plugin.widgets.device_chooser import DeviceChooser
-from napari_4dstem_orient.napari_plugin.widgets.model_file import ModelFile
-from napari_4dstem_orient.napari_plugin.widgets.phase_list import PhaseList
-from napari_4dstem_orient.napari_plugin.widgets.training_plot import draw_curves
 from napari_4dstem_orient.pipeline import FARTHEST_TEMPLATE
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.session import Stage

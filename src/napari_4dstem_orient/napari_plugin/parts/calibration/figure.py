@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, text_color
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.step_widget import wrapped
-from napari_4dstem_orient.napari_plugin.widgets.plot_canvas import PlotCanvas, text_color
 
 if TYPE_CHECKING:
     import napari

@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt
 
 from napari_4dstem_orient.calibration.pixel_size import GOOD_EXPLAINED, GOOD_RESIDUAL
 from napari_4dstem_orient.calibration.ring_residuals import POOR_RESIDUAL, RingResiduals, ring_residuals
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import BLUE, ORANGE, CalibrationFigure
 from napari_4dstem_orient.napari_plugin.step_widget import wrapped
-from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import BLUE, ORANGE, CalibrationFigure
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.calibration.origin import GOOD_SHARE, POOR_SHARE, OriginFit, fit_origin
-from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import SMALL, CalibrationFigure
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import SMALL, CalibrationFigure
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:

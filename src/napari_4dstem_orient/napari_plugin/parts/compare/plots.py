@@ -12,16 +12,16 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_4dstem_orient.analysis.distributions import zone_axis_correlations
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
-from napari_4dstem_orient.napari_plugin.step_widget import button, wrapped
-from napari_4dstem_orient.napari_plugin.widgets.compare_figures import (
+from napari_4dstem_orient.napari_plugin.parts.analysis.section import Section
+from napari_4dstem_orient.napari_plugin.parts.compare.figures import (
     draw_correlations,
     draw_densities,
     draw_scatter,
     named,
     scatter_places,
 )
-from napari_4dstem_orient.napari_plugin.widgets.plot_canvas import PlotCanvas, save_figure, text_color
-from napari_4dstem_orient.napari_plugin.widgets.section import Section
+from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, save_figure, text_color
+from napari_4dstem_orient.napari_plugin.step_widget import button, wrapped
 
 if TYPE_CHECKING:
     import napari

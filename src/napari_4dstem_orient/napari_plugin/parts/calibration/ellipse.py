@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QHBoxLayout
 from napari_4dstem_orient.calibration.distortion import Distortion, ratio_and_axis
 from napari_4dstem_orient.calibration.ellipse import CHECK, GOOD, EllipseFit, fit_ellipse
 from napari_4dstem_orient.calibration.origin import fit_origin
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import BLUE, ORANGE, CalibrationFigure
 from napari_4dstem_orient.napari_plugin.step_widget import button
-from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import BLUE, ORANGE, CalibrationFigure
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from napari_4dstem_orient.napari_plugin.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import JobBar, notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.parts.analysis.grain_table import GrainTable
 from napari_4dstem_orient.napari_plugin.step_widget import button
-from napari_4dstem_orient.napari_plugin.widgets.grain_table import GrainTable
 from napari_4dstem_orient.progress import Progress
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
+from napari_4dstem_orient.napari_plugin.parts.detection.intensity_histogram import LINES, IntensityHistogram
+from napari_4dstem_orient.napari_plugin.parts.detection.pinned_disks import Pin, PinnedDisks
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
 from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab, button, wrapped
-from napari_4dstem_orient.napari_plugin.widgets.intensity_histogram import LINES, IntensityHistogram
-from napari_4dstem_orient.napari_plugin.widgets.pinned_disks import Pin, PinnedDisks
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.analysed import Analysed
+from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, text_color
 from napari_4dstem_orient.napari_plugin.step_widget import button
-from napari_4dstem_orient.napari_plugin.widgets.plot_canvas import PlotCanvas, text_color
 
 
 class CellSection(QWidget):

@@ -13,8 +13,8 @@ from napari_4dstem_orient.napari_plugin.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.drawing import draw, line_of
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, text_color
 from napari_4dstem_orient.napari_plugin.step_widget import button
-from napari_4dstem_orient.napari_plugin.widgets.plot_canvas import PlotCanvas, text_color
 
 if TYPE_CHECKING:
     import napari

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.calibration.calibrate import detector_axes
-from napari_4dstem_orient.napari_plugin.widgets.calibration_figure import BLUE, ORANGE, CalibrationFigure
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import BLUE, ORANGE, CalibrationFigure
 
 if TYPE_CHECKING:
     import napari

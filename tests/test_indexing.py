@@ -18,13 +18,15 @@ from napari_4dstem_orient.indexing.rotations import (
 )
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
 from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
-from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network
+from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network, load_model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss, misorientation_angle
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
-from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings
+from napari_4dstem_orient.indexing.transformer.proposals import propose
+from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
 from napari_4dstem_orient.orientation_map import Reason
+from napari_4dstem_orient.resource_files import resource
 
 TILTED = Rotation.from_euler("ZXZ", [20, 9, 11], degrees=True).as_matrix()
 
@@ -337,6 +339,23 @@ def test_batches_on_several_threads_give_what_one_thread_gives(untrained, copper
     assert seen == [coarse, coarse + size, 2 * size + 5] * 2
     assert np.allclose(answers[0].rotation, answers[1].rotation, atol=1e-4)
     assert answers[0].indexed.all()
+
+
+def test_half_precision_hardly_moves_what_the_network_proposes(copper):
+    """Works without hardware for it too, slowly; the model itself stays in single precision."""
+    model = load_model(resource("models") / "fcc.safetensors")
+    source = PatternSource(copper, 300.0, 2.1, SynthesisSettings(clean_share=1.0))
+    batch = source.draw(64, model.tokens, torch.Generator().manual_seed(3))
+    symmetry = torch.as_tensor(copper.symmetry, dtype=torch.float32)
+    with torch.inference_mode():
+        whole, half = (
+            propose(each, batch.disks, batch.mask, 1)[0] for each in (model, model.in_half(torch.bfloat16))
+        )
+        nearest = misorientation_angle(half[:, :, None], whole[:, None], symmetry).amin(2)
+    assert 0 < torch.rad2deg(nearest).median() < 0.5
+    assert torch.rad2deg(nearest).quantile(0.9) < 2.0
+    assert next(model.network.encoder.parameters()).dtype == torch.float32
+    assert model.tokens < model.card.network["tokens"]
 
 
 def test_without_the_referee_the_networks_first_choice_stands(untrained, copper, monkeypatch):

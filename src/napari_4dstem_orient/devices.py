@@ -56,6 +56,16 @@ def describe(device: torch.device) -> str:
     return f"CPU ({threads} thread{'s' if threads > 1 else ''})"
 
 
+def half_precision(device: torch.device) -> torch.dtype:
+    """Return the precision in which a device multiplies matrices fastest: bfloat16 where it is built for it."""
+    if device.type == "cuda":
+        built = torch.cuda.is_bf16_supported()
+    else:
+        known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.10
+        built = device.type == "cpu" and any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return torch.bfloat16 if built else torch.float32
+
+
 def each_batch(
     compute: Callable[[Item], Result], batches: Iterable[Item], device: torch.device
 ) -> Generator[tuple[Item, Result], None, None]:

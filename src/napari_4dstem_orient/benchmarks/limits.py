@@ -16,7 +16,7 @@ import torch
 from napari_4dstem_orient.benchmarks.measuring import wait_for
 from napari_4dstem_orient.benchmarks.workloads import Pool
 from napari_4dstem_orient.detection.patterns import batch_length
-from napari_4dstem_orient.devices import each_batch
+from napari_4dstem_orient.devices import each_batch, half_precision
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
@@ -124,13 +124,14 @@ def _read_as_scan(file: Path) -> None:
 
 def network_limit(indexer: TransformerIndexer, disks: BraggDisks, runs: int) -> Limit:
     """Time the network alone, in batches as it is used, and count its floating-point operations."""
-    model, reach = indexer.models[0], indexer.reach(disks)
+    precision = half_precision(indexer.device)
+    model, reach = indexer.models[0].in_half(precision), indexer.reach(disks)
     settings = model.network.settings
     assert isinstance(settings, NetworkSettings)
     batches = []
     for where in indexer.batches(disks):
         tensor, measured = indexer.read(disks, where, reach)
-        tokens, inside = strongest(tensor, measured.mask, settings.tokens)
+        tokens, inside = strongest(tensor, measured.mask, model.tokens)
         enough = inside.sum(1) >= indexer.acceptance.min_disks
         turned, _ = in_frame(tokens[enough], model.network.canonical)
         batches.append((turned * inside[enough][..., None], inside[enough]))
@@ -144,7 +145,8 @@ def network_limit(indexer: TransformerIndexer, disks: BraggDisks, runs: int) -> 
 
     operations = sum(len(inside) * network_operations(settings, inside.shape[1]) for _, inside in batches)
     rate = operations / _fastest(whole, runs, indexer.device) / 1e9
-    return Limit("network", rate, "matrix product, float32", matrix_rate(indexer.device, runs), "GFLOP/s")
+    name = f"matrix product, {precision}".replace("torch.", "")
+    return Limit("network", rate, name, matrix_rate(indexer.device, runs, precision), "GFLOP/s")
 
 
 def network_operations(settings: NetworkSettings, tokens: int) -> int:
@@ -157,10 +159,10 @@ def network_operations(settings: NetworkSettings, tokens: int) -> int:
     return 2 * (tokens * (embedding + layers * layer) + head)
 
 
-def matrix_rate(device: torch.device, runs: int) -> float:
-    """Return GFLOP/s of square float32 matrix products as torch computes them on a device."""
+def matrix_rate(device: torch.device, runs: int, precision: torch.dtype = torch.float32) -> float:
+    """Return GFLOP/s of square matrix products as torch computes them on a device."""
     size = 1024 if device.type == "cpu" else 8192
-    left, right = torch.rand(2, size, size, device=device)
+    left, right = torch.rand(2, size, size, device=device).to(precision)
     return 2 * size**3 / _fastest(lambda: left @ right, runs, device) / 1e9
 
 

@@ -22,7 +22,6 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.referee_view import EXTENT, FEATURES, PAIRING, Pose, View, view_of
 from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
-from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
 from napari_4dstem_orient.io.atomic import writing
 from napari_4dstem_orient.resource_files import resource
 
@@ -81,8 +80,12 @@ class Referee(nn.Module):
 
 def repeated(rotation: torch.Tensor, symmetry: torch.Tensor, alike: float = ALIKE) -> torch.Tensor:
     """Return which hypotheses (n, h, 3, 3) nearly equal an earlier one of the same pattern: (n, h)."""
-    apart = misorientation_angle(rotation[:, :, None], rotation[:, None], symmetry)
-    return torch.tril(apart < alike, -1).any(-1)
+    count, hypotheses = rotation.shape[:2]
+    rows = rotation.flatten(1, 2)
+    # One product for all pairs of a pattern: many of 3 × 3 take several times as long.
+    between = (rows @ rows.transpose(1, 2)).view(count, hypotheses, 3, hypotheses, 3).transpose(2, 3)
+    trace = (between.reshape(count, hypotheses, hypotheses, 9) @ symmetry.flatten(-2).T).amax(-1)
+    return torch.tril(trace > 1 + 2 * math.cos(alike), -1).any(-1)
 
 
 def save_referee(referee: Referee, card: dict[str, Any], path: str | Path) -> None:

@@ -89,7 +89,7 @@ def disk_attention(
     Tensor, shape (n, d)
         Adds up to 1; NaN for disks that were not read.
     """
-    count = model.card.network["tokens"]
+    count = model.tokens
     index = by_strength(disks, mask, count)
     tokens, inside = strongest(disks, mask, count)
     scale = tokens.new_tensor([1 / model.stretch, 1 / model.stretch, 1.0])

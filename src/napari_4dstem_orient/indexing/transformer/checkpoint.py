@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import TransformerEncoderLayer
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
@@ -128,6 +130,20 @@ class Model:
     reflectors: tuple[Reflector, ...]
     sha256: str = ""
     stretch: float = 1.0
+
+    @property
+    def tokens(self) -> int:
+        """Disks of a pattern that the network reads, strongest first."""
+        return min(int(self.card.network["tokens"]), self.network.enough)
+
+    def in_half(self, precision: torch.dtype) -> Model:
+        """Return the model, for inference alone, with an encoder that multiplies in another precision."""
+        network = copy.deepcopy(self.network)
+        for layer in network.encoder.layers:
+            assert isinstance(layer, TransformerEncoderLayer)
+            for part in (layer.self_attn, layer.linear1, layer.linear2):
+                part.to(precision)
+        return replace(self, network=network)
 
     def to(self, device: torch.device) -> Model:
         """Return the model on another device."""

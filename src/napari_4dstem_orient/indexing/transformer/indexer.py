@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.devices import choose_device, describe, each_batch
+from napari_4dstem_orient.devices import choose_device, describe, each_batch, half_precision
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.indexer import (
@@ -113,6 +113,8 @@ class TransformerIndexer:
             raise UserError("The transformer needs at least one model; train one or choose a bundled one.")
         self.device = choose_device(device)
         self.models = [model.to(self.device) for model in models]
+        self._precision = half_precision(self.device)
+        self._fast = [model.in_half(self._precision) for model in self.models]
         self._referees = Referees.bundled(self.device)
         self._reflectors = [reflector for model in self.models for reflector in model.reflectors]
         self._symmetries = [
@@ -201,7 +203,7 @@ class TransformerIndexer:
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:
         proposed = [
             rotations
-            for model in self.models
+            for model in self._fast
             for rotations in propose(model, disks, measured.mask, self.settings.frames)
         ]
         if not self.settings.referee:
@@ -238,6 +240,7 @@ class TransformerIndexer:
             "models": [{"title": model.card.title, "sha256": model.sha256} for model in self.models],
             "referees": self._referees.sha256,
             "device": describe(self.device),
+            "precision": str(self._precision).removeprefix("torch."),
             "settings": asdict(self.settings),
             "acceptance": asdict(self.acceptance),
             "scoring": asdict(self.scoring),

@@ -84,18 +84,20 @@ def encoder(size: EncoderSize) -> nn.TransformerEncoder:
 def encode(network: nn.TransformerEncoder, token: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Run an encoder on tokens (n, t, width) of which those under ``mask`` are there.
 
-    The same arithmetic as the encoder's own, whose shortcut for inference takes half as long again on a CPU.
+    The same arithmetic as the encoder's own, whose shortcut for inference takes half as long again on a CPU. Where
+    weights are in half precision (``Model.in_half``) they are multiplied in it; all else stays in single.
     """
     count, length, width = token.shape
+    half: torch.dtype = network.layers[0].linear1.weight.dtype
     bias = torch.zeros(mask.shape, dtype=token.dtype, device=token.device)
     bias = bias.masked_fill_(~mask, float("-inf"))[:, None, None]
     for layer in network.layers:
         look: Any = layer.self_attn
-        parts = linear(layer.norm1(token), look.in_proj_weight, look.in_proj_bias)
+        parts = linear(layer.norm1(token).to(half), look.in_proj_weight, look.in_proj_bias).float()
         parts = parts.view(count, length, 3, look.num_heads, -1).permute(2, 0, 3, 1, 4)
         mixed = scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=bias).transpose(1, 2)
-        token = token + look.out_proj(mixed.reshape(count, length, width))
-        token = token + layer.linear2(gelu(layer.linear1(layer.norm2(token))))
+        token = token + look.out_proj(mixed.reshape(count, length, width).to(half))
+        token = token + layer.linear2(gelu(layer.linear1(layer.norm2(token).to(half))))
     return token if network.norm is None else network.norm(token)
 
 
@@ -136,6 +138,8 @@ class OrientationTransformer(nn.Module):
 
     canonical = True
     """It reads patterns in the canonical frame."""
+    enough = 16
+    """So many of the strongest disks tell it as much as all that it was trained to read."""
 
     def __init__(self, settings: NetworkSettings, q_span: float) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ def propose(model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int) 
     list of Tensor, shape (n, h, 3, 3)
         Orientations in the lab frame, likeliest first.
     """
-    tokens, inside = strongest(disks, mask, model.card.network["tokens"])
+    tokens, inside = strongest(disks, mask, model.tokens)
     scale = tokens.new_tensor([1 / model.stretch, 1 / model.stretch, 1.0])
     rotations, logits = [], []
     canonical = model.network.canonical

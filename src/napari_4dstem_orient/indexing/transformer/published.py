@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from napari_4dstem_orient.indexing.rotations import nearest_rotation
-from napari_4dstem_orient.indexing.transformer.network import encoder, mean_of
+from napari_4dstem_orient.indexing.transformer.network import encode, encoder, mean_of
 
 PUBLISHED = "published"
 """What a model card calls this architecture."""
@@ -69,6 +69,7 @@ class PublishedTransformer(nn.Module):
     """
 
     canonical = False
+    enough = 76
 
     def __init__(self, settings: PublishedSettings, q_span: float) -> None:
         super().__init__()
@@ -98,7 +99,7 @@ class PublishedTransformer(nn.Module):
             Which phase it is; of a single phase they say nothing.
         """
         numbers = (
-            self.head(mean_of(self.encoder(self.embed(disks), src_key_padding_mask=~mask), mask))
+            self.head(mean_of(encode(self.encoder, self.embed(disks), mask), mask))
             .unflatten(-1, (self.settings.phases, 10))
             .float()
         )

@@ -19,10 +19,11 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.devices import choose_device
 from napari_4dstem_orient.indexing.referee import JUDGE, SCOUT, WIDTH, save_referee
 from napari_4dstem_orient.indexing.referee_training import RefereeSettings, RefereeTrainer
+from napari_4dstem_orient.indexing.referee_view import LOOKS
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 
 RESOURCES = Path(__file__).parents[1] / "resources"
-SCOUT_WIDTH = 16
+SCOUT_WIDTH, SCOUT_LOOKS = 16, 14
 
 BEAMS = [  # crystal, kV, precession in degrees; copper at 300 kV twice as often
     ("Cu", 300, 0), ("Cu", 300, 0), ("Cu", 200, 0), ("Ag", 200, 1), ("Ag", 300, 0), ("Au", 300, 0), ("Al", 200, 0),
@@ -44,11 +45,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     out = options.out or RESOURCES / (SCOUT if options.scout else JUDGE)
-    width = SCOUT_WIDTH if options.scout else WIDTH
-    settings, synthesis = (
-        RefereeSettings(width=width, steps=options.steps),
-        SynthesisSettings(scatter=SCATTER),
-    )
+    width, looks = (SCOUT_WIDTH, SCOUT_LOOKS) if options.scout else (WIDTH, LOOKS)
+    settings = RefereeSettings(width=width, looks=looks, steps=options.steps)
+    synthesis = SynthesisSettings(scatter=SCATTER)
     device = choose_device(options.device)
     trainer = RefereeTrainer([source(*beam, synthesis, device) for beam in BEAMS], settings)
     checkpoint = out.with_suffix(".training")

@@ -14,7 +14,7 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import WIDTH, Referee, repeated
-from napari_4dstem_orient.indexing.referee_view import MEASURED, Pose
+from napari_4dstem_orient.indexing.referee_view import LOOKS, Pose
 from napari_4dstem_orient.indexing.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
@@ -108,7 +108,7 @@ class Case:
 @torch.no_grad()
 def make_case(source: PatternSource, phases: Sequence[Phase], count: int, generator: torch.Generator) -> Case:
     """Simulate ``count`` patterns of one crystal and make hypotheses of each of ``phases`` for them."""
-    batch = source.draw(count, MEASURED, generator)
+    batch = source.draw(count, LOOKS, generator)
     measured = Measured.of(batch.disks, batch.mask, source.k_max)
     pairs = pairs_of(batch.disks[..., :2] * batch.mask[..., None])
     suspects = tuple(Suspect.of(phase, source) for phase in phases)
@@ -189,6 +189,8 @@ class RefereeSettings:
     ----------
     width : int
         Of the network.
+    looks : int
+        Disks and reflections that it looks at.
     steps : int
         Of the optimizer.
     batch : int
@@ -205,6 +207,7 @@ class RefereeSettings:
     """
 
     width: int = WIDTH
+    looks: int = LOOKS
     steps: int = 12000
     batch: int = 128
     cases: int = 6
@@ -230,7 +233,7 @@ class RefereeTrainer:
         torch.manual_seed(0)
         self.sources = sources
         self.settings = settings
-        self.referee = Referee(settings.width).to(sources[0].reflector.g.device)
+        self.referee = Referee(settings.width, settings.looks).to(sources[0].reflector.g.device)
         self.optimizer = torch.optim.AdamW(
             self.referee.parameters(), settings.learning_rate, weight_decay=1e-4
         )

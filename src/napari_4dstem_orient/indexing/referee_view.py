@@ -11,14 +11,12 @@ import torch
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.scoring import Measured
 
-PREDICTED = 24
-"""Reflections of a hypothesis that are looked at: those that two-beam theory makes strongest."""
-MEASURED = 24
-"""Measured disks that are looked at, strongest first."""
+LOOKS = 24
+"""Measured disks that are looked at, strongest first, and reflections, those that two-beam theory makes strongest."""
 
 PAIRING = 0.025
 """Å⁻¹; a disk belongs to the reflection for which distance and weakness together cost least."""
-KERNELS = (0.0015, 0.005, 0.012, 0.03)
+KERNELS = (0.0004, 0.0015, 0.005, 0.012, 0.03)
 """Å⁻¹; distances are seen through Gaussians of these widths."""
 FEATURES = 14 + len(KERNELS)
 COSINES = ((0.008, 0.25), (0.008, 0.5), (0.02, 0.25), (0.02, 0.5))
@@ -107,13 +105,13 @@ class View:
 
 
 @torch.no_grad()
-def view_of(measured: Measured, pose: Pose, reflector: Reflector) -> View:
-    """Pair the disks of n patterns with the reflections of their hypotheses."""
-    disks = min(measured.q.shape[1], MEASURED)
+def view_of(measured: Measured, pose: Pose, reflector: Reflector, looks: int = LOOKS) -> View:
+    """Pair the disks of n patterns with the reflections of their hypotheses, so many of each."""
+    disks = min(measured.q.shape[1], looks)
     mask = measured.mask[:, :disks]
     light = measured.intensity[:, :disks].clamp_min(1e-5).log()
     q = (measured.q[:, None, :disks] - pose.origin[:, :, None]) / (1 + pose.scale[..., None, None])
-    expected = _expect(pose.rotation, reflector, measured.reach)
+    expected = _expect(pose.rotation, reflector, measured.reach, looks)
     of_disk, of_reflection = _partners(q, light, mask, expected)
 
     hypotheses = q.shape[1]
@@ -162,8 +160,8 @@ class _Expected:
     squared: torch.Tensor
 
 
-def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float) -> _Expected:
-    wavelength, count = reflector.wavelength, min(PREDICTED, len(reflector.g))
+def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float, looks: int) -> _Expected:
+    wavelength, count = reflector.wavelength, min(looks, len(reflector.g))
     squared = reflector.g.square().sum(-1)
     g_z = rotation[..., 2] @ reflector.g.T
     if reflector.precession:

@@ -349,7 +349,8 @@ def test_half_precision_hardly_moves_what_the_network_proposes(copper):
     symmetry = torch.as_tensor(copper.symmetry, dtype=torch.float32)
     with torch.inference_mode():
         whole, half = (
-            propose(each, batch.disks, batch.mask, 1)[0] for each in (model, model.in_half(torch.bfloat16))
+            propose(each, batch.disks, batch.mask, range(1))[0]
+            for each in (model, model.in_half(torch.bfloat16))
         )
         nearest = misorientation_angle(half[:, :, None], whole[:, None], symmetry).amin(2)
     assert 0 < torch.rad2deg(nearest).median() < 0.5

@@ -11,7 +11,7 @@ from napari_4dstem_orient.crystals.kinematic import excitation_error
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing import referee as module
-from napari_4dstem_orient.indexing.judging import Candidate, judge
+from napari_4dstem_orient.indexing.judging import Candidate, judge, shortlist
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import Referee, Referees, load_referee, repeated, save_referee
 from napari_4dstem_orient.indexing.referee_training import (
@@ -174,19 +174,18 @@ def test_the_bundled_referee_prefers_the_truth_corrects_it_and_knows_a_foreign_p
     start = truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3)))
     strangers = random_rotations(4 * len(truth), torch.Generator().manual_seed(1)).view(-1, 4, 3, 3)
     candidate = Candidate(0, torch.cat([strangers, start[:, None]], 1), source.reflector, symmetry)
-    found = judge(measured, [candidate], Referees.bundled(), ScoreSettings(), 3, 3)
+    referees = Referees.bundled()
+
+    def verdict(candidate):
+        short = shortlist(measured, candidate, referees.scout, 3)
+        return judge(measured, [short], referees.judge, ScoreSettings(), 3, 3)
+
+    found = verdict(candidate)
     best = torch.from_numpy(found.rotation[:, 0])
     angle = torch.rad2deg(misorientation_angle(best, truth, symmetry))
     assert (angle < 1).float().mean() > 0.85
     assert np.median(found.probability[:, 0]) > 0.9
-    lost = judge(
-        measured,
-        [Candidate(0, strangers, source.reflector, symmetry)],
-        Referees.bundled(),
-        ScoreSettings(),
-        3,
-        3,
-    )
+    lost = verdict(Candidate(0, strangers, source.reflector, symmetry))
     assert np.median(lost.probability.sum(1)) < 0.5
 
 
@@ -198,3 +197,25 @@ def test_a_stored_referee_is_data_and_a_damaged_one_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match="not a readable referee"):
         load_referee("cpu", path)
+
+
+def test_a_second_look_adds_hypotheses_only_where_it_is_asked_for(source, symmetry):
+    measured, truth = patterns(source, 32, seed=5)
+    measured, truth = measured[measured.mask.sum(1) >= 8], truth[measured.mask.sum(1) >= 8]
+    strangers = random_rotations(2 * len(truth), torch.Generator().manual_seed(1)).view(-1, 2, 3, 3)
+    referees = Referees.bundled()
+
+    def look(some, rotation):
+        return shortlist(some, Candidate(0, rotation, source.reflector, symmetry), referees.scout, 3)
+
+    again = torch.arange(len(truth)) % 2 == 0
+    first = look(measured, strangers)
+    joined = first.joined(again, look(measured[again], truth[again][:, None]))
+    assert torch.equal(joined.logit[:, :2], first.logit)
+    assert joined.logit[again, 2].median() > 2
+    assert (joined.logit[~again, 2] < -1000).all()
+    found = judge(measured, [joined], referees.judge, ScoreSettings(), 3, 3)
+    angle = misorientation_angle(torch.from_numpy(found.rotation[:, 0]), truth, symmetry)
+    right = torch.rad2deg(angle) < 2
+    assert right[again].float().mean() > 0.9
+    assert right[~again].float().mean() < 0.3

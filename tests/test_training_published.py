@@ -117,7 +117,7 @@ def test_it_is_asked_once_about_the_pattern_as_it_lies(trained):
     disks, mask = some_disks(2, 12)
     disks[..., 2] += torch.linspace(2, 1, 12)
     disks = disks / disks.new_tensor([1, 1, float(disks[..., 2].max())])
-    (rotations,) = propose(trained, disks, mask, frames=5)
+    (rotations,) = propose(trained, disks, mask, range(5))
     assert rotations.shape == (2, 1, 3, 3)
     order = torch.where(mask, disks[..., 2], -1).argsort(1, descending=True)
     tokens = torch.gather(disks, 1, order[..., None].expand(-1, -1, 3))
@@ -151,7 +151,7 @@ def test_a_turned_pattern_is_another_pattern_to_it(trained):
     disks, mask = some_disks(2, 12)
     quarter = about_beam(torch.tensor(math.pi / 2))[:2, :2]
     turned = torch.cat([disks[..., :2] @ quarter, disks[..., 2:]], -1)
-    (one,), (other,) = propose(trained, disks, mask, 1), propose(trained, turned, mask, 1)
+    (one,), (other,) = propose(trained, disks, mask, range(1)), propose(trained, turned, mask, range(1))
     assert not torch.allclose(one @ about_beam(torch.tensor(math.pi / 2)), other, atol=1e-2)
 
 

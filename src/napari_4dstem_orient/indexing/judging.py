@@ -11,7 +11,7 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.indexer import Hypotheses
-from napari_4dstem_orient.indexing.referee import Referee, Referees, repeated
+from napari_4dstem_orient.indexing.referee import Referee, repeated
 from napari_4dstem_orient.indexing.referee_view import Pose
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score
 
@@ -56,23 +56,63 @@ class Candidate:
     symmetry: torch.Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """What the scout leaves of a phase's proposals for n patterns.
+
+    Attributes
+    ----------
+    candidate : Candidate
+        The phase.
+    pose : Pose
+        k of each pattern.
+    logit : Tensor, shape (n, k)
+    """
+
+    candidate: Candidate
+    pose: Pose
+    logit: torch.Tensor
+
+    def joined(self, which: torch.Tensor, other: Shortlist) -> Shortlist:
+        """Return a longer list, to which another adds for those patterns that ``which`` (bool, n) marks."""
+        count = other.logit.shape[1]
+        logit = torch.full((len(self.logit), count), IMPOSSIBLE, device=self.logit.device)
+        logit[which] = other.logit
+        # Where nothing is added the best is there again, which counts for nothing.
+        pose = self.pose.pick(self.logit.argmax(1, keepdim=True).expand(-1, count)).copy()
+        pose.put(which, other.pose)
+        return Shortlist(self.candidate, self.pose.joined(pose), torch.cat([self.logit, logit], 1))
+
+
+@torch.inference_mode()
+def shortlist(measured: Measured, candidate: Candidate, scout: Referee, corrections: int) -> Shortlist:
+    """Look at all proposals of a phase once, and keep the best."""
+    pose = Pose.of(candidate.rotation)
+    worth = ~repeated(pose.rotation, candidate.symmetry, NEARLY_ALIKE)
+    logit, moved = _ask(scout, measured, pose, candidate.reflector, worth)
+    logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
+    return Shortlist(candidate, (moved if corrections else pose).pick(index), logit)
+
+
 @torch.inference_mode()
 def judge(
     measured: Measured,
-    candidates: Sequence[Candidate],
-    referees: Referees,
+    shortlists: Sequence[Shortlist],
+    referee: Referee,
     scoring: ScoreSettings,
     corrections: int,
     keep: int,
 ) -> Hypotheses:
-    """Rank the proposals of all phases together, likeliest first.
+    """Rank the shortlists of all phases together, likeliest first.
 
     Parameters
     ----------
     measured : Measured
         n patterns.
-    candidates : sequence of Candidate
-    referees : Referees
+    shortlists : sequence of Shortlist
+        One for each phase.
+    referee : Referee
+        That decides.
     scoring : ScoreSettings
         Of the score, which is reported and helps to choose.
     corrections : int
@@ -80,7 +120,8 @@ def judge(
     keep : int
         Hypotheses to return.
     """
-    found = [_finalists(measured, each, referees, corrections) for each in candidates]
+    candidates = [short.candidate for short in shortlists]
+    found = [_finalists(measured, short, referee, corrections) for short in shortlists]
     scored = [
         score(measured, rotation, each.reflector, scoring)
         for each, (rotation, _) in zip(candidates, found, strict=True)
@@ -127,21 +168,17 @@ def likeliest_first(parts: Sequence[Hypotheses], keep: int) -> Hypotheses:
 
 
 def _finalists(
-    measured: Measured, candidate: Candidate, referees: Referees, corrections: int
+    measured: Measured, short: Shortlist, referee: Referee, corrections: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the best few hypotheses of a phase, (n, f, 3, 3), and their logits, (n, f)."""
-    pose, symmetry = Pose.of(candidate.rotation), candidate.symmetry
-    worth = ~repeated(pose.rotation, symmetry, NEARLY_ALIKE)
-    logit, moved = _ask(referees.scout, measured, pose, candidate.reflector, worth)
-    logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
-    pose = (moved if corrections else pose).pick(index)
-    logit, index = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit).topk(
-        min(FINALISTS, logit.shape[1]), dim=1
+    candidate, pose, symmetry = short.candidate, short.pose, short.candidate.symmetry
+    logit, index = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, short.logit).topk(
+        min(FINALISTS, short.logit.shape[1]), dim=1
     )
     pose = pose.pick(index)
     for left in range(max(corrections - 1, 0), -1, -1):
         worth = logit > logit.amax(1, keepdim=True) - HOPELESS
-        told, moved = _ask(referees.judge, measured, pose, candidate.reflector, worth)
+        told, moved = _ask(referee, measured, pose, candidate.reflector, worth)
         best = torch.where(worth, told, IMPOSSIBLE).amax(1, keepdim=True)
         logit = torch.where(worth, told, torch.minimum(logit, best - HOPELESS))
         pose = moved if left else pose

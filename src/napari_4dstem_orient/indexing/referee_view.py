@@ -69,6 +69,14 @@ class Pose:
             other.origin,
         )
 
+    def joined(self, other: Pose) -> Pose:
+        """Return these hypotheses of each pattern and then the other ones."""
+        return Pose(
+            torch.cat([self.rotation, other.rotation], 1),
+            torch.cat([self.scale, other.scale], 1),
+            torch.cat([self.origin, other.origin], 1),
+        )
+
     def pick(self, index: torch.Tensor) -> Pose:
         """Return the hypotheses that ``index`` (n, k) names."""
         return Pose(

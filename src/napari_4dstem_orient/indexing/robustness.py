@@ -80,7 +80,7 @@ class Knob:
 
 
 KNOBS = (
-    Knob("scatter", "position scatter", "Å⁻¹", (0.001, 0.003, 0.01, 0.02)),
+    Knob("scatter", "position scatter", "Å⁻¹", (0.0003, 0.001, 0.003, 0.01, 0.02)),
     Knob("scale_error", "pixel size off by up to", "%", (0.005, 0.01, 0.02, 0.04), 100),
     Knob("origin_error", "origin error", "Å⁻¹", (0.002, 0.005, 0.01, 0.02)),
     Knob("false_peaks", "false peaks, up to", "", (2, 6, 12)),

@@ -20,7 +20,7 @@ from napari_4dstem_orient.indexing.indexer import (
     coarse_first,
     reach_of,
 )
-from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, judge
+from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, Shortlist, judge, shortlist
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import Referees
 from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
@@ -35,6 +35,8 @@ BATCH = {"cpu": 96, "cuda": 4096, "mps": 1024}
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
+SURE = 2.0
+"""Logit of the scout from which the network's first proposals are enough."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class TransformerSettings:
         int,
         parameter(
             "Frames",
-            "Read each pattern this many times, turned so that its strongest, second strongest … disk lies on +x; "
-            "more hypotheses, more time.",
+            "Read a pattern up to this many times, turned so that its strongest, second strongest … disk lies on +x, "
+            "where the first reading convinces nobody.",
             min=1,
             max=5,
         ),
@@ -55,8 +57,8 @@ class TransformerSettings:
         int,
         parameter(
             "Pairs",
-            "Beside the network's hypotheses, so many that the places of two disks suggest, for each of three pairs: "
-            "they help where the network knows little.",
+            "Where the network's first hypotheses convince nobody, try so many that the places of two disks suggest, "
+            "for each of three pairs.",
             min=0,
             max=8,
         ),
@@ -201,27 +203,40 @@ class TransformerIndexer:
 
     @torch.inference_mode()
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:
-        proposed = [
-            rotations
-            for model in self._fast
-            for rotations in propose(model, disks, measured.mask, self.settings.frames)
-        ]
         if not self.settings.referee:
-            return self._first_choices(proposed, measured)
-        pairs = pairs_of(measured.q * measured.mask[..., None]) if self.settings.pairs else []
-        candidates = []
-        for phase_id, rotations in enumerate(proposed):
-            suggested = [self._tables[phase_id].hypotheses(pair, self.settings.pairs) for pair in pairs]
-            candidates.append(
-                Candidate(
-                    phase_id,
-                    torch.cat([rotations, *suggested], 1),
-                    self._reflectors[phase_id],
-                    self._symmetries[phase_id],
-                )
-            )
-        keep = FINALISTS * len(candidates)  # all: their probabilities and that of none of them add up to 1
-        return judge(measured, candidates, self._referees, self.scoring, self.settings.corrections, keep)
+            return self._first_choices(self._propose(disks, measured, range(self.settings.frames)), measured)
+        found = self._look(measured, self._propose(disks, measured, range(1)))
+        unsure = torch.cat([short.logit for short in found], 1).amax(1) < SURE
+        further = self._propose_more(disks[unsure], measured[unsure])
+        if further:
+            more = self._look(measured[unsure], further)
+            found = [one.joined(unsure, other) for one, other in zip(found, more, strict=True)]
+        keep = FINALISTS * len(found)  # all: their probabilities and that of none of them add up to 1
+        return judge(measured, found, self._referees.judge, self.scoring, self.settings.corrections, keep)
+
+    def _propose(self, disks: torch.Tensor, measured: Measured, frames: Sequence[int]) -> list[torch.Tensor]:
+        """Return the networks' hypotheses for each phase, shape (n, h, 3, 3)."""
+        return [
+            rotations for model in self._fast for rotations in propose(model, disks, measured.mask, frames)
+        ]
+
+    def _propose_more(self, disks: torch.Tensor, measured: Measured) -> list[torch.Tensor]:
+        """Return each phase's hypotheses from further frames and from pairs of disks, or no list at all."""
+        proposed: list[list[torch.Tensor]] = []
+        frames = range(1, self.settings.frames)
+        if len(disks) and frames:
+            proposed.append(self._propose(disks, measured, frames))
+        if len(disks) and self.settings.pairs:
+            for pair in pairs_of(measured.q * measured.mask[..., None]):
+                proposed.append([table.hypotheses(pair, self.settings.pairs) for table in self._tables])
+        return [torch.cat(each, 1) for each in zip(*proposed, strict=True)]
+
+    def _look(self, measured: Measured, proposed: Sequence[torch.Tensor]) -> list[Shortlist]:
+        """Let the scout look at each phase's proposals."""
+        crystals = zip(proposed, self._reflectors, self._symmetries, strict=True)
+        candidates = [Candidate(phase_id, *crystal) for phase_id, crystal in enumerate(crystals)]
+        corrections = self.settings.corrections
+        return [shortlist(measured, each, self._referees.scout, corrections) for each in candidates]
 
     def _first_choices(self, proposed: Sequence[torch.Tensor], measured: Measured) -> Hypotheses:
         """Take the network's first choice for each phase; between phases the common score decides."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 
 
-def propose(model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int) -> list[torch.Tensor]:
+def propose(
+    model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: Sequence[int]
+) -> list[torch.Tensor]:
     """Read each pattern in several frames and return its hypotheses for each phase of the model.
 
     Parameters
@@ -17,9 +21,9 @@ def propose(model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int) 
     disks : Tensor, shape (n, d, 3)
         qx, qy in Å⁻¹ and intensity; the direct beam masked out.
     mask : Tensor, bool, shape (n, d)
-    frames : int
-        Turned so that the strongest, second strongest … disk lies on +x. A pattern with fewer disks than frames is
-        read in its first frame again. A network that reads patterns as they lie reads them once.
+    frames : sequence of int
+        Which: turned so that the strongest (0), second strongest (1) … disk lies on +x. What a pattern with fewer
+        disks is read as in a later frame is never likely. A network that reads patterns as they lie reads them once.
 
     Returns
     -------
@@ -30,7 +34,7 @@ def propose(model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int) 
     scale = tokens.new_tensor([1 / model.stretch, 1 / model.stretch, 1.0])
     rotations, logits = [], []
     canonical = model.network.canonical
-    for reference in range(frames if canonical else 1):
+    for reference in frames if canonical else frames[:1]:
         usable = inside[:, min(reference, inside.shape[1] - 1)]
         turned, back = in_frame(tokens * scale, canonical, min(reference, tokens.shape[1] - 1))
         proposed, scores = model.network(turned * inside[..., None], inside)

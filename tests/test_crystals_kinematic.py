@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.crystals.kinematic import (
     Reflector,
-    brightest,
     electron_wavelength,
     excitation_error,
 )
 from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.indexing.rotations import random_rotations
 
 WIDTH = 0.02
 K_MAX = 1.5
@@ -124,8 +124,15 @@ def test_extinction_distance_of_copper_111():
     assert first.numpy() == pytest.approx(np.full(8, 260.0), rel=0.12)
 
 
-def test_the_brightest_are_kept_with_their_places():
-    g_lab = torch.tensor([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
-    position, intensity = brightest(g_lab, torch.tensor([0.1, 0.9, 0.5]), 2)
-    assert intensity.tolist() == pytest.approx([0.9, 0.5])
-    assert position.tolist() == [[4, 5], [7, 8]]
+@pytest.mark.parametrize("precession", [0.0, 0.7])
+def test_the_brightest_are_the_most_excited_within_reach(precession):
+    reflector = Reflector.of(find_phase("Cu"), 300.0, 2.1, precession)
+    rotation = random_rotations(6, torch.Generator().manual_seed(1)).view(2, 3, 3, 3)
+    g_lab = reflector.in_lab(rotation)
+    seen = g_lab[..., :2].norm(dim=-1) <= 1.5
+    expected, index = (reflector.excite(g_lab, WIDTH) * seen).topk(12, dim=-1)
+    position, intensity = reflector.brightest(rotation, WIDTH, 1.5, 12)
+    assert torch.allclose(intensity, expected, atol=1e-5)
+    strong = expected > 0.02
+    there = torch.gather(g_lab[..., :2], 2, index[..., None].expand(-1, -1, -1, 2))
+    assert torch.allclose(position.norm(dim=-1)[strong], there.norm(dim=-1)[strong], atol=1e-4)

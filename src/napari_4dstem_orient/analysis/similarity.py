@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from napari_4dstem_orient.crystals.kinematic import Reflector, brightest
+from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.devices import each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.scoring import PREDICTED, Measured, without_direct_beam
@@ -157,9 +157,7 @@ def image_overlap(
     as Gaussian spots on a detector that reaches ``measured.reach``; neither has a direct beam. The product of two
     spots, summed over the detector, is a Gaussian of their distance, so nothing need be drawn.
     """
-    g_lab = reflector.in_lab(rotation)
-    seen = g_lab[..., :2].square().sum(-1) <= measured.reach**2
-    position, sim = brightest(g_lab, reflector.excite(g_lab, excitation_width) * seen, PREDICTED)
+    position, sim = reflector.brightest(rotation, excitation_width, measured.reach, PREDICTED)
     exp = measured.intensity.sqrt() * measured.mask
     width = SPOT * 2 * measured.reach / GRID
 

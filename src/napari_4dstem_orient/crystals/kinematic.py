@@ -98,8 +98,29 @@ class Reflector:
         The envelope is exp(-s²/2σ²), averaged over the precession cone where there is one
         (py4DSTEM, ``Crystal.generate_diffraction_pattern``). ``width`` broadcasts against (..., m).
         """
-        envelopes = [torch.exp(-0.5 * (s / width).square()) for s in self.excitation_errors(g_lab)]
-        return self.intensity * _mean(envelopes)
+        return self._excite(self.excitation_errors(g_lab), width)
+
+    def _excite(self, errors: list[torch.Tensor], width: torch.Tensor | float) -> torch.Tensor:
+        return self.intensity * _mean([torch.exp(-0.5 * (s / width).square()) for s in errors])
+
+    def brightest(
+        self, rotation: torch.Tensor, width: float, reach: float, count: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the ``count`` brightest reflections, as of ``excite``, of orientations (..., 3, 3).
+
+        Returns
+        -------
+        position : Tensor, shape (..., count, 2)
+            Lab x, y in Å⁻¹.
+        intensity : Tensor, shape (..., count)
+            Of those beyond ``reach`` (Å⁻¹) it is 0.
+        """
+        squared = self.g.square().sum(-1)
+        g_z = rotation[..., 2] @ self.g.T
+        seen = squared - g_z.square() <= reach**2
+        intensity = self._excite(self._errors(g_z, squared), width) * seen
+        top, index = intensity.topk(min(count, len(self.g)), dim=-1)
+        return (self.g[index] @ rotation)[..., :2], top
 
     def two_beam(self, g_lab: torch.Tensor, thickness: torch.Tensor | float) -> torch.Tensor:
         """Return two-beam dynamical intensities for a thickness in Å: (..., m, 3) -> (..., m).
@@ -118,9 +139,12 @@ class Reflector:
 
     def excitation_errors(self, g_lab: torch.Tensor) -> list[torch.Tensor]:
         """Return excitation errors in Å⁻¹, (..., m, 3) -> (..., m): one, or one for each precession azimuth."""
+        return self._errors(g_lab[..., 2], g_lab.square().sum(-1))
+
+    def _errors(self, g_z: torch.Tensor, squared: torch.Tensor) -> list[torch.Tensor]:
         if self.precession:
-            return precessed_excitation_errors(g_lab, self.wavelength, self.precession)
-        return [excitation_error(g_lab, self.wavelength)]
+            return _precessed_errors(g_z, squared, self.wavelength, self.precession)
+        return [_error(g_z, squared, self.wavelength)]
 
 
 def excitation_error(g_lab: torch.Tensor, wavelength: float) -> torch.Tensor:
@@ -128,8 +152,11 @@ def excitation_error(g_lab: torch.Tensor, wavelength: float) -> torch.Tensor:
 
     s = (2 g_z - λ g²) / (2 - 2 λ g_z): zero where g_z = +λ g²/2 (py4DSTEM, ``Crystal.excitation_errors``).
     """
-    g_z = g_lab[..., 2]
-    return (2 * g_z - wavelength * g_lab.square().sum(-1)) / (2 - 2 * wavelength * g_z)
+    return _error(g_lab[..., 2], g_lab.square().sum(-1), wavelength)
+
+
+def _error(g_z: torch.Tensor, squared: torch.Tensor, wavelength: float) -> torch.Tensor:
+    return (2 * g_z - wavelength * squared) / (2 - 2 * wavelength * g_z)
 
 
 def precessed_excitation_errors(g_lab: torch.Tensor, wavelength: float, angle: float) -> list[torch.Tensor]:
@@ -137,10 +164,14 @@ def precessed_excitation_errors(g_lab: torch.Tensor, wavelength: float, angle: f
 
     The azimuth is counted from each reflection's own direction, so half a turn holds every value.
     """
+    return _precessed_errors(g_lab[..., 2], g_lab.square().sum(-1), wavelength, angle)
+
+
+def _precessed_errors(
+    g_z: torch.Tensor, squared: torch.Tensor, wavelength: float, angle: float
+) -> list[torch.Tensor]:
     tilt = math.radians(angle)
-    g_z = g_lab[..., 2]
-    g_xy = g_lab[..., :2].norm(dim=-1)
-    squared = g_lab.square().sum(-1)
+    g_xy = (squared - g_z.square()).clamp_min(0).sqrt()
     along = math.cos(tilt) / wavelength - g_z
     errors = []
     for step in range(PRECESSION_STEPS):
@@ -150,17 +181,3 @@ def precessed_excitation_errors(g_lab: torch.Tensor, wavelength: float, angle: f
         # sqrt(a² - b) - a, written so that float32 does not cancel
         errors.append(-gap / (torch.sqrt(along.square() - gap) + along))
     return errors
-
-
-def brightest(g_lab: torch.Tensor, intensity: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keep the ``count`` brightest reflections of each pattern.
-
-    Returns
-    -------
-    position : Tensor, shape (..., count, 2)
-        Lab x, y in Å⁻¹.
-    intensity : Tensor, shape (..., count)
-    """
-    count = min(count, intensity.shape[-1])
-    top, index = intensity.topk(count, dim=-1)
-    return torch.gather(g_lab[..., :2], -2, index[..., None].expand(*index.shape, 2)), top

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import torch
 
-from napari_4dstem_orient.crystals.kinematic import Reflector, brightest
+from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.parameters import parameter
 
 CLOSEST = 0.85
@@ -119,10 +119,7 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     reflector : Reflector
     settings : ScoreSettings
     """
-    g_lab = reflector.in_lab(rotation)
-    seen = g_lab[..., :2].square().sum(-1) <= measured.reach**2
-    intensity = reflector.excite(g_lab, settings.excitation_width) * seen
-    position, intensity = brightest(g_lab, intensity, PREDICTED)
+    position, intensity = reflector.brightest(rotation, settings.excitation_width, measured.reach, PREDICTED)
     count = measured.mask.sum(1)
     # A detection that found n disks would not have seen reflections much beyond the n brightest.
     rank = torch.arange(intensity.shape[-1], device=intensity.device)

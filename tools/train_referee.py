@@ -1,7 +1,7 @@
 """Train the referees that ship with the program: ``python tools/train_referee.py [--scout] [--device cuda]``.
 
 Writes ``resources/referee.safetensors``, or with ``--scout`` the small one of the first look, ``scout.safetensors``.
-About an hour on one core, or a quarter of one; stopped, the same command goes on from its checkpoint. Deterministic for
+Forty minutes on one core, or twenty; stopped, the same command goes on from its checkpoint. Deterministic for
 the seed on one machine.
 """
 
@@ -19,11 +19,10 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.devices import choose_device
 from napari_4dstem_orient.indexing.referee import JUDGE, SCOUT, WIDTH, save_referee
 from napari_4dstem_orient.indexing.referee_training import RefereeSettings, RefereeTrainer
-from napari_4dstem_orient.indexing.referee_view import LOOKS
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 
 RESOURCES = Path(__file__).parents[1] / "resources"
-SCOUT_WIDTH, SCOUT_LOOKS = 16, 14
+SCOUT_WIDTH = 16
 
 BEAMS = [  # crystal, kV, precession in degrees; copper at 300 kV twice as often
     ("Cu", 300, 0), ("Cu", 300, 0), ("Cu", 200, 0), ("Ag", 200, 1), ("Ag", 300, 0), ("Au", 300, 0), ("Al", 200, 0),
@@ -45,8 +44,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     out = options.out or RESOURCES / (SCOUT if options.scout else JUDGE)
-    width, looks = (SCOUT_WIDTH, SCOUT_LOOKS) if options.scout else (WIDTH, LOOKS)
-    settings = RefereeSettings(width=width, looks=looks, steps=options.steps)
+    width = SCOUT_WIDTH if options.scout else WIDTH
+    settings = RefereeSettings(width=width, steps=options.steps)
     synthesis = SynthesisSettings(scatter=SCATTER)
     device = choose_device(options.device)
     trainer = RefereeTrainer([source(*beam, synthesis, device) for beam in BEAMS], settings)

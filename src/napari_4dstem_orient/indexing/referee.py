@@ -19,7 +19,7 @@ from torch import nn
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.referee_view import EXTENT, FEATURES, LOOKS, PAIRING, Pose, View, view_of
+from napari_4dstem_orient.indexing.referee_view import EXTENT, FEATURES, PAIRING, Pose, View, view_of
 from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.io.atomic import writing
@@ -48,9 +48,8 @@ def _relu() -> nn.ReLU:
 class Referee(nn.Module):
     """Judges hypotheses; equivariant to turns in the plane because it only sees what these leave unchanged."""
 
-    def __init__(self, width: int = WIDTH, looks: int = LOOKS) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.looks = looks
         self.sha256 = ""
         self.read = nn.Sequential(nn.Linear(FEATURES, width), _relu(), nn.Linear(width, width), _relu())
         self.context = nn.Sequential(
@@ -71,7 +70,7 @@ class Referee(nn.Module):
         pose : Pose
             The hypotheses, corrected.
         """
-        view = view_of(measured, pose, reflector, self.looks)
+        view = view_of(measured, pose, reflector)
         tokens = self.read(view.features)
         context = self.context(torch.cat([_pool(tokens, view), view.extent], -1))
         tokens = self.again(self.reread(tokens) + context[..., None, :])
@@ -100,7 +99,6 @@ def save_referee(referee: Referee, card: dict[str, Any], path: str | Path) -> No
     from safetensors.torch import save
 
     weights = {name: value.cpu().contiguous() for name, value in referee.state_dict().items()}
-    weights["looks"] = torch.tensor(referee.looks)
     with writing(Path(path)) as temporary:
         temporary.write_bytes(save(weights, {"card": json.dumps(card), "format": FORMAT}))
 
@@ -143,7 +141,7 @@ def load_referee(device: torch.device | str = "cpu", path: str | Path | None = N
     try:
         content = path.read_bytes()
         weights = load(content)
-        referee = Referee(weights["rows.weight"].shape[1], int(weights.pop("looks")))
+        referee = Referee(weights["rows.weight"].shape[1])
         referee.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise UserError(f"{path} is not a readable referee of this program; install it again.") from error

@@ -189,8 +189,6 @@ class RefereeSettings:
     ----------
     width : int
         Of the network.
-    looks : int
-        Disks and reflections that it looks at.
     steps : int
         Of the optimizer.
     batch : int
@@ -207,7 +205,6 @@ class RefereeSettings:
     """
 
     width: int = WIDTH
-    looks: int = LOOKS
     steps: int = 12000
     batch: int = 128
     cases: int = 6
@@ -233,7 +230,7 @@ class RefereeTrainer:
         torch.manual_seed(0)
         self.sources = sources
         self.settings = settings
-        self.referee = Referee(settings.width, settings.looks).to(sources[0].reflector.g.device)
+        self.referee = Referee(settings.width).to(sources[0].reflector.g.device)
         self.optimizer = torch.optim.AdamW(
             self.referee.parameters(), settings.learning_rate, weight_decay=1e-4
         )

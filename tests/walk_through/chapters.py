@@ -80,8 +80,8 @@ class Walk:
         self.folder, self.project = folder, project
         self.sample = SILVER
         self.pictures: list[str] = []
-        self.meter = StallMeter()
         self.open_window()
+        self.meter = StallMeter()  # after the window: a timer needs Qt's application
 
     def take(self, chapter: Callable[[Walk], None]) -> None:
         """Walk through a chapter."""

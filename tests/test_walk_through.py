@@ -1,5 +1,6 @@
 """The whole job in a real window: what a user should see after each chapter of ``walk_through.chapters``."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from napari.utils.notifications import NotificationSeverity, notification_manager
+from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.io.export import FORMATS
@@ -24,6 +26,7 @@ from walk_through import chapters
 from walk_through.chapters import COPPER, SILVER, STORY, Walk
 from walk_through.hands import says
 from walk_through.read_back import READERS
+from walk_through.stalls import StallMeter
 
 STRIDE = {SILVER.title: 4, COPPER.title: 2}
 """The samples in miniature: only every so many positions along both axes."""
@@ -80,6 +83,20 @@ def test_the_whole_job_in_a_window(walk, told):
             walk.take(chapter)
         assert not told, chapter.__name__
     assert set(walk.pictures) == {path.stem for path in IMAGES.glob("*.png")} - OF_OTHER_TOOLS
+
+
+def test_a_stall_is_counted_and_its_place_named(qtbot):
+    meter = StallMeter()
+    meter.begin("pictures")
+    with meter.paused():
+        time.sleep(0.3)
+    meter.begin("sleep")
+    QTimer.singleShot(0, lambda: time.sleep(0.3))
+    qtbot.waitUntil(lambda: meter.chapters["sleep"].longest >= 0.3, timeout=20_000)
+    meter.close()
+    assert meter.chapters["sleep"].count >= 1
+    assert "test_walk_through" in meter.chapters["sleep"].where
+    assert meter.chapters["pictures"].longest < 0.3
 
 
 # ---------------------------------------------------------------- what a user should see

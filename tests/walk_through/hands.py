@@ -128,7 +128,7 @@ def answer_dialog(opener: QAbstractButton, path: str) -> None:
 
 
 def says(panel: QWidget, words: str) -> bool:
-    """Tell whether a label that is in sight says these words."""
+    """Tell whether a label of a panel, if it is not hidden, says these words."""
     return any(words in label.text() for label in panel.findChildren(QLabel) if label.isVisibleTo(panel))
 
 

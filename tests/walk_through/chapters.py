@@ -14,6 +14,7 @@ import napari
 import numpy as np
 from qtpy.QtCore import Qt
 
+from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_workbench
@@ -161,14 +162,13 @@ def drag_detectors(walk: Walk) -> None:
     click(panel.annular_button)
     row, col = panel.selected.center
     drag_on(panel.view, (row, col + panel.selected.outer), (row, col + panel.selected.outer + 6))
-    wait("three images", lambda: len(virtual_layers(walk)) == 3)
+    wait("three images", lambda: None not in virtual_layers(walk))
     walk.picture("virtual-detectors")
 
 
 def virtual_layers(walk: Walk) -> list[Any]:
-    """Return the layers that the virtual detectors made."""
-    names = [walk.panel("Virtual images").choice.itemText(number) for number in range(3)]
-    return [layer for layer in walk.viewer.layers if layer.name in names]
+    """Return the layers of the three virtual detectors, None for one that is not there yet."""
+    return [find_layer(walk.viewer, f"virtual image {number}") for number in (1, 2, 3)]
 
 
 def pin_positions(walk: Walk) -> None:

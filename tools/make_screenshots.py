@@ -39,7 +39,7 @@ def take_all(out: Path, width: int, height: int, home: str) -> None:
     import napari
 
     from walk_through.chapters import STORY, Walk
-    from walk_through.hands import wait_a_moment
+    from walk_through.hands import settle
 
     def new_viewer() -> napari.Viewer:
         viewer = napari.Viewer(title="napari-4dstem-orient")
@@ -49,7 +49,7 @@ def take_all(out: Path, width: int, height: int, home: str) -> None:
     def photograph(name: str) -> None:
         from PIL import Image
 
-        wait_a_moment(2)
+        settle()
         shot = walk.viewer.screenshot(canvas_only=False, flash=False)
         Image.fromarray(shot).convert("RGB").save(out / f"{name}.png", optimize=True)
         print(out / f"{name}.png", flush=True)

@@ -238,19 +238,24 @@ def map_orientations(walk: Walk) -> None:
     click(panel.run_buttons["transformer"])
     walk.have(Stage.TRANSFORMER_MAP)
     wait("the map's layer", partial(map_layers, walk.viewer))
-    wait("both answers", lambda: says(walk.panel("Inspector"), "differ by"))
+    look_at(walk, walk.places()[1])
     walk.picture("4-map")
+
+
+def look_at(walk: Walk, place: tuple[int, int]) -> None:
+    """Click on a position and wait until both methods have answered there."""
+    inspector, shown = walk.panel("Inspector"), "row {}, column {}<".format(*place)
+    click_scan(walk.viewer, *place)
+    wait(f"both answers at {place}", lambda: says(inspector, shown) and says(inspector, "differ by"))
 
 
 def inspect(walk: Walk) -> None:
     """Click on both grains in the colours of another direction."""
-    display, inspector = walk.panel("Map display"), walk.panel("Inspector")
+    display = walk.panel("Map display")
     choose(display.channel, "ipf-x")
     wait("IPF-X", lambda: map_layers(walk.viewer, kind="ipf-x"))
     for place, name in zip(reversed(walk.places()), ("5-inspector", "overview"), strict=True):
-        click_scan(walk.viewer, *place)
-        shown = "row {}, column {}<".format(*place)
-        wait(shown, lambda shown=shown: says(inspector, shown) and says(inspector, "differ by"))
+        look_at(walk, place)
         if name == "overview":
             choose(display.beside, "ipf-x")  # and IPF-Z in its place
         walk.picture(name)
@@ -258,6 +263,7 @@ def inspect(walk: Walk) -> None:
 
 def compare(walk: Walk) -> None:
     """Run template matching beside the transformer, and go to where they differ most."""
+    choose(walk.panel("Map display").beside, "nothing")
     click(walk.step("Analysis").compare_button)
     panel = walk.panel("Compare")
     click(panel.run_buttons["template"])

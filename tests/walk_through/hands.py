@@ -47,9 +47,14 @@ def wait(what: str, done: Callable[[], Any], seconds: float = PATIENCE) -> None:
         QTest.qWait(10)
 
 
-def wait_a_moment(seconds: float) -> None:
-    """Keep the window alive for a while, until it has settled."""
-    QTest.qWait(round(1000 * seconds))
+def settle(seconds: float = 2, at_most: float = 60) -> None:
+    """Keep the window alive until it has answered at once for some seconds: all that was due is drawn."""
+    end = time.monotonic() + at_most
+    calm = time.monotonic()
+    while (now := time.monotonic()) < min(calm + seconds, end):
+        QTest.qWait(20)
+        if time.monotonic() - now > 0.1:
+            calm = time.monotonic()
 
 
 def click(widget: QWidget, at: QPoint | None = None) -> None:

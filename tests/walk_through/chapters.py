@@ -261,9 +261,18 @@ def inspect(walk: Walk) -> None:
         walk.picture(name)
 
 
+def find_grains(walk: Walk) -> None:
+    """Find the grains of the map, seen alone again."""
+    choose(walk.panel("Map display").beside, "nothing")
+    choose(walk.panel("Map display").channel, "ipf-x")
+    panel = walk.step("Analysis")
+    click(panel.grains.find_button)
+    wait("the grains", lambda: panel.grains.save_button.isEnabled() and walk.idle())
+    walk.picture("grains")
+
+
 def compare(walk: Walk) -> None:
     """Run template matching beside the transformer, and go to where they differ most."""
-    choose(walk.panel("Map display").beside, "nothing")
     click(walk.step("Analysis").compare_button)
     panel = walk.panel("Compare")
     click(panel.run_buttons["template"])
@@ -275,22 +284,12 @@ def compare(walk: Walk) -> None:
     walk.picture("compare")
 
 
-def find_grains(walk: Walk) -> None:
-    """Find the grains of the map."""
-    panel = walk.step("Analysis")
-    choose(panel.maps, "transformer")
-    click(panel.grains.find_button)
-    wait("the grains", lambda: panel.grains.save_button.isEnabled() and walk.idle())
-    walk.picture("grains")
-
-
 # ---------------------------------------------------------------- files
 
 
 def export_all(walk: Walk) -> None:
-    """Export the transformer's map in every format."""
+    """Export the map in every format."""
     panel = walk.step("Export")
-    choose(panel.maps, "transformer")
     type_into(panel.folder, walk.folder)
     for box in panel.formats.values():
         if not box.isChecked():
@@ -316,8 +315,8 @@ def reopen_project(walk: Walk) -> None:
 
 
 STORY = (
-    *(open_silver, pin_positions, find_disks, calibrate, map_orientations, inspect, compare, find_grains),
-    *(export_all, save_project, reopen_project),
+    *(open_silver, pin_positions, find_disks, calibrate, map_orientations, inspect, find_grains, export_all),
+    *(compare, save_project, reopen_project),
     *(open_copper, drag_detectors, find_disks, cancel_midway, calibrate, map_orientations),
     *(change_upstream, update),
 )

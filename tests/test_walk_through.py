@@ -82,7 +82,7 @@ def test_the_whole_job_in_a_window(walk, told):
         with CHECKS[chapter](walk):
             walk.take(chapter)
         assert not told, chapter.__name__
-    assert set(walk.pictures) == {path.stem for path in IMAGES.glob("*.png")} - OF_OTHER_TOOLS
+    assert {path.stem for path in IMAGES.glob("*.png")} <= {*walk.pictures, *OF_OTHER_TOOLS}
 
 
 def test_a_stall_is_counted_and_its_place_named(qtbot):

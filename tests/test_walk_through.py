@@ -196,6 +196,7 @@ def the_pixel_size_is_the_known_one(walk):
 def the_map_is_right_and_shown(walk):
     yield
     found = walk.session.get(Stage.TRANSFORMER_MAP)
+    assert [phase.name for phase in found.phases] == [walk.sample.crystal]
     (layer,) = map_layers(walk.viewer, "transformer")
     assert layer.visible
     assert layer.metadata[MAP] is found

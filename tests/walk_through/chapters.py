@@ -28,7 +28,7 @@ from walk_through.hands import (
     pick,
     press_on_scan,
     says,
-    tick,
+    tick_only,
     type_into,
     wait,
 )
@@ -232,9 +232,9 @@ def update(walk: Walk) -> None:
 
 
 def map_orientations(walk: Walk) -> None:
-    """Tick the crystal and run the transformer."""
+    """Tick the crystal alone and run the transformer."""
     panel = walk.step("Map")
-    tick(panel.phases, walk.sample.crystal)
+    tick_only(panel.phases, walk.sample.crystal)
     click(panel.run_buttons["transformer"])
     walk.have(Stage.TRANSFORMER_MAP)
     wait("the map's layer", partial(map_layers, walk.viewer))

@@ -77,15 +77,14 @@ def reach(widget: QWidget) -> None:
     wait(f"{name} enabled", widget.isEnabled)
 
 
-def tick(boxes: QListWidget, text: str) -> None:
-    """Tick an item of a list, unless it is."""
-    (item,) = boxes.findItems(text, Qt.MatchFlag.MatchExactly)
-    if item.checkState() == Qt.CheckState.Checked:
-        return
+def tick_only(boxes: QListWidget, text: str) -> None:
+    """Tick an item of a list, and no other."""
     reach(boxes)
-    boxes.scrollToItem(item)
-    row = boxes.visualItemRect(item)
-    QTest.mouseClick(boxes.viewport(), LEFT, pos=QPoint(row.left() + 10, row.center().y()))
+    for item in [boxes.item(row) for row in range(boxes.count())]:
+        if (item.checkState() == Qt.CheckState.Checked) != (item.text() == text):
+            boxes.scrollToItem(item)
+            row = boxes.visualItemRect(item)
+            QTest.mouseClick(boxes.viewport(), LEFT, pos=QPoint(row.left() + 10, row.center().y()))
 
 
 def choose(box: QComboBox, wanted: str) -> None:

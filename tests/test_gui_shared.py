@@ -26,6 +26,7 @@ from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.session import Stage
+from walk_through.hands import mouse
 
 
 @pytest.fixture
@@ -319,42 +320,6 @@ def test_the_overview_shows_a_large_scan_from_few_patterns(monkeypatch):
     assert image.shape == (100, 70)
     exact = np.arange(7000).reshape(100, 70) * 16
     assert np.abs(image - exact).max() <= 16 * (70 * 2 + 2)
-
-
-def canvas_point(viewer, row, col):
-    """Return where a scan position lies on the canvas, in the widget's pixels."""
-    step = session_for(viewer).calibration.r_pixel or 1.0
-    camera = viewer.scene.camera
-    height, width = viewer.canvas.size
-    y = (row * step - camera.center[-2]) * camera.zoom + height / 2
-    x = (col * step - camera.center[-1]) * camera.zoom + width / 2
-    return x, y
-
-
-def mouse(viewer, kind, row, col, modifiers=()):
-    """Send a mouse event through the canvas, as vispy does."""
-    from qtpy.QtCore import QEvent, QPointF
-    from qtpy.QtGui import QMouseEvent
-
-    canvas = viewer.window._qt_viewer.canvas.native
-    kinds = {
-        "press": QEvent.Type.MouseButtonPress,
-        "move": QEvent.Type.MouseMove,
-        "release": QEvent.Type.MouseButtonRelease,
-    }
-    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-    point = QPointF(*canvas_point(viewer, row, col))
-    keys = Qt.KeyboardModifier.ShiftModifier if "Shift" in modifiers else Qt.KeyboardModifier.NoModifier
-    event = QMouseEvent(
-        kinds[kind],
-        point,
-        canvas.mapToGlobal(point),
-        none if kind == "move" else left,
-        none if kind == "release" else left,
-        keys,
-    )
-    QApplication.sendEvent(canvas, event)
-    QApplication.processEvents()
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import Qt
 
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import open_scan
 from napari_4dstem_orient.napari_plugin.widgets import virtual_images
 from napari_4dstem_orient.napari_plugin.widgets.virtual_images import RECTANGLE, VirtualImagesWidget
+from walk_through.hands import drag_on
 
 
 @pytest.fixture
@@ -31,25 +32,6 @@ def ready(panel, qtbot, small_scan, request, monkeypatch):
     return panel
 
 
-def place(panel, row, col):
-    """Return where a detector pixel lies on the canvas, in screen pixels."""
-    model = panel.view.model
-    y, x = np.array(model.layers["pattern"].data_to_world((row, col))) - model.scene.camera.center[-2:]
-    native = panel.view.qt_viewer.canvas.native
-    zoom = model.scene.camera.zoom
-    return QPoint(round(native.width() / 2 + x * zoom), round(native.height() / 2 + y * zoom))
-
-
-def drag(panel, qtbot, start, stop):
-    native = panel.view.qt_viewer.canvas.native
-    qtbot.mousePress(native, Qt.MouseButton.LeftButton, pos=place(panel, *start))
-    for share in (0.5, 1.0):
-        here = np.array(start) + share * (np.array(stop) - start)
-        qtbot.mouseMove(native, place(panel, *here))
-        qtbot.wait(30)
-    qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=place(panel, *stop))
-
-
 def wait_for_sum(panel, qtbot, scan, number=1):
     mask = panel.selected.mask((64, 64))
     expected = scan.data.compute()[..., mask].sum(-1, dtype=float)
@@ -69,7 +51,7 @@ def test_the_bright_field_comes_by_itself_and_is_the_sum(ready, qtbot, small_sca
 
 def test_a_disc_dragged_along_the_first_axis_moves_along_it(ready, qtbot, small_scan):
     before = ready.selected
-    drag(ready, qtbot, (31, 33), (42, 33))
+    drag_on(ready.view, (31, 33), (42, 33))
     after = ready.selected
     assert after.center[0] - before.center[0] == pytest.approx(11, abs=0.7)
     assert after.center[1] == pytest.approx(before.center[1], abs=0.5)
@@ -81,7 +63,7 @@ def test_a_disc_dragged_along_the_first_axis_moves_along_it(ready, qtbot, small_
 def test_an_edge_dragged_changes_the_radius_alone(ready, qtbot, small_scan):
     before = ready.selected
     row, col = before.center
-    drag(ready, qtbot, (row, col + before.outer), (row, col + 12))
+    drag_on(ready.view, (row, col + before.outer), (row, col + 12))
     assert ready.selected.center == before.center
     assert ready.selected.outer == pytest.approx(12, abs=0.7)
     wait_for_sum(ready, qtbot, small_scan)

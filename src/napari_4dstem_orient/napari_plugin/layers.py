@@ -69,8 +69,9 @@ def scan_layers(viewer: napari.Viewer) -> list[Layer]:
 
 def remove_layers(viewer: napari.Viewer) -> None:
     """Take away what was shown of the former scan."""
-    for layer in scan_layers(viewer):
-        viewer.layers.remove(layer)
+    with viewer.layers.batched_update():  # or napari collects garbage for each, a quarter of a second
+        for layer in scan_layers(viewer):
+            viewer.layers.remove(layer)
 
 
 def rescale(viewer: napari.Viewer, r_pixel: float | None) -> None:

@@ -140,17 +140,25 @@ class Snapshot:
     ) -> OrientationMap:
         """Map the whole scan by a method of the current choice; the map knows its scan step and its origin.
 
-        Every now and then ``see`` gets the map as far as it is.
+        Every now and then ``see`` gets the map as far as it is. The map's first colours are made here: in the main
+        thread they would stop the window.
         """
+        from napari_4dstem_orient.analysis.channels import channel_colors
         from napari_4dstem_orient.pipeline import with_origin
 
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
         r_pixel = self.calibration.r_pixel
         badge = {"exploratory": list(self.calibration.exploratory)}
-        glimpse = now_and_then(
-            lambda grown: see(replace(grown, r_pixel=r_pixel, provenance=badge)), self.calibrated.counts.size
-        )
+
+        def show(grown: OrientationMap) -> None:
+            grown = replace(grown, r_pixel=r_pixel, provenance=badge)
+            channel_colors(grown, "ipf-z")
+            see(grown)
+
+        glimpse = now_and_then(show, self.calibrated.counts.size)
         answer = indexers.get(method, self.light).index(self.calibrated, progress, glimpse)
         source = self.scan.source if self.scan is not None else None
-        return with_origin(answer, self.calibrated, self.calibration, source)
+        found = with_origin(answer, self.calibrated, self.calibration, source)
+        channel_colors(found, "ipf-z")
+        return found

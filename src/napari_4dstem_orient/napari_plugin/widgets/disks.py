@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,14 +184,16 @@ class DisksWidget(StepWidget):
         self.state.setVisible(bool(self.state.text()))
 
     def _describe_disks(self, disks: BraggDisks | None) -> str:
-        if disks is None:
+        record = self.session.record(Stage.DISKS)
+        if disks is None or record is None:
             return ""
+        made_with = record.settings.get("detection")
         text = f"{len(disks):,} disks, {np.median(disks.counts):.0f} at a position (median)."
         if not len(disks):
             text += " No disk anywhere: lower the weakest disk, or check the probe."
         elif self.session.is_stale(Stage.DISKS):
             text += " The probe has changed since: run again."
-        elif self._ran_with not in (None, self.form.settings()):
+        elif made_with not in (None, asdict(self.form.settings())):
             text += " The settings have changed since: run again to use them."
         return text
 

@@ -164,7 +164,8 @@ class OrientationWidget(StepWidget):
     def _show_models(self, fit: Fit) -> None:
         self.models.blockSignals(True)
         self.models.clear()
-        for model, why_not in zip(fit.available, fit.reasons, strict=True):
+        listed = zip(fit.available, fit.reasons, strict=True)
+        for model, why_not in sorted(listed, key=lambda pair: bool(pair[1])):  # those that fit first
             item = QListWidgetItem(f"{model.card.title}\n{why_not}" if why_not else model.card.title)
             item.setData(Qt.ItemDataRole.UserRole, model.path)
             item.setToolTip(why_not or f"{model.path.name} fits")

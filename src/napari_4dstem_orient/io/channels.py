@@ -60,4 +60,5 @@ def conventions(orientation_map: OrientationMap) -> list[str]:
         "The scan step is unknown" if step is None else f"Scan step {step:.6g} nm",
         f"Phases: {', '.join(names)}",
         f"Method: {orientation_map.method}; where there is no answer there is no number",
+        *([orientation_map.exploratory] if orientation_map.exploratory else []),
     ]

@@ -51,7 +51,6 @@ class MapDisplayWidget(StepWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.setMinimumWidth(220)
         self.channel, self.beside = QComboBox(), QComboBox()
         self.channel.setToolTip("What the map's colours stand for.")
         self.beside.setToolTip("Another channel of the same map, shown beside the first.")

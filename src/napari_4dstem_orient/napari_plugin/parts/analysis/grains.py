@@ -102,7 +102,10 @@ class GrainsSection(QWidget):
         self.table.put(self._columns)
         self.found.setText(summary(grains))
         step = grains.orientation_map.r_pixel
-        layer = put_layer(viewer, GRAINS, grains.label, step, kind="labels", opacity=0.5, visible=False)
+        why = grains.orientation_map.exploratory
+        layer = put_layer(
+            viewer, GRAINS, grains.label, step, "labels", exploratory=why, opacity=0.5, visible=False
+        )
         layer.features = _features(self._columns)
         self._show_boundaries(grains)
 
@@ -124,6 +127,7 @@ class GrainsSection(QWidget):
             lines,
             grains.orientation_map.r_pixel,
             kind="vectors",
+            exploratory=grains.orientation_map.exploratory,
             edge_width=WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4),
             edge_color=colors if len(lines) else "white",
             vector_style="line",

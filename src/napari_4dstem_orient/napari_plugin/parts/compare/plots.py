@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,8 @@ class Plot(QWidget):
         self.words = wrapped("Compare two maps first.")
         self._file, self._size = file, (3.4, height / 90)
         self._draw: Draw | None = None
+        self.about: Mapping[str, Any] = {}
+        """Provenance of what is drawn."""
         self.save_button = button("Save figure…", "As PDF, SVG or PNG.", self._save)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -85,7 +87,7 @@ class Plot(QWidget):
         return figure
 
     def _save(self) -> None:
-        save_figure(self, self._file, self.paper_figure)
+        save_figure(self, self._file, self.paper_figure, self.about)
 
 
 class ComparePlots(QWidget):
@@ -139,6 +141,7 @@ class ComparePlots(QWidget):
         self.found, self._correlated = found, None
         self._latest.drop()
         for plot in self.plots:
+            plot.about = {} if found is None else found.provenance
             plot.show_figure(None, "Compare two maps first.", "")
         if found is not None:
             self.densities.show_figure(

@@ -86,6 +86,11 @@ class StepWidget(QWidget):
     def release(self) -> None:
         """Free what this widget holds outside Qt's tree."""
 
+    def take_keyboard(self) -> None:
+        """Put the keyboard into the first field of the panel."""
+        self.setFocus()
+        self.focusNextChild()
+
     def say_needs(self, text: str) -> None:
         """Show, above everything, what must be done before this step; empty hides it."""
         self.needs.setText(text)

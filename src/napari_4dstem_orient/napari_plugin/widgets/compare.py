@@ -96,6 +96,7 @@ class CompareWidget(StepWidget):
         self.order.addItems(ORDERS)
         self.table = QTableWidget(0, 5)
         self.table.setHorizontalHeaderLabels(["row", "column", "transf.", "templ.", "angle (°)"])
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)

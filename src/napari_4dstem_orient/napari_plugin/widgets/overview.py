@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
@@ -128,6 +128,8 @@ class OverviewWidget(StepWidget):
         there = [step for step in STEPS if step.title in step_kinds()]
         for place, step in enumerate(there):
             made = button("", "", partial(self.show_step, step.title))
+            keys = QShortcut(QKeySequence(f"Alt+{place + 1}"), self)
+            keys.activated.connect(partial(self.enter_step, step.title))
             made.setStyleSheet("text-align: left; padding: 2px 4px")
             self.steps[step.title] = step, made
             grid.addWidget(made, place // COLUMNS, place % COLUMNS)
@@ -181,12 +183,12 @@ class OverviewWidget(StepWidget):
         self.recovery.setVisible(self.left is not None)
         self._watch_panels()
         told = []
-        for title, (step, made) in self.steps.items():
+        for number, (title, (step, made)) in enumerate(self.steps.items(), start=1):
             panel = self._panels.get(title)
             state, words = state_of(step, self.session, panel is not None and panel.jobs.running)
             text = details(step, self.session, words)
             made.setText(f"{SYMBOLS[state]} {step.name}: {words}")
-            made.setToolTip(text)
+            made.setToolTip(f"{text}\nAlt+{number} goes there.")
             made.setAccessibleDescription(text)
             told.append(text)
         self.details.setText("\n".join(told))
@@ -237,6 +239,10 @@ class OverviewWidget(StepWidget):
         show_panel(panel)
         self.refresh()
         return panel
+
+    def enter_step(self, title: str) -> None:
+        """Bring a step's panel to the front and the keyboard into it."""
+        self.show_step(title).take_keyboard()
 
     def update_steps(self) -> None:
         """Run what is stale or missing."""

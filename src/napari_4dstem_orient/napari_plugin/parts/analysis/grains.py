@@ -52,6 +52,7 @@ class GrainsSection(QWidget):
         self.table = GrainTable()
         self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
         self.table.chosen.connect(self._on_chosen)
+        self.table.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         buttons = QHBoxLayout()
@@ -91,6 +92,7 @@ class GrainsSection(QWidget):
 
     def _show_grains(self) -> None:
         grains, viewer = self.analysed.grains, self.analysed.viewer
+        self.table.setVisible(grains is not None)
         self.refresh()
         if grains is None:
             self.table.put({})

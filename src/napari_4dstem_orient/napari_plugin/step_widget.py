@@ -130,7 +130,7 @@ class StepWidget(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Keep the panel as wide as what it holds: it scrolls up and down, and nothing is cut off at its side."""
-        if watched is self._content and event.type() == QEvent.Type.LayoutRequest:
+        if watched is self._content and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
             self._make_room()
         return super().eventFilter(watched, event)
 

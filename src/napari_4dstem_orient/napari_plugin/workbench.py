@@ -20,6 +20,8 @@ LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
 BELOW = 0.42
 """Share of the window's height for the inspector."""
+STEPS = 385
+"""Pixels; so wide, the titles of the steps fit side by side."""
 SHORT = 1100
 """Pixels; in a window less high than this the layer controls share their place with the layer list."""
 
@@ -166,6 +168,7 @@ def _arrange(panels: dict[str, QWidget]) -> None:
         below = [_dock(panels[title]) for title in ("Inspector", "Map display")]
         right = [_dock(panels[title]) for title in ("Overview", "Data")]
         window.resizeDocks(right, [1, window.height()], Qt.Orientation.Vertical)
+        window.resizeDocks(right, [STEPS, STEPS], Qt.Orientation.Horizontal)
         _show_whole_titles(window)
         window.resizeDocks(below, [680, 320], Qt.Orientation.Horizontal)
         if window.height() < SHORT:  # napari's own docks would leave the inspector no height

@@ -54,6 +54,8 @@ class MapDisplayWidget(StepWidget):
         self.channel, self.beside = QComboBox(), QComboBox()
         self.channel.setToolTip("What the map's colours stand for.")
         self.beside.setToolTip("Another channel of the same map, shown beside the first.")
+        for box in (self.channel, self.beside):  # their entries come with the first map
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.channel.activated.connect(self._choose_channel)
         self.beside.activated.connect(self._choose_beside)
         self.threshold, threshold_row = _slider("Answers of less reliability (or score) are not shown.")

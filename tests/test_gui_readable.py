@@ -138,9 +138,10 @@ def owner(widget, among):
 
 
 def test_tab_reaches_every_field_of_every_panel(bench, qtbot):
-    viewer, _ = bench
+    viewer, panels = bench
     open_more(viewer)
     viewer.window.activate()
+    qtbot.waitUntil(panels["Overview"].isActiveWindow, timeout=20_000)
     for panel in viewer.window.dock_widgets.values():
         show_panel(panel)
         QApplication.processEvents()
@@ -162,6 +163,7 @@ def test_tab_reaches_every_field_of_every_panel(bench, qtbot):
 def test_keys_alone_go_to_a_step(bench, qtbot):
     viewer, panels = bench
     viewer.window.activate()
+    qtbot.waitUntil(panels["Overview"].isActiveWindow, timeout=20_000)
     QTest.keyClick(panels["Overview"], Qt.Key.Key_4, Qt.KeyboardModifier.AltModifier)
     qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty(), timeout=20_000)
     assert panels["Map"].isAncestorOf(QApplication.focusWidget())

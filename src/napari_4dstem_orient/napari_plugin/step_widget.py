@@ -61,6 +61,7 @@ class StepWidget(QWidget):
         scroll.setWidget(content)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its fields scroll into sight by themselves
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.footer = QVBoxLayout()
         self.footer.setContentsMargins(4, 0, 8, 0)
@@ -139,9 +140,10 @@ class StepWidget(QWidget):
         assert inner is not None
         assert outer is not None
         beside = self._scroll.verticalScrollBar().sizeHint().width() + MARGIN
-        wide = max(self._content.minimumSizeHint().width() + beside, outer.minimumSize().width())
-        around = outer.minimumSize().height() - self._scroll.minimumSizeHint().height()
-        high = inner.totalHeightForWidth(max(wide, self.width()) - beside) + around
+        least, around = self._content.minimumSizeHint(), outer.minimumSize()
+        wide = max(least.width() + beside, around.width())
+        high = max(least.height(), inner.totalHeightForWidth(max(wide, self.width()) - beside))
+        high += around.height() - self._scroll.minimumSizeHint().height()
         self.setMinimumSize(wide, min(high, self.SCROLLS_ABOVE))
 
     def event(self, event: QEvent) -> bool:

@@ -144,6 +144,7 @@ class StepWidget(QWidget):
         wide = max(least.width() + beside, around.width())
         high = max(least.height(), inner.totalHeightForWidth(max(wide, self.width()) - beside))
         high += around.height() - self._scroll.minimumSizeHint().height()
+        high += self._scroll.height() - self._scroll.viewport().height()  # the theme's border
         self.setMinimumSize(wide, min(high, self.SCROLLS_ABOVE))
 
     def event(self, event: QEvent) -> bool:

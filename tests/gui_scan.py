@@ -70,6 +70,13 @@ def scan_of(calibrated: BraggDisks) -> Scan:
     return Scan(da.from_array(patterns, chunks=(1, 6, 96, 96)), CALIBRATION, source="drawn")
 
 
+def numbered_scan(shape: tuple[int, int], **calibration) -> Scan:
+    """Return a scan whose patterns are filled with the number of their position."""
+    data = np.zeros((*shape, 4, 4), np.uint16)
+    data[...] = np.arange(shape[0] * shape[1]).reshape(*shape, 1, 1)
+    return Scan(da.from_array(data, chunks=(1, 8, 4, 4)), Calibration(**calibration))
+
+
 def fill(session, phase: Phase) -> BraggDisks:
     """Put the scan and its disks into a session, up to calibrated disks."""
     calibrated = calibrated_disks(phase)

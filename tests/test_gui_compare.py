@@ -1,5 +1,7 @@
 """The Compare panel in a real window: the missing map, the layers, the list of the worst, the table file."""
 
+import time
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -9,6 +11,7 @@ from napari_4dstem_orient.analysis.comparison import Agreement
 from napari_4dstem_orient.napari_plugin.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.widgets import compare
 from napari_4dstem_orient.napari_plugin.widgets.compare import CLASSES, DIFFERENCE, DOMAINS, CompareWidget
 from napari_4dstem_orient.session import Stage
 
@@ -69,6 +72,23 @@ def test_next_and_a_click_in_the_list_move_the_position(compared, qtbot):
     compared.session.move_to(3, 5)
     line = compared.table.currentRow()
     assert [compared.table.item(line, column).text() for column in (0, 1)] == ["3", "5"]
+
+
+def test_comparing_can_be_cancelled_and_leaves_what_was_there(compared, qtbot, monkeypatch):
+    """It runs beside the window and says how far it is: a large scan takes a while."""
+
+    def for_ever(*maps, progress, **options):
+        for done in range(100_000):
+            progress(done, 100_000)
+            time.sleep(0.005)
+
+    former = compared.found
+    monkeypatch.setattr(compare, "compare_maps", for_ever)
+    click(qtbot, compared.compare_button)
+    qtbot.waitUntil(lambda: "%" in compared.jobs.label.text(), timeout=20000)
+    click(qtbot, compared.jobs.cancel_button)
+    qtbot.waitUntil(lambda: not compared.jobs.running, timeout=20000)
+    assert compared.found is former
 
 
 def test_another_map_makes_the_comparison_stale_until_it_is_made_anew(compared, qtbot):

@@ -55,6 +55,7 @@ def test_both_methods_differ_in_line_style_as_well_as_in_colour(plots):
     named = [line for line in correlation.lines if not line.get_label().startswith("_")]
     assert len({line.get_linestyle() for line in named}) == len({line.get_color() for line in named}) == 3
     assert correlation.get_xlabel() == "distance (nm)"
+    assert "1/e" in plots.correlations.words.text()
     (legend,) = plots.densities.canvas.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["Transformer", "Template matching"]
 

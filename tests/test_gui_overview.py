@@ -1,6 +1,7 @@
 """The overview: facts, steps, update, project and recovery, driven through a real window."""
 
 import shutil
+import threading
 
 import pytest
 from napari.utils.notifications import notification_manager
@@ -8,9 +9,11 @@ from qtpy.QtCore import QProcess, Qt
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import fill, let_know, made_map
-from napari_4dstem_orient.io.project import Project, save_project
+from napari_4dstem_orient.io.project import Project, load_project, save_project
+from napari_4dstem_orient.napari_plugin import projects
 from napari_4dstem_orient.napari_plugin.autosave import NAME, autosave_folder, left_behind
 from napari_4dstem_orient.napari_plugin.map_layers import KIND, LOOK, Look, map_layers, set_look, show_channel
+from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_steps, open_workbench
 from napari_4dstem_orient.session import Session, Stage
@@ -45,7 +48,8 @@ def test_first_it_says_what_to_do_then_what_there_is(bench, silver):
     assert shown.first_run.isVisible()
     assert "needs a scan" in shown.steps["Bragg disks"][1].text()
     fill(session_for(viewer), silver)
-    assert "4 × 6 positions · 96 × 96 px · float32" in shown.facts.text()
+    assert "4 × 6 positions · 96 × 96 px" in shown.facts.text()
+    assert "float32" in shown.facts.toolTip()
     assert "quantitative" in shown.facts.text()
     assert not shown.first_run.isVisible()
     assert "current" in shown.steps["Calibration"][1].text()
@@ -108,6 +112,21 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     assert (layer.visible, layer.opacity, layer.metadata[KIND]) == (True, 0.4, "score")
     assert layer.metadata[LOOK] == Look(threshold=0.3, fade=0.5)
     assert "in memory only" in shown.said.text()
+
+
+def test_a_project_is_opened_by_file_open_while_the_window_lives(bench, qtbot, silver, tmp_path, monkeypatch):
+    """The reader returns at once, however long the file takes to read."""
+    viewer, panels = bench
+    session, gate = Session(), threading.Event()
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    path = str(tmp_path / "a.4dorient.h5")
+    save_project(Project(session.state), path)
+    monkeypatch.setattr(projects, "load_project", lambda *what: gate.wait(60) and load_project(*what))
+    assert get_reader(path)(path) == [(None,)]
+    assert panels["Overview"].jobs.running
+    assert session_for(viewer).get(Stage.TEMPLATE_MAP) is None
+    gate.set()
+    qtbot.waitUntil(lambda: session_for(viewer).get(Stage.TEMPLATE_MAP) is not None, timeout=20_000)
 
 
 def test_work_is_kept_aside_and_removed_by_an_orderly_end(bench, qtbot, silver):

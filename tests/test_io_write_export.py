@@ -29,6 +29,7 @@ def test_every_format_is_written_where_asked(tmp_path):
             "grain_score.png",
             "grain_reliability.png",
             "grain_phase-margin.png",
+            "grain_explained.png",
             "grain_phase.png",
             "grain_ipf-x.tif",
             "grain_ipf-y.tif",

@@ -1,6 +1,4 @@
-"""The project file: what goes in comes out; scans that moved, changed or went; damaged files; the script runs."""
-
-from pathlib import Path
+"""The project file: what goes in comes out; scans that moved, changed or went; damaged files."""
 
 import h5py
 import numpy as np
@@ -8,13 +6,11 @@ import pytest
 
 from gui_scan import CALIBRATION, calibrated_disks, detected_disks, made_map
 from napari_4dstem_orient.detection.probe import synthetic_probe
-from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.project import Project, is_project_file, load_project, save_project
 from napari_4dstem_orient.io.reference import reference_of, seal
-from napari_4dstem_orient.records import detection_record, probe_settings
-from napari_4dstem_orient.script import script_of
+from napari_4dstem_orient.records import probe_settings
 from napari_4dstem_orient.session import Session, Stage
 
 
@@ -118,22 +114,3 @@ def test_foreign_and_damaged_files_are_refused(tmp_path, scan):
         del file["session"]
     with pytest.raises(UserError, match="damaged"):
         load_project(path)
-
-
-def test_the_script_finds_the_same_disks(scan):
-    from napari_4dstem_orient.pipeline import find_disks
-
-    session, settings = with_scan(scan), DetectionSettings(min_intensity=5.0)
-    disks = find_disks(scan, session.get(Stage.PROBE), settings)
-    session.put(Stage.DISKS, disks, settings=detection_record(settings, "cpu"))
-    made: dict = {}
-    exec(script_of(session.state), made)
-    for name in ("offsets", "qx", "qy", "intensity"):
-        np.testing.assert_array_equal(getattr(made["disks"], name), getattr(disks, name))
-    assert made["calibration"] == scan.calibration
-
-
-def test_no_script_of_nothing():
-    with pytest.raises(UserError, match="Nothing is loaded"):
-        script_of(Session().state)
-    assert Path("orientation_transformer.h5").exists() is False

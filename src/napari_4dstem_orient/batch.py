@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from napari_4dstem_orient.errors import Cancelled, UserError
@@ -48,7 +49,8 @@ def scans_in(folder: str | Path) -> list[Path]:
 def map_file(path: Path, recipe: Recipe, output: Path | None = None, progress: Progress = silent) -> Outcome:
     """Map one file and write ``NAME_orientation.h5``, beside it or into ``output``; cancelled, it can be gone on with.
 
-    Whatever goes wrong becomes the outcome's reason, so that the next file can be tried.
+    Where another file's result has that name already, a number comes before ``_orientation``. Whatever goes wrong
+    becomes the outcome's reason, so that the next file can be tried.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def map_file(path: Path, recipe: Recipe, output: Path | None = None, progress: P
     from napari_4dstem_orient.io.partial import Partial
 
     try:
-        target = (make_folder(output) if output is not None else path.parent) / f"{path.stem}_orientation.h5"
+        target = _target(path, make_folder(output) if output is not None else path.parent)
         check_writable(target)
         partial = Partial(target)
         answer, _ = recipe.map(path, progress, partial)
@@ -72,3 +74,14 @@ def map_file(path: Path, recipe: Recipe, output: Path | None = None, progress: P
     except Exception as error:  # a defect with one file shall not keep the others waiting
         return Outcome(reason=f"{type(error).__name__}: {error}")
     return Outcome(target)
+
+
+def _target(path: Path, folder: Path) -> Path:
+    """Return where a file's result goes: where its former one is, or a name that nothing has yet."""
+    from napari_4dstem_orient.io.result import made_from
+
+    for number in count(1):
+        target = folder / f"{path.stem}{f'_{number}' if number > 1 else ''}_orientation.h5"
+        if not target.exists() or made_from(target) == path.absolute():
+            return target
+    raise AssertionError("numbers do not end")

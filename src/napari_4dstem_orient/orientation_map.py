@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from pathlib import Path
@@ -213,8 +213,7 @@ class OrientationMap:
     @property
     def exploratory(self) -> str:
         """Why the map is for a first look only, as one line to be shown with it; empty where it is quantitative."""
-        reasons = self.provenance.get("exploratory") or []
-        return f"exploratory: {'; '.join(reasons)}" if reasons else ""
+        return why_exploratory(self.provenance)
 
     @property
     def how_sure(self) -> str:
@@ -266,3 +265,9 @@ _ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", 
 
 def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+
+
+def why_exploratory(provenance: Mapping[str, Any]) -> str:
+    """Return why what has this provenance is for a first look only, as one line; empty where it is quantitative."""
+    reasons = provenance.get("exploratory") or []
+    return f"exploratory: {'; '.join(reasons)}" if reasons else ""

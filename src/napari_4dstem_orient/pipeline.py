@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -173,6 +173,7 @@ def map_orientations(
     model: Models | None = None,
     device: str = "auto",
     precession: float = 0.0,
+    calibration: Calibration | None = None,
     acceptance: AcceptanceSettings | None = None,
     template: TemplateSettings | None = None,
     transformer: TransformerSettings | None = None,
@@ -195,6 +196,9 @@ def map_orientations(
         Where the method runs.
     precession : float
         Half-angle of the precession cone in degrees.
+    calibration : Calibration, optional
+        How the disks were calibrated: it decides whether the map is exploratory, and gives the scan step. By default
+        what the disks remember of it.
     acceptance : AcceptanceSettings, optional
         Which answers are given at all.
     template : TemplateSettings, optional
@@ -226,7 +230,15 @@ def map_orientations(
         transformer=transformer,
         progress=progress,
     )
-    return with_origin(answer, disks)
+    known = calibration or remembered(disks)
+    return with_origin(answer, disks, known.with_(voltage=voltage, precession=precession))
+
+
+def remembered(disks: BraggDisks) -> Calibration:
+    """Return how disks were calibrated, as far as they remember it."""
+    told = disks.provenance.get("calibration", {})
+    names = (field.name for field in fields(Calibration))
+    return Calibration(**{name: told[name] for name in names if name in told})
 
 
 def check_method(method: str) -> None:
@@ -377,7 +389,7 @@ def fitting_models(
 
 
 def with_origin(
-    answer: OrientationMap, disks: BraggDisks, known: Calibration | None = None, source: str | None = None
+    answer: OrientationMap, disks: BraggDisks, known: Calibration, source: str | None = None
 ) -> OrientationMap:
     """Return a map that knows where it comes from: everything that made it, as plain JSON values.
 
@@ -387,21 +399,21 @@ def with_origin(
         As an indexer returned it.
     disks : BraggDisks
         What it was made from, with the settings that made them.
-    known : Calibration, optional
+    known : Calibration
         Of the scan; gives the scan step.
     source : str, optional
-        The scan's file.
+        The scan's file; by default what the disks remember of it.
     """
     provenance = {
         **environment(),
-        "input": source,
-        "calibration": asdict(known) if known else None,
-        "exploratory": list(known.exploratory) if known else [],
+        "input": source or disks.provenance.get("source"),
+        "calibration": asdict(known),
+        "exploratory": list(known.exploratory),
         "disks": disks.provenance,
         "phases": [phase.to_dict() for phase in answer.phases],
         **answer.provenance,
     }
-    return replace(answer, r_pixel=known.r_pixel if known else None, provenance=provenance)
+    return replace(answer, r_pixel=known.r_pixel, provenance=provenance)
 
 
 def environment() -> dict[str, Any]:

@@ -69,14 +69,12 @@ def _input(script: _Script, records: Mapping[Stage, Record], calibration: Calibr
     script.use("scan", "Calibration")
     told = {item.name: getattr(calibration, item.name) for item in fields(Calibration)}
     script.line(f"calibration = {_call('Calibration', told)}")
-    scan, source = records.get(Stage.SCAN), "None"
+    scan = records.get(Stage.SCAN)
     read = next(
         (r for s in (Stage.CALIBRATED, Stage.DISKS) if (r := records.get(s)) and "file" in r.settings), None
     )
     if scan is not None:
         _scan(script, scan.settings, needed=read is None)
-        source = "scan.source" if "path" in scan.settings or "sample" in scan.settings else "None"
-    script.line(f"source = {source}")
     if read is not None:
         script.use("io.bragg_peaks", "load_disks")
         path, _, name = str(read.settings["file"]).partition("::")
@@ -128,13 +126,14 @@ def _slice(text: str) -> str:
 
 
 def _map(script: _Script, method: str, settings: Mapping[str, Any]) -> None:
-    script.use("pipeline", "map_orientations", "with_origin")
+    script.use("pipeline", "map_orientations")
     script.line("phases = [")
     for values in settings["phases"]:
         script.line(f"    {_phase(script, Phase.from_dict(values))},")
     script.line("]")
     script.line("answer = map_orientations(\n    disks,\n    phases,\n    calibration.voltage,")
     script.line("    precession=calibration.precession,")
+    script.line("    calibration=calibration,")
     script.line(f"    method={method!r},")
     if method == "transformer" and settings["models"]:
         script.line(f"    model={settings['models']!r},")
@@ -148,7 +147,6 @@ def _map(script: _Script, method: str, settings: Mapping[str, Any]) -> None:
             script.use(homes[name], kind)
             script.line(f"    {name}={_call(kind, settings[name])},")
     script.line(")")
-    script.line("answer = with_origin(answer, disks, calibration, source)")
     script.line(f"answer.save({f'orientation_{method}.h5'!r})")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.orientation_map import why_exploratory
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Progress, silent
 
@@ -92,6 +93,18 @@ class Comparison:
         """Scan step in nm, where known."""
         return self.maps[0].r_pixel or self.maps[1].r_pixel
 
+    @property
+    def exploratory(self) -> str:
+        """Why the comparison is for a first look only; empty where both maps are quantitative."""
+        return why_exploratory(self.provenance)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What made both maps, by name, as plain JSON values; and why either is exploratory."""
+        told = {name: found.provenance for name, found in zip(self.names, self.maps, strict=True)}
+        reasons = [why for each in told.values() for why in each.get("exploratory") or ()]
+        return {**told, "exploratory": list(dict.fromkeys(reasons))}
+
     def difference(self, measure: str) -> np.ndarray:
         """Return the first map's similarity less the second's, shape (scan_y, scan_x); NaN unless both have one."""
         first, second = self.similarity[measure]
@@ -163,7 +176,7 @@ class Comparison:
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()})
 
     def save_table(self, path: str | Path, domains: np.ndarray | None = None) -> None:
-        """Write ``table`` as CSV.
+        """Write ``table`` as CSV; where the maps are exploratory, a first line that begins with ``#`` says why.
 
         Raises
         ------
@@ -172,8 +185,9 @@ class Comparison:
         """
         from napari_4dstem_orient.io.atomic import writing
 
-        with writing(path) as temporary:
-            self.table(domains).to_csv(temporary, index=False, float_format="%.6g")
+        with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            file.write(f"# {self.exploratory}\n" if self.exploratory else "")
+            self.table(domains).to_csv(file, index=False, float_format="%.6g")
 
 
 def compare_maps(

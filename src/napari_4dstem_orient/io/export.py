@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder
 
@@ -142,20 +140,14 @@ def _save_pictures(name: str, orientation_map: OrientationMap, base: Path) -> li
 
 
 def _save_other_pictures(orientation_map: OrientationMap, base: Path) -> list[Path]:
-    """Write the score, what is known of certainty and, where there are several, the phases; return the files."""
+    """Write every other channel of the map, the phases where there are several; return the files."""
+    from napari_4dstem_orient.analysis.channels import CHANNELS, channels_of
     from napari_4dstem_orient.io import images
 
-    certainty, several = orientation_map.certainty, len(orientation_map.phases) > 1
-    pictures = {"Score": orientation_map.score}
-    if certainty is not None:
-        pictures |= {"Reliability": certainty.reliability}
-        pictures |= {"Phase margin": certainty.phase_margin} if several else {}
+    several = len(orientation_map.phases) > 1
+    shown = [key for key in channels_of(orientation_map) if CHANNELS[key].axis is None]
     paths = []
-    for title, values in pictures.items():
-        paths.append(_beside(base, f"_{title.lower().replace(' ', '-')}.png"))
-        shown = np.where(orientation_map.indexed, values, np.nan)
-        images.save_scalar_image(shown, paths[-1], title, "0 to 1", orientation_map.r_pixel)
-    if several:
-        paths.append(_beside(base, "_phase.png"))
-        images.save_phase_image(orientation_map, paths[-1])
+    for key in shown if several else [key for key in shown if key != "phase"]:
+        paths.append(_beside(base, f"_{key}.png"))
+        images.save_channel_image(orientation_map, paths[-1], key)
     return paths

@@ -68,6 +68,7 @@ def save_grain_table(grains: Grains, path: str | Path) -> None:
         f"at least {settings.smallest} positions",
         "Euler angles (Bunge): lab x down the rows, lab y along the columns, lab z towards the viewer",
         "Spread: mean misorientation from the grain's mean orientation; row and column: a position in its middle",
+        *([found.exploratory] if found.exploratory else []),
     ]
     with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         file.writelines(f"# {note}\n" for note in notes)

@@ -92,7 +92,8 @@ def save_channel_image(orientation_map: OrientationMap, path: str | Path, channe
         save_phase_image(orientation_map, path)
     else:
         values = scalar_values(orientation_map, channel)
-        save_scalar_image(values, path, shown.title.capitalize(), shown.label, orientation_map.r_pixel)
+        title, step = shown.title.capitalize(), orientation_map.r_pixel
+        save_scalar_image(values, path, title, shown.label, step, orientation_map.exploratory)
 
 
 def _told(orientation_map: OrientationMap, text: str) -> str:
@@ -129,7 +130,12 @@ def ipf_figure(orientation_map: OrientationMap, direction: LabAxis = "z") -> Fig
 
 
 def save_scalar_image(
-    values: np.ndarray, path: str | Path, title: str, label: str = "", r_pixel: float | None = None
+    values: np.ndarray,
+    path: str | Path,
+    title: str,
+    label: str = "",
+    r_pixel: float | None = None,
+    exploratory: str = "",
 ) -> None:
     """Write a scalar layer (score, disk count, virtual image) as a PNG with colour bar and scale bar.
 
@@ -142,6 +148,8 @@ def save_scalar_image(
         Above the picture, and beside the colour bar.
     r_pixel : float, optional
         Scan step in nm.
+    exploratory : str
+        Why the values are for a first look only, said below the picture; empty where they are not.
 
     Raises
     ------
@@ -158,6 +166,7 @@ def save_scalar_image(
     bar.ax.tick_params(labelsize=8)
     _title(axes, title, f"{values.shape[0]} × {values.shape[1]} positions")
     _scale_bar(axes, values.shape[1], r_pixel)
+    _badge(figure, exploratory)
     with writing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_4dstem_orient.analysis.colors import DIRECTION_TEXT, ipf_colors
 from napari_4dstem_orient.io.atomic import writing
-from napari_4dstem_orient.io.channels import channels, conventions
+from napari_4dstem_orient.io.quantities import conventions, quantities
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
@@ -20,7 +20,7 @@ def save_ome_tiff(orientation_map: OrientationMap, path: str | Path) -> None:
     """Write an OME-TIFF of four images.
 
     IPF-X, IPF-Y and IPF-Z (RGB, 8 bits; black where there is no answer) and "quantities" (float32; NaN where
-    there is no answer), whose channels are those of ``channels``, with their names. One pixel for each scan
+    there is no answer), whose channels are those of ``quantities``, with their names. One pixel for each scan
     position; its size in nm stands in the OME metadata and in the resolution tags.
 
     Raises
@@ -32,7 +32,7 @@ def save_ome_tiff(orientation_map: OrientationMap, path: str | Path) -> None:
 
     step = orientation_map.r_pixel
     notes = "; ".join(conventions(orientation_map))
-    known = channels(orientation_map)
+    known = quantities(orientation_map)
     # Through memory: tifffile's own error on a full disk does not say so.
     packed = BytesIO()
     with tifffile.TiffWriter(packed, ome=True) as tiff:

@@ -61,7 +61,8 @@ def to_orix(orientation_map: OrientationMap) -> orix.crystal_map.CrystalMap:
 def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
     """Write orix's HDF5 file; ``orix.io.load`` gives the ``CrystalMap`` back.
 
-    Beside orix's own groups, the attribute ``frame`` of the file states the conventions.
+    Beside orix's own groups, the attribute ``frame`` of the file states the conventions, and ``exploratory``, where
+    it is there, why the map is for a first look only.
 
     Raises
     ------
@@ -81,6 +82,8 @@ def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
     file_writer(packed, crystal_map)
     with h5py.File(packed, "r+") as file:
         file.attrs["frame"] = FRAME
+        if orientation_map.exploratory:
+            file.attrs["exploratory"] = orientation_map.exploratory
     with writing(path) as temporary:
         temporary.write_bytes(packed.getvalue())
 

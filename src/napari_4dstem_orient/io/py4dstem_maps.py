@@ -154,6 +154,7 @@ def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
     about = {
         "frame": FRAME,
         "method": orientation_map.method,
+        "exploratory": orientation_map.exploratory,
         "phases": len(phases),
         "program": f"napari-4dstem-orient {__version__}",
         "provenance": json.dumps(orientation_map.provenance, default=str),

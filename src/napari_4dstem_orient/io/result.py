@@ -112,6 +112,18 @@ def is_map_file(path: str | Path) -> bool:
         return False
 
 
+def made_from(path: str | Path) -> Path | None:
+    """Return the file that a result file was made from; None where it does not say, or is no result file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            source = json.loads(file["provenance"].asstr()[()]).get("input")
+    except (*DAMAGED, AttributeError):
+        return None
+    return Path(source.partition("::")[0]).expanduser().absolute() if source else None
+
+
 def load_map(path: str | Path) -> OrientationMap:
     """Read a result file.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.io.atomic import writing
-from napari_4dstem_orient.io.channels import channels, conventions
+from napari_4dstem_orient.io.quantities import conventions, quantities
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.disks import BraggDisks
@@ -30,7 +30,7 @@ def save_hspy(
     """Write signals that ``hyperspy.api.load`` returns as a list, in the order of their titles.
 
     "orientation" has the Bunge angles φ1, Φ, φ2 in degrees, shape (scan_y, scan_x | 3); "phase" (1, 2, ...;
-    NaN where there is no answer), "score" and the rest of ``channels`` are images. Axes carry the scan step in
+    NaN where there is no answer), "score" and the rest of ``quantities`` are images. Axes carry the scan step in
     nm. "Bragg disks" is a ragged signal of type ``diffraction_vectors``, which pyxem opens as such: rows of
     qx, qy, intensity at each position.
 
@@ -41,7 +41,7 @@ def save_hspy(
     """
     step = orientation_map.r_pixel
     notes = "\n".join(conventions(orientation_map))
-    parts = {channel.name: channel for channel in channels(orientation_map)}
+    parts = {each.name: each for each in quantities(orientation_map)}
     angles = np.stack([parts.pop(name).values for name in ("phi1", "Phi", "phi2")], axis=-1)
     signals = [_signal("orientation", angles, step, notes, "Euler angles (deg)", "Bunge angle")]
     signals += [

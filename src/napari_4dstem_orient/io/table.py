@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.io.atomic import writing
-from napari_4dstem_orient.io.channels import channels, conventions
+from napari_4dstem_orient.io.quantities import conventions, quantities
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:
         # A # begins a comment for readers of such tables, even in the middle of a line.
         "phase": _named(orientation_map, [p.name.replace("#", "no. ") for p in orientation_map.phases]),
     }
-    for name, unit, values in channels(orientation_map):
+    for name, unit, values in quantities(orientation_map):
         if name == "phase":
             columns |= _axes(orientation_map)
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.orientation_map import why_exploratory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ ABOUT = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
 
 
 def write_figure(figure: Figure, path: str | Path, about: Mapping[str, Any] | None = None) -> None:
-    """Write a figure as its suffix says.
+    """Write a figure as its suffix says; where its provenance calls it exploratory, that stands below it.
 
     Parameters
     ----------
@@ -36,5 +37,7 @@ def write_figure(figure: Figure, path: str | Path, about: Mapping[str, Any] | No
     if suffix not in ABOUT:
         raise UserError(f"Cannot write {path}: figures end in .png, .pdf or .svg; choose one of these.")
     metadata = None if about is None else {ABOUT[suffix]: json.dumps(about, default=str, ensure_ascii=False)}
+    if why := why_exploratory(about or {}):
+        figure.text(0.01, 0, f"△ {why}", fontsize=7, va="top", wrap=True)
     with writing(path) as temporary:
-        figure.savefig(temporary, dpi=300, metadata=metadata)
+        figure.savefig(temporary, dpi=300, metadata=metadata, bbox_inches="tight" if why else None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 
+from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY, badged
 from napari_4dstem_orient.napari_plugin.map_layers import MAP
 
 if TYPE_CHECKING:
@@ -25,7 +26,14 @@ def placement(r_pixel: float | None) -> dict[str, Any]:
 
 
 def put_layer(
-    viewer: napari.Viewer, name: str, data: Any, r_pixel: float | None, kind: str = "image", **options: Any
+    viewer: napari.Viewer,
+    name: str,
+    data: Any,
+    r_pixel: float | None,
+    kind: str = "image",
+    *,
+    exploratory: str = "",
+    **options: Any,
 ) -> Layer:
     """Show data over the scan: in our layer of that name if there is one, else in a new one.
 
@@ -40,16 +48,21 @@ def put_layer(
         Scan step in nm.
     kind : str
         napari's layer type.
+    exploratory : str
+        Why what it shows is for a first look only; empty where it is not.
     **options
         For a new layer, as ``viewer.add_image`` takes them.
     """
     layer = find_layer(viewer, name)
     if layer is None:
-        metadata = {OURS: name, **options.pop("metadata", {})}
+        metadata = {OURS: name, EXPLORATORY: exploratory, **options.pop("metadata", {})}
         if kind == "image":
             options.setdefault("contrast_limits", _limits(data))
         add = getattr(viewer, f"add_{kind}")
-        return add(data, name=name, metadata=metadata, **placement(r_pixel), **options)
+        return add(data, name=badged(name, exploratory), metadata=metadata, **placement(r_pixel), **options)
+    if layer.name == badged(name, layer.metadata.get(EXPLORATORY, "")):  # not one that the user gave
+        layer.name = badged(name, exploratory)
+    layer.metadata = {**layer.metadata, EXPLORATORY: exploratory}
     layer.data = data
     _place(layer, r_pixel)
     if kind == "image":

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
+from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.orientation_map import Reason
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ LOOK = "orientation_look"
 """Key in a layer's ``metadata``: the ``Look`` it has."""
 
 TITLES = {key: channel.title for key, channel in CHANNELS.items()}
-
-EXPLORATORY = " · exploratory"
-"""What the layer names of a map end in that was made with an unchecked calibration."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
         The map's layer, visible and coloured by IPF-Z unless it was there before; below it, thus before it in the
         list, the one beside it where they are shown side by side.
     """
+    show_badge(viewer)
     layers = map_layers(viewer, orientation_map.method)
     if not layers:
         return [_add(viewer, orientation_map, "ipf-z", Look())]
@@ -183,7 +182,7 @@ def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look
         _pixels(orientation_map, kind, look),
         rgb=True,
         name=_name(orientation_map, kind),
-        metadata={MAP: orientation_map, KIND: kind, LOOK: look},
+        metadata=_metadata(orientation_map, kind, look),
         **placement(orientation_map.r_pixel),
     )
 
@@ -193,15 +192,18 @@ def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: Look) 
 
     if layer.name.startswith(_name(layer.metadata[MAP], layer.metadata[KIND])):  # not one that the user gave
         layer.name = _name(orientation_map, kind)
-    layer.metadata = {MAP: orientation_map, KIND: kind, LOOK: look}
+    layer.metadata = _metadata(orientation_map, kind, look)
     layer.data = _pixels(orientation_map, kind, look)
     for attribute, value in placement(orientation_map.r_pixel).items():
         setattr(layer, attribute, value)
 
 
 def _name(orientation_map: OrientationMap, kind: str) -> str:
-    badge = EXPLORATORY if orientation_map.exploratory else ""
-    return f"{TITLES[kind]} · {orientation_map.method}{badge}"
+    return badged(f"{TITLES[kind]} · {orientation_map.method}", orientation_map.exploratory)
+
+
+def _metadata(orientation_map: OrientationMap, kind: str, look: Look) -> dict[str, Any]:
+    return {MAP: orientation_map, KIND: kind, LOOK: look, EXPLORATORY: orientation_map.exploratory}
 
 
 def _pixels(orientation_map: OrientationMap, kind: str, look: Look) -> np.ndarray:

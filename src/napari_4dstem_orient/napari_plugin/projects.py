@@ -51,17 +51,6 @@ def project_of(viewer: napari.Viewer) -> Project:
     )
 
 
-def open_project(viewer: napari.Viewer, path: str | Path) -> None:
-    """Read a project and show it.
-
-    Raises
-    ------
-    UserError
-        As ``load_project``.
-    """
-    show_project(viewer, *read_project(path))
-
-
 def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project, np.ndarray | None]:
     """Read a project and make its scan's overview; for a thread.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import napari
@@ -14,7 +14,6 @@ from napari_4dstem_orient.io.project import FORMAT as PROJECT
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import open_as_layer, take_disks, take_map
 from napari_4dstem_orient.napari_plugin.parts.shared.reading import leaves_a_question
-from napari_4dstem_orient.napari_plugin.projects import open_project
 from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
 
 if TYPE_CHECKING:
@@ -81,11 +80,16 @@ def read_map(path: str) -> list[LayerData]:
 
 
 def read_project(path: str) -> list[LayerData]:
-    """Open a project in the current viewer."""
+    """Open a project in the current viewer: the overview reads it off the main thread, so there is nothing yet."""
+    from napari_4dstem_orient.napari_plugin.workbench import open_workbench
+
     viewer = napari.current_viewer()
     if viewer is None:
         raise UserError(f"{path} is a project; open it in a napari window, or with load_project in Python.")
-    open_project(viewer, path)
+    shown: Any = open_workbench(viewer)["Overview"]
+    if shown.jobs.running:
+        raise UserError(f"The overview is still at work; open {path} when it has finished.")
+    shown.open_project(path)
     return NOTHING
 
 

@@ -58,7 +58,7 @@ STEPS = (
     Step("Data", "Data", (), (Stage.SCAN,)),
     Step("Bragg disks", "Disks", (Stage.SCAN,), (Stage.DISKS,)),
     Step("Calibration", "Calibration", (Stage.DISKS,), (Stage.CALIBRATED,)),
-    Step("Map", "Orientation", (Stage.CALIBRATED,), MAPS),
+    Step("Map", "Map", (Stage.CALIBRATED,), MAPS),
     Step("Analysis", "Analysis", MAPS, ()),
     Step("Export", "Export", MAPS, ()),
 )

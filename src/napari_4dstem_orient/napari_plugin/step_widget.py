@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import JobBar
 from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone, tone_sheet
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ HOW_TO_GET = {
     Stage.TRANSFORMER_MAP: "a map (run one in Map)",
     Stage.TEMPLATE_MAP: "a template matching map (run one in Map)",
 }
+MARGIN = 4
+"""Pixels around a panel."""
 
 
 def needs_text(missing: list[Stage]) -> str:
@@ -38,33 +41,39 @@ class StepWidget(QWidget):
     constructor) and ``release`` where they hold more than Qt frees by itself.
     """
 
+    SCROLLS_ABOVE = 0
+    """Pixels; what the panel holds is never squeezed to less than this, nor to less than all of it."""
+
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
         self.viewer = viewer
         self.session = session_for(viewer)
         self.needs = QLabel()
         self.needs.setWordWrap(True)
-        self.needs.setStyleSheet("color: #e0a030")
+        set_tone(self.needs, Tone.DOUBTFUL)
         self.needs.hide()
-        content = QWidget()
+        self._content = content = QWidget()
+        content.installEventFilter(self)
         self.body = QVBoxLayout(content)
         self.body.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.body.setContentsMargins(4, 4, 8, 4)
-        scroll = QScrollArea()
+        self._scroll = scroll = QScrollArea()
         scroll.setWidget(content)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its fields scroll into sight by themselves
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.footer = QVBoxLayout()
         self.footer.setContentsMargins(4, 0, 8, 0)
         self.jobs = JobBar()
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 0, 4)
+        layout.setContentsMargins(MARGIN, MARGIN, 0, MARGIN)
         layout.addWidget(self.needs)
         layout.addWidget(scroll, 1)
         layout.addLayout(self.footer)
         layout.addWidget(self.jobs)
-        self.setMinimumWidth(330)
+        self._follow_theme()
+        viewer.events.theme.connect(self._follow_theme)
         self._docked = self._closed = False
         self._works_on = self._scan_data()
         self.session.changed.connect(self._on_changed)
@@ -78,6 +87,11 @@ class StepWidget(QWidget):
     def release(self) -> None:
         """Free what this widget holds outside Qt's tree."""
 
+    def take_keyboard(self) -> None:
+        """Put the keyboard into the first field of the panel."""
+        self.setFocus()
+        self.focusNextChild()
+
     def say_needs(self, text: str) -> None:
         """Show, above everything, what must be done before this step; empty hides it."""
         self.needs.setText(text)
@@ -89,6 +103,7 @@ class StepWidget(QWidget):
             return
         self._closed = True
         self.session.changed.disconnect(self._on_changed)
+        self.viewer.events.theme.disconnect(self._follow_theme)
         self.jobs.abandon()
         self.release()
 
@@ -110,6 +125,27 @@ class StepWidget(QWidget):
         """Return what tells one scan from the next; a scan calibrated otherwise is the same."""
         scan = self.session.get(Stage.SCAN)
         return None if scan is None else scan.data
+
+    def _follow_theme(self, *_: Any) -> None:
+        self.setStyleSheet(tone_sheet(self.viewer.theme))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep the panel as wide as what it holds: it scrolls up and down, and nothing is cut off at its side."""
+        if watched is self._content and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self._make_room()
+        return super().eventFilter(watched, event)
+
+    def _make_room(self) -> None:
+        inner, outer = self._content.layout(), self.layout()
+        assert inner is not None
+        assert outer is not None
+        beside = self._scroll.verticalScrollBar().sizeHint().width() + MARGIN
+        least, around = self._content.minimumSizeHint(), outer.minimumSize()
+        wide = max(least.width() + beside, around.width())
+        high = max(least.height(), inner.totalHeightForWidth(max(wide, self.width()) - beside))
+        high += around.height() - self._scroll.minimumSizeHint().height()
+        high += self._scroll.height() - self._scroll.viewport().height()  # the theme's border
+        self.setMinimumSize(wide, min(high, self.SCROLLS_ABOVE))
 
     def event(self, event: QEvent) -> bool:
         """Notice that napari has taken the widget out of its dock: that is how a dock's × closes it."""

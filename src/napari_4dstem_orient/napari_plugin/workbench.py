@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
 from napari_4dstem_orient.session import Stage
@@ -20,8 +20,8 @@ LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
 BELOW = 0.42
 """Share of the window's height for the inspector."""
-OVERVIEW = 310
-"""Pixels for the overview; the steps get the rest."""
+STEPS = 385
+"""Pixels; so wide, the titles of the steps fit side by side."""
 SHORT = 1100
 """Pixels; in a window less high than this the layer controls share their place with the layer list."""
 
@@ -167,13 +167,22 @@ def _arrange(panels: dict[str, QWidget]) -> None:
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         below = [_dock(panels[title]) for title in ("Inspector", "Map display")]
         right = [_dock(panels[title]) for title in ("Overview", "Data")]
-        window.resizeDocks(right, [OVERVIEW, window.height() - OVERVIEW], Qt.Orientation.Vertical)
+        window.resizeDocks(right, [1, window.height()], Qt.Orientation.Vertical)
+        window.resizeDocks(right, [STEPS, STEPS], Qt.Orientation.Horizontal)
+        _show_whole_titles(window)
         window.resizeDocks(below, [680, 320], Qt.Orientation.Horizontal)
         if window.height() < SHORT:  # napari's own docks would leave the inspector no height
             left = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)}
             window.tabifyDockWidget(left["layer controls"], left["layer list"])
         window.resizeDocks(below[:1], [round(BELOW * window.height())], Qt.Orientation.Vertical)
     show_panel(panels["Data"])
+
+
+def _show_whole_titles(window: QMainWindow) -> None:
+    """Let tabs say their whole title; where there are more than fit, arrows scroll them."""
+    for tabs in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        tabs.setElideMode(Qt.TextElideMode.ElideNone)
+        tabs.setUsesScrollButtons(True)
 
 
 def open_demo() -> None:

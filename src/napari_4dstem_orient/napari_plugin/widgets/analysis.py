@@ -13,7 +13,7 @@ from napari_4dstem_orient.napari_plugin.parts.analysis.grains import GrainsSecti
 from napari_4dstem_orient.napari_plugin.parts.analysis.misorientation import MisorientationSection
 from napari_4dstem_orient.napari_plugin.parts.analysis.poles import PolesSection
 from napari_4dstem_orient.napari_plugin.parts.analysis.section import Section
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
+from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, wrapped
 
 if TYPE_CHECKING:
     import napari
@@ -35,6 +35,8 @@ class AnalysisWidget(StepWidget):
         form = QFormLayout()
         form.addRow("Map", self.maps)
         self.body.addLayout(form)
+        self.exploratory = wrapped()
+        self.body.addWidget(self.exploratory)
         self.compare_button = button(
             "Compare with template matching…", "Open the panel that compares both maps.", self._open_compare
         )
@@ -74,6 +76,9 @@ class AnalysisWidget(StepWidget):
         self.say_needs("" if found else "Needs: an orientation map (run one in Map).")
         method = self.maps.currentData()
         self.analysed.take(None if method is None else self.session.get(STAGES[method]))
+        why = self.analysed.map.exploratory if self.analysed.map is not None else ""
+        self.exploratory.setText(f"△ {why}")
+        self.exploratory.setVisible(bool(why))
         for section in self._contents():
             if section is not self.cell:
                 section.refresh()

@@ -25,6 +25,7 @@ from napari_4dstem_orient.napari_plugin.parts.calibration.shift import ShiftSect
 from napari_4dstem_orient.napari_plugin.parts.maps.color_key import Picture
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import calibration_record
 from napari_4dstem_orient.session import Stage
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 FROM_FILE = "CIF …"
 RINGS_SHOWN = 5
 """More would hide the disks they lie on."""
-GOOD, DOUBTFUL = "color: #60c060", "color: #e0a030"
 
 
 class CalibrationWidget(StepWidget):
@@ -184,10 +184,10 @@ class CalibrationWidget(StepWidget):
         self.use_button.setText("In use" if used else "Use it")
         if fit is not None:
             self.fit_text.setText(fit.sentence)
-            self.fit_text.setStyleSheet(GOOD if fit.trustworthy else DOUBTFUL)
+            set_tone(self.fit_text, Tone.GOOD if fit.trustworthy else Tone.DOUBTFUL)
 
     def _say_state(self, calibrated: BraggDisks | None, disks: BraggDisks | None) -> None:
-        text, style = "", DOUBTFUL
+        text, tone = "", Tone.DOUBTFUL
         if calibrated is None:
             if disks is not None:
                 known = self.session.calibration.q_pixel is not None
@@ -198,12 +198,12 @@ class CalibrationWidget(StepWidget):
             text = "Disks or calibration have changed since: press Apply again."
         elif self._report is not None:
             text = " ".join([self._report.summary, *self._report.warnings])
-            style = DOUBTFUL if self._report.warnings else GOOD
+            tone = Tone.DOUBTFUL if self._report.warnings else Tone.GOOD
         else:
             told = calibrated.provenance.get("calibration", {}).get("warnings", [])
-            text, style = " ".join(["Calibrated.", *told]), DOUBTFUL if told else GOOD
+            text, tone = " ".join(["Calibrated.", *told]), Tone.DOUBTFUL if told else Tone.GOOD
         self.state.setText(text)
-        self.state.setStyleSheet(style)
+        set_tone(self.state, tone)
         self.state.setVisible(bool(text))
 
     def _show_vector_map(self, calibrated: BraggDisks | None) -> None:

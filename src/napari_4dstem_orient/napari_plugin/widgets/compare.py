@@ -28,6 +28,7 @@ from napari_4dstem_orient.napari_plugin.parts.compare.plots import ComparePlots
 from napari_4dstem_orient.napari_plugin.parts.maps.class_legend import ClassLegend
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone
 
 if TYPE_CHECKING:
     import napari
@@ -67,7 +68,8 @@ class CompareWidget(StepWidget):
         self.compare_button = button("Compare", "Compare both maps at every position.", self.compare)
         self.body.addWidget(self.compare_button)
         self.stale = wrapped()
-        self.stale.setStyleSheet("color: #e0a030; font-weight: bold")
+        self.stale.setStyleSheet("font-weight: bold")
+        set_tone(self.stale, Tone.DOUBTFUL)
         self.summary = wrapped()
         self.legend = ClassLegend()
         for widget in (self.stale, self.summary, self.legend):
@@ -94,6 +96,7 @@ class CompareWidget(StepWidget):
         self.order.addItems(ORDERS)
         self.table = QTableWidget(0, 5)
         self.table.setHorizontalHeaderLabels(["row", "column", "transf.", "templ.", "angle (°)"])
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
@@ -152,7 +155,13 @@ class CompareWidget(StepWidget):
         angle = np.nan_to_num(found.angle)
         top = max(5.0, float(np.percentile(angle, 99)))
         layer = put_layer(
-            self.viewer, DIFFERENCE, angle, found.r_pixel, colormap="cividis", contrast_limits=(0.0, top)
+            self.viewer,
+            DIFFERENCE,
+            angle,
+            found.r_pixel,
+            exploratory=found.exploratory,
+            colormap="cividis",
+            contrast_limits=(0.0, top),
         )
         layer.colorbar.visible, layer.colorbar.position = True, "bottom_left"
         self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)
@@ -306,4 +315,4 @@ def _summary(found: Comparison) -> str:
     text = f"{same.size:,} of {found.angle.size:,} positions have the same phase in both"
     if same.size:
         text += f": median {np.median(same):.1f}° apart, {(same <= 5).mean():.0%} within 5°"
-    return text + "."
+    return f"{text}." + (f" {found.exploratory.capitalize()}." if found.exploratory else "")

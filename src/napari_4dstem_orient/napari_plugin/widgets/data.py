@@ -17,6 +17,7 @@ from napari_4dstem_orient.napari_plugin.parts.calibration.fields import Calibrat
 from napari_4dstem_orient.napari_plugin.parts.detection.patterns import MAXIMUM, MEAN, Patterns
 from napari_4dstem_orient.napari_plugin.parts.shared.reading import ReadingOptions, leaves_a_question
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
+from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.samples.library import SAMPLES
 from napari_4dstem_orient.scan import Scan
@@ -67,7 +68,7 @@ class DataWidget(StepWidget):
         self.calibration = CalibrationFields(self.session)
         self.doubts = QLabel()
         self.doubts.setWordWrap(True)
-        self.doubts.setStyleSheet("color: #e0a030")
+        set_tone(self.doubts, Tone.DOUBTFUL)
         self.images_button = button(
             "Compute virtual images",
             "Bright and annular dark field, mean and maximum pattern; reads the whole scan.",

@@ -51,10 +51,11 @@ class MapDisplayWidget(StepWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.setMinimumWidth(220)
         self.channel, self.beside = QComboBox(), QComboBox()
         self.channel.setToolTip("What the map's colours stand for.")
         self.beside.setToolTip("Another channel of the same map, shown beside the first.")
+        for box in (self.channel, self.beside):  # their entries come with the first map
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.channel.activated.connect(self._choose_channel)
         self.beside.activated.connect(self._choose_beside)
         self.threshold, threshold_row = _slider("Answers of less reliability (or score) are not shown.")

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -52,7 +52,10 @@ WELCOME = (
     "<b>Start here:</b> open a 4D-STEM file, drop one on this window, open a project, "
     "or try one of the two samples."
 )
-COLUMNS = 1
+COLUMNS = 2
+"""Of steps beside each other, in the order of reading."""
+LONGEST = 44
+"""Characters of the scan's name; the tooltip has all of it."""
 
 
 class OverviewWidget(StepWidget):
@@ -63,10 +66,11 @@ class OverviewWidget(StepWidget):
     napari_viewer : napari.Viewer
     """
 
+    SCROLLS_ABOVE = 260  # the details may be long
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.setAcceptDrops(True)
-        self.setMinimumHeight(300)  # all steps and buttons in sight, the details scroll
         self.facts = wrapped()
         self.updater = Updater(bare_viewer(napari_viewer))
         self._panels: dict[str, Any] = {}
@@ -78,8 +82,6 @@ class OverviewWidget(StepWidget):
         self._build_steps()
         self._build_actions()
         self.body.addStretch(1)
-        for made in self.findChildren(QPushButton):  # a narrow dock shall not cut off the last column
-            made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
@@ -106,16 +108,14 @@ class OverviewWidget(StepWidget):
             self.sample_buttons[name] = made
             row.addWidget(made)
         self.recovery = QWidget()
-        column = QVBoxLayout(self.recovery)
-        column.setContentsMargins(0, 0, 0, 0)
-        self.recovery_text = wrapped("Work was left behind when the program ended unexpectedly.")
-        column.addWidget(self.recovery_text)
+        row = QHBoxLayout(self.recovery)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.recovery_text = wrapped("Unsaved work was found:")
+        self.recovery_text.setToolTip("It was left behind when the program ended unexpectedly.")
         self.recover_button = button("Recover", "Open it as it was some seconds before.", self.recover)
         self.discard_button = button("Discard", "Remove it for good.", self.discard)
-        row = QHBoxLayout()
-        row.addWidget(self.recover_button)
-        row.addWidget(self.discard_button)
-        column.addLayout(row)
+        for widget in (self.recovery_text, self.recover_button, self.discard_button):
+            row.addWidget(widget)
         self.body.addWidget(self.first_run)
         self.body.addWidget(self.recovery)
 
@@ -128,6 +128,8 @@ class OverviewWidget(StepWidget):
         there = [step for step in STEPS if step.title in step_kinds()]
         for place, step in enumerate(there):
             made = button("", "", partial(self.show_step, step.title))
+            keys = QShortcut(QKeySequence(f"Alt+{place + 1}"), self)
+            keys.activated.connect(partial(self.enter_step, step.title))
             made.setStyleSheet("text-align: left; padding: 2px 4px")
             self.steps[step.title] = step, made
             grid.addWidget(made, place // COLUMNS, place % COLUMNS)
@@ -176,17 +178,17 @@ class OverviewWidget(StepWidget):
         """Show where the work stands."""
         loaded, idle = self.session.scan_shape is not None, not self.jobs.running
         self.facts.setText(facts_text(self.session) if loaded else WELCOME)
-        self.facts.setToolTip(calibration_tooltip(self.session) if loaded else "")
+        self.facts.setToolTip(facts_tooltip(self.session) if loaded else "")
         self.first_run.setVisible(not loaded)
         self.recovery.setVisible(self.left is not None)
         self._watch_panels()
         told = []
-        for title, (step, made) in self.steps.items():
+        for number, (title, (step, made)) in enumerate(self.steps.items(), start=1):
             panel = self._panels.get(title)
             state, words = state_of(step, self.session, panel is not None and panel.jobs.running)
             text = details(step, self.session, words)
             made.setText(f"{SYMBOLS[state]} {step.name}: {words}")
-            made.setToolTip(text)
+            made.setToolTip(f"{text}\nAlt+{number} goes there.")
             made.setAccessibleDescription(text)
             told.append(text)
         self.details.setText("\n".join(told))
@@ -237,6 +239,10 @@ class OverviewWidget(StepWidget):
         show_panel(panel)
         self.refresh()
         return panel
+
+    def enter_step(self, title: str) -> None:
+        """Bring a step's panel to the front and the keyboard into it."""
+        self.show_step(title).take_keyboard()
 
     def update_steps(self) -> None:
         """Run what is stale or missing."""
@@ -349,12 +355,11 @@ def facts_text(session: Session) -> str:
     """Say which data these are, in three lines."""
     scan, known = session.get(Stage.SCAN), session.calibration
     rows, cols = session.scan_shape or (0, 0)
-    where, size = "No scan open", f"{rows} × {cols} positions"
+    size = f"{rows} × {cols} positions"
     if scan is not None:
-        path, _, dataset = scan.source.partition("::")
-        where = Path(path).name + (f" · {dataset}" if dataset else "") if scan.reopens else scan.source
         det_rows, det_cols = scan.detector_shape
-        size += f" · {det_rows} × {det_cols} px · {scan.data.dtype} · {scan.data.nbytes / 1e9:.3g} GB"
+        size += f" · {det_rows} × {det_cols} px"
+    where = textwrap.shorten(name_of(scan), LONGEST, placeholder=" …")
     units = [
         f"{value:.4g} {unit}" if value is not None else f"{name} unknown"
         for name, value, unit in (
@@ -364,11 +369,21 @@ def facts_text(session: Session) -> str:
         )
     ]
     trust = "⚠ exploratory" if known.exploratory else "✓ quantitative"
-    return f"<b>{escape(where)}</b><br>{size}<br>{' · '.join(units)} · <b>{trust}</b>"
+    return f"<b>{escape(where)}</b><br>{size} · <b>{trust}</b><br>{' · '.join(units)}"
 
 
-def calibration_tooltip(session: Session) -> str:
-    """Say why a calibration is exploratory only."""
+def name_of(scan: Scan | None) -> str:
+    """Return what to call a scan: its file, and its dataset within it."""
+    if scan is None:
+        return "No scan open"
+    path, _, dataset = scan.source.partition("::")
+    return Path(path).name + (f" · {dataset}" if dataset else "") if scan.reopens else scan.source
+
+
+def facts_tooltip(session: Session) -> str:
+    """Say all that ``facts_text`` has no room for, such as why a calibration is exploratory only."""
+    scan = session.get(Stage.SCAN)
+    told = [] if scan is None else [f"{name_of(scan)}: {scan.data.dtype}, {scan.data.nbytes / 1e9:.3g} GB"]
     reasons = session.calibration.exploratory
     shown = [describe(stage, result) for stage in Stage if (result := session.get(stage)) is not None]
     why = (
@@ -376,7 +391,7 @@ def calibration_tooltip(session: Session) -> str:
         if reasons
         else "Quantitative: voltage and pixel size are known."
     )
-    return "\n".join([why, *shown])
+    return "\n".join([*told, why, *shown])
 
 
 def _end(autosave: Autosave, left: LeftBehind | None) -> None:

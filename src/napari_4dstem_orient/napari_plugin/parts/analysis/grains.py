@@ -52,6 +52,7 @@ class GrainsSection(QWidget):
         self.table = GrainTable()
         self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
         self.table.chosen.connect(self._on_chosen)
+        self.table.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         buttons = QHBoxLayout()
@@ -91,6 +92,7 @@ class GrainsSection(QWidget):
 
     def _show_grains(self) -> None:
         grains, viewer = self.analysed.grains, self.analysed.viewer
+        self.table.setVisible(grains is not None)
         self.refresh()
         if grains is None:
             self.table.put({})
@@ -102,7 +104,10 @@ class GrainsSection(QWidget):
         self.table.put(self._columns)
         self.found.setText(summary(grains))
         step = grains.orientation_map.r_pixel
-        layer = put_layer(viewer, GRAINS, grains.label, step, kind="labels", opacity=0.5, visible=False)
+        why = grains.orientation_map.exploratory
+        layer = put_layer(
+            viewer, GRAINS, grains.label, step, "labels", exploratory=why, opacity=0.5, visible=False
+        )
         layer.features = _features(self._columns)
         self._show_boundaries(grains)
 
@@ -124,6 +129,7 @@ class GrainsSection(QWidget):
             lines,
             grains.orientation_map.r_pixel,
             kind="vectors",
+            exploratory=grains.orientation_map.exploratory,
             edge_width=WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4),
             edge_color=colors if len(lines) else "white",
             vector_style="line",

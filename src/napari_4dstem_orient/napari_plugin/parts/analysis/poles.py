@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,6 +20,7 @@ from napari_4dstem_orient.napari_plugin.step_widget import button
 if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.pole_figures import Density, Indices
     from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.orientation_map import OrientationMap
 
 REGION = "region"
 
@@ -79,6 +81,7 @@ class PolesSection(QWidget):
         layout.addWidget(self.words)
         self.densities: list[Density] = []
         self._shown_phase: Phase | None = None
+        self._about: Mapping[str, Any] = {}
         self._latest = Latest()
         self._latest.answered.connect(self._on_answer)
         self._latest.failed.connect(notify)
@@ -134,7 +137,7 @@ class PolesSection(QWidget):
         text = self.planes.text().strip()
         families = parse_indices(text, phase) if text else default_families(phase)
         inverse = self.kind.currentIndex() == 1
-        self._latest.ask(partial(_densities, found.rotation[here], phase, None if inverse else families))
+        self._latest.ask(partial(_densities, found, here, phase, None if inverse else families))
 
     def _inside(self, shape: tuple[int, int]) -> np.ndarray:
         if self.of.currentIndex() == 0:
@@ -148,8 +151,8 @@ class PolesSection(QWidget):
             raise UserError("No region is drawn; press Draw rectangle or Draw polygon and drag over the map.")
         return region
 
-    def _on_answer(self, answer: tuple[Phase, int, bool, list[Density]]) -> None:
-        self._shown_phase, count, self._inverse, self.densities = answer
+    def _on_answer(self, answer: tuple[Mapping[str, Any], Phase, int, bool, list[Density]]) -> None:
+        self._about, self._shown_phase, count, self._inverse, self.densities = answer
         self.canvas.show()
         self._fill(self.canvas.figure, text_color(self.analysed.viewer.theme))
         self.canvas.draw_idle()
@@ -176,7 +179,7 @@ class PolesSection(QWidget):
         bar.ax.tick_params(colors=color, labelsize=8)
 
     def _save(self) -> None:
-        save_figure(self, "pole-figures.png", self.paper_figure)
+        save_figure(self, "pole-figures.png", self.paper_figure, self._about)
 
     def paper_figure(self) -> Figure:
         """Return the figure as it is saved: black on white."""
@@ -186,12 +189,13 @@ class PolesSection(QWidget):
 
 
 def _densities(
-    rotation: np.ndarray, phase: Phase, families: list[Indices] | None
-) -> tuple[Phase, int, bool, list[Density]]:
+    orientation_map: OrientationMap, here: np.ndarray, phase: Phase, families: list[Indices] | None
+) -> tuple[Mapping[str, Any], Phase, int, bool, list[Density]]:
     from napari_4dstem_orient.analysis.pole_figures import inverse_pole_figure, pole_figure
 
+    rotation = orientation_map.rotation[here]
     if families is None:
         found = [inverse_pole_figure(rotation, phase, axis) for axis in ("x", "y", "z")]  # type: ignore[arg-type]
     else:
         found = [pole_figure(rotation, phase, indices) for indices in families]
-    return phase, len(rotation), families is None, found
+    return orientation_map.provenance, phase, len(rotation), families is None, found

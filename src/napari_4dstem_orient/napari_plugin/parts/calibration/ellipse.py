@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtWidgets import QHBoxLayout
@@ -11,9 +11,8 @@ from qtpy.QtWidgets import QHBoxLayout
 from napari_4dstem_orient.calibration.distortion import Distortion, ratio_and_axis
 from napari_4dstem_orient.calibration.ellipse import CHECK, GOOD, EllipseFit, fit_ellipse
 from napari_4dstem_orient.calibration.origin import fit_origin
-from napari_4dstem_orient.napari_plugin.parts.calibration.figure import BLUE, ORANGE, CalibrationFigure
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import BLUE, ORANGE, DisksFigure
 from napari_4dstem_orient.napari_plugin.step_widget import button
-from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
@@ -27,7 +26,7 @@ SECTOR = 20
 """Degrees of azimuth whose disks are drawn as one median, too: single disks scatter more than rings are elliptical."""
 
 
-class EllipseSection(CalibrationFigure):
+class EllipseSection(DisksFigure):
     """The radius of the rings against azimuth.
 
     Parameters
@@ -38,8 +37,9 @@ class EllipseSection(CalibrationFigure):
     """
 
     def __init__(self, viewer: napari.Viewer, surface: Callable[[], str]) -> None:
-        super().__init__(viewer, 135, "Deviation of the rings' radius in per cent against azimuth in degrees")
-        self._surface = surface
+        super().__init__(
+            viewer, surface, 135, "Deviation of the rings' radius in per cent against azimuth in degrees"
+        )
         self._before: Distortion = NONE
         self.correct_button = button(
             "Correct it",
@@ -51,13 +51,6 @@ class EllipseSection(CalibrationFigure):
         row.addWidget(self.correct_button)
         row.addWidget(self.undo_button)
         self.column.addLayout(row)
-
-    def inputs(self) -> tuple[Any, ...] | str:
-        """Return the disks in pixels."""
-        disks = self.session.get(Stage.DISKS)
-        if disks is None or not len(disks):
-            return "Needs Bragg disks in detector pixels (find them in Bragg disks)."
-        return disks, self._surface()
 
     @staticmethod
     def compute(disks: BraggDisks, surface: str) -> EllipseFit:

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import NumberOrNothing
 from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone
 from napari_4dstem_orient.session import Session
 
 
@@ -80,7 +81,7 @@ class CalibrationFields(QWidget):
             origin = self._session.known_from(name)
             plain = name in (*ZERO_IF_EMPTY, "flip") and not getattr(calibration, name)
             label.setText("" if plain else FROM[origin])
-            label.setStyleSheet("color: #e0a030" if origin == "unknown" else "color: gray")
+            set_tone(label, Tone.DOUBTFUL if origin == "unknown" else Tone.FAINT)
 
     def _input(self, name: str, field: _Field) -> QWidget:
         if name == "flip":

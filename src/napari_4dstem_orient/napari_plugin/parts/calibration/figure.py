@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, text_color
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.step_widget import wrapped
+from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
@@ -134,6 +136,30 @@ class CalibrationFigure(QWidget):
     def _show_nothing(self, why: str) -> None:
         self.canvas.hide()
         self.words.setText(why)
+
+
+class DisksFigure(CalibrationFigure):
+    """A figure of the disks in detector pixels.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    surface : callable
+        Returns how the direct beam may wander over the scan.
+    height, says
+        As for ``CalibrationFigure``.
+    """
+
+    def __init__(self, viewer: napari.Viewer, surface: Callable[[], str], height: int, says: str) -> None:
+        super().__init__(viewer, height, says)
+        self._surface = surface
+
+    def inputs(self) -> tuple[Any, ...] | str:
+        """Return the disks and the surface."""
+        disks = self.session.get(Stage.DISKS)
+        if disks is None or not len(disks):
+            return "Needs Bragg disks in detector pixels (find them in Bragg disks)."
+        return disks, self._surface()
 
 
 def _same(inputs: tuple[Any, ...], former: tuple[Any, ...] | None) -> bool:

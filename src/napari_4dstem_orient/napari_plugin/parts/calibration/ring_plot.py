@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import ORANGE
+
 if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit
 
@@ -30,11 +32,12 @@ def draw_rings(fit: PixelSizeFit, text_color: str) -> np.ndarray:
     axes.patch.set_alpha(0)
     for radius in fit.expected:
         axes.axvline(radius, color="#ff2fd0", linewidth=0.8)
-    axes.plot(fit.profile_q, np.sqrt(fit.profile), color="#ffcc00", linewidth=0.7)
+    axes.plot(fit.profile_q, np.sqrt(fit.profile), color=ORANGE, linewidth=0.7)
     axes.set_xlim(0, float(fit.profile_q[-1]))
     axes.set_ylim(0, None)
     axes.set_yticks([])
     axes.set_xlabel("|q| (Å⁻¹): disks, and the crystal's rings", color=text_color, fontsize=7.5)
+    axes.set_ylabel("√intensity", color=text_color, fontsize=7.5)
     axes.tick_params(colors=text_color, labelsize=7.5, length=2)
     for spine in axes.spines.values():
         spine.set_color(text_color)

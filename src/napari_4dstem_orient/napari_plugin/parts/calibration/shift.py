@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_4dstem_orient.calibration.origin import GOOD_SHARE, POOR_SHARE, OriginFit, fit_origin
-from napari_4dstem_orient.napari_plugin.parts.calibration.figure import SMALL, CalibrationFigure
+from napari_4dstem_orient.napari_plugin.parts.calibration.figure import SMALL, DisksFigure
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LONGEST = 3.0
 """Rows over columns of a scan, or the inverse, beyond which its maps are stretched to be seen."""
 
 
-class ShiftSection(CalibrationFigure):
+class ShiftSection(DisksFigure):
     """Maps of the direct beam's shift along both axes of the detector: measured, fitted and what is left.
 
     Parameters
@@ -37,15 +37,9 @@ class ShiftSection(CalibrationFigure):
     """
 
     def __init__(self, viewer: napari.Viewer, surface: Callable[[], str]) -> None:
-        super().__init__(viewer, 240, "Shift of the direct beam over the scan: measured, fitted and residual")
-        self._surface = surface
-
-    def inputs(self) -> tuple[Any, ...] | str:
-        """Return the disks in pixels."""
-        disks = self.session.get(Stage.DISKS)
-        if disks is None or not len(disks):
-            return "Needs Bragg disks in detector pixels (find them in Bragg disks)."
-        return disks, self._surface()
+        super().__init__(
+            viewer, surface, 240, "Shift of the direct beam over the scan: measured, fitted and residual"
+        )
 
     @staticmethod
     def compute(disks: BraggDisks, surface: str) -> OriginFit:

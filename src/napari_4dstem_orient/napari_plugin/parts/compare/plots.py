@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_4dstem_orient.analysis.distributions import zone_axis_correlations
+from napari_4dstem_orient.analysis.correlation import correlation_length
+from napari_4dstem_orient.analysis.distributions import CROSS, zone_axis_correlations
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.parts.analysis.section import Section
 from napari_4dstem_orient.napari_plugin.parts.compare.figures import (
@@ -56,6 +57,8 @@ class Plot(QWidget):
         self.words = wrapped("Compare two maps first.")
         self._file, self._size = file, (3.4, height / 90)
         self._draw: Draw | None = None
+        self.about: Mapping[str, Any] = {}
+        """Provenance of what is drawn."""
         self.save_button = button("Save figure…", "As PDF, SVG or PNG.", self._save)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -85,7 +88,7 @@ class Plot(QWidget):
         return figure
 
     def _save(self) -> None:
-        save_figure(self, self._file, self.paper_figure)
+        save_figure(self, self._file, self.paper_figure, self.about)
 
 
 class ComparePlots(QWidget):
@@ -139,6 +142,7 @@ class ComparePlots(QWidget):
         self.found, self._correlated = found, None
         self._latest.drop()
         for plot in self.plots:
+            plot.about = {} if found is None else found.provenance
             plot.show_figure(None, "Compare two maps first.", "")
         if found is not None:
             self.densities.show_figure(
@@ -216,7 +220,7 @@ class ComparePlots(QWidget):
         self.correlations.show_figure(
             lambda figure, color: draw_correlations(figure, made, color),
             f"{made.phase.name}: 1 is full correlation, 0 none; the mean over all directions. "
-            "Zone axes nearer than about 10° count as the same.",
+            f"Zone axes nearer than about 10° count as the same. {lengths_text(made)}",
             self._color(),
         )
 
@@ -228,3 +232,10 @@ class ComparePlots(QWidget):
     def _on_theme(self, *_: Any) -> None:
         for plot in self.plots:
             plot.recolor(self._color())
+
+
+def lengths_text(made: ZoneAxisCorrelations) -> str:
+    """Say over which distance each map's zone axes correlate: about the size of its grains."""
+    found = {named(name): correlation_length(curve) for name, curve in made.curves.items() if name != CROSS}
+    known = [f"{name} {length:.3g} {made.unit}" for name, length in found.items() if np.isfinite(length)]
+    return f"Falls to 1/e within: {', '.join(known)}." if known else "Does not fall to 1/e within the map."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
@@ -47,11 +47,11 @@ def text_color(theme: str) -> str:
     return str(get_theme(theme).text.as_hex())
 
 
-def save_figure(parent: QWidget, name: str, make: Callable[[], Figure]) -> None:
-    """Ask for a file and write a figure as PNG, PDF or SVG; what goes wrong is told."""
+def save_figure(parent: QWidget, name: str, make: Callable[[], Figure], about: Mapping[str, Any]) -> None:
+    """Ask for a file and write a figure with its provenance as PNG, PDF or SVG; what goes wrong is told."""
     path, _ = QFileDialog.getSaveFileName(parent, "Save the figure", name, PICTURES)
     if path:
         try:
-            write_figure(make(), path)
+            write_figure(make(), path, about)
         except UserError as error:
             notify(error)

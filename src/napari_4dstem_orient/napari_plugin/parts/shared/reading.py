@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
 
 from napari_4dstem_orient.napari_plugin.step_widget import button
+from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.io.load import DatasetFacts, FileFacts
@@ -34,7 +35,7 @@ class ReadingOptions(QWidget):
         self._facts: tuple[DatasetFacts, ...] = ()
         self.question = QLabel()
         self.question.setWordWrap(True)
-        self.question.setStyleSheet("color: #e0a030")
+        set_tone(self.question, Tone.DOUBTFUL)
         self.datasets = QComboBox()
         self.datasets.currentIndexChanged.connect(self._on_dataset)
         self.shape = QLineEdit()

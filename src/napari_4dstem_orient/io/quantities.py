@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from napari_4dstem_orient.analysis.channels import CHANNELS
 from napari_4dstem_orient.io.ebsd import CRYSTAL_FRAME, EULER_FRAME, bunge_angles
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ GRID = "x counts along the columns, y down the rows, both from the first positio
 """How positions are numbered in these files: as pictures are, and .ang and .ctf files too."""
 
 
-class Channel(NamedTuple):
+class Quantity(NamedTuple):
     """One quantity at every scan position.
 
     Attributes
@@ -31,21 +32,20 @@ class Channel(NamedTuple):
     values: np.ndarray
 
 
-def channels(orientation_map: OrientationMap) -> list[Channel]:
-    """Return Euler angles, phase, score, what is known of certainty, and the number of explained disks."""
-    indexed, certainty = orientation_map.indexed, orientation_map.certainty
+def quantities(orientation_map: OrientationMap) -> list[Quantity]:
+    """Return Euler angles, phase, and the scalar channels that the window shows, under the same names."""
+    indexed = orientation_map.indexed
 
-    def known(name: str, unit: str, values: np.ndarray) -> Channel:
-        return Channel(name, unit, np.where(indexed, values, np.nan))
+    def known(name: str, unit: str, values: np.ndarray) -> Quantity:
+        return Quantity(name, unit, np.where(indexed, values, np.nan))
 
     angles = np.rad2deg(bunge_angles(orientation_map.rotation))
     found = [known(name, "deg", angles[..., i]) for i, name in enumerate(("phi1", "Phi", "phi2"))]
     found.append(known("phase", "", orientation_map.phase_id + 1))
-    found.append(known("score", "", orientation_map.score))
-    if certainty is not None:
-        found.append(known("reliability", "", certainty.reliability))
-        found.append(known("phase_margin", "", certainty.phase_margin))
-    found.append(known("explained_disks", "", orientation_map.explained))
+    for channel in CHANNELS.values():
+        values = channel.values(orientation_map) if channel.values is not None else None
+        if values is not None:
+            found.append(known(channel.title.replace(" ", "_"), "", values))
     return found
 
 
@@ -60,4 +60,5 @@ def conventions(orientation_map: OrientationMap) -> list[str]:
         "The scan step is unknown" if step is None else f"Scan step {step:.6g} nm",
         f"Phases: {', '.join(names)}",
         f"Method: {orientation_map.method}; where there is no answer there is no number",
+        *([orientation_map.exploratory] if orientation_map.exploratory else []),
     ]

@@ -81,10 +81,9 @@ def _discs(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float)
 def _crosses(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float) -> None:
     painter.setPen(QPen(QColor(marks.style.screen), LINE))
     arm = max(SMALLEST, marks.radius * scale)
-    lines = []
     for x, y in to_screen(marks.where):
-        lines += [QLineF(x - arm, y - arm, x + arm, y + arm), QLineF(x - arm, y + arm, x + arm, y - arm)]
-    painter.drawLines(lines)
+        painter.drawLine(QLineF(x - arm, y - arm, x + arm, y + arm))
+        painter.drawLine(QLineF(x - arm, y + arm, x + arm, y - arm))
 
 
 def _arrows(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float) -> None:
@@ -93,7 +92,8 @@ def _arrows(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float
     painter.setPen(QPen(colour, LINE))
     painter.setBrush(colour)
     starts, ends = to_screen(marks.where), to_screen(marks.ends)
-    painter.drawLines([QLineF(*start, *end) for start, end in zip(starts, ends, strict=True)])
+    for start, end in zip(starts, ends, strict=True):
+        painter.drawLine(QLineF(*start, *end))
     along = ends - starts
     length = np.hypot(*along.T)[:, None]
     along = along / np.maximum(length, 1e-9) * np.minimum(HEAD, length)

@@ -107,7 +107,6 @@ class PatternCanvas(QWidget):
             Above which place something is written.
         """
         canvas = self.canvas
-        picture = None if picture is None else np.ascontiguousarray(picture)
         canvas.picture, canvas.marks, canvas.labels, canvas.message = picture, marks, labels or [], ""
         canvas.update()
 
@@ -279,9 +278,9 @@ class Canvas(QWidget):
 
 
 def _image(levels: np.ndarray) -> QImage:
-    """Return grey levels as an image; it does not outlive them."""
+    """Return grey levels as an image of its own."""
     height, width = levels.shape
-    return QImage(levels.data, width, height, width, QImage.Format.Format_Grayscale8)
+    return QImage(levels.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()
 
 
 def _smaller(font: QFont) -> QFont:

@@ -51,7 +51,7 @@ class LabelledSlider(QWidget):
         return round(self.slider.value() * self._step, 6)
 
     def _say(self, *_: object) -> None:
-        name, _, unit = self._label.rstrip(")").partition(" (")
+        name, unit = self._label.rstrip(")").split(" (")
         self.words.setText(f"{name}: {self.value:g} {unit}")
 
 

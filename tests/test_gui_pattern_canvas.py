@@ -109,6 +109,13 @@ def test_attention_makes_rings_thicker_not_only_yellower(view):
     assert (rows > 0).sum() > 2 * (rows < 0).sum() > 100
 
 
+def test_a_label_at_the_edge_is_written_inside(view):
+    view.show_sheet(None, [], [(np.array([-29.0, 0.0]), "204")])
+    inside = lit(view)
+    view.show_sheet(None, [], [(np.array([0.0, 0.0]), "204")])
+    assert len(inside) == len(lit(view)) > 20
+
+
 def test_every_mark_has_a_shape_of_its_own():
     assert {style.shape for style in STYLES.values()} == set(Shape)
     assert len({style.screen for style in STYLES.values()}) == len(STYLES)

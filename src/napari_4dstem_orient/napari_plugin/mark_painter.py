@@ -41,12 +41,15 @@ def paint_marks(painter: QPainter, marks: list[MarkSet], to_screen: ToScreen, sc
 
 
 def paint_labels(painter: QPainter, labels: list[tuple[np.ndarray, str]], to_screen: ToScreen) -> None:
-    """Write each text above its place, on a dark ground."""
-    metrics = QFontMetricsF(painter.font())
+    """Write each text above its place, on a dark ground, as far as there is room."""
+    metrics, room = QFontMetricsF(painter.font()), painter.clipBoundingRect()
     for where, text in labels:
         x, y = to_screen(where)
         box = metrics.boundingRect(text)
         box.moveCenter(QPointF(x, y - metrics.height()))
+        if room.contains(QPointF(x, y)):
+            box.moveTop(max(box.top(), room.top()))
+            box.moveLeft(min(max(box.left(), room.left()), room.right() - box.width()))
         painter.fillRect(box.adjusted(-2, 0, 2, 0), QColor(0, 0, 0, 150))
         painter.setPen(Qt.GlobalColor.white)
         painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter) | Qt.TextFlag.TextDontClip, text)

@@ -57,9 +57,7 @@ class InspectorWidget(StepWidget):
         self.indexers = indexers_for(self.session)
         self.lens = Lens()
         self.measured = MeasuredColumn(self.lens)
-        self.predicted = {
-            method: PredictedColumn(f"{title}: predicted", self.lens) for method, title in METHODS.items()
-        }
+        self.predicted = {method: PredictedColumn(title, self.lens) for method, title in METHODS.items()}
         self.controls = InspectorControls()
         self.pins = PinStrip(self.session)
         self._arrange()

@@ -75,6 +75,7 @@ class PredictedColumn(Column):
         self.hypotheses.setSizePolicy(policy)
         self.hypotheses.hide()
         super().__init__(title, self.hypotheses, lens)
+        self.view.title.setToolTip(f"{title}: the pattern that its answer predicts, under the measured disks")
 
     def offer(self, hypotheses: list[str]) -> None:
         """List hypotheses to choose from, the first of them chosen; hidden while there is none."""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
+from qtpy.QtGui import QImage
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.crystals.phase import Phase
@@ -14,7 +15,6 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.indexers import Fit
-from napari_4dstem_orient.napari_plugin.pictures import predicted_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector
 from napari_4dstem_orient.napari_plugin.widgets import orientation
 from napari_4dstem_orient.orientation_map import Certainty, OrientationMap, Reason
@@ -60,13 +60,32 @@ def detected_disks(calibrated: BraggDisks) -> BraggDisks:
     return replace(calibrated, qx=qx, qy=qy, calibrated=False)
 
 
+def drawn(positions, intensity, shape=(96, 96), origin=ORIGIN, radius=2.0) -> np.ndarray:
+    """Draw disks with soft edges, and a direct beam as bright as the strongest, float, of ``shape``."""
+    rows, cols = np.indices(shape)
+    picture = np.zeros(shape, np.float32)
+    for (row, col), bright in zip(
+        [*positions, (0, 0)], [*intensity / intensity.max(initial=1e-12), 1.0], strict=True
+    ):
+        apart = np.hypot(rows - row - origin[0], cols - col - origin[1])
+        picture = np.maximum(picture, bright * np.clip(radius + 0.5 - apart, 0, 1))
+    return picture
+
+
+def grabbed(widget) -> np.ndarray:
+    """Return what a widget paints, RGB, shape (height, width, 3), as integers that may be subtracted."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    data = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
+    return data.reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width(), 2::-1].astype(int)
+
+
 def scan_of(calibrated: BraggDisks) -> Scan:
     """Draw the patterns that have these disks."""
     patterns = np.zeros((*SHAPE, 96, 96), np.float32)
     for where in np.ndindex(SHAPE):
         disks = calibrated.at(*where)[1:]
         pixels = DETECTOR.pixels(disks[:, :2])
-        patterns[where] = 1000 * predicted_picture(pixels, disks[:, 2], (96, 96), ORIGIN, 2.0)
+        patterns[where] = 1000 * drawn(pixels, disks[:, 2])
     return Scan(da.from_array(patterns, chunks=(1, 6, 96, 96)), CALIBRATION, source="drawn")
 
 

@@ -31,7 +31,7 @@ def test_a_click_moves_the_position_whatever_the_active_layer(opened, position):
     assert session.position == position
     marker = find_layer(viewer, MARKER)
     np.testing.assert_array_equal(marker.data[0], position)
-    np.testing.assert_allclose(marker.extent.world.mean(axis=0), np.array(position) * 5.0, atol=5)
+    np.testing.assert_allclose(marker.data_to_world(marker.data[0]), np.array(position) * 5.0)
 
 
 def test_a_drag_scrubs_and_the_view_stays(opened, qtbot):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, contrast_limits, link_cameras
+from napari_4dstem_orient.napari_plugin.pattern_view import PatternView, contrast_limits
 
 PATTERN = np.zeros((64, 64), np.float32)
 PATTERN[16, 40] = 100.0
@@ -107,12 +107,3 @@ def test_weak_disks_show_beside_a_strong_beam():
     assert contrast_limits(np.full((4, 4), np.nan)) == (0.0, 1.0)
     flat = contrast_limits(np.ones((4, 4)))
     assert flat[1] > flat[0]
-
-
-def test_linked_views_zoom_together(view, qtbot, make_napari_viewer_proxy):
-    other = PatternView(size=(100, 100))
-    qtbot.addWidget(other)
-    link_cameras([view, other])
-    view.model.scene.camera.zoom = 7.0
-    assert other.model.scene.camera.zoom == 7.0
-    other.close_view()

@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import Qt
 from scipy.spatial.transform import Rotation
 
-from gui_scan import fill, made_map, truth
+from gui_scan import fill, grabbed, made_map, truth
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor, toggle_pin
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
 from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
@@ -38,7 +38,7 @@ def inspector(make_napari_viewer_proxy, qtbot, silver):
 
 
 def test_arrow_keys_walk_while_a_view_has_the_focus(inspector, qtbot):
-    session, view = inspector.session, inspector.measured.view
+    session, view = inspector.session, inspector.measured.view.canvas
     qtbot.keyClick(view, Qt.Key.Key_Right)
     assert session.position == (2, 2)
     qtbot.keyClick(view, Qt.Key.Key_Up)
@@ -69,7 +69,7 @@ def test_the_canvas_knows_the_same_keys(inspector):
 
 
 def test_p_pins_and_unpins_and_a_click_on_a_pin_goes_there(inspector, qtbot):
-    session, view, strip = inspector.session, inspector.measured.view, inspector.pins
+    session, view, strip = inspector.session, inspector.measured.view.canvas, inspector.pins
     assert not strip.isVisible()
     qtbot.keyClick(view, Qt.Key.Key_P)
     session.move_to(0, 4)
@@ -89,13 +89,13 @@ def test_choosing_a_hypothesis_shows_its_pattern_in_that_methods_view(inspector,
     column = inspector.predicted["template"]
     assert "score 0.80" in column.hypotheses.itemText(0)
     assert "score 0.60, 7.0° from the first" in column.hypotheses.itemText(1)
-    before = np.array(column.view.model.layers["pattern"].data)
-    other = np.array(inspector.predicted["transformer"].view.model.layers["pattern"].data)
+    other = inspector.predicted["transformer"].view.canvas
+    before, others = grabbed(column.view.canvas), grabbed(other)
     qtbot.keyClick(column.hypotheses, Qt.Key.Key_Down)
     qtbot.waitUntil(lambda: "score 0.60" in column.words.text(), timeout=10000)
-    assert not np.array_equal(before, column.view.model.layers["pattern"].data)
-    np.testing.assert_array_equal(other, inspector.predicted["transformer"].view.model.layers["pattern"].data)
-    turned = inspector._answers["template"].rotation
+    assert not np.array_equal(before, grabbed(column.view.canvas))
+    np.testing.assert_array_equal(others, grabbed(other))
+    turned = inspector._shown.answers["template"].rotation
     assert np.rad2deg(Rotation.from_matrix(truth()[2, 1].T @ turned).magnitude()) == pytest.approx(
         7, abs=0.01
     )

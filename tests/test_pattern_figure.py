@@ -14,7 +14,8 @@ from gui_scan import Q_PIXEL, VACUUM, fill, made_map, truth
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.figures import write_figure
 from napari_4dstem_orient.napari_plugin.inspection import look
-from napari_4dstem_orient.napari_plugin.pattern_figure import LONGER, about, pattern_figure
+from napari_4dstem_orient.napari_plugin.mark_sets import LONGER
+from napari_4dstem_orient.napari_plugin.pattern_figure import about, pattern_figure
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.session import Session, Stage
 

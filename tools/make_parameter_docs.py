@@ -19,6 +19,7 @@ SETTINGS = {
     "indexing.indexer": "Which answers are kept",
     "indexing.transformer.indexer": "Transformer",
     "indexing.template": "Template matching",
+    "indexing.prediction_settings": "Predicted patterns in the inspector",
     "indexing.transformer.plan": "Training",
 }
 """Modules whose settings are described, in the order of the job, and what they are about."""

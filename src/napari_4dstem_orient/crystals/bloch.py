@@ -125,16 +125,25 @@ class BlochWaves:
             Share of the incident electrons.
         """
         g_lab = self.g @ rotation
-        if precession:
-            errors = _cone_errors(g_lab, self.wavelength, precession, azimuths)
-        else:
-            errors = [excitation_error(g_lab, self.wavelength)]
+        errors = self._errors(g_lab, precession, azimuths)
         index = self._most_excited(torch.stack([error.abs() for error in errors]).amin(0), beams)
         total = torch.stack(
             [self._intensities(index, error.gather(1, index), thickness, excitation_cut) for error in errors]
         )
         q = torch.gather(g_lab[..., :2], 1, index[..., None].expand(-1, -1, 2))
         return q[:, 1:], total.mean(0)[..., 1:]
+
+    def excited(
+        self, rotation: torch.Tensor, beams: int = 48, precession: float = 0.0, azimuths: int = 8
+    ) -> torch.Tensor:
+        """Return which beams ``diffract`` lets scatter, indices into ``hkl``, the direct beam first: (n, beams)."""
+        errors = self._errors(self.g @ rotation, precession, azimuths)
+        return self._most_excited(torch.stack([error.abs() for error in errors]).amin(0), beams)
+
+    def _errors(self, g_lab: torch.Tensor, precession: float, azimuths: int) -> list[torch.Tensor]:
+        if precession:
+            return _cone_errors(g_lab, self.wavelength, precession, azimuths)
+        return [excitation_error(g_lab, self.wavelength)]
 
     def _most_excited(self, error: torch.Tensor, beams: int) -> torch.Tensor:
         """Return the indices of the beams that two-beam theory makes strongest, the direct beam first."""

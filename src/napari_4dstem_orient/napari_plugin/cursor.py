@@ -124,12 +124,20 @@ class Cursor:
         """Frame the inspected position, within a ring that can be seen when the whole scan is in view."""
         if self.session.position is None or self.session.scan_shape is None:
             return
+        here, layer = np.array([self.session.position] * 3, float), find_layer(viewer, MARKER)
+        if layer is not None:
+            if not np.array_equal(
+                layer.data, here
+            ):  # in place: new data would make napari measure all layers
+                layer.data[:] = here
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+            return
         selected = set(viewer.layers.selection)
         ring = max(1.6, max(self.session.scan_shape) / 25)
         put_layer(
             viewer,
             MARKER,
-            np.array([self.session.position] * 3, float),
+            here,
             self.session.calibration.r_pixel,
             kind="points",
             size=[1.0, ring, 0.85 * ring],

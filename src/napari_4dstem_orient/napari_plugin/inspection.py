@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.marks import Marks, in_variant, marks, plane_indices
-from napari_4dstem_orient.napari_plugin.pictures import (
-    Circles,
-    draw_crosses,
-    fineness,
-    measured_picture,
-    predicted_picture,
-)
+from napari_4dstem_orient.napari_plugin.marks import Marks, marks
+from napari_4dstem_orient.napari_plugin.pictures import measured_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector, Illumination, Snapshot
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 HALF_TURN = np.diag([-1.0, -1.0, 1.0])
 """Half a turn about the beam, applied on the right of an orientation matrix."""
 SAME = 5.0
 """Orientations closer than this (degrees) count as the same when the half turn is judged."""
-MEASURED = (255, 204, 0)
-"""Colour of the measured disks in every picture."""
-CIRCLE = 1.6
-"""Radius of their circles in disk radii, so that a disk can be seen within its circle."""
-MISSING = (230, 70, 190)
-"""Colour of the crosses at predicted reflections without a disk."""
 CORNERS = 1.45
 """Patterns are predicted this much further than the detector sees in every direction: into its corners."""
 NEARLY_AS_GOOD = 0.95
@@ -118,60 +106,21 @@ class Position:
     reach: float
 
     @property
+    def beside(self) -> np.ndarray:
+        """Which disks are not the direct beam, bool, shape (n,); those that ``Marks`` has."""
+        return np.asarray(np.hypot(*self.disks.T) > self.radius)
+
+    @property
     def reflections(self) -> int:
         """Number of disks, the direct beam left out."""
-        return int((np.hypot(*self.disks.T) > self.radius).sum())
+        return int(self.beside.sum())
 
     def marks(self, spots: np.ndarray) -> Marks:
         """Match the measured disks with a predicted pattern (see ``Answer.spots``)."""
         return marks(self.disks, spots, self.detector, self.origin, self.radius, self.reach)
 
-    @cached_property
-    def circles(self) -> Circles:
-        """The measured disks, to be drawn over pictures."""
-        return Circles(self.detector.shape, self.disks + self.origin, CIRCLE * self.radius, MEASURED)
 
-    def measured(self) -> np.ndarray:
-        """Draw the measured pattern and its disks, RGB."""
-        return self.circles.over(self.picture)
-
-    def predicted(self, answer: Answer | None) -> np.ndarray:
-        """Draw the pattern that an answer predicts under the measured disks, RGB; black without an answer.
-
-        Disks that the answer does not explain have dashed circles; predicted reflections without a disk a ×.
-        """
-        if answer is None or not len(answer.spots):
-            return self.circles.over(np.zeros(self.detector.shape, np.float32))
-        where, intensity = self.detector.pixels(answer.spots[:, :2]), answer.spots[:, 2]
-        picture = predicted_picture(where, intensity, self.detector.shape, self.origin, self.radius)
-        seen = self.marks(answer.spots)
-        dashed = np.hypot(*self.disks.T) > self.radius
-        dashed[dashed] = ~seen.explained
-        rgb = self.circles.over(picture, dashed)
-        missing = seen.spots[seen.missing] + self.origin
-        draw_crosses(rgb, missing, self.radius, fineness(self.detector.shape), MISSING)
-        return rgb
-
-    def reflection_text(self, answers: dict[str, Answer], method: str, pixel: np.ndarray) -> str:
-        """Say which reflection of an answer lies at a pixel of the detector, shape (2,); empty where none does.
-
-        Its indices, length, and intensity relative to the strongest; short, as it stands in a small view.
-        """
-        answer = answers.get(method)
-        if answer is None or answer.phase is None:
-            return ""
-        seen = self.marks(answer.spots)
-        number = seen.at(pixel - self.origin, CIRCLE * self.radius)
-        if number is None:
-            return ""
-        hkl = in_variant(seen.hkl[[number]], answer.rotation, variants(answers)[method], answer.phase)[0]
-        plane = " ".join(str(index) for index in plane_indices(hkl, answer.phase))
-        beside = "no disk" if seen.missing[number] else "measured"
-        length = np.linalg.norm(hkl @ np.linalg.inv(answer.phase.lattice).T)
-        return f"({plane})  {length:.2f} Å⁻¹\n{seen.intensity[number]:.0%}, {beside}"
-
-
-def look(snapshot: Snapshot, row: int, col: int) -> Position:
+def look(snapshot: Snapshot, row: int, col: int, prediction: PredictionSettings | None = None) -> Position:
     """Collect what is known about one scan position; reads one pattern from the scan."""
     detector = snapshot.detector
     seen, origin = np.zeros((0, 2)), np.array(detector.shape) // 2 + 0.0
@@ -185,15 +134,24 @@ def look(snapshot: Snapshot, row: int, col: int) -> Position:
     picture = np.zeros(detector.shape, np.float32)
     if snapshot.scan is not None:
         picture = measured_picture(snapshot.scan.pattern(row, col), origin)
-    answers = {method: answer_at(found, row, col, snapshot.light) for method, found in snapshot.maps.items()}
+    answers = {
+        method: answer_at(found, row, col, snapshot.light, prediction)
+        for method, found in snapshot.maps.items()
+    }
     reach = snapshot.light.k_max if snapshot.light is not None else detector.reach
     return Position((row, col), detector, snapshot.radius, picture, seen, origin, answers, reach)
 
 
-def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumination | None) -> Answer:
+def answer_at(
+    orientation_map: OrientationMap,
+    row: int,
+    col: int,
+    light: Illumination | None,
+    prediction: PredictionSettings | None = None,
+) -> Answer:
     """Read one position of a map and predict its pattern; without illumination nothing is predicted."""
     rotation = orientation_map.rotation[row, col]
-    phase = spots = None
+    phase = None
     rivals: tuple[Rival, ...] = ()
     certainty, reliability, doubt = orientation_map.certainty, None, Doubt(0)
     if certainty is not None:
@@ -205,10 +163,6 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
         rivals = _rivals(orientation_map, row, col, phase)
         if certainty is None and _half_turn_nearly_as_good(orientation_map, row, col, phase):
             doubt = Doubt.HALF_TURN
-        if light is not None:
-            from napari_4dstem_orient.indexing.prediction import predicted_pattern
-
-            spots = predicted_pattern(phase, rotation, light.voltage, CORNERS * light.k_max, light.precession)
     return Answer(
         reason=Reason(int(orientation_map.reason[row, col])),
         phase=phase,
@@ -217,8 +171,27 @@ def answer_at(orientation_map: OrientationMap, row: int, col: int, light: Illumi
         explained=int(orientation_map.explained[row, col]),
         reliability=reliability,
         doubt=doubt,
-        spots=np.zeros((0, 6)) if spots is None else spots,
+        spots=predict(phase, rotation, light, prediction),
         rivals=rivals,
+    )
+
+
+def predict(
+    phase: Phase | None,
+    rotation: np.ndarray,
+    light: Illumination | None,
+    prediction: PredictionSettings | None = None,
+) -> np.ndarray:
+    """Return the pattern of an orientation (see ``predicted_pattern``), into the detector's corners.
+
+    Empty without a phase or illumination.
+    """
+    if phase is None or light is None:
+        return np.zeros((0, 6))
+    from napari_4dstem_orient.indexing.prediction import predicted_pattern
+
+    return predicted_pattern(
+        phase, rotation, light.voltage, CORNERS * light.k_max, light.precession, prediction
     )
 
 
@@ -240,12 +213,7 @@ def instead(answer: Answer, number: int, position: Position, light: Illumination
     if number == 0 or answer.phase is None:
         return answer
     rival = answer.rivals[number - 1]
-    spots = np.zeros((0, 6))
-    if light is not None:
-        from napari_4dstem_orient.indexing.prediction import predicted_pattern
-
-        reach = CORNERS * light.k_max
-        spots = predicted_pattern(answer.phase, rival.rotation, light.voltage, reach, light.precession)
+    spots = predict(answer.phase, rival.rotation, light)
     explained = int(position.marks(spots).explained.sum())
     return replace(
         answer,

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.figures import write_figure
 from napari_4dstem_orient.napari_plugin.indexers import METHODS
-from napari_4dstem_orient.napari_plugin.inspection import CIRCLE, Answer, Position, angle_between, variants
+from napari_4dstem_orient.napari_plugin.inspection import Answer, Position, angle_between, variants
+from napari_4dstem_orient.napari_plugin.mark_sets import (
+    LABELS,
+    STYLES,
+    MarkSet,
+    Shape,
+    matched,
+    rings,
+    scale_bar,
+)
 from napari_4dstem_orient.napari_plugin.marks import Marks, in_variant, plane_indices, plane_mathtext
 from napari_4dstem_orient.napari_plugin.pictures import GAMMA
 
@@ -20,17 +30,10 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 
-EXPLAINED, UNEXPLAINED, MISSING, PREDICTED, RESIDUAL = "#0072b2", "#d55e00", "black", "0.55", "#cc0055"
-"""Colours; every mark has its own shape too."""
-LABELS = 8
-"""Reflections that are named."""
-LONGER = 5
-"""Residuals are drawn so many times longer than they are."""
-BARS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Lengths of scale bars, Å⁻¹."""
 
-
-def pattern_figure(position: Position, answers: dict[str, Answer]) -> Figure:
+def pattern_figure(
+    position: Position, answers: dict[str, Answer], attention: np.ndarray | None = None
+) -> Figure:
     """Draw three panels: measured, template matching, transformer.
 
     Parameters
@@ -38,6 +41,8 @@ def pattern_figure(position: Position, answers: dict[str, Answer]) -> Figure:
     position : Position
     answers : dict
         Method to the answer that is shown; methods without one get a panel that says so.
+    attention : ndarray, shape (n,), optional
+        Share of the transformer's that each of the position's disks got.
 
     Returns
     -------
@@ -48,10 +53,11 @@ def pattern_figure(position: Position, answers: dict[str, Answer]) -> Figure:
 
     figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     axes = figure.subplots(1, 1 + len(METHODS))
-    _measured(axes[0], position)
+    told = None if attention is None else attention[position.beside]
+    _measured(axes[0], position, told)
     apart = angle_between(*(answers.get(method) for method in METHODS))
-    told = "" if apart is None else f"\nthe answers differ by {apart:.1f}°"
-    axes[0].set_xlabel(f"{position.reflections} disks{told}", fontsize=7)
+    angle = "" if apart is None else f"\nthe answers differ by {apart:.1f}°"
+    axes[0].set_xlabel(f"{position.reflections} disks{angle}", fontsize=7)
     named = variants(answers)
     for axis, (method, title) in zip(axes[1:], METHODS.items(), strict=True):
         axis.set_title(title, fontsize=9)
@@ -60,20 +66,32 @@ def pattern_figure(position: Position, answers: dict[str, Answer]) -> Figure:
         if answer is None or answer.phase is None:
             axis.set_xlabel("no answer" if answer is None else answer.reason.text, fontsize=7, wrap=True)
         else:
-            marks = position.marks(answer.spots)
-            _answered(axis, position, marks, answer, named[method])
+            seen = position.marks(answer.spots)
+            looked_at = told if method == "transformer" else None
+            _answered(axis, position, seen, answer, named[method], looked_at)
     _legend(figure)
     return figure
 
 
 def save_patterns(
-    position: Position, answers: dict[str, Answer], snapshot: Snapshot, path: str | Path
+    position: Position,
+    answers: dict[str, Answer],
+    snapshot: Snapshot,
+    path: str | Path,
+    prediction: PredictionSettings | None = None,
+    attention: np.ndarray | None = None,
 ) -> None:
     """Write the figure with its provenance; raises UserError where ``write_figure`` does. For any thread."""
-    write_figure(pattern_figure(position, answers), path, about(position, answers, snapshot))
+    figure = pattern_figure(position, answers, attention)
+    write_figure(figure, path, about(position, answers, snapshot, prediction))
 
 
-def about(position: Position, answers: dict[str, Answer], snapshot: Snapshot) -> dict[str, Any]:
+def about(
+    position: Position,
+    answers: dict[str, Answer],
+    snapshot: Snapshot,
+    prediction: PredictionSettings | None = None,
+) -> dict[str, Any]:
     """Return where a figure comes from, as plain JSON values: for its metadata."""
     from napari_4dstem_orient.analysis.directions import zone_axis
     from napari_4dstem_orient.pipeline import environment
@@ -95,12 +113,13 @@ def about(position: Position, answers: dict[str, Answer], snapshot: Snapshot) ->
         "source": snapshot.scan.source if snapshot.scan is not None else None,
         "position": {"row": position.where[0], "column": position.where[1]},
         "calibration": asdict(snapshot.calibration),
+        "prediction": asdict(prediction or PredictionSettings()),
         "exploratory": list(snapshot.calibration.exploratory),
         "answers": told,
     }
 
 
-def _measured(axes: Axes, position: Position) -> None:
+def _measured(axes: Axes, position: Position, attention: np.ndarray | None) -> None:
     row, col = position.where
     axes.set_title(f"Measured (row {row}, column {col})", fontsize=9)
     height, width = position.detector.shape
@@ -113,42 +132,27 @@ def _measured(axes: Axes, position: Position) -> None:
         extent=(left, left + width, top + height, top),
         interpolation="nearest",
     )
-    _rings(axes, position.marks(np.zeros((0, 6))).disks, position.radius, EXPLAINED, "-")
+    _draw(axes, rings(position.disks[position.beside], position.radius, attention))
     _frame(axes, position)
     _scale_bar(axes, position)
 
 
-def _answered(axes: Axes, position: Position, marks: Marks, answer: Answer, variant: np.ndarray) -> None:
-    from matplotlib.collections import EllipseCollection, LineCollection
-
+def _answered(
+    axes: Axes,
+    position: Position,
+    seen: Marks,
+    answer: Answer,
+    variant: np.ndarray,
+    attention: np.ndarray | None,
+) -> None:
     from napari_4dstem_orient.analysis.directions import nearest_direction
 
-    phase = answer.phase
+    phase, there = answer.phase, ~seen.missing
     assert phase is not None
-    across = 2 * position.radius * marks.sizes
-    there = ~marks.missing
-    axes.add_collection(
-        EllipseCollection(
-            across[there],
-            across[there],
-            0 * across[there],
-            units="xy",
-            offsets=marks.spots[there][:, ::-1],
-            offset_transform=axes.transData,
-            facecolors=PREDICTED,
-            linewidths=0,
-        )
-    )
-    missing = marks.spots[marks.missing]
-    axes.plot(
-        missing[:, 1], missing[:, 0], "x", color=MISSING, markersize=3, markeredgewidth=0.7, gid="missing"
-    )
-    _rings(axes, marks.disks[marks.explained], position.radius, EXPLAINED, "-")
-    _rings(axes, marks.disks[~marks.explained], position.radius, UNEXPLAINED, "--")
-    start = marks.spots[marks.reflection[marks.explained]]
-    lines = np.stack([start, start + LONGER * marks.residuals], axis=1)[..., ::-1]
-    axes.add_collection(LineCollection(list(lines), colors=RESIDUAL, linewidths=0.9, gid="residuals"))
-    named = replace(marks, hkl=in_variant(marks.hkl, answer.rotation, variant, phase))
+    found = MarkSet("predicted", seen.spots[there], position.radius, seen.intensity[there])
+    for marks in (found, *matched(seen, position.radius, residuals=True, attention=attention)):
+        _draw(axes, marks)
+    named = replace(seen, hkl=in_variant(seen.hkl, answer.rotation, variant, phase))
     for place, hkl in named.labelled(LABELS):
         axes.annotate(
             plane_mathtext(plane_indices(hkl, phase)),
@@ -169,22 +173,45 @@ def _answered(axes: Axes, position: Position, marks: Marks, answer: Answer, vari
     )
 
 
-def _rings(axes: Axes, disks: np.ndarray, radius: float, color: str, style: str) -> None:
-    from matplotlib.collections import EllipseCollection
+def _draw(axes: Axes, marks: MarkSet) -> None:
+    """Draw marks in the shape and the colour that they have on paper."""
+    from matplotlib.collections import EllipseCollection, LineCollection
 
-    across = np.full(len(disks), 2 * CIRCLE * radius)
+    colour, shape = marks.style.paper, marks.style.shape
+    if shape is Shape.CROSS:
+        col, row = marks.where[:, 1], marks.where[:, 0]
+        axes.plot(col, row, "x", color=colour, markersize=3, markeredgewidth=0.7, gid=marks.kind)
+        return
+    if shape is Shape.ARROW:
+        assert marks.ends is not None
+        lines = np.stack([marks.where, marks.ends], axis=1)[..., ::-1]
+        axes.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.9, gid=marks.kind))
+        return
+    across = np.full(len(marks.where), 2 * marks.radius)
+    if shape is Shape.DISC:  # white paper has no brightness: areas go as the root of the intensity
+        assert marks.strength is not None
+        across = across * np.clip(marks.strength, 0, 1) ** 0.25
+        look: dict[str, Any] = {"facecolors": colour, "linewidths": 0}
+    else:
+        told = marks.attention_colours()
+        edges = colour if told is None else [tuple(part / 255 for part in each) for each in told]
+        style = "--" if shape is Shape.DASHED else "-"
+        look = {
+            "facecolors": "none",
+            "edgecolors": edges,
+            "linewidths": 0.8 * marks.widths,
+            "linestyles": style,
+        }
     axes.add_collection(
         EllipseCollection(
             across,
             across,
             0 * across,
             units="xy",
-            offsets=disks[:, ::-1],
+            offsets=marks.where[:, ::-1],
             offset_transform=axes.transData,
-            facecolors="none",
-            edgecolors=color,
-            linewidths=0.8,
-            linestyles=style,
+            gid=marks.kind,
+            **look,
         )
     )
 
@@ -201,8 +228,7 @@ def _scale_bar(axes: Axes, position: Position) -> None:
     from matplotlib.patheffects import AbstractPathEffect, withStroke
 
     q_pixel, (height, width) = position.detector.q_pixel, position.detector.shape
-    longest = 0.35 * width * q_pixel
-    length = max((bar for bar in BARS if bar <= longest), default=BARS[0])
+    length = scale_bar(width * q_pixel)
     left, below = -position.origin[1] + 0.05 * width, -position.origin[0] + 0.93 * height
     halo: list[AbstractPathEffect] = [withStroke(linewidth=3, foreground="white")]
     ends = [left, left + length / q_pixel]
@@ -214,16 +240,15 @@ def _scale_bar(axes: Axes, position: Position) -> None:
 def _legend(figure: Figure) -> None:
     from matplotlib.lines import Line2D
 
-    def ring(color: str, style: Literal["-", "--"]) -> Line2D:
-        return Line2D([], [], color=color, linestyle=style, linewidth=1)
-
-    marks = {
-        "measured": ring(EXPLAINED, "-"),
-        "measured, not explained": ring(UNEXPLAINED, "--"),
-        "predicted": Line2D([], [], color=PREDICTED, marker="o", linestyle="", markersize=5),
-        "predicted, no disk": Line2D([], [], color=MISSING, marker="x", linestyle="", markersize=4),
-        f"measured − predicted, × {LONGER}": ring(RESIDUAL, "-"),
+    looks: dict[Shape, dict[str, Any]] = {
+        Shape.RING: {"linestyle": "-"},
+        Shape.DASHED: {"linestyle": "--"},
+        Shape.DISC: {"linestyle": "", "marker": "o", "markersize": 5},
+        Shape.CROSS: {"linestyle": "", "marker": "x", "markersize": 4},
+        Shape.ARROW: {"linestyle": "-"},
     }
-    figure.legend(
-        list(marks.values()), list(marks), loc="outside lower center", ncols=5, fontsize=6, frameon=False
-    )
+    marks = [
+        Line2D([], [], color=style.paper, linewidth=1, label=style.legend, **looks[style.shape])
+        for style in STYLES.values()
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=6, frameon=False)

@@ -5,11 +5,10 @@ Reciprocal space needs a viewer model of its own: layers in nm and in 1/nm in on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from napari.components import Camera, ViewerModel
+from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, Qt, QTimer
@@ -146,14 +145,6 @@ class PatternView(QWidget):
         self.model.canvas.overlays.text.text = message
         self.model.canvas.overlays.text.visible = bool(message)
 
-    def on_hover(self, told: Callable[[np.ndarray], None]) -> None:
-        """Call ``told`` with the pixel under the mouse, shape (2,), whenever it moves over the view."""
-
-        def moved(model: ViewerModel, event: Any) -> None:
-            told(np.asarray(event.position[-2:], float) / self._scale + self._origin)
-
-        self.model.mouse_move_callbacks.append(moved)
-
     def _points(
         self,
         name: str,
@@ -231,17 +222,3 @@ def contrast_limits(pattern: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = np.percentile(finite, [1, 99.7])
     return (float(low), float(high)) if high > low else (float(finite.min()), float(finite.max()) + 1e-6)
-
-
-def link_cameras(views: list[PatternView]) -> None:
-    """Let zoom and pan of one view move the others."""
-    cameras = [view.model.scene.camera for view in views]
-
-    def follow(source: Camera) -> None:
-        for camera in cameras:
-            if camera is not source:
-                camera.zoom, camera.center = source.zoom, source.center
-
-    for camera in cameras:
-        camera.events.zoom.connect(lambda event, camera=camera: follow(camera))
-        camera.events.center.connect(lambda event, camera=camera: follow(camera))

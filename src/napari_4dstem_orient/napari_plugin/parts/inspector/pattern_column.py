@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.panes import Pane
+from napari_4dstem_orient.napari_plugin.pattern_canvas import Lens, PatternCanvas
 
 LINES = 7
 """Of words below a pattern, whether used or not, so that all views are equally high."""
@@ -21,11 +21,14 @@ class Column(QVBoxLayout):
     title : str
     between : QWidget
         Stands between pattern and words.
+    lens : Lens
+        Through which all columns look.
     """
 
-    def __init__(self, title: str, between: QWidget) -> None:
+    def __init__(self, title: str, between: QWidget, lens: Lens) -> None:
         super().__init__()
-        self.view = PatternView(title, SMALLEST_VIEW)
+        self.view = PatternCanvas(title, SMALLEST_VIEW, lens)
+        self.pane: Pane | None = None
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
@@ -38,44 +41,47 @@ class Column(QVBoxLayout):
 
     def say(self, text: str) -> None:
         """Write below the pattern; what does not fit there is in the tooltip."""
-        self.words.setText(text)
-        self.words.setToolTip(text)
+        if text != self.words.text():
+            self.words.setText(text)
+            self.words.setToolTip(text)
 
-    def show(self, picture: np.ndarray) -> None:
-        """Show an RGB picture, in place of a message too."""
-        self.view.say("")
-        new = "pattern" not in self.view.model.layers
-        self.view.show_pattern(picture, (0, 255))
-        if new:
-            layer = self.view.model.layers["pattern"]
-            layer.interpolation2d = "linear"  # thin circles, seen from afar
-            layer.gamma = 1.0  # the picture has its own
+    def show(self, pane: Pane) -> None:
+        """Show a pattern and its marks, in place of a message too; the words are said apart."""
+        self.pane = pane
+        self.view.show_sheet(pane.picture, pane.marks, pane.labels)
+        self.view.on_hover(pane.text_at)
 
 
 class MeasuredColumn(Column):
     """The measured pattern, with a button that saves the figure."""
 
-    def __init__(self) -> None:
+    def __init__(self, lens: Lens) -> None:
         self.save = QPushButton("Save figure…")
         self.save.setToolTip("Save the three patterns as a figure for a paper: PDF, SVG or PNG")
         self.save.setEnabled(False)
-        super().__init__("Measured", self.save)
+        self.save.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        super().__init__("Measured", self.save, lens)
 
 
 class PredictedColumn(Column):
     """A method's predicted pattern, with the list of its hypotheses."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, lens: Lens) -> None:
         self.hypotheses = QComboBox()
         self.hypotheses.setToolTip("Hypotheses of this method, best first: choose one to see its pattern")
+        self.hypotheses.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         policy.setRetainSizeWhenHidden(True)  # all views stay equally high
         self.hypotheses.setSizePolicy(policy)
         self.hypotheses.hide()
-        super().__init__(title, self.hypotheses)
+        super().__init__(title, self.hypotheses, lens)
+        self.view.title.setToolTip(f"{title}: the pattern that its answer predicts, under the measured disks")
 
     def offer(self, hypotheses: list[str]) -> None:
         """List hypotheses to choose from, the first of them chosen; hidden while there is none."""
-        self.hypotheses.clear()
-        self.hypotheses.addItems(hypotheses)
-        self.hypotheses.setVisible(len(hypotheses) > 0)
+        box = self.hypotheses
+        if hypotheses != [box.itemText(index) for index in range(box.count())]:
+            box.clear()
+            box.addItems(hypotheses)
+        box.setCurrentIndex(0 if hypotheses else -1)
+        box.setVisible(len(hypotheses) > 0)

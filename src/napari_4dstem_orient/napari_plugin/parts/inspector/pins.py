@@ -10,7 +10,7 @@ from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
-from napari_4dstem_orient.napari_plugin.pictures import GAMMA
+from napari_4dstem_orient.napari_plugin.pictures import grey_levels
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.session import Session
 
@@ -84,7 +84,7 @@ def _pictures(snapshot: Snapshot, pins: tuple[Pin, ...]) -> dict[Pin, np.ndarray
 
 
 def _icon(picture: np.ndarray) -> QIcon:
-    grey = np.ascontiguousarray(np.rint(255 * picture**GAMMA).astype(np.uint8))
+    grey = np.ascontiguousarray(grey_levels(picture))
     height, width = grey.shape
     image = QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()
     whole = QPixmap.fromImage(image)

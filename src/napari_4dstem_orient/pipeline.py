@@ -14,6 +14,7 @@ import numpy as np
 from napari_4dstem_orient.chunks import Here, Runner, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.memory import MEMORY
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.steps import Detection, index_disks, join_disks, libraries
@@ -64,6 +65,7 @@ def map_scan(
     transformer: TransformerSettings | None = None,
     workers: int | None = None,
     cluster: str | None = None,
+    memory: int = MEMORY,
     partial: Partial | None = None,
     report: Report = quiet,
     **calibration: Any,
@@ -101,6 +103,8 @@ def map_scan(
         ``if __name__ == "__main__":`` around its own work.
     cluster : str, optional
         Spread the job over the workers of the Dask scheduler at this address, such as ``"tcp://host:8786"``.
+    memory : int
+        MiB that patterns read ahead and at work may take in each process; the map does not depend on it.
     partial : Partial, optional
         Where done work is kept, and taken up by the next run; call its ``remove`` once the result is saved.
         The disks are kept of scans that are files.
@@ -144,6 +148,7 @@ def map_scan(
                 device,
                 runner=runner,
                 partial=partial,
+                memory=memory,
             )
         disks = calibrated(measured, known, centring)
         answer = index_disks(
@@ -275,6 +280,7 @@ def find_disks(
     *,
     runner: Runner | None = None,
     partial: Partial | None = None,
+    memory: int = MEMORY,
 ) -> BraggDisks:
     """Detect Bragg disks with a probe and settings found from the scan where they are not given.
 
@@ -285,7 +291,7 @@ def find_disks(
         As ``detection.detect.detect_disks``.
     runner : Runner, optional
         Who does the work (``spread.workers``); this process by default.
-    partial : Partial, optional
+    partial, memory
         See ``map_scan``.
 
     Raises
@@ -293,7 +299,7 @@ def find_disks(
     UserError, Cancelled
         As ``detection.detect.detect_disks``, and as ``spread.Cluster.run``.
     """
-    step = Detection.of(scan, probe, settings, device=device)
+    step = Detection.of(scan, probe, settings, device, memory)
     runner = runner or Here()
     disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, partial)), scan)
     return replace(disks, provenance={**disks.provenance, "workers": runner.description})

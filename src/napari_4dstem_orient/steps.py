@@ -14,6 +14,7 @@ import numpy as np
 from napari_4dstem_orient.chunks import Here, Kept, Runner, Work, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import NoDisks, UserError
+from napari_4dstem_orient.memory import MEMORY, check_memory
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
@@ -34,27 +35,35 @@ class Detection:
     probe : Probe
     settings : DetectionSettings or None
         None only where the probe does not fit the detector, which the detection then says.
-    options : dict
-        Further arguments of ``detect_disks``.
+    device : str
+    memory : int
+        MiB that patterns may take in each process; answers do not depend on it.
     """
 
     probe: Probe
     settings: DetectionSettings | None
-    options: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    memory: int = MEMORY
 
     @classmethod
     def of(
-        cls, scan: Scan, probe: Probe | None, settings: DetectionSettings | None, **options: Any
+        cls,
+        scan: Scan,
+        probe: Probe | None,
+        settings: DetectionSettings | None,
+        device: str = "auto",
+        memory: int = MEMORY,
     ) -> Detection:
         """Find the probe and settings from the whole scan where they are not given, as ``detect_disks`` does."""
         from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
         from napari_4dstem_orient.detection.settings import suggest_settings
 
+        check_memory(memory)
         if probe is None:
             probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
         if settings is None and probe.kernel.shape == scan.detector_shape:
             settings = suggest_settings(scan, probe)
-        return cls(probe, settings, options)
+        return cls(probe, settings, device, memory)
 
     def kept(self, scan: Scan, partial: Partial | None) -> Kept | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""
@@ -66,7 +75,8 @@ class Detection:
         file = file_fingerprint(origin.arguments["path"])
         read = [origin.arguments[name] for name in ("dataset", "scan_shape")]
         # Patterns too: a file that only points to others does not change with them.
-        return partial.disks(self, file, read, origin.rows, sample_patterns(scan), libraries())
+        found_by = self.probe, self.settings, self.device
+        return partial.disks(found_by, file, read, origin.rows, sample_patterns(scan), libraries())
 
     def begin(self) -> Work:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""
@@ -76,7 +86,7 @@ class Detection:
         from napari_4dstem_orient.detection.detect import detect_disks
 
         try:
-            return detect_disks(part, self.probe, self.settings, progress, **self.options)
+            return detect_disks(part, self.probe, self.settings, progress, self.device, memory=self.memory)
         except NoDisks:
             pass
         except UserError:

@@ -9,6 +9,7 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
+from napari_4dstem_orient.memory import MEMORY
 
 
 def detect(
@@ -28,6 +29,7 @@ def detect(
     device: options.Device = "auto",
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
+    memory: options.Memory = MEMORY,
 ) -> None:
     """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads.
 
@@ -61,6 +63,7 @@ def detect(
             runner=runner,
             partial=partial,
             device=device,
+            memory=memory,
         )
     save_disks(disks, output, calibration=scan.calibration)
     options.tidy(partial)

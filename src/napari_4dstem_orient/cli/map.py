@@ -11,6 +11,7 @@ import typer
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.memory import MEMORY
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
@@ -66,6 +67,7 @@ def map_(
     ] = 0.0,
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
+    memory: options.Memory = MEMORY,
     export: Annotated[
         list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
     ] = None,
@@ -103,6 +105,7 @@ def map_(
             acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
             workers=workers,
             cluster=cluster,
+            memory=memory,
             partial=partial,
             report=report,
             voltage=voltage,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_4dstem_orient.memory import EXPLAINED, LEAST_MEMORY
+
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.io.partial import Partial
@@ -45,6 +47,14 @@ Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Exchange the detector axes before that turn.")
 ]
 
+Memory = Annotated[
+    int,
+    typer.Option(
+        help=EXPLAINED,
+        metavar="MiB",
+        min=LEAST_MEMORY,
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option(help="Spread the job over so many processes of this machine.", min=1)
 ]

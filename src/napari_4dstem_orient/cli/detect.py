@@ -27,6 +27,7 @@ def detect(
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
     device: options.Device = "auto",
+    engine: options.Engine = options.EngineName.torch,
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
     memory: options.Memory = MEMORY,
@@ -63,6 +64,7 @@ def detect(
             runner=runner,
             partial=partial,
             device=device,
+            engine=engine.value,
             memory=memory,
         )
     save_disks(disks, output, calibration=scan.calibration)

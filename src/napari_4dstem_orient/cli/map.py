@@ -46,6 +46,7 @@ def map_(
     method: Annotated[Method, typer.Option(help="How orientations are found.")] = Method.transformer,
     model: options.Model = None,
     device: options.Device = "auto",
+    engine: options.Engine = options.EngineName.torch,
     dataset: options.Dataset = None,
     scan_shape: options.ScanShape = None,
     voltage: options.Voltage = None,
@@ -91,6 +92,11 @@ def map_(
     from napari_4dstem_orient.scan import Calibration
 
     phases = [find_phase(name) for name in phase]
+    template = None
+    if method is Method.template:
+        from napari_4dstem_orient.indexing.template import TemplateSettings
+
+        template = TemplateSettings(engine=engine.value)
     partial = Partial(output)
     with progress_bars() as report:
         result, disks = map_scan(
@@ -99,9 +105,11 @@ def map_(
             method=method.value,
             model=model,
             device=device,
+            engine=engine.value,
             dataset=dataset,
             scan_shape=scan_shape,
             probe=options.read_probe(probe),
+            template=template,
             acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
             workers=workers,
             cluster=cluster,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,22 @@ Phases = Annotated[
 ]
 Model = Annotated[
     Path | None, typer.Option(help="The transformer's model; by default the shipped one that fits.")
+]
+
+
+class EngineName(StrEnum):
+    """Whose code computes; both find the same."""
+
+    torch = "torch"
+    py4DSTEM = "py4DSTEM"
+
+
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="What finds disks and matches templates: torch, many patterns at once, or py4DSTEM's own code, one after "
+        "another. Both find the same."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where it is computed: auto, cpu, cuda or mps.")]
 Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a file that holds several.")]

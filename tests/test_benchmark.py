@@ -72,7 +72,8 @@ def test_ratios_are_quotients_of_the_printed_rates(found: Findings) -> None:
         slow = rate if row[1] == REFERENCE else slow
         assert ratio == pytest.approx(rate / slow, rel=0.01)
         seen += 1
-    assert seen == len(found.rates)
+    compared = [rate for rate in found.rates if rate.job != "patterns to disks, nothing else"]
+    assert seen == len(compared) == len(found.rates) - 1
 
 
 def test_scaled_seconds_stand_for_the_whole_scan() -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.scan import Scan
 
 COMMANDS = ("demo", "map", "detect", "train", "evaluate", "benchmark")
@@ -39,6 +42,16 @@ def scan_file(tmp_path: Path, small_scan: Scan) -> Path:
     path = tmp_path / "scan.npy"
     np.save(path, small_scan.data.compute())
     return path
+
+
+def test_engine_is_whose_code_finds_disks_and_matches_templates(scan_file: Path, tmp_path: Path) -> None:
+    result = tmp_path / "result.h5"
+    asked = ("--phase", "Cu", "--method", "template", "--engine", "py4DSTEM", "-o", str(result))
+    done = CliRunner().invoke(app, ["map", str(scan_file), *asked, *CALIBRATED])
+    assert done.exit_code == 0, done.output
+    made = OrientationMap.load(result).provenance
+    assert made["engine"].startswith("py4DSTEM")
+    assert made["disks"]["engine"] == "py4DSTEM"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -18,6 +18,7 @@ from napari_4dstem_orient.detection.read_ahead import read_ahead
 from napari_4dstem_orient.detection.selection import far_apart
 from napari_4dstem_orient.detection.settings import DetectionSettings, settings_for_probe, suggest_settings
 from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.memory import Portions
 from napari_4dstem_orient.samples.silver import silver_twins
 from napari_4dstem_orient.scan import Scan
 from test_detection import kinematic_patterns, scan_of
@@ -241,7 +242,7 @@ def test_reading_ahead_is_in_order_bounded_and_stops():
     data = da.map_blocks(
         block, chunks=((1,) * 20, (4,), (16,), (16,)), dtype=np.uint16, meta=np.zeros((0,) * 4)
     )
-    pieces = read_ahead(Scan(data), patterns=4, at_once=3)
+    pieces = read_ahead(Scan(data), Portions(read=4, together=3, ahead=2, at_work=1))
     first = [next(pieces) for _ in range(4)]
     assert [piece.positions for piece in first] == [slice(0, 3), slice(3, 4), slice(4, 7), slice(7, 8)]
     assert [piece.patterns[0, 0, 0] for piece in first] == [0, 0, 1, 1]

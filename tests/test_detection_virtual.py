@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.detection import patterns
+from napari_4dstem_orient import memory
 from napari_4dstem_orient.detection.coarse_first import coarse_first, coarse_to_fine
 from napari_4dstem_orient.detection.reduced import LiveImage, binning_for, reduce_scan
 from napari_4dstem_orient.detection.vector_map import bragg_vector_map, vector_map_frame
@@ -97,7 +97,7 @@ def test_a_detector_is_a_disc_or_a_ring_along_the_right_axes():
 @pytest.mark.parametrize("chunks", [(1, 1, 16, 20), (3, 2, 16, 20), (7, 5, 16, 20), (2, 5, 8, 10)])
 @pytest.mark.parametrize("patterns_at_once", [1, 3, 100])
 def test_every_pattern_is_read_once_coarse_to_fine(chunks, patterns_at_once, monkeypatch):
-    monkeypatch.setattr(patterns, "BATCH_BYTES", patterns_at_once * 4 * 16 * 20)
+    monkeypatch.setattr(memory, "BATCH_BYTES", patterns_at_once * 4 * 16 * 20)
     scan = uneven_scan(chunks)
     seen = np.zeros(35, int)
     for positions, block in coarse_first(scan):

@@ -133,7 +133,7 @@ def test_cancel_keeps_the_disks_that_were_there(ready, qtbot, small_scan, monkey
 
     import napari_4dstem_orient.detection.detect as detect
 
-    def endless(scan, probe, settings, progress, device, glimpse):
+    def endless(scan, probe, settings, progress, device, glimpse, memory):
         while True:
             progress(1, 100)
             glimpse(lambda: before.counts + 1)

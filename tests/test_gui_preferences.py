@@ -8,6 +8,7 @@ import pytest
 from napari.settings import get_plugin_settings
 
 from napari_4dstem_orient.indexing.models import list_models
+from napari_4dstem_orient.memory import EXPLAINED, MEMORY
 from napari_4dstem_orient.napari_plugin.indexers import fit_models
 from napari_4dstem_orient.napari_plugin.preferences import (
     PLUGIN,
@@ -15,6 +16,7 @@ from napari_4dstem_orient.napari_plugin.preferences import (
     default_models_folder,
     preferences,
 )
+from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
 from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 
 MANIFEST = Path(__file__).parents[1] / "napari.yaml"
@@ -48,4 +50,15 @@ def test_the_map_panel_starts_with_the_preferred_device(settings, make_napari_vi
     viewer.window.add_dock_widget(panel, name="Map")
     assert panel.devices.currentText() == "CPU"
     assert panel.indexers.choice.device == "cpu"
+    panel.close_step()
+
+
+def test_the_disks_panel_starts_with_the_preferred_memory(settings, make_napari_viewer_proxy):
+    assert preferences().memory == MEMORY
+    settings.computing.memory = 300
+    viewer = make_napari_viewer_proxy()
+    panel = DisksWidget(viewer)
+    viewer.window.add_dock_widget(panel, name="Disks")
+    assert panel.memory.text() == "300 MiB"
+    assert panel.memory.toolTip().startswith(EXPLAINED)
     panel.close_step()

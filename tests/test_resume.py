@@ -19,6 +19,7 @@ from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.partial import Partial, file_fingerprint, fingerprint, load_rows, save_rows
+from napari_4dstem_orient.memory import LEAST_MEMORY
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.pipeline import find_disks, map_scan
 from napari_4dstem_orient.steps import Detection, Indexing
@@ -119,6 +120,7 @@ def test_other_settings_begin_anew_and_lose_nothing(scan_file, tmp_path, copper,
 def test_a_changed_file_begins_anew(scan_file, tmp_path, done):
     find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"))
     find_disks(load(scan_file, **{**KNOWN, "voltage": 200}), partial=Partial(tmp_path / "disks.h5"))
+    find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"), memory=LEAST_MEMORY)
     assert len(done) == 8
     np.save(scan_file, polycrystal()[::-1])
     find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"))

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.memory import MEMORY
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.records import Recipe
 
@@ -46,7 +47,13 @@ def scans_in(folder: str | Path) -> list[Path]:
     ]
 
 
-def map_file(path: Path, recipe: Recipe, output: Path | None = None, progress: Progress = silent) -> Outcome:
+def map_file(
+    path: Path,
+    recipe: Recipe,
+    output: Path | None = None,
+    progress: Progress = silent,
+    memory: int = MEMORY,
+) -> Outcome:
     """Map one file and write ``NAME_orientation.h5``, beside it or into ``output``; cancelled, it can be gone on with.
 
     Where another file's result has that name already, a number comes before ``_orientation``. Whatever goes wrong
@@ -64,7 +71,7 @@ def map_file(path: Path, recipe: Recipe, output: Path | None = None, progress: P
         target = _target(path, make_folder(output) if output is not None else path.parent)
         check_writable(target)
         partial = Partial(target)
-        answer, _ = recipe.map(path, progress, partial)
+        answer, _ = recipe.map(path, progress, partial, memory)
         answer.save(target)
         partial.remove()
     except Cancelled:

@@ -66,14 +66,32 @@ def half_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if built else torch.float32
 
 
+def at_a_time(device: torch.device) -> int:
+    """Return how many batches a device computes at a time: a CPU as many as torch has threads."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
 def each_batch(
-    compute: Callable[[Item], Result], batches: Iterable[Item], device: torch.device
+    compute: Callable[[Item], Result], batches: Iterable[Item], device: torch.device, most: int | None = None
 ) -> Generator[tuple[Item, Result], None, None]:
     """Compute batches and yield each with its result, in order; on a CPU as many at a time as torch has threads.
 
     One batch for each thread beats all threads on one batch: nothing waits at the end of every small operation,
     which is slow, and ruinous when another program wants a core too. Batches are asked for as they are needed, so
     they may come from a file. A batch that the device has no memory for comes back in halves.
+
+    Parameters
+    ----------
+    compute : callable
+    batches : iterable
+    device : torch.device
+    most : int, optional
+        No more batches at a time than this, where memory is short. Each still has one thread: rounding depends on
+        the number of threads, and answers shall not depend on memory.
+
+    Yields
+    ------
+    batch, result
     """
 
     def in_halves(batch: Item) -> list[tuple[Item, Result]]:
@@ -86,17 +104,18 @@ def each_batch(
         half = len(batch) // 2
         return in_halves(batch[:half]) + in_halves(batch[half:])
 
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    threads = at_a_time(device)
     if threads == 1 or (isinstance(batches, Sequence) and len(batches) == 1):
         for batch in batches:
             yield from in_halves(batch)
         return
-    executor = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    workers = min(threads, most or threads)
+    executor = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     running: deque[Future[list[tuple[Item, Result]]]] = deque()
     try:
         for batch in batches:
             running.append(executor.submit(in_halves, batch))
-            if len(running) > threads:
+            if len(running) > workers:
                 yield from running.popleft().result()
         while running:
             yield from running.popleft().result()

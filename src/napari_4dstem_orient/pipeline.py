@@ -7,13 +7,13 @@ from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Unpack
 
 from napari_4dstem_orient.chunks import Here, Runner, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing.make import IndexerOptions, Models, check_method, fitting_models
+from napari_4dstem_orient.memory import MEMORY
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.steps import Detection, index_disks, join_disks, libraries
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
-    from napari_4dstem_orient.indexing.models import Use
+    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
     from napari_4dstem_orient.indexing.template import TemplateSettings
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
     from napari_4dstem_orient.io.partial import Partial
@@ -32,14 +31,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], Progress]
 """Called with the name of a step that begins; returns where that step reports its progress."""
-
-Models = str | Path | Sequence[str | Path]
-"""One model file, or several that share the phases."""
-
-METHODS = ("transformer", "template")
-
-FARTHEST_TEMPLATE = 2.1
-"""Å⁻¹; farther disks hardly sharpen a template, but its library grows with the cube of this."""
 
 
 def quiet(step: str) -> Progress:
@@ -58,12 +49,14 @@ def map_scan(
     scan_shape: tuple[int, int] | str | None = None,
     probe: Probe | None = None,
     settings: DetectionSettings | None = None,
+    engine: str | None = None,
     centring: CalibrationSettings | None = None,
     acceptance: AcceptanceSettings | None = None,
     template: TemplateSettings | None = None,
     transformer: TransformerSettings | None = None,
     workers: int | None = None,
     cluster: str | None = None,
+    memory: int = MEMORY,
     partial: Partial | None = None,
     report: Report = quiet,
     **calibration: Any,
@@ -88,6 +81,8 @@ def map_scan(
         Found from the scan by default.
     settings : DetectionSettings, optional
         Suggested from the scan by default.
+    engine : "torch" or "py4DSTEM", optional
+        What finds disks, whatever the settings say. Template matching has its own in ``template``.
     centring : CalibrationSettings, optional
         How the direct beam is found.
     acceptance : AcceptanceSettings, optional
@@ -101,6 +96,8 @@ def map_scan(
         ``if __name__ == "__main__":`` around its own work.
     cluster : str, optional
         Spread the job over the workers of the Dask scheduler at this address, such as ``"tcp://host:8786"``.
+    memory : int
+        MiB that patterns read ahead and at work may take in each process; the map does not depend on it.
     partial : Partial, optional
         Where done work is kept, and taken up by the next run; call its ``remove`` once the result is saved.
         The disks are kept of scans that are files.
@@ -144,6 +141,8 @@ def map_scan(
                 device,
                 runner=runner,
                 partial=partial,
+                memory=memory,
+                engine=engine,
             )
         disks = calibrated(measured, known, centring)
         answer = index_disks(
@@ -169,15 +168,9 @@ def map_orientations(
     phases: Sequence[Phase],
     voltage: float | None,
     *,
-    method: str = "transformer",
-    model: Models | None = None,
-    device: str = "auto",
-    precession: float = 0.0,
     calibration: Calibration | None = None,
-    acceptance: AcceptanceSettings | None = None,
-    template: TemplateSettings | None = None,
-    transformer: TransformerSettings | None = None,
     progress: Progress = silent,
+    **options: Unpack[IndexerOptions],
 ) -> OrientationMap:
     """Say how the crystal is turned, and which crystal it is, at every scan position.
 
@@ -189,24 +182,14 @@ def map_orientations(
         The crystals there may be.
     voltage : float
         kV.
-    method : "transformer" or "template"
-    model : path or sequence of path, optional
-        The transformer's model file, or several; the shipped models that fit by default.
-    device : "auto", "cpu", "cuda" or "mps"
-        Where the method runs.
-    precession : float
-        Half-angle of the precession cone in degrees.
     calibration : Calibration, optional
         How the disks were calibrated: it decides whether the map is exploratory, and gives the scan step. By default
         what the disks remember of it.
-    acceptance : AcceptanceSettings, optional
-        Which answers are given at all.
-    template : TemplateSettings, optional
-        Of template matching.
-    transformer : TransformerSettings, optional
-        Of the transformer.
     progress : callable
         ``progress(done, total)`` in scan positions.
+    **options
+        ``method``, ``model``, ``device``, ``precession``, ``acceptance``, ``template`` and ``transformer``, as
+        ``indexing.make.make_indexer``.
 
     Returns
     -------
@@ -217,19 +200,8 @@ def map_orientations(
     UserError
         No disks anywhere, disks not calibrated, or no model fits (and why).
     """
-    answer = index_disks(
-        disks,
-        phases,
-        voltage,
-        method=method,
-        model=model,
-        device=device,
-        precession=precession,
-        acceptance=acceptance,
-        template=template,
-        transformer=transformer,
-        progress=progress,
-    )
+    answer = index_disks(disks, phases, voltage, progress=progress, **options)
+    precession = options.get("precession", 0.0)
     known = calibration or remembered(disks)
     return with_origin(answer, disks, known.with_(voltage=voltage, precession=precession))
 
@@ -239,12 +211,6 @@ def remembered(disks: BraggDisks) -> Calibration:
     told = disks.provenance.get("calibration", {})
     names = (field.name for field in fields(Calibration))
     return Calibration(**{name: told[name] for name in names if name in told})
-
-
-def check_method(method: str) -> None:
-    """Raise UserError for a method that there is not."""
-    if method not in METHODS:
-        raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
 
 
 def load_input(
@@ -287,6 +253,8 @@ def find_disks(
     *,
     runner: Runner | None = None,
     partial: Partial | None = None,
+    memory: int = MEMORY,
+    engine: str | None = None,
 ) -> BraggDisks:
     """Detect Bragg disks with a probe and settings found from the scan where they are not given.
 
@@ -297,7 +265,7 @@ def find_disks(
         As ``detection.detect.detect_disks``.
     runner : Runner, optional
         Who does the work (``spread.workers``); this process by default.
-    partial : Partial, optional
+    partial, memory, engine
         See ``map_scan``.
 
     Raises
@@ -305,7 +273,7 @@ def find_disks(
     UserError, Cancelled
         As ``detection.detect.detect_disks``, and as ``spread.Cluster.run``.
     """
-    step = Detection.of(scan, probe, settings, device=device)
+    step = Detection.of(scan, probe, settings, device, memory, engine)
     runner = runner or Here()
     disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, partial)), scan)
     return replace(disks, provenance={**disks.provenance, "workers": runner.description})
@@ -320,72 +288,6 @@ def calibrated(
     from napari_4dstem_orient.calibration.calibrate import calibrate
 
     return calibrate(measured, known, centring)[0]
-
-
-def make_indexer(
-    disks: BraggDisks,
-    phases: Sequence[Phase],
-    voltage: float | None,
-    *,
-    method: str = "transformer",
-    model: Models | None = None,
-    device: str = "auto",
-    precession: float = 0.0,
-    acceptance: AcceptanceSettings | None = None,
-    template: TemplateSettings | None = None,
-    transformer: TransformerSettings | None = None,
-) -> Indexer:
-    """Return what will index these disks; for arguments and errors see ``map_orientations``."""
-    check_method(method)
-    if not phases:
-        raise UserError("No crystal phase is given; give a CIF file or the name of a bundled crystal.")
-    if not len(disks):
-        raise UserError("There are no Bragg disks at any scan position; change the detection settings.")
-    if not disks.calibrated:
-        raise UserError("The Bragg disks are not calibrated; call calibrate first.")
-    if voltage is None:
-        raise UserError("The accelerating voltage (kV) is not known; give it, for example --voltage 300.")
-    if method == "template":
-        from napari_4dstem_orient.indexing.template import TemplateMatcher
-
-        return TemplateMatcher(
-            phases, voltage, template_reach(disks), precession, template, acceptance, device=device
-        )
-    from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
-
-    uses = fitting_models(phases, voltage, disks.reach, precession, model)
-    return TransformerIndexer(
-        [use.load(voltage, precession) for use in uses], transformer, acceptance, device=device
-    )
-
-
-def template_reach(disks: BraggDisks) -> float:
-    """Return |q| in Å⁻¹ up to which templates are made: as far as the detector, or a disk, reaches."""
-    reach = disks.reach or float(np.hypot(disks.qx, disks.qy).max())
-    return min(reach, FARTHEST_TEMPLATE)
-
-
-def fitting_models(
-    phases: Sequence[Phase],
-    voltage: float | None,
-    reach: float | None,
-    precession: float,
-    model: Models | None = None,
-) -> list[Use]:
-    """Return models that together know all phases: the one that is named, or of those there are.
-
-    Raises
-    ------
-    UserError
-        Why the named one, or every one there is, does not fit.
-    """
-    from napari_4dstem_orient.indexing.models import choose_models, list_models, named_models
-
-    if model is None:
-        return choose_models(list_models(), phases, voltage, reach, precession)
-    return named_models(
-        [model] if isinstance(model, str | Path) else model, phases, voltage, reach, precession
-    )
 
 
 def with_origin(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.memory import MEMORY
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.session import Session, Stage
@@ -155,9 +156,13 @@ class Recipe:
         )
 
     def map(
-        self, source: str | Path | Scan, progress: Progress = silent, partial: Partial | None = None
+        self,
+        source: str | Path | Scan,
+        progress: Progress = silent,
+        partial: Partial | None = None,
+        memory: int = MEMORY,
     ) -> tuple[OrientationMap, BraggDisks]:
-        """Map another scan.
+        """Map another scan, within some MiB of memory for patterns.
 
         Raises
         ------
@@ -179,6 +184,7 @@ class Recipe:
             settings=self.detection,
             centring=self.centring,
             partial=partial,
+            memory=memory,
             report=lambda step: progress,
             **form_settings(self.choice),
             **self.typed,

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from napari_4dstem_orient.chunks import Here, Kept, Runner, Work, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import NoDisks, UserError
+from napari_4dstem_orient.indexing.make import IndexerOptions, fitting_models, make_indexer
+from napari_4dstem_orient.memory import MEMORY, check_memory
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
@@ -34,27 +36,38 @@ class Detection:
     probe : Probe
     settings : DetectionSettings or None
         None only where the probe does not fit the detector, which the detection then says.
-    options : dict
-        Further arguments of ``detect_disks``.
+    device : str
+    memory : int
+        MiB that patterns may take in each process; answers do not depend on it.
     """
 
     probe: Probe
     settings: DetectionSettings | None
-    options: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    memory: int = MEMORY
 
     @classmethod
     def of(
-        cls, scan: Scan, probe: Probe | None, settings: DetectionSettings | None, **options: Any
+        cls,
+        scan: Scan,
+        probe: Probe | None,
+        settings: DetectionSettings | None,
+        device: str = "auto",
+        memory: int = MEMORY,
+        engine: str | None = None,
     ) -> Detection:
         """Find the probe and settings from the whole scan where they are not given, as ``detect_disks`` does."""
         from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
         from napari_4dstem_orient.detection.settings import suggest_settings
 
+        check_memory(memory)
         if probe is None:
             probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
         if settings is None and probe.kernel.shape == scan.detector_shape:
             settings = suggest_settings(scan, probe)
-        return cls(probe, settings, options)
+        if settings is not None and engine is not None:
+            settings = replace(settings, engine=engine)
+        return cls(probe, settings, device, memory)
 
     def kept(self, scan: Scan, partial: Partial | None) -> Kept | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""
@@ -66,7 +79,8 @@ class Detection:
         file = file_fingerprint(origin.arguments["path"])
         read = [origin.arguments[name] for name in ("dataset", "scan_shape")]
         # Patterns too: a file that only points to others does not change with them.
-        return partial.disks(self, file, read, origin.rows, sample_patterns(scan), libraries())
+        found_by = self.probe, self.settings, self.device
+        return partial.disks(found_by, file, read, origin.rows, sample_patterns(scan), libraries())
 
     def begin(self) -> Work:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""
@@ -76,7 +90,7 @@ class Detection:
         from napari_4dstem_orient.detection.detect import detect_disks
 
         try:
-            return detect_disks(part, self.probe, self.settings, progress, **self.options)
+            return detect_disks(part, self.probe, self.settings, progress, self.device, memory=self.memory)
         except NoDisks:
             pass
         except UserError:
@@ -128,18 +142,18 @@ class Indexing:
     phases : tuple of Phase
     voltage : float or None
         kV.
-    options : dict
-        Further arguments of ``pipeline.make_indexer``.
+    options : IndexerOptions
+        Further arguments of ``indexing.make.make_indexer``.
     """
 
     farthest: BraggDisks
     phases: tuple[Phase, ...]
     voltage: float | None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: IndexerOptions = field(default_factory=IndexerOptions)
 
     @classmethod
     def of(
-        cls, disks: BraggDisks, phases: Sequence[Phase], voltage: float | None, options: dict[str, Any]
+        cls, disks: BraggDisks, phases: Sequence[Phase], voltage: float | None, options: IndexerOptions
     ) -> Indexing:
         """Return the step for the disks of a whole scan."""
         farthest = disks
@@ -158,7 +172,6 @@ class Indexing:
 
     def _models(self) -> list[str]:
         """Return hashes of the files that the answers depend on."""
-        from napari_4dstem_orient.pipeline import fitting_models
         from napari_4dstem_orient.resource_files import resource
 
         asked = self.options
@@ -172,8 +185,6 @@ class Indexing:
 
     def begin(self) -> Work:
         """Load the models, or make the templates."""
-        from napari_4dstem_orient.pipeline import make_indexer
-
         indexer = make_indexer(self.farthest, self.phases, self.voltage, **self.options)
 
         def index(part: BraggDisks, first: int, progress: Progress) -> OrientationMap:
@@ -190,14 +201,14 @@ def index_disks(
     progress: Progress = silent,
     runner: Runner | None = None,
     partial: Partial | None = None,
-    **options: Any,
+    **options: Unpack[IndexerOptions],
 ) -> OrientationMap:
     """Index all disks, chunk by chunk.
 
     Parameters
     ----------
     disks, phases, voltage, **options
-        As ``pipeline.make_indexer``.
+        As ``indexing.make.make_indexer``.
     progress, partial
         As ``pipeline.map_scan``.
     runner : Runner, optional
@@ -206,7 +217,7 @@ def index_disks(
     Raises
     ------
     UserError, Cancelled
-        As ``pipeline.make_indexer`` and ``spread.Cluster.run``.
+        As ``indexing.make.make_indexer`` and ``spread.Cluster.run``.
     """
     from napari_4dstem_orient.orientation_map import OrientationMap
 

@@ -265,7 +265,7 @@ def _similarities(
     from napari_4dstem_orient.crystals.kinematic import Reflector
     from napari_4dstem_orient.devices import choose_device
     from napari_4dstem_orient.indexing.indexer import reach_of
-    from napari_4dstem_orient.pipeline import FARTHEST_TEMPLATE
+    from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
 
     assert calibration.voltage is not None
     reach = reach_of(disks, FARTHEST_TEMPLATE)

@@ -49,6 +49,17 @@ def time_engines(
     return rates
 
 
+def time_sizes(pool: Pool, sides: Sequence[int], runs: int, device: str, report: Report) -> list[Rate]:
+    """Time torch's detection alone, of whole scans of several sizes."""
+    detect(pool.tiled((1, 8)), pool.probe, pool.settings, TORCH, device)  # what must be loaded is loaded
+    rates = []
+    for side in sides:
+        jobs = {TORCH: partial(detect, pool.tiled((side, side)), pool.probe, pool.settings, TORCH, device)}
+        seconds = take_turns(jobs, runs, report(f"Patterns to disks, {side}²"))[TORCH]
+        rates.append(Rate("patterns to disks, nothing else", TORCH, side**2, side**2, seconds))
+    return rates
+
+
 def time_from_patterns(
     pool: Pool,
     methods: Methods,

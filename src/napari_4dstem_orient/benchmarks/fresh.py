@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,47 +33,100 @@ HEAVY = (
 )
 """Modules that take long to import."""
 
-IMPORT = """
+CLOCKS = """
 import json, sys, time
-began = time.perf_counter()
+clocks = lambda: (time.perf_counter(), time.process_time())
+since = lambda began: [now - then for now, then in zip(clocks(), began)]
+"""
+"""Seconds by the wall clock, and of processor time, which other work on the machine does not lengthen."""
+
+IMPORT = """
+began = clocks()
 import napari_4dstem_orient
-seconds = time.perf_counter() - began
+seconds = since(began)
 heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
 print(json.dumps({"seconds": seconds, "heavy": heavy}))
 """
 
+DOCK = """
+from importlib import import_module
+import napari
+from qtpy.QtWidgets import QApplication
+viewer = napari.Viewer(show=False)
+QApplication.processEvents()
+began = clocks()
+module, name = sys.argv[1].split(":")
+panel = getattr(import_module(module), name)(viewer)
+viewer.window.add_dock_widget(panel)
+QApplication.processEvents()
+print(json.dumps({"seconds": since(began)}), flush=True)
+import os
+os._exit(0)  # closing the window takes longer than opening the panel
+"""
+
 FIRST = """
-import json, sys, time
-began = time.perf_counter()
+began = clocks()
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.io.bragg_peaks import disks_calibration, load_disks
 from napari_4dstem_orient.pipeline import calibrated, map_orientations
 known = disks_calibration(sys.argv[1])
 disks = calibrated(load_disks(sys.argv[1]), known)
-ready = time.perf_counter() - began
+ready = since(began)
 map_orientations(disks, [find_phase("Cu")], known.voltage, device="cpu")
-print(json.dumps({"until read": ready, "seconds": time.perf_counter() - began}))
+print(json.dumps({"until read": ready, "seconds": since(began)}))
 """
 
 
-def time_start(disks: BraggDisks, known: Calibration, runs: int, folder: Path) -> dict[str, Any]:
-    """Time the import of the package, and the first map of a few disks on the CPU with all that must be loaded.
+def time_start(
+    disks: BraggDisks, known: Calibration, runs: int, folder: Path, opened: Mapping[str, str]
+) -> dict[str, Any]:
+    """Time the import of the package, the first map of a few disks on the CPU, and the opening of each panel.
+
+    Parameters
+    ----------
+    disks, known
+        What is mapped.
+    runs : int
+        Repetitions; each panel is opened once.
+    folder : Path
+        For scratch files.
+    opened : mapping of str to str
+        Panels, as ``panels`` returns them.
 
     Returns
     -------
     dict
-        Seconds of every run, and the heavy modules that the import brings in.
+        [wall clock, processor] seconds of every run by what was timed; under ``"heavy modules imported"`` those that
+        the import brings in.
     """
     file = folder / "few.h5"
     save_disks(disks, file, known)
-    imports = [in_fresh_process("-c", IMPORT, ",".join(HEAVY)) for _ in range(runs)]
-    first = [in_fresh_process("-c", FIRST, str(file)) for _ in range(runs)]
+    imports = [in_fresh_process("-c", CLOCKS + IMPORT, ",".join(HEAVY)) for _ in range(runs)]
+    first = [in_fresh_process("-c", CLOCKS + FIRST, str(file)) for _ in range(runs)]
     file.unlink()
+    docks = {
+        f"panel {title}": [in_fresh_process("-c", CLOCKS + DOCK, python_name)["seconds"]]
+        for title, python_name in opened.items()
+    }
     return {
         "import": [found["seconds"] for found in imports],
         "heavy modules imported": imports[0]["heavy"],
         "first map on the CPU": [found["seconds"] for found in first],
         "until the disks are read": [found["until read"] for found in first],
+        **docks,
+    }
+
+
+def panels() -> dict[str, str]:
+    """Return the Python names of the manifest's panels by their titles; none where no window can be opened."""
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        return {}
+    from npe2 import PluginManifest
+
+    manifest = PluginManifest.from_distribution("napari-4dstem-orient")
+    commands = {command.id: command.python_name for command in manifest.contributions.commands or []}
+    return {
+        widget.display_name: str(commands[widget.command]) for widget in manifest.contributions.widgets or []
     }
 
 

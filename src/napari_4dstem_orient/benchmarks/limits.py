@@ -15,13 +15,13 @@ import torch
 
 from napari_4dstem_orient.benchmarks.measuring import wait_for
 from napari_4dstem_orient.benchmarks.workloads import Pool
-from napari_4dstem_orient.detection.patterns import batch_length
 from napari_4dstem_orient.devices import each_batch, half_precision
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.memory import MEMORY, portions
 
 PIECE = 8 * 2**20
 """Bytes of one read."""
@@ -118,7 +118,7 @@ def _read_plainly(file: Path) -> None:
 
 def _read_as_scan(file: Path) -> None:
     scan = load(file)
-    for _ in scan.batches(min(batch_length(scan), 256)):
+    for _ in scan.batches(portions(scan, MEMORY, 1).read):
         pass
 
 

@@ -14,6 +14,7 @@ from napari_4dstem_orient.benchmarks.measuring import Rate, fits, spread
 from napari_4dstem_orient.benchmarks.suite import Findings, Steps
 from napari_4dstem_orient.evaluation_report.drawing import markdown_table, new_figure, save
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.memory import MEMORY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -138,23 +139,32 @@ def _limit_table(found: Findings) -> str:
 
 def _start_text(found: Findings) -> str:
     heavy = ", ".join(found.start["heavy modules imported"]) or "none"
-    lines = [
-        f"{name}: {np.mean(seconds):.3g} ± {spread(seconds):.1g} s"
-        for name, seconds in found.start.items()
-        if name != "heavy modules imported"
-    ]
-    return "\n".join(f"- {line}" for line in [*lines, f"heavy modules that the import brings in: {heavy}"])
+    rows = []
+    for name, runs in found.start.items():
+        if name != "heavy modules imported":
+            cells = [f"{np.mean(clock):.3g} ± {spread(clock):.1g}" for clock in zip(*runs, strict=True)]
+            rows.append([name, *(cell.removesuffix(" ± nan") for cell in cells)])
+    said = f"Heavy modules that the import brings in: {heavy}. Panels are opened in a napari that is up."
+    return f"{said}\n\n{markdown_table(['what', 'seconds', 'seconds of the processor'], rows)}"
 
 
 def _memory_text(found: Findings) -> str:
-    lines = [
-        f"{name}: {value / 2**20:,.0f} MiB"
-        for name, value in found.memory.items()
-        if name.startswith("peak") or name.endswith("bytes")
+    sizes = ("scan bytes", "peak before", "peak of detection", "peak of detection and map")
+    times = ("seconds of detection", "seconds of the map")
+    rows = [
+        [
+            " × ".join(map(str, one["scan"])),
+            *(f"{one[name] / 2**20:,.0f}" for name in sizes),
+            *(f"{one[name]:.3g}" for name in times),
+        ]
+        for one in found.memory
     ]
-    lines += [f"{name}: {value:.3g}" for name, value in found.memory.items() if name.startswith("seconds")]
-    shape = " × ".join(str(size) for size in found.memory["scan"])
-    return "\n".join(f"- {line}" for line in [f"scan: {shape}, repeated patterns", *lines])
+    header = ["scan", *(f"{name.removesuffix(' bytes')} (MiB)" for name in sizes), *times]
+    said = (
+        "Resident memory as the operating system counts it, each scan in a process of its own; repeated patterns, made "
+        f"when they are read. {MEMORY} MiB were allowed for them."
+    )
+    return f"{said}\n\n{markdown_table(header, rows)}"
 
 
 def figure(found: Findings) -> Figure:

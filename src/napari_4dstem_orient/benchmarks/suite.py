@@ -16,7 +16,8 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.pipeline import Report, environment
 
-PARTS = ("maps", "patterns", "limits", "start", "memory")
+PARTS = ("maps", "patterns", "limits", "start", "sizes", "memory")
+USUAL_PARTS = PARTS[:-2]
 DETECTORS = (128, 256)
 SMALLEST = 8
 READ_MEGABYTES = 512
@@ -38,8 +39,8 @@ class Plan:
         Repetitions of everything that is timed.
     positions : int
         Most scan positions that py4DSTEM is timed on.
-    memory_scan : int
-        Side of the scan whose memory is measured.
+    memory_scans : sequence of int
+        Sides of the scans whose memory is measured.
     device : str
     every : int
         Every so many rows of the sample go into the pool of patterns.
@@ -47,11 +48,11 @@ class Plan:
         Size of the file that is read.
     """
 
-    parts: Sequence[str] = PARTS[:-1]
+    parts: Sequence[str] = USUAL_PARTS
     largest: int = 32
     runs: int = 3
     positions: int = 128
-    memory_scan: int = 512
+    memory_scans: Sequence[int] = (512,)
     device: str = "auto"
     every: int = EVERY_ROW
     read_megabytes: int = READ_MEGABYTES
@@ -62,8 +63,8 @@ class Plan:
             raise UserError(f"There is no part {unknown[0]!r}; choose among {', '.join(PARTS)}.")
         if self.largest < SMALLEST:
             raise UserError(f"The largest scan is {self.largest}²; the smallest is {SMALLEST}².")
-        if min(self.runs, self.positions, self.memory_scan) < 1:
-            raise UserError("Runs, positions and the memory's scan must be at least 1.")
+        if min(self.runs, self.positions, *self.memory_scans) < 1:
+            raise UserError("Runs, positions and the scans for memory must be at least 1.")
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Findings:
     pattern_steps: Steps = field(default_factory=dict)
     limits: list[limits.Limit] = field(default_factory=list)
     start: dict[str, Any] = field(default_factory=dict)
-    memory: dict[str, Any] = field(default_factory=dict)
+    memory: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -147,10 +148,14 @@ def _measure(
         keep(found)
     if "start" in plan.parts:
         report("Start")
-        found.start = fresh.time_start(tile_disks(disks, (4, 4)), known, runs, scratch)
+        found.start = fresh.time_start(tile_disks(disks, (4, 4)), known, runs, scratch, fresh.panels())
+        keep(found)
+    if "sizes" in plan.parts:
+        found.rates += detecting.time_sizes(pool, sides, runs, device, report)
         keep(found)
     if "memory" in plan.parts:
-        report(f"Memory, {plan.memory_scan}²")
         large = draw_pool(DETECTORS[-1], plan.every)
-        found.memory = fresh.measure_memory(large, plan.memory_scan, device, scratch)
-        keep(found)
+        for side in plan.memory_scans:
+            report(f"Memory, {side}²")
+            found.memory.append(fresh.measure_memory(large, side, device, scratch))
+            keep(found)

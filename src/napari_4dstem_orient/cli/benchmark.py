@@ -23,20 +23,23 @@ def benchmark(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="maps, patterns, limits, start or memory; again for more. All but memory by default."
+            help="maps, patterns, limits, start, sizes or memory; again for more. All but the last two by default."
         ),
     ] = None,
     memory_scan: Annotated[
-        int, typer.Option(help="Side of the scan (256² detector) whose peak memory is measured.")
-    ] = 512,
+        list[int] | None,
+        typer.Option(
+            help="Side of a scan (256² detector) whose peak memory is measured; again for more. 512 by default."
+        ),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Time every step on the copper sample's patterns; print patterns per second and ratios to py4DSTEM."""
     from napari_4dstem_orient.benchmarks.report import findings_text, write_findings
-    from napari_4dstem_orient.benchmarks.suite import PARTS, Plan, run_benchmarks
+    from napari_4dstem_orient.benchmarks.suite import USUAL_PARTS, Plan, run_benchmarks
     from napari_4dstem_orient.io.atomic import make_folder
 
-    plan = Plan(part or PARTS[:-1], largest, runs, positions, memory_scan, device)
+    plan = Plan(part or USUAL_PARTS, largest, runs, positions, memory_scan or (512,), device)
     folder = make_folder(out)
     options.writable(folder / "benchmark.json")
     with progress_bars() as report:

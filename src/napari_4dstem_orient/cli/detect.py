@@ -9,6 +9,7 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
+from napari_4dstem_orient.memory import MEMORY
 
 
 def detect(
@@ -26,8 +27,10 @@ def detect(
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
     device: options.Device = "auto",
+    engine: options.Engine = options.EngineName.torch,
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
+    memory: options.Memory = MEMORY,
 ) -> None:
     """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads.
 
@@ -61,6 +64,8 @@ def detect(
             runner=runner,
             partial=partial,
             device=device,
+            engine=engine.value,
+            memory=memory,
         )
     save_disks(disks, output, calibration=scan.calibration)
     options.tidy(partial)

@@ -11,6 +11,7 @@ import typer
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.memory import MEMORY
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
@@ -45,6 +46,7 @@ def map_(
     method: Annotated[Method, typer.Option(help="How orientations are found.")] = Method.transformer,
     model: options.Model = None,
     device: options.Device = "auto",
+    engine: options.Engine = options.EngineName.torch,
     dataset: options.Dataset = None,
     scan_shape: options.ScanShape = None,
     voltage: options.Voltage = None,
@@ -66,6 +68,7 @@ def map_(
     ] = 0.0,
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
+    memory: options.Memory = MEMORY,
     export: Annotated[
         list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
     ] = None,
@@ -89,6 +92,11 @@ def map_(
     from napari_4dstem_orient.scan import Calibration
 
     phases = [find_phase(name) for name in phase]
+    template = None
+    if method is Method.template:
+        from napari_4dstem_orient.indexing.template import TemplateSettings
+
+        template = TemplateSettings(engine=engine.value)
     partial = Partial(output)
     with progress_bars() as report:
         result, disks = map_scan(
@@ -97,12 +105,15 @@ def map_(
             method=method.value,
             model=model,
             device=device,
+            engine=engine.value,
             dataset=dataset,
             scan_shape=scan_shape,
             probe=options.read_probe(probe),
+            template=template,
             acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
             workers=workers,
             cluster=cluster,
+            memory=memory,
             partial=partial,
             report=report,
             voltage=voltage,

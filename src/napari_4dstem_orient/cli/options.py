@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from napari_4dstem_orient.memory import EXPLAINED, LEAST_MEMORY
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
@@ -22,6 +25,22 @@ Phases = Annotated[
 ]
 Model = Annotated[
     Path | None, typer.Option(help="The transformer's model; by default the shipped one that fits.")
+]
+
+
+class EngineName(StrEnum):
+    """Whose code computes; both find the same."""
+
+    torch = "torch"
+    py4DSTEM = "py4DSTEM"
+
+
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="What finds disks and matches templates: torch, many patterns at once, or py4DSTEM's own code, one after "
+        "another. Both find the same."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where it is computed: auto, cpu, cuda or mps.")]
 Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a file that holds several.")]
@@ -45,6 +64,14 @@ Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Exchange the detector axes before that turn.")
 ]
 
+Memory = Annotated[
+    int,
+    typer.Option(
+        help=EXPLAINED,
+        metavar="MiB",
+        min=LEAST_MEMORY,
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option(help="Spread the job over so many processes of this machine.", min=1)
 ]

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from napari_4dstem_orient.detection.patterns import batch_length, check_batch
+from napari_4dstem_orient.detection.patterns import check_batch
+from napari_4dstem_orient.memory import batch_length
 from napari_4dstem_orient.scan import Scan
 
 Box = tuple[slice, slice]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
-from napari_4dstem_orient.detection.patterns import batch_length, check_batch
+from napari_4dstem_orient.detection.patterns import check_batch
 from napari_4dstem_orient.detection.probe import Probe, estimate_radius, synthetic_probe
 from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
 from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import NoDisks, UserError
+from napari_4dstem_orient.memory import MEMORY, check_memory, portions
 from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 from napari_4dstem_orient.scan import Scan
 
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 Engine = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Patterns (n, det_y, det_x) to how many disks each has (n,) and all disks (m, 3), pattern by pattern."""
 
-PATTERNS_PER_READ = 256
-"""Most patterns read at once."""
-
-BYTES_PER_REPORT = 8 * 2**20
-"""Patterns between two progress reports: a cancelled run stops within about half a second."""
-
 
 def detect_disks(
     scan: Scan,
@@ -39,6 +34,7 @@ def detect_disks(
     progress: Progress = silent,
     device: str = "auto",
     glimpse: Glimpse = no_glimpse,
+    memory: int = MEMORY,
 ) -> BraggDisks:
     """Find the Bragg disks of a whole scan.
 
@@ -55,6 +51,8 @@ def detect_disks(
         Where the torch engine computes: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM always uses the CPU.
     glimpse : Glimpse
         Sees the number of disks at each position grow, shape (scan_y, scan_x).
+    memory : int
+        MiB that patterns read ahead and at work may take.
 
     Returns
     -------
@@ -65,13 +63,14 @@ def detect_disks(
     ------
     UserError
         If the device is not there, the probe was made for another detector, a pattern holds NaN, infinite or
-        negative values, or no pattern has a disk.
+        negative values, no pattern has a disk, or the memory is too little.
     Cancelled
         If ``progress`` raised it.
     """
     from napari_4dstem_orient.devices import choose_device, describe
 
     chosen = choose_device(device)
+    check_memory(memory)
     if probe is None:
         probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
     if probe.kernel.shape != scan.detector_shape:
@@ -85,7 +84,7 @@ def detect_disks(
         chosen = choose_device("cpu")
 
     counts, rows = _detect_all(
-        scan, make_engine(probe, settings, chosen), chosen, settings, progress, glimpse
+        scan, make_engine(probe, settings, chosen), chosen, settings, progress, glimpse, memory
     )
     qx, qy, intensity = np.ascontiguousarray(rows.T)
     disks = BraggDisks(
@@ -176,28 +175,30 @@ def _detect_all(
     settings: DetectionSettings,
     progress: Progress,
     glimpse: Glimpse,
+    memory: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how many disks each position has, and all disks (n, 3)."""
-    from napari_4dstem_orient.devices import each_batch
+    from napari_4dstem_orient.devices import at_a_time, each_batch
 
     def detect(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
         check_batch(piece.patterns, piece.positions, scan)
         return engine(piece.patterns)
 
     total = scan.scan_shape[0] * scan.scan_shape[1]
-    rows, cols = scan.detector_shape
-    at_once = max(1, BYTES_PER_REPORT // (4 * rows * cols)) if device.type == "cpu" else PATTERNS_PER_READ
+    # py4DSTEM computes in Python, where threads only hinder each other.
+    one_by_one = settings.engine == "py4DSTEM"
+    portion = portions(scan, memory, 1 if one_by_one else at_a_time(device), device.type == "cpu")
     counts, found = np.zeros(total, np.int64), []
 
     def so_far() -> np.ndarray:
         return counts.reshape(scan.scan_shape).copy()
 
     progress(0, total)
-    pieces = read_ahead(scan, min(batch_length(scan), PATTERNS_PER_READ), at_once)
-    # py4DSTEM computes in Python, where threads only hinder each other.
-    one_by_one = settings.engine == "py4DSTEM"
+    pieces = read_ahead(scan, portion)
     results = (
-        ((piece, detect(piece)) for piece in pieces) if one_by_one else each_batch(detect, pieces, device)
+        ((piece, detect(piece)) for piece in pieces)
+        if one_by_one
+        else each_batch(detect, pieces, device, portion.at_work)
     )
     with closing(pieces), closing(results):
         for piece, (number, disks) in results:

@@ -8,15 +8,6 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.checks import check_patterns
 from napari_4dstem_orient.scan import Scan
 
-BATCH_BYTES = 32 * 2**20
-"""Patterns held at once while a scan streams past."""
-
-
-def batch_length(scan: Scan) -> int:
-    """Return how many patterns to stream at once."""
-    rows, cols = scan.detector_shape
-    return max(1, BATCH_BYTES // (4 * rows * cols))
-
 
 def check_batch(block: np.ndarray, positions: np.ndarray | slice, scan: Scan) -> None:
     """Refuse patterns that hold no counts, as ``io.checks.check_patterns``, and name the scan position.

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_4dstem_orient.memory import Portions
 from napari_4dstem_orient.scan import Scan
-
-BLOCKS_AHEAD = 2
-"""Blocks that are read before they are asked for: with the one in use, what bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,25 +40,23 @@ class Piece:
         return slice(self.first, self.first + len(self))
 
 
-def read_ahead(scan: Scan, patterns: int, at_once: int) -> Generator[Piece, None, None]:
-    """Yield what ``scan.batches(patterns)`` yields, read by a thread of its own, in pieces.
+def read_ahead(scan: Scan, portions: Portions) -> Generator[Piece, None, None]:
+    """Yield the patterns of a scan in portions, read by a thread of its own.
 
     Parameters
     ----------
     scan : Scan
-    patterns : int
-        Patterns to read at once.
-    at_once : int
-        Most patterns in a piece.
+    portions : Portions
+        How many patterns to read, and to yield, at once, and how many reads to be ahead.
     """
-    blocks = scan.batches(patterns)
+    blocks = scan.batches(portions.read)
     reader = ThreadPoolExecutor(1, thread_name_prefix="reading")
     try:
-        waiting = deque(reader.submit(next, blocks, None) for _ in range(BLOCKS_AHEAD))
+        waiting = deque(reader.submit(next, blocks, None) for _ in range(portions.ahead))
         while (found := waiting.popleft().result()) is not None:
             waiting.append(reader.submit(next, blocks, None))
             where, block = found
-            for start in range(0, len(block), at_once):
-                yield Piece(where.start + start, block[start : start + at_once])
+            for start in range(0, len(block), portions.together):
+                yield Piece(where.start + start, block[start : start + portions.together])
     finally:
         reader.shutdown(cancel_futures=True)

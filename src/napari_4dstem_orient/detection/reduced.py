@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_4dstem_orient.detection.coarse_first import coarse_first
+from napari_4dstem_orient.memory import MEMORY
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
-
-BUDGET = 2**30
-"""Bytes that a copy may take."""
 
 COARSEST = 16
 """Fewer pixels than this along an axis of the detector would show nothing."""
@@ -63,8 +61,8 @@ class ReducedScan:
         return fine[: self.detector_shape[0], : self.detector_shape[1]].astype(np.float32)
 
 
-def binning_for(scan: Scan, budget: int = BUDGET) -> int | None:
-    """Return how strongly a scan's patterns must be binned to fit; None where nothing useful would be left."""
+def binning_for(scan: Scan, budget: int = MEMORY * 2**20) -> int | None:
+    """Return how strongly patterns must be binned to fit into a budget in bytes; None if too coarse to be of use."""
     positions = scan.scan_shape[0] * scan.scan_shape[1]
     for binning in range(1, max(1, min(scan.detector_shape) // COARSEST) + 1):
         pixels = np.prod([-(-size // binning) for size in scan.detector_shape], dtype=np.int64)

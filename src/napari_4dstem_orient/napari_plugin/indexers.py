@@ -137,8 +137,8 @@ def _make(method: str, choice: Choice, light: Illumination) -> Indexer:
         uses = uses_of(choice.models, choice.phases)
         models = [use.load(light.voltage, light.precession) for use in uses]
         return TransformerIndexer(models, choice.transformer, choice.acceptance, device=choice.device)
+    from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
     from napari_4dstem_orient.indexing.template import TemplateMatcher
-    from napari_4dstem_orient.pipeline import FARTHEST_TEMPLATE
 
     k_max = min(light.k_max, FARTHEST_TEMPLATE)
     return TemplateMatcher(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from qtpy.QtCore import QStandardPaths
 
+from napari_4dstem_orient.memory import MEMORY
+
 PLUGIN = "napari-4dstem-orient"
 
 
@@ -20,10 +22,13 @@ class Preferences:
         Where it is computed unless the map panel says otherwise.
     models_folder : Path
         Where the user's own models lie; it need not exist.
+    memory : int
+        MiB that patterns of a scan may take.
     """
 
     device: str
     models_folder: Path
+    memory: int = MEMORY
 
 
 def default_models_folder() -> Path:
@@ -41,5 +46,7 @@ def preferences() -> Preferences:
         return Preferences("auto", default_models_folder())
     folder = known.computing.models_folder.strip()
     return Preferences(
-        known.computing.device, Path(folder).expanduser() if folder else default_models_folder()
+        known.computing.device,
+        Path(folder).expanduser() if folder else default_models_folder(),
+        known.computing.memory,
     )

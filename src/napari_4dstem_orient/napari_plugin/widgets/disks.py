@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSpinBox
 
 from napari_4dstem_orient.detection.settings import DetectionSettings, explain_settings
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.memory import EXPLAINED, LEAST_MEMORY
 from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.disks import BraggDisks
     from napari_4dstem_orient.scan import Calibration, Scan
 
+MOST_MEMORY = 2**20
+"""MiB: a field must end somewhere."""
 FILES = "Bragg disks (*.h5 *.emd *.py4dstem);;All files (*)"
 
 
@@ -63,6 +66,12 @@ class DisksWidget(StepWidget):
         self.run_button = button(
             "Find all disks", "Run the detection on the whole scan; can be cancelled.", self.find_disks
         )
+        self.memory = QSpinBox()
+        self.memory.setSuffix(" MiB")
+        self.memory.setRange(LEAST_MEMORY, MOST_MEMORY)
+        self.memory.setSingleStep(LEAST_MEMORY)
+        self.memory.setValue(preferences().memory)
+        self.memory.setToolTip(f"{EXPLAINED} It starts with what napari's preferences say.")
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.load_button = button("Load …", "Disks saved here or by py4DSTEM.", self._choose_load)
@@ -73,6 +82,10 @@ class DisksWidget(StepWidget):
         self.body.addWidget(section("Detection"))
         self.body.addWidget(self.form.native)
         self.body.addWidget(self.preview, 1)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Memory for patterns"))
+        row.addWidget(self.memory, 1)
+        self.footer.addLayout(row)
         row = QHBoxLayout()
         row.addWidget(self.run_button, 3)
         row.addWidget(self.load_button, 1)
@@ -106,6 +119,7 @@ class DisksWidget(StepWidget):
         detect = partial(
             detect_disks,
             device=preferences().device,
+            memory=self.memory.value(),
             glimpse=now_and_then(growing.told.emit, scan.scan_shape[0] * scan.scan_shape[1]),
         )
         job = self.jobs.run("Finding disks", self._take_disks, detect, scan, probe, self._ran_with)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_4dstem_orient.batch import Outcome, map_file, scans_in
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, wrapped
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import Recipe
@@ -162,6 +163,7 @@ class QueueWidget(StepWidget):
             entry.path,
             self._recipe,
             output,
+            memory=preferences().memory,
         )
         job.cancelled.connect(lambda: self._cancelled(entry))
 

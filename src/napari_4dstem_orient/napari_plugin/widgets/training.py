@@ -14,6 +14,7 @@ from qtpy.QtCore import QTimer, Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.jobs import Relay
@@ -25,7 +26,6 @@ from napari_4dstem_orient.napari_plugin.parts.training.plot import draw_curves
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, section
-from napari_4dstem_orient.pipeline import FARTHEST_TEMPLATE
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.session import Stage
 

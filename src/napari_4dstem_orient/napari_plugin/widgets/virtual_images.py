@@ -23,6 +23,7 @@ from napari_4dstem_orient.napari_plugin.drawing import draw, region_of
 from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
 from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.session import Stage
@@ -139,8 +140,8 @@ class VirtualImagesWidget(StepWidget):
             self._drop()
             self.choice.clear()
             self.drag.show(None)
-            copy = scan.data.nbytes <= AUTOMATIC_BYTES
-            self.jobs.run("Looking at the patterns", self._take, partial(_prepare, scan, copy))
+            memory = preferences().memory if scan.data.nbytes <= AUTOMATIC_BYTES else None
+            self.jobs.run("Looking at the patterns", self._take, partial(_prepare, scan, memory))
         self.copy_button.setVisible(ready and self._live is None)
         self.copy_button.setEnabled(not self.jobs.running)
         units = list(units_per_pixel(self.session.calibration))
@@ -153,7 +154,7 @@ class VirtualImagesWidget(StepWidget):
         """Read the scan once into a copy in memory."""
         scan = self.session.get(Stage.SCAN)
         if scan is not None and not self.jobs.running:
-            self.jobs.run("Reading the scan", self._take, partial(_prepare, scan, True))
+            self.jobs.run("Reading the scan", self._take, partial(_prepare, scan, preferences().memory))
 
     def add(self, kind: str) -> None:
         """Add a detector ("bright", "annular" or "spot") and its image."""
@@ -355,11 +356,12 @@ class VirtualImagesWidget(StepWidget):
             notify(error)
 
 
-def _prepare(scan: Scan, copy: bool, progress: Progress) -> tuple[DirectBeam, ReducedScan | None]:
+def _prepare(scan: Scan, memory: int | None, progress: Progress) -> tuple[DirectBeam, ReducedScan | None]:
+    """Find the beam, and read the scan into a copy of at most so many MiB unless there shall be none."""
     from napari_4dstem_orient.detection.reduced import binning_for, reduce_scan
     from napari_4dstem_orient.detection.virtual import beam_or_middle
 
-    binning = binning_for(scan) if copy else None
+    binning = binning_for(scan, memory * 2**20) if memory is not None else None
     return beam_or_middle(scan), None if binning is None else reduce_scan(scan, binning, progress)
 
 

@@ -1,0 +1,139 @@
+"""From what was asked for to an indexer: which method, with which models or templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.errors import UserError
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
+    from napari_4dstem_orient.indexing.models import Use
+    from napari_4dstem_orient.indexing.template import TemplateSettings
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
+
+Models = str | Path | Sequence[str | Path]
+"""One model file, or several that share the phases."""
+
+METHODS = ("transformer", "template")
+
+FARTHEST_TEMPLATE = 2.1
+"""Å⁻¹; farther disks hardly sharpen a template, but its library grows with the cube of this."""
+
+
+class IndexerOptions(TypedDict, total=False):
+    """What ``make_indexer`` takes beside disks, phases and voltage."""
+
+    method: str
+    model: Models | None
+    device: str
+    precession: float
+    acceptance: AcceptanceSettings | None
+    template: TemplateSettings | None
+    transformer: TransformerSettings | None
+
+
+def check_method(method: str) -> None:
+    """Raise UserError for a method that there is not."""
+    if method not in METHODS:
+        raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+
+
+def make_indexer(
+    disks: BraggDisks,
+    phases: Sequence[Phase],
+    voltage: float | None,
+    *,
+    method: str = "transformer",
+    model: Models | None = None,
+    device: str = "auto",
+    precession: float = 0.0,
+    acceptance: AcceptanceSettings | None = None,
+    template: TemplateSettings | None = None,
+    transformer: TransformerSettings | None = None,
+) -> Indexer:
+    """Return what will index these disks.
+
+    Parameters
+    ----------
+    disks : BraggDisks
+        Calibrated: in Å⁻¹, centred, in the scan frame.
+    phases : sequence of Phase
+        The crystals there may be.
+    voltage : float
+        kV.
+    method : "transformer" or "template"
+    model : path or sequence of path, optional
+        The transformer's model file, or several; the shipped models that fit by default.
+    device : "auto", "cpu", "cuda" or "mps"
+        Where the method runs.
+    precession : float
+        Half-angle of the precession cone in degrees.
+    acceptance : AcceptanceSettings, optional
+        Which answers are given at all.
+    template : TemplateSettings, optional
+        Of template matching.
+    transformer : TransformerSettings, optional
+        Of the transformer.
+
+    Raises
+    ------
+    UserError
+        No disks anywhere, disks not calibrated, or no model fits (and why).
+    """
+    check_method(method)
+    if not phases:
+        raise UserError("No crystal phase is given; give a CIF file or the name of a bundled crystal.")
+    if not len(disks):
+        raise UserError("There are no Bragg disks at any scan position; change the detection settings.")
+    if not disks.calibrated:
+        raise UserError("The Bragg disks are not calibrated; call calibrate first.")
+    if voltage is None:
+        raise UserError("The accelerating voltage (kV) is not known; give it, for example --voltage 300.")
+    if method == "template":
+        from napari_4dstem_orient.indexing.template import TemplateMatcher
+
+        return TemplateMatcher(
+            phases, voltage, template_reach(disks), precession, template, acceptance, device=device
+        )
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+
+    uses = fitting_models(phases, voltage, disks.reach, precession, model)
+    return TransformerIndexer(
+        [use.load(voltage, precession) for use in uses], transformer, acceptance, device=device
+    )
+
+
+def template_reach(disks: BraggDisks) -> float:
+    """Return |q| in Å⁻¹ up to which templates are made: as far as the detector, or a disk, reaches."""
+    reach = disks.reach or float(np.hypot(disks.qx, disks.qy).max())
+    return min(reach, FARTHEST_TEMPLATE)
+
+
+def fitting_models(
+    phases: Sequence[Phase],
+    voltage: float | None,
+    reach: float | None,
+    precession: float,
+    model: Models | None = None,
+) -> list[Use]:
+    """Return models that together know all phases: the one that is named, or of those there are.
+
+    Raises
+    ------
+    UserError
+        Why the named one, or every one there is, does not fit.
+    """
+    from napari_4dstem_orient.indexing.models import choose_models, list_models, named_models
+
+    if model is None:
+        return choose_models(list_models(), phases, voltage, reach, precession)
+    return named_models(
+        [model] if isinstance(model, str | Path) else model, phases, voltage, reach, precession
+    )

@@ -138,8 +138,11 @@ def _drawn(probe: Probe, around: Surroundings) -> np.ndarray:
     """
     from scipy import fft
 
-    disk = np.maximum(np.asarray(probe.kernel, np.float64), 0)
-    image = fft.fft2(disk / disk.max())
+    wide = Surroundings(
+        probe.kernel.shape, 2 * around.reach + 4, around.device
+    )  # no need of the whole detector
+    disk = np.maximum(wide.crop(np.asarray(probe.kernel, np.float64)), 0)
+    image = fft.fft2(fft.ifftshift(disk / disk.max()))
     down, right = (2j * np.pi * fft.fftfreq(size) for size in disk.shape)
     down = down[:, None]
     shifts = (np.arange(SUBPIXEL) + 0.5) / SUBPIXEL - 0.5

@@ -12,7 +12,7 @@ from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.scan import Scan
 
 LEAST_SIGNAL_TO_NOISE = 3.0
-"""Suggested: on multislice patterns of 1e4 to 1e6 electrons it leaves 0.05 to 1 false disks in a pattern."""
+"""Suggested: on multislice patterns of 1e4, 1e5 and 1e6 electrons it leaves 0.04, 0.3 and 0.5 false disks in each."""
 
 MIN_RELATIVE_INTENSITY = 0.0001
 """Suggested floor relative to the strongest disk: the tails of a real beam have peaks of their own."""
@@ -169,11 +169,12 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
         By field.
     """
     return {
-        "min_intensity": "What a disk in the dark has at the least signal-to-noise: nothing fainter stands out.",
-        "min_signal_to_noise": "Of noise alone, one peak in some hundreds is that strong, near the beam "
-        "and far from it.",
-        "gain": f"In the scan's own patterns the noise is that of electrons of {settings.gain:.3g} counts each.",
+        "min_intensity": f"A disk of {settings.min_intensity:g} counts/px in the dark has the least signal-to-noise: nothing "
+        "fainter stands out.",
         "min_relative_intensity": "The tails of a strong direct beam have peaks of their own, weaker than this.",
+        "min_signal_to_noise": "Of the peaks that noise alone makes, one in some hundreds is so strong, "
+        "near the beam and far from it.",
+        "gain": f"In the scan's own patterns the noise is that of electrons of {settings.gain:.3g} counts each.",
         "min_spacing": f"One and a half radii of the probe's disk ({probe.radius:.2f} px).",
         "edge": f"A disk of radius {probe.radius:.2f} px is cut off when it is nearer to the rim.",
         "smoothing": "A quarter of the disk's radius, 1.5 px at most: noise goes, neighbours stay apart.",

@@ -169,8 +169,8 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
         By field.
     """
     return {
-        "min_intensity": f"A disk of {settings.min_intensity:g} counts/px in the dark has the least signal-to-noise: nothing "
-        "fainter stands out.",
+        "min_intensity": f"In the dark, a disk of {settings.min_intensity:g} counts/px has the least signal-to-noise: "
+        "nothing fainter stands out.",
         "min_relative_intensity": "The tails of a strong direct beam have peaks of their own, weaker than this.",
         "min_signal_to_noise": "Of the peaks that noise alone makes, one in some hundreds is so strong, "
         "near the beam and far from it.",

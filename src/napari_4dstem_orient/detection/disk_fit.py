@@ -93,7 +93,7 @@ class DiskFit:
         self, images: torch.Tensor, pattern: torch.Tensor, start: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         place = start
-        for _ in range(STEPS):
+        for step in range(STEPS):
             pixel = place.round().long()
             slot = ((place - pixel + 0.5) * SUBPIXEL).long().clamp(0, SUBPIXEL - 1)
             drawn_at = pixel + (slot + 0.5) / SUBPIXEL - 0.5
@@ -108,8 +108,10 @@ class DiskFit:
             right = torch.bmm(weighted, (light / brightness[:, None])[:, :, None])[:, :, 0]
             matrix.diagonal(dim1=1, dim2=2).add_(self.usual + 1e-6)
             right[:, 2:4] += (start - drawn_at) * self.usual[2:4]
-            ends = torch.eye(6, device=self.device)[2:4].T.expand(len(matrix), 6, 2)
-            answer = _solved(torch.cat([matrix, right[:, :, None], ends], 2))
+            sides = [right[:, :, None]]
+            if step == STEPS - 1:  # the inverse's columns of the two shifts: their variance
+                sides.append(torch.eye(6, device=self.device)[:, 2:4].expand(len(matrix), 6, 2))
+            answer = _solved(torch.cat([matrix, *sides], 2))
             shift = (answer[:, 2:4, 0] / answer[:, 1:2, 0].clamp(min=0.3)).clamp(-1, 1)
             way = drawn_at + shift - start
             place = start + way * (

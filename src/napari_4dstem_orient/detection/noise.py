@@ -27,19 +27,28 @@ class Noise:
         Of the correlation, in px.
     gain : float
         Counts per electron.
+    least : float
+        Signal-to-noise ratio below which nobody wants to know it exactly.
     device : torch.device
     """
 
-    def __init__(self, probe: Probe, smoothing: float, gain: float, device: torch.device) -> None:
-        self.around = Surroundings(probe.kernel.shape, _reach(probe), device)
-        weights = self.around.crop(blurred(probe, smoothing)).ravel()
-        self.variance = torch.as_tensor(gain * weights**2, dtype=torch.float32, device=device)
+    def __init__(
+        self, probe: Probe, smoothing: float, gain: float, least: float, device: torch.device
+    ) -> None:
+        self.least = least
+        squares = gain * blurred(probe, smoothing) ** 2
+        # The disk's own counts, few pixels, already tell of most peaks that they are noise.
+        self.rounds = []
+        for reach in (int(np.ceil(probe.radius)), _reach(probe)):
+            around = Surroundings(probe.kernel.shape, reach, device)
+            weights = torch.as_tensor(around.crop(squares).ravel(), dtype=torch.float32, device=device)
+            self.rounds.append((around, weights))
         self.device = device
 
     def signal_to_noise(
         self, images: torch.Tensor, pattern: np.ndarray, row: np.ndarray, col: np.ndarray, height: np.ndarray
     ) -> np.ndarray:
-        """Return the height of peaks over the noise at their place, shape (n,).
+        """Return the height of peaks over the noise at their place, shape (n,); where it is below the least, a bound.
 
         Parameters
         ----------
@@ -49,19 +58,23 @@ class Noise:
         height : ndarray, shape (n,)
             Of the blurred correlation.
         """
-        variance = np.zeros(len(height))
-        places = [torch.as_tensor(part, device=self.device) for part in (pattern, row, col)]
-        for part in self.around.parts(len(variance)):
-            values, _ = self.around.read(images, *(place[part] for place in places))
-            variance[part] = (values @ self.variance).cpu().numpy()
-        return height / np.sqrt(np.maximum(variance, np.finfo(np.float32).tiny))
+        ratio, left = np.zeros(len(height)), np.arange(len(height))
+        for around, weights in self.rounds:
+            places = [torch.as_tensor(part[left], device=self.device) for part in (pattern, row, col)]
+            variance = np.zeros(len(left))
+            for part in around.parts(len(left)):
+                values, _ = around.read(images, *(place[part] for place in places))
+                variance[part] = (values @ weights).cpu().numpy()
+            ratio[left] = height[left] / np.sqrt(np.maximum(variance, np.finfo(np.float32).tiny))
+            left = left[ratio[left] >= self.least]
+        return ratio
 
 
 def noise_for(probe: Probe, settings: DetectionSettings, device: torch.device) -> Noise | None:
     """Return the noise that the settings want peaks to stand out of; None if they do not."""
     if settings.min_signal_to_noise <= 0 or settings.correlation_power != 1:
         return None  # hybrid correlations are no sums of counts
-    return Noise(probe, settings.smoothing, settings.gain, device)
+    return Noise(probe, settings.smoothing, settings.gain, settings.min_signal_to_noise, device)
 
 
 def blurred(probe: Probe, smoothing: float) -> np.ndarray:

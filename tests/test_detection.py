@@ -146,7 +146,7 @@ def test_provenance_is_plain_json(small_scan):
     import json
 
     provenance = json.loads(json.dumps(detect_disks(small_scan).provenance))
-    assert provenance["settings"]["subpixel"] == "poly"
+    assert provenance["settings"]["subpixel"] == "fit"
     assert provenance["probe"]["kind"] == "synthetic"
 
 
@@ -173,10 +173,16 @@ def test_a_probe_of_another_detector_is_refused(small_scan):
         detect_disks(small_scan, synthetic_probe(3.0, (32, 32)))
 
 
-def test_the_floor_follows_the_dose(copper):
+def test_the_floor_follows_the_noise(copper):
+    """The same electrons make the same disks, however many counts the camera makes of each."""
+    patterns, _ = kinematic_patterns(copper, 1e5)
     probe = synthetic_probe(2.3, (128, 128))
-    floors = [
-        suggest_settings(scan_of(kinematic_patterns(copper, electrons)[0]), probe).min_intensity
-        for electrons in (1e4, 1e6)
+    one, seven = (suggest_settings(scan_of(patterns * counts), probe) for counts in (1, 7))
+    assert one.gain == pytest.approx(1, abs=0.25)
+    assert seven.gain == pytest.approx(7 * one.gain, rel=0.01)
+    assert seven.min_intensity == pytest.approx(7 * one.min_intensity, rel=0.02)
+    found = [
+        detect_disks(scan_of(patterns * counts), probe, settings)
+        for counts, settings in ((1, one), (7, seven))
     ]
-    assert 5 < floors[1] / floors[0] < 20  # the root of the dose, about
+    assert len(found[1]) == pytest.approx(len(found[0]), rel=0.02)

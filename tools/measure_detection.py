@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from dataclasses import replace
 
 import numpy as np
 from detection_truth import TOLERANCE, Table, reflector_of, true_reflections
@@ -15,6 +16,7 @@ import napari_4dstem_orient as orient
 from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport
+from napari_4dstem_orient.detection.noise import faintest
 from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
 from napari_4dstem_orient.detection.settings import suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
@@ -30,6 +32,8 @@ def main() -> None:
     parser.add_argument("--crystal", default="cu")
     parser.add_argument("--dose", type=float, nargs="+", default=[1e4, 1e5, 1e6])
     parser.add_argument("--diffuse-length", type=float, default=DIFFUSE_LENGTH, help="Å")
+    parser.add_argument("--signal-to-noise", type=float, help="the least; suggested by default")
+    parser.add_argument("--subpixel", help="suggested by default")
     parser.add_argument("--map", action="store_true", help="index the disks with both methods too")
     options = parser.parse_args()
     patterns = multislice_patterns(options.crystal)
@@ -40,6 +44,10 @@ def main() -> None:
         radius = estimate_radius(scan)
         probe = synthetic_probe(radius, scan.detector_shape)
         settings = suggest_settings(scan, probe)
+        if options.signal_to_noise:
+            floor = faintest(probe, settings.smoothing, settings.gain, options.signal_to_noise)
+            settings = replace(settings, min_signal_to_noise=options.signal_to_noise, min_intensity=floor)
+        settings = replace(settings, subpixel=options.subpixel or settings.subpixel)
         disks, report = orient.calibrate(orient.detect_disks(scan, probe, settings), scan.calibration)
         print(
             f"## {dose:g} electrons\n\nradius {radius:.2f} px, weakest disk {settings.min_intensity:g} counts/px"
@@ -89,6 +97,8 @@ def describe(
     print(f"  rms of a pattern, percentiles 5/50/95: {percentiles(each, (5, 50, 95), 4)}")
     print(f"false: {false.mean():.1%} of disks; a pattern, percentiles 50/75/90/98: ", end="")
     print(f"{percentiles(wrong, (50, 75, 90, 98))}, mean {wrong.mean():.2f}")
+    some = table.real_share * dose > 5
+    print(f"found, of reflections of 5 electrons: {table.real_found[some].mean():.1%}")
     log_ratio = np.log(table.relative / table.true_share)
     print(
         "\n| relative intensity | disks | scatter | robust | false | reflections found | log-std of intensity |"

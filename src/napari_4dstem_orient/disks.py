@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-_VALUES = ("qx", "qy", "intensity")
+_VALUES = ("qx", "qy", "intensity", "uncertainty")
+"""What each disk has; the last where the detection told it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,8 @@ class BraggDisks:
         the direct beam and in the scan frame once ``calibrated``.
     intensity : ndarray, float32, shape (n,)
         Correlation with the probe template, as the detection engine gives it.
+    uncertainty : ndarray, float32, shape (n,), or None
+        Standard deviation of qx, and of qy, in their unit; None where the detection did not tell.
     calibrated : bool
         Whether qx, qy are in Å⁻¹, centred and turned into the scan frame.
     detector_shape : (int, int) or None
@@ -46,6 +49,7 @@ class BraggDisks:
     detector_shape: tuple[int, int] | None = None
     reach: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    uncertainty: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         positions = self.scan_shape[0] * self.scan_shape[1]
@@ -53,6 +57,8 @@ class BraggDisks:
             raise ValueError(f"offsets do not describe {positions} scan positions")
         if not len(self.qx) == len(self.qy) == len(self.intensity) == self.offsets[-1]:
             raise ValueError("qx, qy, intensity and offsets disagree about the number of disks")
+        if self.uncertainty is not None and len(self.uncertainty) != self.offsets[-1]:
+            raise ValueError("uncertainty and offsets disagree about the number of disks")
 
     @classmethod
     def from_lists(
@@ -85,15 +91,27 @@ class BraggDisks:
         if len(kinds) != 1:
             raise ValueError(f"parts of {len(kinds)} kinds do not make one scan")
         counts = np.concatenate([np.diff(part.offsets) for part in parts])
+        full = [part.values for part in parts if len(part)] or [parts[0].values]
+        joined: list[Any] = [
+            np.concatenate([values[name] for values in full])
+            if all(name in values for values in full)
+            else None
+            for name in _VALUES
+        ]
         return replace(
             parts[0],
             scan_shape=(sum(part.scan_shape[0] for part in parts), parts[0].scan_shape[1]),
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _VALUES},
+            **dict(zip(_VALUES, joined, strict=True)),
         )
 
     def __len__(self) -> int:
         return len(self.qx)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The flat arrays that hold one value for each disk, by name."""
+        return {name: getattr(self, name) for name in _VALUES if getattr(self, name) is not None}
 
     @property
     def counts(self) -> np.ndarray:
@@ -116,19 +134,15 @@ class BraggDisks:
         cols = self.scan_shape[1]
         ends = self.offsets[start * cols : stop * cols + 1]
         part = slice(ends[0], ends[-1])
-        values = {name: getattr(self, name)[part] for name in _VALUES}
+        values = {name: array[part] for name, array in self.values.items()}
         return replace(self, scan_shape=(stop - start, cols), offsets=ends - ends[0], **values)
 
     def only(self, row: int, col: int) -> BraggDisks:
         """Return a 1 × 1 scan holding the disks of one position."""
-        return BraggDisks.from_lists(
-            (1, 1),
-            [self.at(row, col)],
-            calibrated=self.calibrated,
-            detector_shape=self.detector_shape,
-            reach=self.reach,
-            provenance=self.provenance,
-        )
+        flat = row * self.scan_shape[1] + col
+        part = slice(self.offsets[flat], self.offsets[flat + 1])
+        values = {name: array[part] for name, array in self.values.items()}
+        return replace(self, scan_shape=(1, 1), offsets=np.array([0, part.stop - part.start]), **values)
 
     def padded(
         self, length: int, positions: slice | np.ndarray | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -104,8 +105,8 @@ def tile_disks(disks: BraggDisks, scan_shape: tuple[int, int]) -> BraggDisks:
     """Return a scan whose flat position i has the disks of position i modulo the number of positions."""
     counts = np.resize(np.diff(disks.offsets), scan_shape[0] * scan_shape[1])
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    qx, qy, intensity = (np.resize(values, offsets[-1]) for values in (disks.qx, disks.qy, disks.intensity))
-    return replace(disks, scan_shape=scan_shape, offsets=offsets, qx=qx, qy=qy, intensity=intensity)
+    values: dict[str, Any] = {name: np.resize(array, offsets[-1]) for name, array in disks.values.items()}
+    return replace(disks, scan_shape=scan_shape, offsets=offsets, **values)
 
 
 def find_pool_disks(pool: Pool, device: str) -> BraggDisks:

@@ -134,7 +134,16 @@ def calibrate(
         "calibration": {**asdict(calibration), **report.to_dict()},
     }
     reach = _reach(disks, fit.origin, calibration)
-    done = replace(disks, qx=qx, qy=qy, calibrated=True, reach=reach, provenance=provenance)
+    spread = disks.uncertainty
+    done = replace(
+        disks,
+        qx=qx,
+        qy=qy,
+        uncertainty=spread if spread is None else (spread * calibration.q_pixel).astype(np.float32),
+        calibrated=True,
+        reach=reach,
+        provenance=provenance,
+    )
     return done, report
 
 

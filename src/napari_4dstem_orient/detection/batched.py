@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.detection.correlation import Correlator
+from napari_4dstem_orient.detection.disk_fit import DiskFit
+from napari_4dstem_orient.detection.noise import noise_for
 from napari_4dstem_orient.detection.peaks import Peaks, local_maxima, parabola
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.selection import Fate, judge, select, strongest_first
@@ -30,7 +32,9 @@ class BatchedDetection:
         self.settings, self.device = settings, device
         self.correlator = Correlator(probe, settings, device)
         rows, cols = probe.kernel.shape
+        self.noise = noise_for(probe, settings, device)
         self.upsampling = Upsampling((rows, cols), device) if settings.subpixel == "multicorr" else None
+        self.fit = DiskFit(probe, settings.gain, device) if settings.subpixel == "fit" else None
 
     def __call__(self, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the disks of some patterns.
@@ -44,25 +48,31 @@ class BatchedDetection:
         counts : ndarray, int64, shape (n,)
             Disks in each pattern.
         disks : ndarray, float32, shape (m, 3)
-            (qx, qy, intensity) in px, pattern by pattern, the strongest first.
+            (qx, qy, intensity) in px, pattern by pattern, the strongest first. Where disks are fitted, the
+            uncertainty of qx and qy is a fourth column.
         """
         found, correlations = [], []
         step = self._together(patterns)
+        images = torch.as_tensor(patterns).to(self.device, torch.float32)
         for start in range(0, len(patterns), step):
-            part = torch.as_tensor(patterns[start : start + step]).to(self.device, torch.float32)
-            correlation = self.correlator.correlate(part)
+            correlation = self.correlator.correlate(images[start : start + step])
             peaks = self._maxima(correlation)
             found.append(peaks._replace(pattern=peaks.pattern + start))
             if self.upsampling is not None:
                 correlations.append(correlation)
-        peaks = select(Peaks(*map(np.concatenate, zip(*found, strict=True))), self.settings)
+        peaks = Peaks(*map(np.concatenate, zip(*found, strict=True)))
+        peaks = select(peaks, self.settings, self._ratio(images, peaks))
         row, col, height = parabola(peaks)
         if self.upsampling is not None:
             row, col = self._upsampled(correlations, peaks.pattern, row, col)
             order = strongest_first(peaks.pattern, height)
             row, col, height = row[order], col[order], height[order]
         counts = np.bincount(peaks.pattern, minlength=len(patterns))
-        return counts, np.stack([row, col, height], axis=1).astype(np.float32)
+        columns = [row, col, height]
+        if self.fit is not None:
+            *columns[:2], uncertainty = self.fit.refine(images, peaks.pattern, row, col)
+            columns.append(uncertainty)
+        return counts, np.stack(columns, axis=1).astype(np.float32)
 
     def candidates(self, pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find all local maxima of one pattern's correlation and say what becomes of each.
@@ -78,15 +88,21 @@ class BatchedDetection:
         fate : ndarray, uint8, shape (n,)
             ``Fate``; the accepted ones are those that a call finds.
         """
-        correlation = self.correlator.correlate(torch.as_tensor(pattern[None]).to(self.device, torch.float32))
-        peaks = local_maxima(self.correlator.blur(correlation), 1, 0.0, 0.0)
+        image = torch.as_tensor(pattern[None]).to(self.device, torch.float32)
+        peaks = local_maxima(self.correlator.blur(self.correlator.correlate(image)), 1, 0.0, 0.0)
         edge, (rows, cols) = self.settings.edge, pattern.shape
         inside = (peaks.row >= edge) & (peaks.row < rows - edge)
         inside &= (peaks.col >= edge) & (peaks.col < cols - edge)
         fate = np.full(len(inside), Fate.AT_RIM, np.uint8)
-        fate[inside] = judge(peaks.take(inside), self.settings)
+        inner = peaks.take(inside)
+        fate[inside] = judge(inner, self.settings, self._ratio(image, inner))
         row, col, _ = parabola(peaks)
         return np.stack([row, col, peaks.height], axis=1).astype(np.float32), fate
+
+    def _ratio(self, images: torch.Tensor, peaks: Peaks) -> np.ndarray | None:
+        if self.noise is None:
+            return None
+        return self.noise.signal_to_noise(images, peaks.pattern, peaks.row, peaks.col, peaks.height)
 
     def _maxima(self, correlation: torch.Tensor) -> Peaks:
         settings = self.settings

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 Engine = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Patterns (n, det_y, det_x) to how many disks each has (n,) and all disks (m, 3), pattern by pattern."""
+"""Patterns (n, det_y, det_x) to how many disks each has (n,) and all disks (m, 3 or 4), pattern by pattern."""
 
 
 def detect_disks(
@@ -86,13 +86,14 @@ def detect_disks(
     counts, rows = _detect_all(
         scan, make_engine(probe, settings, chosen), chosen, settings, progress, glimpse, memory
     )
-    qx, qy, intensity = np.ascontiguousarray(rows.T)
+    qx, qy, intensity, *uncertainty = np.ascontiguousarray(rows.T)
     disks = BraggDisks(
         scan.scan_shape,
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         qx,
         qy,
         intensity,
+        uncertainty=uncertainty[0] if uncertainty else None,
         detector_shape=scan.detector_shape,
         provenance={
             "source": scan.source,
@@ -132,7 +133,7 @@ def detect_patterns(patterns: np.ndarray, probe: Probe, settings: DetectionSetti
     from napari_4dstem_orient.devices import choose_device
 
     counts, rows = make_engine(probe, settings, choose_device("cpu"))(patterns)
-    return np.split(rows, np.cumsum(counts)[:-1])
+    return np.split(rows[:, :3], np.cumsum(counts)[:-1])
 
 
 def detect_candidates(
@@ -177,7 +178,7 @@ def _detect_all(
     glimpse: Glimpse,
     memory: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many disks each position has, and all disks (n, 3)."""
+    """Return how many disks each position has, and all disks (n, 3 or 4)."""
     from napari_4dstem_orient.devices import at_a_time, each_batch
 
     def detect(piece: Piece) -> tuple[np.ndarray, np.ndarray]:

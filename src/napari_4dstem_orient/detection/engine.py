@@ -49,7 +49,23 @@ class Py4DSTEMDetection:
         """Find the disks of some patterns; the same as ``BatchedDetection``."""
         lists = [self._detect(pattern) for pattern in patterns]
         counts = np.array([len(rows) for rows in lists], np.int64)
-        return counts, np.concatenate([np.zeros((0, 3), np.float32), *lists])
+        rows = np.concatenate([np.zeros((0, 3), np.float32), *lists])
+        kept = self._out_of_noise(patterns, np.repeat(np.arange(len(counts)), counts), rows)
+        return np.array([part.sum() for part in np.split(kept, np.cumsum(counts)[:-1])], np.int64), rows[kept]
+
+    def _out_of_noise(self, patterns: np.ndarray, pattern: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Tell which disks have the least signal-to-noise, of which py4DSTEM knows nothing."""
+        import torch
+
+        from napari_4dstem_orient.detection.noise import noise_for
+
+        noise = noise_for(self.probe, self.settings, torch.device("cpu"))
+        if noise is None:
+            return np.ones(len(rows), bool)
+        row, col = np.rint(rows[:, :2].T).astype(np.int64)
+        images = torch.as_tensor(np.asarray(patterns, np.float32))
+        ratio = noise.signal_to_noise(images, pattern, row, col, rows[:, 2])
+        return ratio >= self.settings.min_signal_to_noise
 
     def _detect(self, pattern: np.ndarray) -> np.ndarray:
         settings = self.settings
@@ -61,7 +77,7 @@ class Py4DSTEMDetection:
                 _template_space="fourier",
                 corrPower=settings.correlation_power,
                 sigma_cc=settings.smoothing,
-                subpixel=settings.subpixel,
+                subpixel="poly" if settings.subpixel == "fit" else settings.subpixel,
                 minAbsoluteIntensity=settings.min_intensity,
                 minRelativeIntensity=settings.min_relative_intensity,
                 relativeToPeak=0,

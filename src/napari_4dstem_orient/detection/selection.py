@@ -23,6 +23,7 @@ class Fate(IntEnum):
     TOO_CLOSE = 3
     TOO_MANY = 4
     AT_RIM = 5
+    NOISE = 6
 
     @property
     def text(self) -> str:
@@ -34,10 +35,11 @@ class Fate(IntEnum):
             "too close to a stronger disk",
             "beyond the greatest number of disks",
             "too close to the detector's rim",
+            "hardly above the noise at its place",
         )[self]
 
 
-def select(peaks: Peaks, settings: DetectionSettings) -> Peaks:
+def select(peaks: Peaks, settings: DetectionSettings, ratio: np.ndarray | None = None) -> Peaks:
     """Apply floors, least distance and greatest number to the peaks of each pattern, in this order.
 
     Parameters
@@ -45,17 +47,19 @@ def select(peaks: Peaks, settings: DetectionSettings) -> Peaks:
     peaks : Peaks
         In the order of the pixels.
     settings : DetectionSettings
+    ratio : ndarray, shape (n,), optional
+        Signal-to-noise ratio of each peak; without it the settings' least one is not asked for.
 
     Returns
     -------
     Peaks
         By pattern, the strongest first.
     """
-    peaks = peaks.take(judge(peaks, settings) == Fate.ACCEPTED)
+    peaks = peaks.take(judge(peaks, settings, ratio) == Fate.ACCEPTED)
     return peaks.take(strongest_first(peaks.pattern, peaks.height))
 
 
-def judge(peaks: Peaks, settings: DetectionSettings) -> np.ndarray:
+def judge(peaks: Peaks, settings: DetectionSettings, ratio: np.ndarray | None = None) -> np.ndarray:
     """Return the ``Fate`` of each peak, uint8 (n,); see ``select``."""
     fate = np.full(len(peaks.height), Fate.ACCEPTED, np.uint8)
 
@@ -64,6 +68,8 @@ def judge(peaks: Peaks, settings: DetectionSettings) -> np.ndarray:
         return left[stays]
 
     left = drop(np.arange(len(fate)), Fate.TOO_WEAK, peaks.height >= settings.min_intensity)
+    if ratio is not None:
+        left = drop(left, Fate.NOISE, ratio[left] >= settings.min_signal_to_noise)
     if settings.min_relative_intensity > 0 and len(left):
         pattern, height = peaks.pattern[left], peaks.height[left]
         strongest = np.zeros(pattern[-1] + 1)

@@ -5,26 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import numpy as np
-
 from napari_4dstem_orient.detection.direct_beam import find_direct_beam
 from napari_4dstem_orient.detection.patterns import aligned_mean, sample_patterns
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.scan import Scan
 
-NOISE_PEAKS = 1.0
-"""Peaks of noise a pattern may have above the floor, by a law whose tail is longer than the real one's:
-on simulated patterns of 1e4 and 1e6 electrons it leaves 1 and 0.1."""
+LEAST_SIGNAL_TO_NOISE = 3.0
+"""Suggested: on multislice patterns of 1e4, 1e5 and 1e6 electrons it leaves 0.04, 0.3 and 0.5 false disks in each."""
 
 MIN_RELATIVE_INTENSITY = 0.0001
 """Suggested floor relative to the strongest disk: the tails of a real beam have peaks of their own."""
 
-PEAKS_PER_RING = 25
-"""Least number of correlation peaks from which the noise at one distance from the beam is judged."""
-
-NOISIEST = 0.95
-"""The floor suits all but the noisiest few patterns: those on thick, amorphous or bare places as well."""
+SUBPIXEL = ("fit", "poly", "multicorr")
+"""How disks can be placed; "fit" is suggested, the others are py4DSTEM's."""
 
 ENGINES = ("torch", "py4DSTEM")
 """What can detect disks; the first is the default."""
@@ -61,6 +55,27 @@ class DetectionSettings:
             step=0.0001,
         ),
     ] = 0.0005
+    min_signal_to_noise: Annotated[
+        float,
+        parameter(
+            "Least signal-to-noise",
+            "Peaks that stand less far out of the noise at their own place are dropped: near the beam and in thick "
+            "places a disk must be stronger. 0: no such demand. For cross-correlation (power 1) only.",
+            min=0.0,
+            max=1000.0,
+            step=0.5,
+        ),
+    ] = 0.0
+    gain: Annotated[
+        float,
+        parameter(
+            "Counts per electron",
+            "Of the detector: it says how strong the noise is. Suggest measures it in the scan's own patterns.",
+            min=1e-12,
+            max=1e12,
+            step=None,
+        ),
+    ] = 1.0
     min_spacing: Annotated[
         float,
         parameter(
@@ -112,8 +127,10 @@ class DetectionSettings:
         str,
         parameter(
             "Sub-pixel position",
-            "poly: parabola through the peak, fast. multicorr: upsampled correlation, finer, slower.",
-            choices=("poly", "multicorr"),
+            "fit: where the disk's rim lies, however unevenly it is lit; each disk gets its uncertainty. poly: "
+            "parabola through the peak. multicorr: upsampled correlation, slower. py4DSTEM's engine knows no fit: "
+            "poly instead.",
+            choices=SUBPIXEL,
         ),
     ] = "poly"
     engine: Annotated[
@@ -152,15 +169,18 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
         By field.
     """
     return {
-        "min_intensity": f"Above {settings.min_intensity:g} counts/px the noise of the scan's own patterns leaves "
-        f"about {NOISE_PEAKS:g} false disk in a pattern.",
+        "min_intensity": f"In the dark, a disk of {settings.min_intensity:g} counts/px has the least signal-to-noise: "
+        "nothing fainter stands out.",
         "min_relative_intensity": "The tails of a strong direct beam have peaks of their own, weaker than this.",
+        "min_signal_to_noise": "Of the peaks that noise alone makes, one in some hundreds is so strong, "
+        "near the beam and far from it.",
+        "gain": f"In the scan's own patterns the noise is that of electrons of {settings.gain:.3g} counts each.",
         "min_spacing": f"One and a half radii of the probe's disk ({probe.radius:.2f} px).",
         "edge": f"A disk of radius {probe.radius:.2f} px is cut off when it is nearer to the rim.",
         "smoothing": "A quarter of the disk's radius, 1.5 px at most: noise goes, neighbours stay apart.",
         "correlation_power": "Cross-correlation finds weak disks best.",
         "max_disks": "More disks than a pattern of a crystal has: it should not limit anything.",
-        "subpixel": "A parabola is fast; choose multicorr for strain.",
+        "subpixel": "Closest to the reflection: a disk's rim stays in place when a thick crystal lights it unevenly.",
         "engine": "It finds the same disks as py4DSTEM, many patterns at once.",
     }
 
@@ -178,70 +198,25 @@ def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSe
     Returns
     -------
     DetectionSettings
-        With the floor at which about one peak of noise per pattern is expected.
+        With a least signal-to-noise ratio, and disks placed by a fit.
 
     Raises
     ------
     UserError
         If patterns hold NaN or negative values, or have no direct beam.
     """
-    from napari_4dstem_orient.detection.detect import detect_patterns
+    from napari_4dstem_orient.detection.noise import counts_per_electron, faintest
 
     patterns = sample_patterns(scan, samples)
-    center = find_direct_beam(aligned_mean(patterns)).center
+    find_direct_beam(aligned_mean(patterns))
     settings = settings_for_probe(probe)
-    everything = replace(settings, min_intensity=0.0, min_relative_intensity=0.0, max_disks=100_000)
-
-    def distance_and_height(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        distance = np.hypot(peaks[:, 0] - center[0], peaks[:, 1] - center[1])
-        away = distance > 2 * probe.radius
-        return distance[away], peaks[away, 2]
-
-    noise = np.random.default_rng(0).normal(size=(1, *scan.detector_shape)).astype(np.float32)
-    expected, _ = distance_and_height(detect_patterns(noise, probe, everything)[0])
-    found = detect_patterns(patterns, probe, everything)
-    floors = [noise_floor(*distance_and_height(peaks), expected) for peaks in found]
-    floor = float(np.quantile(floors, NOISIEST))
+    gain = float(f"{counts_per_electron(patterns, probe, settings.smoothing):.3g}")
+    floor = faintest(probe, settings.smoothing, gain, LEAST_SIGNAL_TO_NOISE)
     return replace(
-        settings, min_intensity=float(f"{floor:.3g}"), min_relative_intensity=MIN_RELATIVE_INTENSITY
+        settings,
+        min_intensity=float(f"{floor:.3g}"),
+        min_relative_intensity=MIN_RELATIVE_INTENSITY,
+        min_signal_to_noise=LEAST_SIGNAL_TO_NOISE,
+        gain=gain,
+        subpixel="fit",
     )
-
-
-def noise_floor(distance: np.ndarray, height: np.ndarray, noise: np.ndarray) -> float:
-    """Return the height above which a pattern has about one peak of noise.
-
-    Nearly all peaks of a correlation image are noise, and noise is stronger where the pattern is brighter, near
-    the beam. So the lower half of the peaks at about the same distance tells the width of the noise there, as
-    if heights followed Rayleigh's law, and Bragg disks among the upper half do not disturb it. Where a pattern
-    has fewer peaks than noise would make, the missing ones count as peaks of height zero: a pattern nearly free
-    of noise gets a floor near zero, however many disks it has.
-
-    Parameters
-    ----------
-    distance, height : ndarray, shape (n,)
-        All correlation peaks of a pattern: distance from the direct beam, and height.
-    noise : ndarray, shape (m,)
-        Distances of all correlation peaks of pure noise.
-    """
-    from scipy.optimize import brentq
-
-    rings = int(np.clip(len(noise) // PEAKS_PER_RING, 1, 20))
-    edges = np.quantile(noise, np.linspace(0, 1, rings + 1)[1:-1]) if len(noise) else np.zeros(0)
-    which = np.searchsorted(edges, distance)
-    expected = len(noise) / rings
-    widths = np.array([_rayleigh_width(height[which == ring], expected) for ring in range(rings)])
-    if widths.max() <= 0 or len(noise) <= NOISE_PEAKS:
-        return 0.0
-
-    def excess(floor: float) -> float:
-        left = np.exp(-0.5 * (floor / np.maximum(widths, 1e-6 * widths.max())) ** 2)
-        return float(expected * left.sum() - NOISE_PEAKS)
-
-    return float(brentq(excess, 0.0, 10 * widths.max()))
-
-
-def _rayleigh_width(height: np.ndarray, expected: float) -> float:
-    """Return w of P(height > h) = exp(-h²/2w²) from the 40 % quantile, which lies at w sqrt(-2 ln 0.6)."""
-    missing = max(0, round(expected) - len(height))
-    padded = np.concatenate([np.zeros(missing), height])
-    return float(np.quantile(padded, 0.4)) / np.sqrt(-2 * np.log(0.6)) if len(padded) else 0.0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FIELDS = ("qx", "qy", "intensity")
 _DISK = np.dtype([(name, np.float64) for name in _FIELDS])  # py4DSTEM's own
+_EXTRA = "uncertainty"  # a further field, which py4DSTEM reads and writes with the others
 _NOTES = "disks"
 
 
@@ -75,13 +76,14 @@ def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
         if "_braggvectors_shape" in bundle and notes.get("detector_known", True):
             rows, cols = bundle["_braggvectors_shape/Qshape"][()]
             shape = int(rows), int(cols)
-        counts, (qx, qy, intensity) = _read(lists, path)
+        counts, (qx, qy, intensity, *uncertainty) = _read(lists, path)
         return BraggDisks(
             (int(lists.shape[0]), int(lists.shape[1])),
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             qx,
             qy,
             intensity,
+            uncertainty=uncertainty[0] if uncertainty else None,
             detector_shape=shape,
             provenance={**json.loads(notes.get("provenance", "{}")), "source": f"{path}::{_name(lists)}"},
         )
@@ -150,7 +152,7 @@ def save_disks(
         with h5py.File(temporary, "r+") as file:
             name = next(_disk_lists(file)).name
             del file[name]
-            lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_DISK))
+            lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_dtype(disks)))
             for row in range(disks.scan_shape[0]):
                 # Plain assignment would take lists of equal length for a second dimension.
                 lists.write_direct(_row(disks, row, origin, pixel), dest_sel=np.s_[row])
@@ -223,18 +225,30 @@ def _row(disks: BraggDisks, row: int, origin: tuple[float, float], pixel: float)
     cols = disks.scan_shape[1]
     ends = disks.offsets[row * cols : (row + 1) * cols + 1]
     part = slice(ends[0], ends[-1])
-    flat = np.empty(int(ends[-1] - ends[0]), _DISK)
+    flat = np.empty(int(ends[-1] - ends[0]), _dtype(disks))
     flat["qx"] = disks.qx[part].astype(float) / pixel + origin[0]
     flat["qy"] = disks.qy[part].astype(float) / pixel + origin[1]
     flat["intensity"] = disks.intensity[part]
-    lists = np.empty(cols, h5py.vlen_dtype(_DISK))
+    if disks.uncertainty is not None:
+        flat[_EXTRA] = disks.uncertainty[part].astype(float) / pixel
+    lists = np.empty(cols, h5py.vlen_dtype(flat.dtype))
     for col, (start, stop) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
         lists[col] = flat[start:stop]
     return lists
 
 
+def _dtype(disks: BraggDisks) -> np.dtype:
+    """Return what is stored of each disk."""
+    return _DISK if disks.uncertainty is None else np.dtype([*_DISK.descr, (_EXTRA, np.float64)])
+
+
 def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of disks at each position and the flat qx, qy, intensity; one scan row at a time."""
+    """Return the number of disks at each position and what is known of each disk; one scan row at a time.
+
+    The flat qx, qy, intensity, and uncertainty where there is one.
+    """
+    known = h5py.check_vlen_dtype(lists.dtype).names
+    fields = (*_FIELDS, _EXTRA) if _EXTRA in known else _FIELDS
     counts = np.zeros(lists.shape, np.int64)
     rows: list[np.ndarray] = []
     try:
@@ -242,12 +256,12 @@ def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray]:
             row = lists[number]
             counts[number] = [len(disks) for disks in row]
             joined = np.concatenate(row)
-            rows.append(np.stack([joined[name].astype(np.float32) for name in _FIELDS]))
+            rows.append(np.stack([joined[name].astype(np.float32) for name in fields]))
     except OSError as error:
         raise UserError(
             f"{path.name} is damaged: row {len(rows)} of its Bragg disks cannot be read."
         ) from error
-    flat = np.concatenate(rows, axis=1) if rows else np.zeros((3, 0), np.float32)
+    flat = np.concatenate(rows, axis=1) if rows else np.zeros((len(fields), 0), np.float32)
     return counts.ravel(), np.ascontiguousarray(flat)
 
 

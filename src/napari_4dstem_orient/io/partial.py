@@ -22,8 +22,6 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder, writing
 from napari_4dstem_orient.io.result import load_map, save_map
 
-_DISKS = ("offsets", "qx", "qy", "intensity")
-
 
 class Partial:
     """The folder ``NAME.partial`` beside an output file; it appears with the first chunk.
@@ -141,14 +139,14 @@ def to_arrays(disks: BraggDisks) -> tuple[str, dict[str, np.ndarray]]:
         "reach": disks.reach,
         "provenance": disks.provenance,
     }
-    return json.dumps(about, default=_plain), {name: getattr(disks, name) for name in _DISKS}
+    return json.dumps(about, default=_plain), {"offsets": disks.offsets, **disks.values}
 
 
 def from_arrays(about: str, arrays: Mapping[str, Any]) -> BraggDisks:
     """Make the disks that ``to_arrays`` took apart; contradictions raise KeyError, TypeError or ValueError."""
     told = json.loads(about)
     shape, detector = told.pop("scan_shape"), told.pop("detector_shape")
-    told.update({name: np.asarray(arrays[name]) for name in _DISKS})
+    told.update({name: np.asarray(arrays[name]) for name in arrays if name != "about"})
     return BraggDisks(tuple(shape), detector_shape=tuple(detector) if detector else None, **told)
 
 

@@ -18,7 +18,8 @@ from napari_4dstem_orient.pipeline import Report, calibrated
 from napari_4dstem_orient.scan import Scan
 
 SUBPIXEL = ("poly", "multicorr")
-TORCH = "torch"
+TORCH, SUGGESTED = "torch", "torch, as the program suggests"
+"""With py4DSTEM's own criteria, and with a least signal-to-noise ratio and disks placed by a fit."""
 
 
 def detect(scan: Scan, probe: Probe, settings: DetectionSettings, engine: str, device: str) -> BraggDisks:
@@ -29,22 +30,27 @@ def detect(scan: Scan, probe: Probe, settings: DetectionSettings, engine: str, d
 def time_engines(
     pools: Sequence[Pool], side: int, runs: int, positions: int, device: str, report: Report
 ) -> list[Rate]:
-    """Time torch on a scan of ``side``² and py4DSTEM on at most ``positions`` of its patterns."""
+    """Time torch on a scan of ``side``² and py4DSTEM on at most ``positions`` of its patterns.
+
+    Both with the same settings, and torch with those that the program suggests.
+    """
     rates = []
     for pool in pools:
         part = min(side**2, positions)
-        scans = {TORCH: pool.tiled((side, side)), REFERENCE: pool.tiled((1, part))}
+        whole, some = pool.tiled((side, side)), pool.tiled((1, part))
         for subpixel in SUBPIXEL:
-            settings = replace(pool.settings, subpixel=subpixel)
+            same = replace(pool.settings, subpixel=subpixel, min_signal_to_noise=0.0)
             job = f"patterns to disks, {pool.patterns.shape[1]}² px, {subpixel}"
             jobs = {
-                engine: partial(detect, scan, pool.probe, settings, engine, device)
-                for engine, scan in scans.items()
+                TORCH: partial(detect, whole, pool.probe, same, TORCH, device),
+                SUGGESTED: partial(detect, whole, pool.probe, pool.settings, TORCH, device),
+                REFERENCE: partial(detect, some, pool.probe, same, REFERENCE, device),
             }
-            for engine in jobs:  # libraries are loaded and memory is asked for before the clock starts
+            # libraries are loaded and memory is asked for before the clock starts
+            for settings, engine in ((same, TORCH), (pool.settings, TORCH), (same, REFERENCE)):
                 detect(pool.tiled((1, 8)), pool.probe, settings, engine, device)
             for engine, seconds in take_turns(jobs, runs, report(job)).items():
-                timed = side**2 if engine == TORCH else part
+                timed = part if engine == REFERENCE else side**2
                 rates.append(Rate(job, engine, side**2, timed, seconds))
     return rates
 

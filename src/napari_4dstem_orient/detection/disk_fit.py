@@ -36,7 +36,7 @@ DARK = 0.02
 FARTHEST = 0.7
 """Disk radii from the correlation's maximum at most."""
 
-STEPS = 3
+STEPS = 2
 SUBPIXEL = 8
 """Places of a drawn disk within a pixel, along each axis; the fit itself covers the rest."""
 

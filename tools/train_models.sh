@@ -16,4 +16,11 @@ train diamond --phase Si --voltage 300 --k-max 1.4 --patterns 200000 --start-fro
 train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 100000 --start-from $out/fcc.safetensors --also Ti,200
 train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 100000 --start-from $out/fcc.safetensors
 train cu_cu2o --phase Cu --phase Cu2O --voltage 300 --k-max 2.1 --patterns 500000 --start-from $out/fcc.safetensors
+# Once more, from where they are:
+train bcc --phase Fe --voltage 300 --k-max 2.1 --patterns 200000 --start-from $out/bcc.safetensors \
+    --also Fe,200 --also W,200 --also Mo,300
+train diamond --phase Si --voltage 300 --k-max 1.4 --patterns 200000 --start-from $out/diamond.safetensors \
+    --also Si,200 --also Ge,200
+train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 200000 --start-from $out/hcp.safetensors --also Ti,200
+train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 200000 --start-from $out/cu2o.safetensors
 train cu_cu2o --phase Cu --phase Cu2O --voltage 300 --k-max 2.1 --patterns 400000 --start-from $out/cu_cu2o.safetensors

@@ -19,7 +19,7 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.ebsd import bunge_angles
 from napari_4dstem_orient.io.layers import save_ome_tiff
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.orix_maps import save_orix
+from napari_4dstem_orient.io.orix_maps import save_orix, to_orix
 from napari_4dstem_orient.io.py4dstem_maps import save_py4dstem_map
 from napari_4dstem_orient.io.signals import save_hspy
 from napari_4dstem_orient.io.table import save_csv
@@ -73,6 +73,13 @@ def test_orix_reads_its_own_file(phases, tmp_path):
         apart = np.abs(operations[:, None] - phase.symmetry).max(axis=(2, 3)).min(axis=1)
         assert len(operations) == len(phase.symmetry)
         assert apart.max() < 1e-6
+
+
+def test_orix_gets_single_precision_matrices_exactly():
+    made = some_map((40, 50), seed=3)
+    assert made.rotation.dtype == np.float32
+    read = to_orix(made).rotations.to_matrix().reshape(40, 50, 3, 3)
+    np.testing.assert_allclose(read[made.indexed], made.rotation[made.indexed], atol=1e-6)
 
 
 def test_orix_gives_the_same_colours(tmp_path):

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 
+def quaternions(rotation: np.ndarray) -> np.ndarray:
+    """Return unit quaternions, scalar first, of matrices: (n, 3, 3) -> (n, 4).
+
+    orix's own conversion is off by 1e-4 where a matrix is of single precision.
+    """
+    from scipy.spatial.transform import Rotation
+
+    return np.roll(Rotation.from_matrix(rotation).as_quat(), 1, axis=1)
+
+
 def to_orix(orientation_map: OrientationMap) -> orix.crystal_map.CrystalMap:
     """Return the map as orix holds it.
 
@@ -48,7 +58,7 @@ def to_orix(orientation_map: OrientationMap) -> orix.crystal_map.CrystalMap:
     if (certainty := orientation_map.certainty) is not None:
         properties |= {name: getattr(certainty, name) for name in ("reliability", "phase_margin", "doubt")}
     return CrystalMap(
-        rotations=Rotation.from_matrix(orientation_map.rotation.reshape(-1, 3, 3).astype(float)),
+        rotations=Rotation(quaternions(orientation_map.rotation.reshape(-1, 3, 3))),
         phase_id=orientation_map.phase_id.ravel(),
         x=col * step,
         y=row * step,

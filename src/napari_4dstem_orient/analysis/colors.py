@@ -90,7 +90,7 @@ def direction_rgb(vectors: np.ndarray, phase: Phase) -> np.ndarray:
     return rgb
 
 
-def color_key_image(phase: Phase, size: int = 256) -> np.ndarray:
+def color_key_image(phase: Phase, size: int = 300) -> np.ndarray:
     """Draw the colour key's triangle (or wedge) in stereographic projection.
 
     Parameters

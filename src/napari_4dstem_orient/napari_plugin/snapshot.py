@@ -140,10 +140,11 @@ class Snapshot:
     ) -> OrientationMap:
         """Map the whole scan by a method of the current choice; the map knows its scan step and its origin.
 
-        Every now and then ``see`` gets the map as far as it is. The map's first colours are made here: in the main
-        thread they would stop the window.
+        Every now and then ``see`` gets the map as far as it is. The map's first colours and their key are made
+        here: in the main thread they would stop the window.
         """
         from napari_4dstem_orient.analysis.channels import channel_colors
+        from napari_4dstem_orient.analysis.colors import color_key_image
         from napari_4dstem_orient.pipeline import with_origin
 
         if self.calibrated is None:
@@ -161,4 +162,6 @@ class Snapshot:
         source = self.scan.source if self.scan is not None else None
         found = with_origin(answer, self.calibrated, self.calibration, source)
         channel_colors(found, "ipf-z")
+        for phase in found.phases:
+            color_key_image(phase)
         return found

@@ -186,3 +186,11 @@ def test_the_floor_follows_the_noise(copper):
         for counts, settings in ((1, one), (7, seven))
     ]
     assert len(found[1]) == pytest.approx(len(found[0]), rel=0.02)
+
+
+def test_few_tiles_without_a_disk_are_enough_to_know_an_electrons_counts(small_scan):
+    """Five disks reach nearly everything on a detector of 64 × 64 pixels."""
+    probe = synthetic_probe(3.0, small_scan.detector_shape)
+    settings = suggest_settings(small_scan, probe)
+    assert 0.8 < settings.gain < 1.6
+    assert np.median(detect_disks(small_scan, probe, settings).counts) == 5

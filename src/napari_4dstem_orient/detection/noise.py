@@ -11,6 +11,8 @@ from napari_4dstem_orient.detection.surroundings import Surroundings
 
 TILE = 4.0
 """Side, in disk radii, of the tiles in which counts per electron are measured."""
+DARKEST, STRAY, ROUNDS = 0.1, 3.0, 6
+"""Share of tiles that are surely without a disk; then those are counted in that stray no farther than so many times."""
 
 
 class Noise:
@@ -96,8 +98,8 @@ def faintest(probe: Probe, smoothing: float, gain: float, signal_to_noise: float
 def counts_per_electron(patterns: np.ndarray, probe: Probe, smoothing: float) -> float:
     """Measure how many counts an electron makes, from the noise of the patterns themselves.
 
-    In most places there is no disk, and the correlation is noise. There the mean of its square, over what counts of
-    single electrons would make, is the number of counts per electron (and what the camera adds).
+    Where there is no disk, the correlation is noise. There the mean of its square, over what counts of single electrons
+    would make, is the number of counts per electron (and what the camera adds).
 
     Parameters
     ----------
@@ -126,7 +128,14 @@ def counts_per_electron(patterns: np.ndarray, probe: Probe, smoothing: float) ->
         for values in (seen[inner] ** 2, np.maximum(expected, 0)[inner])
     )
     lit = variance > 1e-9 * variance.max(initial=1e-30)
-    return float(np.median(square[lit] / variance[lit])) if lit.any() else 1.0
+    if not lit.any():
+        return 1.0
+    # Tiles that a disk reaches stand out by far; where the detector is small they are most of them.
+    ratio = square[lit] / variance[lit]
+    found = np.quantile(ratio, DARKEST)
+    for _ in range(ROUNDS):
+        found = ratio[ratio <= STRAY * found].mean()
+    return float(found)
 
 
 def _reach(probe: Probe) -> int:

@@ -271,7 +271,7 @@ def test_the_preview_marks_what_was_rejected_and_says_why(ready, qtbot):
     qtbot.waitUntil(lambda: len(circles(ready)) == 3, timeout=60_000)
     text = ready.preview.count.text()
     assert "2 beyond the greatest number of disks" in text
-    assert "too weak beside the strongest disk" in text
+    assert "hardly above the noise at its place" in text
     layer = ready.preview.view.model.layers["rejected"]
     assert layer.visible
     assert str(layer.symbol[0]) == "x"

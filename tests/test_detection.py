@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
+from napari_4dstem_orient.detection.noise import counts_per_electron
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings, settings_for_probe, suggest_settings
 from napari_4dstem_orient.errors import Cancelled, UserError
@@ -186,6 +187,16 @@ def test_the_floor_follows_the_noise(copper):
         for counts, settings in ((1, one), (7, seven))
     ]
     assert len(found[1]) == pytest.approx(len(found[0]), rel=0.02)
+
+
+@pytest.mark.parametrize("gain", [1, 30])
+def test_where_every_place_is_lit_pixels_tell_of_an_electrons_counts(gain):
+    """Disks of radius 3 every 11 pixels: no tile is without one."""
+    y, x = np.mgrid[:64, :64]
+    disks = ((y + 4) % 11 - 4) ** 2 + ((x + 2) % 11 - 4) ** 2 <= 9
+    patterns = gain * np.random.default_rng(3).poisson(1 + 60 * disks, (20, 64, 64))
+    found = counts_per_electron(patterns, synthetic_probe(3.0, (64, 64)), 0.76)
+    assert 0.7 * gain < found < 2.5 * gain
 
 
 def test_few_tiles_without_a_disk_are_enough_to_know_an_electrons_counts(small_scan):

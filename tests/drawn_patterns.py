@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.analysis.similarity import GRID, SHELL, SPOT
-from napari_4dstem_orient.indexing.template import TemplateSettings
+from napari_4dstem_orient.indexing.settings import TemplateSettings
 
 
 class PolarImages:

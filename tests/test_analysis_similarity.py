@@ -13,7 +13,8 @@ from napari_4dstem_orient.errors import Cancelled
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.scoring import Measured
-from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings, _quiet
+from napari_4dstem_orient.indexing.settings import TemplateSettings
+from napari_4dstem_orient.indexing.template import TemplateMatcher, _quiet
 
 
 def measured(*patterns, reach=1.2):

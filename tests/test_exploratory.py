@@ -10,7 +10,7 @@ from napari_4dstem_orient.analysis.comparison import compare_maps
 from napari_4dstem_orient.analysis.grains import find_grains
 from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.indexing.template import TemplateSettings
+from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.io import images
 from napari_4dstem_orient.io.ebsd import save_ang, save_ctf
 from napari_4dstem_orient.io.grain_table import save_grain_table

@@ -28,7 +28,8 @@ from gui_scan import (
     truth,
 )
 from napari_4dstem_orient.calibration.calibrate import calibrate
-from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
+from napari_4dstem_orient.indexing.settings import TemplateSettings
+from napari_4dstem_orient.indexing.template import TemplateMatcher
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.inspection import (
     HALF_TURN,

@@ -9,6 +9,7 @@ import pytest
 from gui_scan import SHAPE, fill, made_map
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
+from napari_4dstem_orient.napari_plugin.layers import put_layer
 from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP, add_map_layers, map_layers
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
@@ -95,3 +96,17 @@ def test_a_second_channel_stands_beside_the_first(panel):
     choose(panel.beside, "nothing")
     assert len(map_layers(panel.viewer)) == 1
     assert not panel.viewer.canvas.grid.enabled
+
+
+def test_a_layer_that_comes_ends_the_side_by_side(panel, qtbot):
+    choose(panel.beside, "ipf-x")
+    put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)  # would get a place of its own in the grid
+    assert not panel.viewer.canvas.grid.enabled
+    assert len(map_layers(panel.viewer)) == 1
+    qtbot.waitUntil(lambda: panel.beside.currentData() == "nothing", timeout=5000)
+
+
+def test_the_users_own_grid_is_left_alone(panel):
+    panel.viewer.canvas.grid.enabled = True
+    put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)
+    assert panel.viewer.canvas.grid.enabled

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import fill
 from napari_4dstem_orient.indexing import evaluation
-from napari_4dstem_orient.indexing.transformer import budget, plan, trainer
+from napari_4dstem_orient.indexing.transformer import budget, run, trainer
 from napari_4dstem_orient.indexing.transformer.budget import Speed
 from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
 from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
@@ -68,8 +68,8 @@ def gate(monkeypatch):
     )
     monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
-    monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=BATCH, every=BATCH))
-    monkeypatch.setattr(plan, "measure_speed", lambda *given: Speed(15.0 * 60 / STEPS, 0.0))
+    monkeypatch.setattr(run, "SETTINGS", TrainingSettings(batch=BATCH, every=BATCH))
+    monkeypatch.setattr(run, "measure_speed", lambda *given: Speed(15.0 * 60 / STEPS, 0.0))
     yield made
     made.open(10_000)
 
@@ -209,7 +209,7 @@ def test_closing_the_dock_writes_the_checkpoint(window, training_panel, qtbot, g
     gate.open(1)
     job.wait(180)
     QApplication.processEvents()
-    assert plan.find_unfinished(folder / "Ag_200kV.safetensors").seen == 2 * BATCH
+    assert run.find_unfinished(folder / "Ag_200kV.safetensors").seen == 2 * BATCH
     assert not notified
 
 

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder
+from napari_4dstem_orient.indexing.indexer import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.rotations import (
     about_beam,
@@ -16,10 +16,16 @@ from napari_4dstem_orient.indexing.rotations import (
     from_vector,
     random_rotations,
 )
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
-from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
+from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
+from napari_4dstem_orient.indexing.settings import (
+    AcceptanceSettings,
+    ScoreSettings,
+    TemplateSettings,
+    TransformerSettings,
+)
+from napari_4dstem_orient.indexing.template import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network, load_model
-from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
+from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss, misorientation_angle
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.proposals import propose

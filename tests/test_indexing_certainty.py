@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Hypotheses, MapBuilder
+from napari_4dstem_orient.indexing.indexer import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.judging import likeliest_first
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 
 GENERAL = Rotation.from_euler("ZXZ", [20, 38, 11], degrees=True).as_matrix()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gui_scan import DETECTOR, fill, made_map
-from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
+from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.indexers import Indexers
 from napari_4dstem_orient.napari_plugin.inspection import look
 from napari_4dstem_orient.napari_plugin.mark_sets import LONGER

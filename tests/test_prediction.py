@@ -7,7 +7,7 @@ import torch
 from gui_scan import LEFT
 from napari_4dstem_orient.crystals.bloch import BlochWaves
 from napari_4dstem_orient.indexing.prediction import BEAMS, predicted_pattern
-from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
+from napari_4dstem_orient.indexing.settings import PredictionSettings
 
 
 @pytest.mark.parametrize("physics", ["kinematic", "two-beam", "Bloch waves"])

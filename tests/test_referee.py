@@ -22,7 +22,8 @@ from napari_4dstem_orient.indexing.referee_training import (
 )
 from napari_4dstem_orient.indexing.referee_view import Pose, view_of
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings
+from napari_4dstem_orient.indexing.scoring import Measured
+from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 

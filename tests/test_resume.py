@@ -16,7 +16,7 @@ from napari_4dstem_orient import chunks
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.partial import Partial, file_fingerprint, fingerprint, load_rows, save_rows
 from napari_4dstem_orient.memory import LEAST_MEMORY

@@ -14,7 +14,7 @@ from napari_4dstem_orient.calibration.calibrate import CalibrationSettings, cali
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.template import TemplateSettings
+from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.io.result import load_map

@@ -11,11 +11,11 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing import matching
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
 from napari_4dstem_orient.indexing.matching import batch_sizes, match
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.rotations import about_beam, random_rotations
-from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings, _quiet
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
+from napari_4dstem_orient.indexing.template import TemplateMatcher, _quiet
 from napari_4dstem_orient.indexing.transformer.synthesis import (
     PatternSource,
     SynthesisSettings,

@@ -11,7 +11,7 @@ from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing import evaluation
-from napari_4dstem_orient.indexing.transformer import budget, plan, trainer, training
+from napari_4dstem_orient.indexing.transformer import budget, run, trainer, training
 from napari_4dstem_orient.indexing.transformer.budget import (
     CUBIC_PATTERNS,
     Speed,
@@ -22,7 +22,8 @@ from napari_4dstem_orient.indexing.transformer.budget import (
     refuse_too_large,
 )
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
-from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, find_unfinished, go_on, train_plan
+from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
+from napari_4dstem_orient.indexing.transformer.run import find_unfinished, go_on, train_plan
 from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
 
 BRIEF = TrainingPlan(voltage=300, k_max=1.0, minutes=1.0, seed=3)
@@ -43,8 +44,8 @@ def quick(monkeypatch):
     )
     monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
-    monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=32, every=32))
-    monkeypatch.setattr(plan, "measure_speed", lambda *given: Speed(20.0, 0.0))
+    monkeypatch.setattr(run, "SETTINGS", TrainingSettings(batch=32, every=32))
+    monkeypatch.setattr(run, "measure_speed", lambda *given: Speed(20.0, 0.0))
 
 
 def stop_after(patterns):
@@ -127,7 +128,7 @@ def test_speed_is_measured_on_real_steps_and_leaves_nothing_behind(tmp_path):
 
 def test_measuring_can_be_cancelled(tmp_path, copper, monkeypatch):
     monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
-    monkeypatch.setattr(plan, "SETTINGS", TrainingSettings(batch=32))
+    monkeypatch.setattr(run, "SETTINGS", TrainingSettings(batch=32))
     with pytest.raises(Cancelled):
         train_plan([copper], BRIEF, tmp_path / "m.safetensors", device="cpu", progress=stop_after(0))
     assert not list(tmp_path.iterdir())
@@ -159,7 +160,7 @@ def test_a_killed_run_keeps_its_number_of_patterns_and_ends_in_the_same_model(
     assert told[-1] == "96 patterns fit into 1 min."
     begun = find_unfinished(path)
     assert (begun.seen, begun.settings.patterns) == (32, 96)
-    monkeypatch.setattr(plan, "measure_speed", lambda *given: pytest.fail("a resumed run measures nothing"))
+    monkeypatch.setattr(run, "measure_speed", lambda *given: pytest.fail("a resumed run measures nothing"))
     train_plan(
         [copper],
         replace(BRIEF, minutes=99.0),
@@ -188,7 +189,7 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_with(tmp_path, copper, q
     path = tmp_path / "m.safetensors"
     with pytest.raises(Cancelled):
         train_plan([copper], BRIEF, path, device="cpu", patterns=64, progress=stop_after(32))
-    monkeypatch.setattr(plan, "__version__", "99.0")
+    monkeypatch.setattr(run, "__version__", "99.0")
     with pytest.raises(UserError, match=r"99\.0"):
         go_on(path, "cpu")
     path.with_suffix(".training").write_bytes(b"damaged")

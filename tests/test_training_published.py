@@ -8,8 +8,9 @@ import torch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing import evaluation
 from napari_4dstem_orient.indexing.rotations import about_beam, nearest_rotation, random_rotations
-from napari_4dstem_orient.indexing.transformer import plan, trainer
+from napari_4dstem_orient.indexing.transformer import run, trainer
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
+from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.indexing.transformer.published import PublishedSettings, PublishedTransformer
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, published_synthesis
@@ -137,13 +138,13 @@ def test_it_is_an_indexer_like_the_other(trained):
 
 def test_the_plan_asks_for_the_published_network_and_patterns(monkeypatch, tmp_path, copper):
     asked = {}
-    monkeypatch.setattr(plan, "train_model", lambda *args, **kwargs: asked.update(kwargs))
-    wanted = plan.TrainingPlan(voltage=300, thinnest=50, thickest=500)
-    plan.train_plan([copper], wanted, tmp_path / "m.safetensors", patterns=512, architecture="published")
+    monkeypatch.setattr(run, "train_model", lambda *args, **kwargs: asked.update(kwargs))
+    wanted = TrainingPlan(voltage=300, thinnest=50, thickest=500)
+    run.train_plan([copper], wanted, tmp_path / "m.safetensors", patterns=512, architecture="published")
     assert asked["network"] == PublishedSettings()
     assert asked["synthesis"] == published_synthesis((50, 500))
     assert asked["settings"].learning_rate < TrainingSettings().learning_rate
-    plan.train_plan([copper], wanted, tmp_path / "m.safetensors", patterns=512)
+    run.train_plan([copper], wanted, tmp_path / "m.safetensors", patterns=512)
     assert not isinstance(asked["network"], PublishedSettings)
 
 
@@ -161,7 +162,7 @@ def test_the_command_line_asks_for_it_by_name(monkeypatch, tmp_path, trained):
     from napari_4dstem_orient.cli import app
 
     asked = {}
-    monkeypatch.setattr(plan, "train_plan", lambda *args, **kwargs: asked.update(kwargs) or trained)
+    monkeypatch.setattr(run, "train_plan", lambda *args, **kwargs: asked.update(kwargs) or trained)
     command = [
         "train",
         "--phase",

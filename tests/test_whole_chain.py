@@ -9,8 +9,8 @@ import napari_4dstem_orient as orient
 from multislice import multislice_patterns, multislice_scan
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
 from napari_4dstem_orient.indexing.models import choose_models, list_models
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.indexing.template import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 

@@ -13,16 +13,18 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 PAGE = Path(__file__).parents[1] / "docs" / "parameters.md"
 PACKAGE = "napari_4dstem_orient"
 SETTINGS = {
-    "detection.settings": "Bragg disks",
-    "calibration.calibrate": "Calibration",
-    "indexing.scoring": "Score",
-    "indexing.indexer": "Which answers are kept",
-    "indexing.transformer.indexer": "Transformer",
-    "indexing.template": "Template matching",
-    "indexing.prediction_settings": "Predicted patterns in the inspector",
-    "indexing.transformer.plan": "Training",
+    "detection.settings": {"DetectionSettings": "Bragg disks"},
+    "calibration.calibrate": {"CalibrationSettings": "Calibration"},
+    "indexing.settings": {
+        "ScoreSettings": "Score",
+        "AcceptanceSettings": "Which answers are kept",
+        "TransformerSettings": "Transformer",
+        "TemplateSettings": "Template matching",
+        "PredictionSettings": "Predicted patterns in the inspector",
+    },
+    "indexing.transformer.plan": {"TrainingPlan": "Training"},
 }
-"""Modules whose settings are described, in the order of the job, and what they are about."""
+"""Modules whose settings are described, in the order of the job, and what each of their classes is about."""
 
 
 def page() -> str:
@@ -32,9 +34,9 @@ def page() -> str:
         "",
         "Made by `tools/make_parameter_docs.py` from the code; change the text there. The forms show the same words.",
     ]
-    for module, title in SETTINGS.items():
+    for module, titles in SETTINGS.items():
         for settings in _settings(importlib.import_module(f"{PACKAGE}.{module}")):
-            lines += ["", f"## {title}: `{settings.__name__}`", ""]
+            lines += ["", f"## {titles[settings.__name__]}: `{settings.__name__}`", ""]
             lines += ["| parameter | default | range | what it does |", "|---|---|---|---|"]
             lines += [_line(*entry) for entry in _parameters(settings)]
     return "\n".join(lines) + "\n"

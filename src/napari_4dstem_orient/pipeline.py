@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
-    from napari_4dstem_orient.indexing.template import TemplateSettings
-    from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
+    from napari_4dstem_orient.indexing.settings import (
+        AcceptanceSettings,
+        TemplateSettings,
+        TransformerSettings,
+    )
     from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.orientation_map import OrientationMap
 

@@ -73,9 +73,11 @@ def choice_settings(
 
 def form_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings dataclasses that ``choice_settings`` took apart, by name; those that were given."""
-    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
-    from napari_4dstem_orient.indexing.template import TemplateSettings
-    from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
+    from napari_4dstem_orient.indexing.settings import (
+        AcceptanceSettings,
+        TemplateSettings,
+        TransformerSettings,
+    )
 
     kinds = (TransformerSettings, TemplateSettings, AcceptanceSettings)
     return {

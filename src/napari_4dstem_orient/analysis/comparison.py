@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_4dstem_orient.disks import BraggDisks
-    from napari_4dstem_orient.indexing.template import TemplateSettings
+    from napari_4dstem_orient.indexing.settings import TemplateSettings
     from napari_4dstem_orient.orientation_map import OrientationMap
     from napari_4dstem_orient.scan import Calibration
 

@@ -11,7 +11,7 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.devices import each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.scoring import PREDICTED, Measured, without_direct_beam
-from napari_4dstem_orient.indexing.template import TemplateSettings
+from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.progress import Progress, silent
 
 SHELL = 0.01

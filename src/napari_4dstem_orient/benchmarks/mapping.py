@@ -15,8 +15,9 @@ from napari_4dstem_orient.devices import choose_device, each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.indexer import Indexer
 from napari_4dstem_orient.indexing.make import fitting_models, template_reach
-from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
-from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
+from napari_4dstem_orient.indexing.settings import TemplateSettings, TransformerSettings
+from napari_4dstem_orient.indexing.template import TemplateMatcher
+from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.io.bragg_peaks import disks_calibration, load_disks, save_disks
 from napari_4dstem_orient.pipeline import Report, calibrated
 from napari_4dstem_orient.scan import Calibration

@@ -85,7 +85,7 @@ def map_(
         )
 
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
+    from napari_4dstem_orient.indexing.settings import AcceptanceSettings
     from napari_4dstem_orient.io.export import export as export_map
     from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.pipeline import map_scan
@@ -94,7 +94,7 @@ def map_(
     phases = [find_phase(name) for name in phase]
     template = None
     if method is Method.template:
-        from napari_4dstem_orient.indexing.template import TemplateSettings
+        from napari_4dstem_orient.indexing.settings import TemplateSettings
 
         template = TemplateSettings(engine=engine.value)
     partial = Partial(output)

@@ -69,7 +69,8 @@ def train(
         raise UserError("Give --patterns or --minutes, not both.")
 
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, train_plan
+    from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
+    from napari_4dstem_orient.indexing.transformer.run import train_plan
 
     plan = TrainingPlan(voltage, k_max, precession or 0.0, seed=seed)
     if thickness_range is not None:

@@ -13,11 +13,12 @@ import torch
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
+from napari_4dstem_orient.indexing.indexer import Indexer
 from napari_4dstem_orient.indexing.rotations import random_rotations
-from napari_4dstem_orient.indexing.template import TemplateMatcher, TemplateSettings
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings, TransformerSettings
+from napari_4dstem_orient.indexing.template import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, load_model
-from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, TransformerSettings
+from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.indexing.transformer.synthesis import (
     PatternSource,
     SynthesisSettings,

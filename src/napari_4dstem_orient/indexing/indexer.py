@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason
-from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
 
@@ -48,51 +48,6 @@ class Indexer(Protocol):
         Cancelled
             If ``progress`` raises it.
         """
-
-
-@dataclass(frozen=True)
-class AcceptanceSettings:
-    """Which answers are given at all."""
-
-    min_disks: Annotated[
-        int,
-        parameter(
-            "Fewest disks",
-            "Scan positions with fewer Bragg disks (direct beam apart) are not indexed.",
-            min=2,
-            max=30,
-        ),
-    ] = 4
-    min_score: Annotated[
-        float,
-        parameter(
-            "Lowest score",
-            "Answers that explain the disks less well than this are not shown (0 to 1).",
-            min=0.0,
-            max=1.0,
-            step=0.05,
-        ),
-    ] = 0.35
-    min_reliability: Annotated[
-        float,
-        parameter(
-            "Lowest reliability",
-            "Answers that are less likely right than this are not shown (0 to 1; transformer only).",
-            min=0.0,
-            max=1.0,
-            step=0.05,
-        ),
-    ] = 0.0
-    min_phase_margin: Annotated[
-        float,
-        parameter(
-            "Lowest phase margin",
-            "Of several phases, the answer's must be so much likelier than the next (0 to 1; transformer only).",
-            min=0.0,
-            max=1.0,
-            step=0.05,
-        ),
-    ] = 0.0
 
 
 @dataclass(frozen=True, eq=False)

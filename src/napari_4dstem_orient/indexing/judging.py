@@ -13,7 +13,8 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.indexer import Hypotheses
 from napari_4dstem_orient.indexing.referee import Referee, repeated
 from napari_4dstem_orient.indexing.referee_view import Pose
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score
+from napari_4dstem_orient.indexing.scoring import Measured, score
+from napari_4dstem_orient.indexing.settings import ScoreSettings
 
 SEEDED = 8
 """Hypotheses of each phase that the scout's first look leaves; what corrections make one of them counts once."""

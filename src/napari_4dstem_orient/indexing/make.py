@@ -13,10 +13,13 @@ from napari_4dstem_orient.errors import UserError
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
+    from napari_4dstem_orient.indexing.indexer import Indexer
     from napari_4dstem_orient.indexing.models import Use
-    from napari_4dstem_orient.indexing.template import TemplateSettings
-    from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
+    from napari_4dstem_orient.indexing.settings import (
+        AcceptanceSettings,
+        TemplateSettings,
+        TransformerSettings,
+    )
 
 Models = str | Path | Sequence[str | Path]
 """One model file, or several that share the phases."""

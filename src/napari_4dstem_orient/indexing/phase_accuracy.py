@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_4dstem_orient.indexing.evaluation import EVERY_ANSWER, angles_to_truth, make_test_set, timed_index
-from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.progress import Progress, silent

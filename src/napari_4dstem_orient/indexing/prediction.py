@@ -10,7 +10,7 @@ import torch
 from napari_4dstem_orient.crystals.bloch import BlochWaves
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
+from napari_4dstem_orient.indexing.settings import PredictionSettings
 
 FAINTEST = 1e-3
 """Predicted disks weaker than this share of the strongest are left out."""

@@ -3,58 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.parameters import parameter
+from napari_4dstem_orient.indexing.settings import ScoreSettings
 
 CLOSEST = 0.85
 """Disks closer to the centre than this share of the shortest reflection are none: leaves room for a wrong scale."""
 
 PREDICTED = 48
 """Predicted disks that a score looks at."""
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """How measured and predicted disks are compared."""
-
-    tolerance: Annotated[
-        float,
-        parameter(
-            "Position tolerance",
-            "Distance at which a predicted and a measured disk stop being the same one; raise it for distorted or "
-            "badly scaled patterns.",
-            "Å⁻¹",
-            min=0.005,
-            max=0.2,
-            step=0.005,
-        ),
-    ] = 0.035
-    excitation_width: Annotated[
-        float,
-        parameter(
-            "Excitation error width",
-            "How far a reflection may be from the Ewald sphere and still be seen (Gaussian width); thin crystals "
-            "need more.",
-            "Å⁻¹",
-            min=0.002,
-            max=0.1,
-            step=0.002,
-        ),
-    ] = 0.02
-    intensity_power: Annotated[
-        float,
-        parameter(
-            "Intensity power",
-            "Intensities enter the score to this power: 1 trusts them, 0 compares positions only.",
-            min=0.0,
-            max=1.0,
-            step=0.05,
-        ),
-    ] = 0.4
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,89 +18,21 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.indexer import (
-    AcceptanceSettings,
-    Hypotheses,
-    MapBuilder,
-    coarse_first,
-    reach_of,
-)
+from napari_4dstem_orient.indexing.indexer import Hypotheses, MapBuilder, coarse_first, reach_of
 from napari_4dstem_orient.indexing.matching import batch_sizes, match
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
+from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
+from napari_4dstem_orient.indexing.settings import (
+    ENGINES,
+    AcceptanceSettings,
+    ScoreSettings,
+    TemplateSettings,
+)
 from napari_4dstem_orient.indexing.templates import Templates
 from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
-ENGINES = ("torch", "py4DSTEM")
 CHUNK = 16
 """Scan positions between two progress reports where py4DSTEM matches."""
-
-
-@dataclass(frozen=True)
-class TemplateSettings:
-    """py4DSTEM's orientation plan, and what matches it."""
-
-    zone_axis_step: Annotated[
-        float,
-        parameter(
-            "Zone axis step",
-            "Angle between neighbouring zone axes of the template library; smaller is finer and slower.",
-            "°",
-            min=0.5,
-            max=10.0,
-            step=0.5,
-        ),
-    ] = 2.0
-    in_plane_step: Annotated[
-        float,
-        parameter("In-plane step", "Angle between in-plane rotations.", "°", min=0.5, max=10.0, step=0.5),
-    ] = 2.0
-    kernel: Annotated[
-        float,
-        parameter(
-            "Correlation kernel",
-            "Distance at which a measured and a template disk stop overlapping.",
-            "Å⁻¹",
-            min=0.01,
-            max=0.5,
-            step=0.01,
-        ),
-    ] = 0.08
-    excitation_width: Annotated[
-        float,
-        parameter(
-            "Excitation error width",
-            "How far a reflection may be from the Ewald sphere and still be in a template (Gaussian width).",
-            "Å⁻¹",
-            min=0.002,
-            max=0.1,
-            step=0.002,
-        ),
-    ] = 0.02
-    intensity_power: Annotated[
-        float,
-        parameter(
-            "Intensity power",
-            "Measured and template intensities enter the correlation to this power: 1 trusts them, 0 compares "
-            "positions only.",
-            min=0.0,
-            max=1.0,
-            step=0.05,
-        ),
-    ] = 0.5
-    matches: Annotated[
-        int, parameter("Matches", "Orientations returned for each position, best first.", min=1, max=4)
-    ] = 2
-    engine: Annotated[
-        str,
-        parameter(
-            "Engine",
-            "torch matches many patterns at once; py4DSTEM, one after the other, finds the same best orientations "
-            "and takes a hundred times as long.",
-            choices=ENGINES,
-        ),
-    ] = "torch"
 
 
 class TemplateMatcher:

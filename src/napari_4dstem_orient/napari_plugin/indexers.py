@@ -22,10 +22,13 @@ from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.indexer import AcceptanceSettings, Indexer
+    from napari_4dstem_orient.indexing.indexer import Indexer
     from napari_4dstem_orient.indexing.models import AvailableModel
-    from napari_4dstem_orient.indexing.template import TemplateSettings
-    from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
+    from napari_4dstem_orient.indexing.settings import (
+        AcceptanceSettings,
+        TemplateSettings,
+        TransformerSettings,
+    )
     from napari_4dstem_orient.napari_plugin.snapshot import Illumination
 
 METHODS = {"template": "Template matching", "transformer": "Transformer"}

@@ -15,7 +15,7 @@ from napari_4dstem_orient.orientation_map import Doubt, Reason
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
+    from napari_4dstem_orient.indexing.settings import PredictionSettings
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 HALF_TURN = np.diag([-1.0, -1.0, 1.0])

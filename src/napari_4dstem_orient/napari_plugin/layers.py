@@ -11,7 +11,7 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY, badged
-from napari_4dstem_orient.napari_plugin.map_layers import MAP
+from napari_4dstem_orient.napari_plugin.map_layers import MAP, end_side_by_side
 
 if TYPE_CHECKING:
     import napari
@@ -55,6 +55,7 @@ def put_layer(
     """
     layer = find_layer(viewer, name)
     if layer is None:
+        end_side_by_side(viewer)
         metadata = {OURS: name, EXPLORATORY: exploratory, **options.pop("metadata", {})}
         if kind == "image":
             options.setdefault("contrast_limits", _limits(data))

@@ -139,26 +139,41 @@ def show_side_by_side(viewer: napari.Viewer, side_by_side: bool, beside: str = "
     if not maps:
         return
     orientation_map = shown_map(viewer) or maps[-1].metadata[MAP]
-    *sides, main = map_layers(viewer, orientation_map.method)
-    for side in sides:
-        viewer.layers.remove(side)
+    end_side_by_side(viewer)
+    viewer.canvas.grid.enabled = False  # also where the user took the other layer away
     hide_images(viewer)
+    main = map_layers(viewer, orientation_map.method)[-1]
     main.visible = True
-    shown = [main]
     if side_by_side:
         if main.metadata[KIND] == beside:
             show_channel(main, "ipf-x" if beside == "ipf-z" else "ipf-z")
         side = _add(viewer, orientation_map, beside, main.metadata[LOOK])
         viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
-        shown.append(side)
-    for layer in shown:
-        layer.name_overlay.visible = side_by_side
-    rows, cols = orientation_map.scan_shape
-    viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
-    viewer.canvas.grid.enabled = side_by_side
+        for layer in (main, side):
+            layer.name_overlay.visible = True
+        rows, cols = orientation_map.scan_shape
+        viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
+        viewer.canvas.grid.enabled = True
+        for layer in viewer.layers:
+            if not _is_image(layer):  # a grid would give it a place of its own
+                layer.visible = False
+    viewer.reset_view()
+
+
+def end_side_by_side(viewer: napari.Viewer) -> None:
+    """Show each map once again, where one is shown twice."""
+    methods = {layer.metadata[MAP].method for layer in map_layers(viewer)}
+    sides = [side for method in methods for side in map_layers(viewer, method)[:-1]]
+    if not sides:
+        return
+    for side in sides:
+        viewer.layers.remove(side)
+    viewer.canvas.grid.enabled = False
     for layer in viewer.layers:
-        if not _is_image(layer):  # a grid would give it a place of its own
-            layer.visible = not side_by_side
+        if MAP in layer.metadata:
+            layer.name_overlay.visible = False
+        elif not _is_image(layer):
+            layer.visible = True
     viewer.reset_view()
 
 

@@ -99,7 +99,8 @@ def marks(
     if len(spots):
         from scipy.spatial import cKDTree
 
-        from napari_4dstem_orient.indexing.scoring import PREDICTED, ScoreSettings
+        from napari_4dstem_orient.indexing.scoring import PREDICTED
+        from napari_4dstem_orient.indexing.settings import ScoreSettings
 
         where = detector.pixels(spots[:, :2])
         on_detector = (where + origin >= 0) & (where + origin <= np.array(detector.shape) - 1)

@@ -25,7 +25,7 @@ from napari_4dstem_orient.napari_plugin.pictures import grey_levels
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
+    from napari_4dstem_orient.indexing.settings import PredictionSettings
     from napari_4dstem_orient.napari_plugin.snapshot import Illumination, Snapshot
 
 BAR = "\u0305"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
+from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.figures import write_figure
 from napari_4dstem_orient.napari_plugin.indexers import METHODS
 from napari_4dstem_orient.napari_plugin.inspection import Answer, Position, angle_between, variants

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -13,21 +12,15 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.devices import choose_device, describe, each_batch, half_precision
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.indexer import (
-    AcceptanceSettings,
-    Hypotheses,
-    MapBuilder,
-    coarse_first,
-    reach_of,
-)
+from napari_4dstem_orient.indexing.indexer import Hypotheses, MapBuilder, coarse_first, reach_of
 from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, Shortlist, judge, shortlist
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import Referees
-from napari_4dstem_orient.indexing.scoring import Measured, ScoreSettings, score, without_direct_beam
+from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
 BATCH = {"cpu": 96, "cuda": 4096, "mps": 1024}
@@ -37,50 +30,6 @@ LONGEST_LIST = 96
 RUNNERS_UP = 3
 SURE = 2.0
 """Logit of the scout from which the network's first proposals are enough."""
-
-
-@dataclass(frozen=True)
-class TransformerSettings:
-    """How the network's answers are used."""
-
-    frames: Annotated[
-        int,
-        parameter(
-            "Frames",
-            "Read a pattern up to this many times, turned so that its strongest, second strongest … disk lies on +x, "
-            "where the first reading convinces nobody.",
-            min=1,
-            max=5,
-        ),
-    ] = 3
-    pairs: Annotated[
-        int,
-        parameter(
-            "Pairs",
-            "Where the network's first hypotheses convince nobody, try so many that the places of two disks suggest, "
-            "for each of three pairs.",
-            min=0,
-            max=8,
-        ),
-    ] = 4
-    corrections: Annotated[
-        int,
-        parameter(
-            "Corrections",
-            "So many times the best hypotheses are turned to where the disks say they should be; 0 only chooses "
-            "among the network's own.",
-            min=0,
-            max=6,
-        ),
-    ] = 3
-    referee: Annotated[
-        bool,
-        parameter(
-            "Referee",
-            "Choose among the hypotheses by what physics predicts, and correct the best. Without it the network's "
-            "first choice stands as it is, and nothing says how reliable it is: many times faster, for a first look.",
-        ),
-    ] = True
 
 
 class TransformerIndexer:

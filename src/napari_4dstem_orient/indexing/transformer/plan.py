@@ -1,54 +1,16 @@
-"""A training as a user asks for it: by minutes rather than patterns, and gone on with where it was stopped."""
+"""A training as a user asks for it; knows nothing of how it is done, so its form opens without torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from napari_4dstem_orient import __version__
-from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.devices import choose_device
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.resumable import read_story
-from napari_4dstem_orient.indexing.transformer.budget import (
-    check_budget,
-    measure_speed,
-    patterns_within,
-    refuse_too_large,
-)
-from napari_4dstem_orient.indexing.transformer.checkpoint import AnySettings, Model, ModelCard
-from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
-from napari_4dstem_orient.indexing.transformer.published import (
-    PUBLISHED,
-    PUBLISHED_LEARNING_RATE,
-    PublishedSettings,
-)
-from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings, published_synthesis
-from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
-from napari_4dstem_orient.indexing.transformer.training import (
-    Report,
-    checkpoint_of,
-    train_model,
-    train_to_the_end,
-)
 from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.progress import Progress, silent
 
-SETTINGS = TrainingSettings(every=20_480)
-"""All but length and seed: a point on the curves, and a checkpoint, every few seconds."""
-
-Architecture = Literal["own", "published"]
-"""What is trained, and on what: this program's network on patterns with everything that detection does to them, or
-the published network on the published patterns, to compare with."""
-
-Tell = Callable[[str], None]
-
-
-def no_words(text: str) -> None:
-    """Tell nobody."""
+THICKNESS = (10.0, 3000.0)
+"""Å; the thinnest and the thickest specimen that a model knows unless it is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +36,10 @@ class TrainingPlan:
     ] = 0.0
     thinnest: Annotated[
         float, parameter("Thickness from", "The thinnest specimen it shall know.", unit="Å", min=1, max=1e5)
-    ] = SynthesisSettings.thickness[0]
+    ] = THICKNESS[0]
     thickest: Annotated[
         float, parameter("Thickness to", "The thickest specimen it shall know.", unit="Å", min=1, max=1e5)
-    ] = SynthesisSettings.thickness[1]
+    ] = THICKNESS[1]
     minutes: Annotated[
         float,
         parameter(
@@ -105,134 +67,6 @@ class TrainingPlan:
         return self.thinnest, self.thickest
 
 
-@dataclass(frozen=True, eq=False)
-class Unfinished:
-    """A training that was stopped.
-
-    Attributes
-    ----------
-    card : ModelCard
-        What it trains for.
-    seen : int
-        Patterns trained on so far.
-    history : list of dict
-        The figures of its validations.
-    """
-
-    card: ModelCard
-    seen: int
-    history: list[dict[str, float]]
-
-    @property
-    def settings(self) -> TrainingSettings:
-        """How long and how fast it trains."""
-        return TrainingSettings(
-            **{field.name: self.card.training[field.name] for field in fields(TrainingSettings)}
-        )
-
-
-def find_unfinished(out: str | Path) -> Unfinished | None:
-    """Return the stopped training of a model file, if there is one.
-
-    Raises
-    ------
-    UserError
-        Its checkpoint is damaged.
-    """
-    path = checkpoint_of(out)
-    if not path.exists():
-        return None
-    story = read_story(path)
-    try:
-        return Unfinished(ModelCard(**story["card"]), story["seen"], story["history"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is a damaged training checkpoint; remove it to start again.") from error
-
-
-def train_plan(
-    phases: Sequence[Phase],
-    plan: TrainingPlan,
-    out: str | Path,
-    *,
-    patterns: int | None = None,
-    architecture: Architecture = "own",
-    others: Sequence[tuple[Phase, float, float]] = (),
-    start_from: str | Path | None = None,
-    device: str = "auto",
-    progress: Progress = silent,
-    report: Report | None = None,
-    tell: Tell = no_words,
-) -> Model:
-    """Train as planned and write the model to ``out``; for what is not listed see ``train_model``.
-
-    The number of patterns is fixed at the start, by timing a few steps, and kept in the checkpoint: stopped, the
-    same call goes on to the same model.
-
-    Parameters
-    ----------
-    plan : TrainingPlan
-    patterns : int, optional
-        Train on exactly as many, however long it takes.
-    architecture : {"own", "published"}
-    tell : callable
-        Called with what the user should know, in a sentence: how many patterns fit, that they are too few.
-
-    Raises
-    ------
-    UserError
-        A crystal is too large, or of too low symmetry for the minutes.
-    """
-    if plan.voltage is None:
-        raise UserError("Training needs the accelerating voltage; enter it in kV.")
-    refuse_too_large(phases, plan.k_max)
-    settings = replace(SETTINGS, seed=plan.seed)
-    synthesis = SynthesisSettings(thickness=plan.thickness)
-    network: AnySettings = NetworkSettings()
-    if architecture == PUBLISHED:
-        settings = replace(settings, learning_rate=PUBLISHED_LEARNING_RATE)
-        synthesis, network = published_synthesis(plan.thickness), PublishedSettings()
-    train = partial(
-        train_model,
-        phases,
-        plan.voltage,
-        plan.k_max,
-        precession=plan.precession,
-        synthesis=synthesis,
-        network=network,
-        others=others,
-        start_from=start_from,
-        device=device,
-    )
-    begun = find_unfinished(out) if patterns is None else None
-    if begun is not None:
-        patterns = begun.settings.patterns
-        tell(f"Going on: {begun.seen:,} of {patterns:,} patterns are done.")
-    elif patterns is None:
-        tell("Measuring how fast this device trains …")
-        patterns = patterns_within(plan.minutes, measure_speed(train, settings, progress), settings)
-        tell(f"{patterns:,} patterns fit into {plan.minutes:g} min.")
-        if shortage := check_budget(phases, plan.k_max, plan.minutes, patterns):
-            tell(shortage)
-    return train(out=out, settings=replace(settings, patterns=patterns), progress=progress, report=report)
-
-
-def go_on(
-    out: str | Path, device: str = "auto", progress: Progress = silent, report: Report | None = None
-) -> Model:
-    """Go on with the stopped training of a model file, with nothing but its checkpoint.
-
-    Raises
-    ------
-    UserError
-        There is none, it is damaged, or another version of this program began it.
-    """
-    begun = find_unfinished(out)
-    if begun is None:
-        raise UserError(f"There is no stopped training of {out}.")
-    program = f"napari-4dstem-orient {__version__}"
-    if begun.card.program != program:
-        raise UserError(
-            f"{begun.card.program} began the training of {out} and this is {program}; train it anew under another name."
-        )
-    trainer = Trainer(begun.card, begun.settings, choose_device(device))
-    return train_to_the_end(trainer, Path(out), progress, report)
+def checkpoint_of(out: str | Path) -> Path:
+    """Return where the training of a model file keeps its checkpoint."""
+    return Path(out).with_suffix(".training")

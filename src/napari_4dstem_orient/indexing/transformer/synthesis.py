@@ -12,6 +12,7 @@ from napari_4dstem_orient.crystals.bloch import BlochWaves
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.rotations import about_beam, random_rotations
+from napari_4dstem_orient.indexing.transformer.plan import THICKNESS
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 
 Range = tuple[float, float]
@@ -72,7 +73,7 @@ class SynthesisSettings:
         Where the detector ends, as a share of k_max (uniform).
     """
 
-    thickness: Range = (10.0, 3000.0)
+    thickness: Range = THICKNESS
     kinematic_share: float = 0.15
     excitation_width: Range = (0.006, 0.03)
     excitation_cut: float = 1.0

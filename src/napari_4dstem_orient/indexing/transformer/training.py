@@ -25,6 +25,7 @@ from napari_4dstem_orient.indexing.transformer.checkpoint import (
 )
 from napari_4dstem_orient.indexing.transformer.curves import save_curves
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
+from napari_4dstem_orient.indexing.transformer.plan import checkpoint_of
 from napari_4dstem_orient.indexing.transformer.synthesis import SynthesisSettings
 from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
 from napari_4dstem_orient.progress import Progress, silent
@@ -125,11 +126,6 @@ def _for_phases(donor: Model, phases: int) -> dict[str, torch.Tensor]:
             first = weights[name][: len(weights[name]) // len(donor.card.phases)]
             weights[name] = torch.cat([first] * phases)
     return weights
-
-
-def checkpoint_of(out: str | Path) -> Path:
-    """Return where the training of a model file keeps its checkpoint."""
-    return Path(out).with_suffix(".training")
 
 
 def train_to_the_end(trainer: Trainer, out: Path, progress: Progress, report: Report | None) -> Model:

@@ -26,7 +26,7 @@ from napari_4dstem_orient.napari_plugin.indexers import (
     fit_models,
     indexers_for,
 )
-from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
+from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify, once_open
 from napari_4dstem_orient.napari_plugin.map_layers import (
     add_map_layers,
     hide_images,
@@ -75,7 +75,7 @@ class OrientationWidget(StepWidget):
         self._fitting.failed.connect(notify)
         self.indexers.models_added.connect(self._fit_models)
         show_answer_under_cursor(napari_viewer)
-        self._fit_models()
+        self._first_fit = once_open(self, self._fit_models)
         self.refresh()
 
     # ---------------------------------------------------------------- building
@@ -96,7 +96,7 @@ class OrientationWidget(StepWidget):
         self.body.addLayout(_labelled("Device", self.devices))
 
     def _build_transformer(self) -> None:
-        from napari_4dstem_orient.indexing.transformer.indexer import TransformerSettings
+        from napari_4dstem_orient.indexing.settings import TransformerSettings
 
         self.models = QListWidget()
         self.models.setWordWrap(True)
@@ -121,14 +121,14 @@ class OrientationWidget(StepWidget):
         self._add_run_button("transformer", "Run transformer")
 
     def _build_template(self) -> None:
-        from napari_4dstem_orient.indexing.template import TemplateSettings
+        from napari_4dstem_orient.indexing.settings import TemplateSettings
 
         self.body.addWidget(section("Template matching"))
         self.template_form = self._add_form(TemplateSettings, "template")
         self._add_run_button("template", "Run template matching")
 
     def _build_acceptance(self) -> None:
-        from napari_4dstem_orient.indexing.indexer import AcceptanceSettings
+        from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 
         self.body.addWidget(section("Answers given, by both methods"))
         self.acceptance_form = self._add_form(AcceptanceSettings, "acceptance")
@@ -273,6 +273,7 @@ class OrientationWidget(StepWidget):
         """Stop listening."""
         self.indexers.models_added.disconnect(self._fit_models)
         self.devices.release()
+        self._first_fit.stop()
         self._fitting.close()
 
 

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidge
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
+from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, checkpoint_of
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.jobs import Relay
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.transformer.plan import Unfinished
+    from napari_4dstem_orient.indexing.transformer.run import Unfinished
 
 CURVES_HEIGHT = 340
 REDRAW_AFTER = 300
@@ -49,8 +50,6 @@ class TrainingWidget(StepWidget):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
-
         super().__init__(napari_viewer)
         self.indexers = indexers_for(self.session)
         self.phases = PhaseList()
@@ -144,13 +143,14 @@ class TrainingWidget(StepWidget):
         self.refresh()
 
     def _on_file(self) -> None:
-        from napari_4dstem_orient.indexing.transformer.plan import find_unfinished
-
         self._damaged, self._begun = "", None
-        try:
-            self._begun = find_unfinished(self.file.path)
-        except UserError as error:
-            self._damaged = str(error)
+        if checkpoint_of(self.file.path).exists():
+            from napari_4dstem_orient.indexing.transformer.run import find_unfinished
+
+            try:
+                self._begun = find_unfinished(self.file.path)
+            except UserError as error:
+                self._damaged = str(error)
         if self._begun is not None:
             self._show_history(self._begun.history)
         self.refresh()
@@ -169,7 +169,7 @@ class TrainingWidget(StepWidget):
 
     def start(self) -> None:
         """Train, or go on where a training was stopped."""
-        from napari_4dstem_orient.indexing.transformer.plan import go_on, train_plan
+        from napari_4dstem_orient.indexing.transformer.run import go_on, train_plan
 
         figures, words = Relay(), Relay()
         figures.told.connect(self._on_figures)

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QSlider, QVBoxLayout, QWidget
 
-from napari_4dstem_orient.indexing.prediction_settings import PredictionSettings
+from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.mark_sets import LONGER
 from napari_4dstem_orient.napari_plugin.panes import Look
 

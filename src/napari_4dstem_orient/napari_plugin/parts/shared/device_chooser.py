@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from qtpy.QtWidgets import QComboBox
 
-from napari_4dstem_orient.napari_plugin.jobs import Latest
+from napari_4dstem_orient.napari_plugin.jobs import Latest, once_open
 
 DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
 
@@ -26,10 +28,11 @@ class DeviceChooser(QComboBox):
         self.setCurrentIndex(self.findData(device))
         self._describing = Latest()
         self._describing.answered.connect(lambda text: self.setItemText(0, f"Automatic: {text}"))
-        self._describing.ask(_describe_automatic)
+        self._later = once_open(self, partial(self._describing.ask, _describe_automatic))
 
     def release(self) -> None:
         """Stop listening."""
+        self._later.stop()
         self._describing.close()
 
 

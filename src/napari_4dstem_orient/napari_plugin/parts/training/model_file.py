@@ -11,6 +11,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
+from napari_4dstem_orient.indexing.transformer.plan import checkpoint_of
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import button
 
@@ -97,8 +98,6 @@ def free_path(folder: Path, stem: str, begun: bool = True) -> Path:
     begun : bool
         Whether a stopped training may lie there, to be gone on with.
     """
-    from napari_4dstem_orient.indexing.transformer.training import checkpoint_of
-
     names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
     paths = (folder / f"{name}{SUFFIX}" for name in names)
     return next(path for path in paths if not path.exists() and (begun or not checkpoint_of(path).exists()))

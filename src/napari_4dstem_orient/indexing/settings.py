@@ -1,0 +1,242 @@
+"""What a user may set about finding orientations; knows nothing of how it is done, so forms open without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from napari_4dstem_orient.parameters import parameter
+
+ENGINES = ("torch", "py4DSTEM")
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How measured and predicted disks are compared."""
+
+    tolerance: Annotated[
+        float,
+        parameter(
+            "Position tolerance",
+            "Distance at which a predicted and a measured disk stop being the same one; raise it for distorted or "
+            "badly scaled patterns.",
+            "Å⁻¹",
+            min=0.005,
+            max=0.2,
+            step=0.005,
+        ),
+    ] = 0.035
+    excitation_width: Annotated[
+        float,
+        parameter(
+            "Excitation error width",
+            "How far a reflection may be from the Ewald sphere and still be seen (Gaussian width); thin crystals "
+            "need more.",
+            "Å⁻¹",
+            min=0.002,
+            max=0.1,
+            step=0.002,
+        ),
+    ] = 0.02
+    intensity_power: Annotated[
+        float,
+        parameter(
+            "Intensity power",
+            "Intensities enter the score to this power: 1 trusts them, 0 compares positions only.",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.4
+
+
+@dataclass(frozen=True)
+class AcceptanceSettings:
+    """Which answers are given at all."""
+
+    min_disks: Annotated[
+        int,
+        parameter(
+            "Fewest disks",
+            "Scan positions with fewer Bragg disks (direct beam apart) are not indexed.",
+            min=2,
+            max=30,
+        ),
+    ] = 4
+    min_score: Annotated[
+        float,
+        parameter(
+            "Lowest score",
+            "Answers that explain the disks less well than this are not shown (0 to 1).",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.35
+    min_reliability: Annotated[
+        float,
+        parameter(
+            "Lowest reliability",
+            "Answers that are less likely right than this are not shown (0 to 1; transformer only).",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.0
+    min_phase_margin: Annotated[
+        float,
+        parameter(
+            "Lowest phase margin",
+            "Of several phases, the answer's must be so much likelier than the next (0 to 1; transformer only).",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.0
+
+
+@dataclass(frozen=True)
+class TransformerSettings:
+    """How the network's answers are used."""
+
+    frames: Annotated[
+        int,
+        parameter(
+            "Frames",
+            "Read a pattern up to this many times, turned so that its strongest, second strongest … disk lies on +x, "
+            "where the first reading convinces nobody.",
+            min=1,
+            max=5,
+        ),
+    ] = 3
+    pairs: Annotated[
+        int,
+        parameter(
+            "Pairs",
+            "Where the network's first hypotheses convince nobody, try so many that the places of two disks suggest, "
+            "for each of three pairs.",
+            min=0,
+            max=8,
+        ),
+    ] = 4
+    corrections: Annotated[
+        int,
+        parameter(
+            "Corrections",
+            "So many times the best hypotheses are turned to where the disks say they should be; 0 only chooses "
+            "among the network's own.",
+            min=0,
+            max=6,
+        ),
+    ] = 3
+    referee: Annotated[
+        bool,
+        parameter(
+            "Referee",
+            "Choose among the hypotheses by what physics predicts, and correct the best. Without it the network's "
+            "first choice stands as it is, and nothing says how reliable it is: many times faster, for a first look.",
+        ),
+    ] = True
+
+
+@dataclass(frozen=True)
+class TemplateSettings:
+    """py4DSTEM's orientation plan, and what matches it."""
+
+    zone_axis_step: Annotated[
+        float,
+        parameter(
+            "Zone axis step",
+            "Angle between neighbouring zone axes of the template library; smaller is finer and slower.",
+            "°",
+            min=0.5,
+            max=10.0,
+            step=0.5,
+        ),
+    ] = 2.0
+    in_plane_step: Annotated[
+        float,
+        parameter("In-plane step", "Angle between in-plane rotations.", "°", min=0.5, max=10.0, step=0.5),
+    ] = 2.0
+    kernel: Annotated[
+        float,
+        parameter(
+            "Correlation kernel",
+            "Distance at which a measured and a template disk stop overlapping.",
+            "Å⁻¹",
+            min=0.01,
+            max=0.5,
+            step=0.01,
+        ),
+    ] = 0.08
+    excitation_width: Annotated[
+        float,
+        parameter(
+            "Excitation error width",
+            "How far a reflection may be from the Ewald sphere and still be in a template (Gaussian width).",
+            "Å⁻¹",
+            min=0.002,
+            max=0.1,
+            step=0.002,
+        ),
+    ] = 0.02
+    intensity_power: Annotated[
+        float,
+        parameter(
+            "Intensity power",
+            "Measured and template intensities enter the correlation to this power: 1 trusts them, 0 compares "
+            "positions only.",
+            min=0.0,
+            max=1.0,
+            step=0.05,
+        ),
+    ] = 0.5
+    matches: Annotated[
+        int, parameter("Matches", "Orientations returned for each position, best first.", min=1, max=4)
+    ] = 2
+    engine: Annotated[
+        str,
+        parameter(
+            "Engine",
+            "torch matches many patterns at once; py4DSTEM, one after the other, finds the same best orientations "
+            "and takes a hundred times as long.",
+            choices=ENGINES,
+        ),
+    ] = "torch"
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """How the inspector predicts the pattern of an answer; maps are made without it."""
+
+    physics: Annotated[
+        Literal["kinematic", "two-beam", "Bloch waves"],
+        parameter(
+            "Predict",
+            "Kinematic: weak scattering, every thickness alike. Two-beam: each reflection alone exchanges electrons "
+            "with the direct beam. Bloch waves: all strong beams scatter among each other.",
+        ),
+    ] = "kinematic"
+    excitation_width: Annotated[
+        float,
+        parameter(
+            "Width",
+            "How far from the Ewald sphere reflections still show (Gaussian width of the excitation error); "
+            "wider for thin crystals. Kinematic only.",
+            "Å⁻¹",
+            min=0.005,
+            max=0.06,
+            step=0.001,
+        ),
+    ] = 0.02
+    thickness: Annotated[
+        float,
+        parameter(
+            "Thickness",
+            "Of the crystal along the beam. Two-beam and Bloch waves only.",
+            "Å",
+            min=10.0,
+            max=1500.0,
+            step=10.0,
+        ),
+    ] = 300.0

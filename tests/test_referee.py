@@ -11,7 +11,7 @@ from napari_4dstem_orient.crystals.kinematic import excitation_error
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing import referee as module
-from napari_4dstem_orient.indexing.judging import Candidate, judge, shortlist
+from napari_4dstem_orient.indexing.judging import Candidate, Shortlist, judge, shortlist
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.referee import Referee, Referees, load_referee, repeated, save_referee
 from napari_4dstem_orient.indexing.referee_training import (
@@ -220,3 +220,19 @@ def test_a_second_look_adds_hypotheses_only_where_it_is_asked_for(source, symmet
     right = torch.rad2deg(angle) < 2
     assert right[again].float().mean() > 0.9
     assert right[~again].float().mean() < 0.3
+
+
+@pytest.mark.parametrize(("turn", "questions"), [(1.0, 3), (0.001, 1)])
+def test_a_hypothesis_that_no_longer_moves_is_not_asked_again(source, symmetry, turn, questions):
+    measured, truth = patterns(source, 8)
+    asked = []
+
+    def referee(measured, pose, reflector):
+        asked.append(len(pose.scale))
+        step = from_vector(torch.tensor([math.radians(turn), 0.0, 0.0]))
+        return torch.ones_like(pose.scale), Pose(pose.rotation @ step, pose.scale, pose.origin)
+
+    candidate = Candidate(0, truth[:, None], source.reflector, symmetry)
+    short = Shortlist(candidate, Pose.of(truth[:, None]), torch.ones(8, 1))
+    judge(measured, [short], referee, ScoreSettings(), 3, 1)
+    assert asked == [8] * questions

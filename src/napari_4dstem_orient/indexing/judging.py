@@ -32,7 +32,10 @@ NEARLY_ALIKE = math.radians(2)
 HOPELESS = 5.0
 """Finalists whose logit is so much less than the best are left as they are."""
 
-ASKED = {"cpu": 128, "cuda": 1 << 17, "mps": 1 << 14}
+SETTLED = math.radians(0.01)
+"""A correction of so little is the last: the next would change neither the verdict nor the answer."""
+
+ASKED = {"cpu": 512, "cuda": 1 << 17, "mps": 1 << 14}
 """Hypotheses at a time: on a CPU few, so that they stay in its cache."""
 
 IMPOSSIBLE = -1e4
@@ -177,12 +180,16 @@ def _finalists(
         min(FINALISTS, short.logit.shape[1]), dim=1
     )
     pose = pose.pick(index)
+    moving = torch.ones_like(logit, dtype=torch.bool)
     for left in range(max(corrections - 1, 0), -1, -1):
         worth = logit > logit.amax(1, keepdim=True) - HOPELESS
-        told, moved = _ask(referee, measured, pose, candidate.reflector, worth)
-        best = torch.where(worth, told, IMPOSSIBLE).amax(1, keepdim=True)
-        logit = torch.where(worth, told, torch.minimum(logit, best - HOPELESS))
-        pose = moved if left else pose
+        asked = worth & moving
+        told, moved = _ask(referee, measured, pose, candidate.reflector, asked)
+        logit = torch.where(asked, told, logit)
+        best = torch.where(worth, logit, IMPOSSIBLE).amax(1, keepdim=True)
+        logit = torch.where(worth, logit, torch.minimum(logit, best - HOPELESS))
+        if left:
+            moving, pose = asked & (pose.turn_to(moved) > SETTLED), moved
     logit, order = logit.sort(dim=1, descending=True)
     pose = pose.pick(order)
     return pose.rotation, torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
@@ -193,7 +200,8 @@ def _ask(
 ) -> tuple[torch.Tensor, Pose]:
     """Ask a referee about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
     logit, moved = torch.full_like(pose.scale, IMPOSSIBLE), pose.copy()
-    for asked in worth.nonzero().split(ASKED[worth.device.type]):
+    places = worth.nonzero()
+    for asked in places.split(ASKED[worth.device.type]) if len(places) else ():
         pattern, which = asked.unbind(1)
         told, corrected = referee(measured[pattern], pose[pattern, which][:, None], reflector)
         logit[pattern, which] = told[:, 0]

@@ -77,6 +77,10 @@ class Pose:
             torch.cat([self.origin, other.origin], 1),
         )
 
+    def turn_to(self, other: Pose) -> torch.Tensor:
+        """Return by how much each orientation is turned in another, where that is little: (n, h), radians."""
+        return (other.rotation - self.rotation).flatten(-2).norm(dim=-1) / math.sqrt(2)
+
     def pick(self, index: torch.Tensor) -> Pose:
         """Return the hypotheses that ``index`` (n, k) names."""
         return Pose(

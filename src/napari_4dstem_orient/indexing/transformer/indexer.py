@@ -23,7 +23,7 @@ from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
-BATCH = {"cpu": 96, "cuda": 4096, "mps": 1024}
+BATCH = {"cpu": 192, "cuda": 4096, "mps": 1024}
 """Patterns at a time: on a CPU few, so that they stay in its cache."""
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""

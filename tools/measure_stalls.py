@@ -1,0 +1,79 @@
+"""Print for how long the window does not answer with a large scan, chapter by chapter of the walk that is tested.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python tools/measure_stalls.py
+    xvfb-run -a -s "-screen 0 1600x1000x24" python tools/measure_stalls.py --side 64
+
+The scan is the copper sample, side by side with itself until it has so many rows and columns of 128² patterns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.scan import Scan
+
+
+def main() -> None:
+    """Walk through all chapters that one scan needs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--side", type=int, default=256, help="rows and columns of the scan")
+    side = parser.parse_args().side
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HOME"] = os.environ["XDG_STATE_HOME"] = home
+        os.environ["NAPARI_CONFIG"] = f"{home}/napari.yaml"
+        measure(side, home)
+
+
+def measure(side: int, home: str) -> None:
+    """Walk, and print a table."""
+    import napari
+
+    from napari_4dstem_orient.samples.library import SAMPLES
+    from walk_through import chapters
+    from walk_through.chapters import COPPER, SILVER, STORY, Walk
+
+    def new_viewer() -> napari.Viewer:
+        viewer = napari.Viewer()
+        viewer.window.resize(1600, 1000)
+        return viewer
+
+    scan = tiled(side)
+    SAMPLES[SILVER.title] = SAMPLES[COPPER.title] = lambda: scan
+    walk = Walk(new_viewer, f"{home}/out", f"{home}/scan.4dorient.h5")
+    walk.sample = COPPER
+    others = {chapters.open_copper, chapters.find_disks, chapters.calibrate, chapters.map_orientations}
+    first = STORY[: STORY.index(chapters.open_copper)]
+    for chapter in (*first, *(each for each in STORY[len(first) :] if each not in others)):
+        walk.take(chapter)
+        print(walk.meter.table().splitlines()[-1], flush=True)
+    walk.meter.close()
+    print(walk.meter.table())
+    walk.viewer.close()
+
+
+def tiled(side: int) -> Scan:
+    """Return the copper sample beside and below itself, in memory once."""
+    import dask.array as da
+    import numpy as np
+
+    from napari_4dstem_orient.samples.copper import copper_polycrystal
+
+    scan = copper_polycrystal()
+    rows, cols, *detector = scan.data.shape
+    once = da.from_array(np.asarray(scan.data), chunks=(1, cols, *detector))
+    times = (-(-side // rows), -(-side // cols), 1, 1)
+    return replace(scan, data=da.tile(once, times)[:side, :side])
+
+
+if __name__ == "__main__":
+    main()

@@ -88,7 +88,7 @@ def test_p_pins_and_unpins_and_a_click_on_a_pin_goes_there(inspector, qtbot):
 def test_choosing_a_hypothesis_shows_its_pattern_in_that_methods_view(inspector, qtbot):
     column = inspector.predicted["template"]
     assert "score 0.80" in column.hypotheses.itemText(0)
-    assert "score 0.60, 7.0° from the first" in column.hypotheses.itemText(1)
+    assert "score 0.60, 7.0° away" in column.hypotheses.itemText(1)
     other = inspector.predicted["transformer"].view.canvas
     before, others = grabbed(column.view.canvas), grabbed(other)
     qtbot.keyClick(column.hypotheses, Qt.Key.Key_Down)

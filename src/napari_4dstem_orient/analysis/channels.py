@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.colors import PHASE_COLOURS, LabAxis, ipf_colors
+from napari_4dstem_orient.analysis.colors import PHASE_COLOURS, LabAxis, color_key_image, ipf_colors
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
@@ -120,6 +120,13 @@ def channel_colors(orientation_map: OrientationMap, key: str) -> np.ndarray:
         rgba.flags.writeable = False
         painted[key] = rgba
     return painted[key]
+
+
+def paint_first(orientation_map: OrientationMap) -> None:
+    """Make the colours that a map is first shown in, and their key, in a thread that may take its time."""
+    channel_colors(orientation_map, "ipf-z")
+    for phase in orientation_map.phases:
+        color_key_image(phase)
 
 
 def opacity(orientation_map: OrientationMap, threshold: float = 0.0, fade: float = 0.0) -> np.ndarray:

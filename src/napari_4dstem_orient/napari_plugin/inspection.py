@@ -227,19 +227,16 @@ def instead(answer: Answer, number: int, position: Position, light: Illumination
 
 
 def hypothesis_texts(answer: Answer) -> list[str]:
-    """Say in one line each what the answer and its rivals are."""
+    """Say in one short line each what the answer and its rivals are."""
     from napari_4dstem_orient.analysis.directions import zone_axis
 
     if answer.phase is None:
         return []
-    sure = "" if answer.reliability is None else f", reliability {answer.reliability:.0%}"
     count = 1 + len(answer.rivals)
-    lines = [f"1 of {count}: {zone_axis(answer.rotation, answer.phase).text}, score {answer.score:.2f}{sure}"]
+    lines = [f"1 of {count}: {zone_axis(answer.rotation, answer.phase).text}, score {answer.score:.2f}"]
     for number, rival in enumerate(answer.rivals, 2):
         axis = zone_axis(rival.rotation, answer.phase).text
-        lines.append(
-            f"{number} of {count}: {axis}, score {rival.score:.2f}, {rival.apart:.1f}° from the first"
-        )
+        lines.append(f"{number} of {count}: {axis}, score {rival.score:.2f}, {rival.apart:.1f}° away")
     return lines
 
 

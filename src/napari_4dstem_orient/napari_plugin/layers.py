@@ -22,7 +22,7 @@ OURS = "napari-4dstem-orient"
 
 def placement(r_pixel: float | None) -> dict[str, Any]:
     """Return scale and units of a layer with one pixel for each scan position."""
-    return {"scale": (r_pixel or 1.0,) * 2, "units": ("nm" if r_pixel else "pixel",) * 2}
+    return {"scale": (r_pixel or 1.0,) * 2, "units": ("nanometer" if r_pixel else "pixel",) * 2}
 
 
 def put_layer(
@@ -65,7 +65,7 @@ def put_layer(
         layer.name = badged(name, exploratory)
     layer.metadata = {**layer.metadata, EXPLORATORY: exploratory}
     layer.data = data
-    _place(layer, r_pixel)
+    place(layer, r_pixel)
     if kind == "image":
         layer.contrast_limits_range = layer.contrast_limits = options.get("contrast_limits", _limits(data))
     return layer
@@ -92,7 +92,7 @@ def rescale(viewer: napari.Viewer, r_pixel: float | None) -> None:
     """Put all scan layers on another scan step."""
     touched = False
     for layer in scan_layers(viewer):
-        touched |= _place(layer, r_pixel)
+        touched |= place(layer, r_pixel)
     if touched:
         viewer.reset_view()
 
@@ -103,7 +103,8 @@ def _limits(data: np.ndarray) -> tuple[float, float]:
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
 
 
-def _place(layer: Layer, r_pixel: float | None) -> bool:
+def place(layer: Layer, r_pixel: float | None) -> bool:
+    """Give a layer one pixel for each scan position, and say whether it had another size."""
     wanted = placement(r_pixel)
     if tuple(layer.scale) == wanted["scale"] and tuple(map(str, layer.units)) == wanted["units"]:
         return False

@@ -203,14 +203,13 @@ def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look
 
 
 def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: Look) -> None:
-    from napari_4dstem_orient.napari_plugin.layers import placement
+    from napari_4dstem_orient.napari_plugin.layers import place
 
     if layer.name.startswith(_name(layer.metadata[MAP], layer.metadata[KIND])):  # not one that the user gave
         layer.name = _name(orientation_map, kind)
     layer.metadata = _metadata(orientation_map, kind, look)
     layer.data = _pixels(orientation_map, kind, look)
-    for attribute, value in placement(orientation_map.r_pixel).items():
-        setattr(layer, attribute, value)
+    place(layer, orientation_map.r_pixel)
 
 
 def _name(orientation_map: OrientationMap, kind: str) -> str:

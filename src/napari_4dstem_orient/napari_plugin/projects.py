@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
+from napari_4dstem_orient.analysis.channels import paint_first
 from napari_4dstem_orient.io.project import Project, load_project
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, indexers_for
@@ -60,6 +61,9 @@ def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project
         As ``load_project``, or the scan cannot be read.
     """
     project = load_project(path, [preferences().models_folder])
+    for stage in STAGES.values():
+        if stage in project.state.results:
+            paint_first(project.state.results[stage])
     scan = project.state.results.get(Stage.SCAN)
     return project, overview(scan) if scan is not None else None
 

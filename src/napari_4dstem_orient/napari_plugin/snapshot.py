@@ -143,8 +143,7 @@ class Snapshot:
         Every now and then ``see`` gets the map as far as it is. The map's first colours and their key are made
         here: in the main thread they would stop the window.
         """
-        from napari_4dstem_orient.analysis.channels import channel_colors
-        from napari_4dstem_orient.analysis.colors import color_key_image
+        from napari_4dstem_orient.analysis.channels import paint_first
         from napari_4dstem_orient.pipeline import with_origin
 
         if self.calibrated is None:
@@ -154,14 +153,12 @@ class Snapshot:
 
         def show(grown: OrientationMap) -> None:
             grown = replace(grown, r_pixel=r_pixel, provenance=badge)
-            channel_colors(grown, "ipf-z")
+            paint_first(grown)
             see(grown)
 
         glimpse = now_and_then(show, self.calibrated.counts.size)
         answer = indexers.get(method, self.light).index(self.calibrated, progress, glimpse)
         source = self.scan.source if self.scan is not None else None
         found = with_origin(answer, self.calibrated, self.calibration, source)
-        channel_colors(found, "ipf-z")
-        for phase in found.phases:
-            color_key_image(phase)
+        paint_first(found)
         return found

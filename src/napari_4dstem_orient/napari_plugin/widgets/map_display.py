@@ -70,6 +70,7 @@ class MapDisplayWidget(StepWidget):
         self.share.setWordWrap(True)
         form = QFormLayout()
         form.setVerticalSpacing(2)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow("Channel", self.channel)
         form.addRow("Beside it", self.beside)
         form.addRow(self.threshold_label, threshold_row)

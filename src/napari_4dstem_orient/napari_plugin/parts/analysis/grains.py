@@ -159,22 +159,23 @@ class GrainsSection(QWidget):
 
         grains, number, viewer = self.analysed.grains, self.analysed.selected, self.analysed.viewer
         self.table.show_grain(number)
-        former = find_layer(viewer, SELECTED)
-        if former is not None:
-            viewer.layers.remove(former)
+        layer = find_layer(viewer, SELECTED)
         if grains is None or not number:
+            if layer is not None:
+                layer.visible = False  # napari takes ten times as long to remove it
             return
         active = viewer.layers.selection.active
-        put_layer(
+        layer = put_layer(
             viewer,
             SELECTED,
             outline(grains.label == number),
             grains.orientation_map.r_pixel,
             kind="vectors",
-            edge_width=max(0.4, max(grains.label.shape) / 150),
             edge_color="#ff2fd0",
             vector_style="line",
         )
+        layer.edge_width = max(0.4, max(grains.label.shape) / 150)
+        layer.visible = True
         viewer.layers.selection.active = active
 
     # ---------------------------------------------------------------- the file

@@ -20,10 +20,11 @@ from qtpy.QtGui import (
     QPaintEvent,
     QWheelEvent,
 )
-from qtpy.QtWidgets import QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.mark_painter import paint_labels, paint_marks
 from napari_4dstem_orient.napari_plugin.mark_sets import MarkSet, scale_bar
+from napari_4dstem_orient.napari_plugin.parts.shared.elided import ElidedLabel
 
 LARGEST_ZOOM = 40.0
 STEP = 1.25
@@ -77,7 +78,7 @@ class PatternCanvas(QWidget):
 
     def __init__(self, title: str, size: tuple[int, int], lens: Lens) -> None:
         super().__init__()
-        self.title = QLabel(title)
+        self.title = ElidedLabel(title)
         self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # views alike in width
         self.title.setToolTip(title)

@@ -46,13 +46,7 @@ class GrainModel(QAbstractTableModel):
         if role == _SORT_ROLE:
             return value
         if role == Qt.ItemDataRole.DisplayRole:
-            return (
-                f"{value:,}"
-                if isinstance(value, int)
-                else f"{value:g}"
-                if isinstance(value, float)
-                else value
-            )
+            return _text(value)
         if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(value, str):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -116,3 +110,10 @@ class GrainTable(QTableView):
     def _on_row(self, current: QModelIndex, former: QModelIndex) -> None:
         if current.isValid() and not self._showing:
             self.chosen.emit(self._order.mapToSource(current).row() + 1)
+
+
+def _text(value: Any) -> Any:
+    """Return a value for people: four digits, and no powers of ten where they can be written out."""
+    if isinstance(value, float):
+        return f"{float(f'{value:.4g}'):,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else value

@@ -6,9 +6,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.panes import Pane
+from napari_4dstem_orient.napari_plugin.parts.shared.elided import ElidedCombo
 from napari_4dstem_orient.napari_plugin.pattern_canvas import Lens, PatternCanvas
 
-LINES = 7
+LINES = 8
 """Of words below a pattern, whether used or not, so that all views are equally high."""
 SMALLEST_VIEW = (110, 110)
 
@@ -67,7 +68,7 @@ class PredictedColumn(Column):
     """A method's predicted pattern, with the list of its hypotheses."""
 
     def __init__(self, title: str, lens: Lens) -> None:
-        self.hypotheses = QComboBox()
+        self.hypotheses = ElidedCombo()
         self.hypotheses.setToolTip("Hypotheses of this method, best first: choose one to see its pattern")
         self.hypotheses.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

@@ -1,7 +1,7 @@
 """Take the pictures of docs/images on the walk that tests/test_walk_through.py tests, in the real samples.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py
-    xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py --size 1280x800 --out small-pictures
+    xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py --size 1280x800 --theme light --out small
 
 Look at every picture afterwards. At the end it prints for how long the window did not answer.
 """
@@ -22,6 +22,7 @@ def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", default="1600x1000", help="width x height of the window in pixels")
+    parser.add_argument("--theme", default="dark", choices=("dark", "light"))
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -31,11 +32,11 @@ def main() -> None:
             home  # no work of the user's, and no path of theirs
         )
         os.environ["NAPARI_CONFIG"] = f"{home}/napari.yaml"
-        take_all(options.out.resolve(), width, height, home)
+        take_all(options.out.resolve(), width, height, options.theme, home)
 
 
-def take_all(out: Path, width: int, height: int, home: str) -> None:
-    """Walk through all chapters in a window of this size."""
+def take_all(out: Path, width: int, height: int, theme: str, home: str) -> None:
+    """Walk through all chapters in a window of this size and theme."""
     import napari
 
     from walk_through.chapters import STORY, Walk
@@ -43,6 +44,7 @@ def take_all(out: Path, width: int, height: int, home: str) -> None:
 
     def new_viewer() -> napari.Viewer:
         viewer = napari.Viewer(title="napari-4dstem-orient")
+        viewer.theme = theme
         viewer.window.resize(width, height)
         return viewer
 

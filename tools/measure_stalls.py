@@ -37,7 +37,9 @@ def main() -> None:
 def measure(side: int, home: str) -> None:
     """Walk, and print a table."""
     import napari
+    import numpy as np
 
+    from napari_4dstem_orient.samples.copper import copper_truth
     from napari_4dstem_orient.samples.library import SAMPLES
     from walk_through import chapters
     from walk_through.chapters import COPPER, SILVER, STORY, Walk
@@ -50,7 +52,9 @@ def measure(side: int, home: str) -> None:
     scan = tiled(side)
     SAMPLES[SILVER.title] = SAMPLES[COPPER.title] = lambda: scan
     walk = Walk(new_viewer, f"{home}/out", f"{home}/scan.4dorient.h5")
-    walk.sample = COPPER
+    down, across = np.array(copper_truth().grain.shape) / side
+    places = tuple((row * down, col * across) for row, col in COPPER.places)  # in the first of the copies
+    walk.sample = replace(COPPER, places=places)
     others = {chapters.open_copper, chapters.find_disks, chapters.calibrate, chapters.map_orientations}
     first = STORY[: STORY.index(chapters.open_copper)]
     for chapter in (*first, *(each for each in STORY[len(first) :] if each not in others)):

@@ -112,6 +112,22 @@ class Opened:
 
 
 @dataclass(frozen=True, eq=False)
+class Cut:
+    """Rows of a larger array: dask, asked for a part of a part, would read the whole part first.
+
+    Attributes
+    ----------
+    rows, whole : dask array
+    first : int
+        Where in the whole they begin.
+    """
+
+    rows: da.Array
+    whole: da.Array
+    first: int
+
+
+@dataclass(frozen=True, eq=False)
 class Scan:
     """A lazy 4D dataset: a diffraction pattern at every scan position.
 
@@ -127,6 +143,11 @@ class Scan:
         Whatever else the file says, as plain JSON values.
     opened : Opened or None
         How to open the file again: a pickled scan holds this instead of the patterns.
+    stored : (int, int)
+        Scan rows and columns that the file keeps together (an HDF5 chunk, say): read in part, they are decompressed
+        as a whole all the same.
+    cut : Cut or None
+        Where rows were cut out; a scan with other data forgets it.
     """
 
     data: da.Array
@@ -134,6 +155,8 @@ class Scan:
     source: str = "memory"
     metadata: dict[str, Any] = field(default_factory=dict)
     opened: Opened | None = None
+    stored: tuple[int, int] = (1, 1)
+    cut: Cut | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4:
@@ -164,46 +187,63 @@ class Scan:
 
     def pattern(self, row: int, col: int) -> np.ndarray:
         """Return one diffraction pattern, float32 of shape (det_y, det_x)."""
-        return np.asarray(self.data[row, col].compute(scheduler="synchronous"), dtype=np.float32)
+        row, col = range(self.data.shape[0])[row], range(self.data.shape[1])[col]
+        return self._read(slice(row, row + 1), slice(col, col + 1))[0]
 
     def rows(self, start: int, stop: int) -> Scan:
         """Return scan rows ``start`` to ``stop - 1``, as a scan of their own."""
         data, opened = self.data[start:stop], self.reopens
+        whole, before = self._whole
         if opened is not None:
             first = opened.rows[0]
             opened = Opened(data, opened.arguments, (first + start, first + stop))
-        return replace(self, data=data, opened=opened)
+        return replace(self, data=data, opened=opened, cut=Cut(data, whole, before + start))
 
-    def batches(self, patterns: int) -> Iterator[tuple[slice, np.ndarray]]:
-        """Read the scan in order, a few rows at a time.
+    def batches(self, patterns: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Read each pattern once: whole rows in order, or, where a file keeps several rows together, such blocks.
 
         Parameters
         ----------
         patterns : int
-            About how many patterns to hold at once (at least one scan row is cut into such pieces).
+            About how many patterns to hold at once; at least what the file keeps together.
 
         Yields
         ------
-        where : slice
+        where : ndarray of int, shape (n,)
             Flat scan positions (row-major) of the batch.
         block : ndarray, float32, shape (n, det_y, det_x)
             Their patterns.
         """
-        rows, cols = self.scan_shape
-        step_rows = max(1, patterns // cols)
-        step_cols = min(cols, max(1, patterns))
-        for row in range(0, rows, step_rows):
-            stop = min(row + step_rows, rows)
-            for col in range(0, cols, step_cols):
-                end = min(col + step_cols, cols)
-                block = self.data[row:stop, col:end].compute(scheduler="synchronous")
-                flat = np.asarray(block, dtype=np.float32).reshape(-1, *self.detector_shape)
-                start = row * cols + col
-                yield slice(start, start + len(flat)), flat
+        number = np.arange(self.data.shape[0] * self.data.shape[1]).reshape(self.scan_shape)
+        high, wide = self.stored
+        step_cols = min(self.scan_shape[1], max(wide, patterns // high // wide * wide))
+        step_rows = max(high, patterns // step_cols // high * high)
+        first = self.opened.rows[0] if self.opened else 0
+        for rows in _aligned(self.scan_shape[0], step_rows, first % high):
+            for cols in _aligned(self.scan_shape[1], step_cols):
+                yield number[rows, cols].ravel(), self._read(rows, cols)
+
+    @property
+    def _whole(self) -> tuple[da.Array, int]:
+        """What to read from, and where in it this scan begins."""
+        cut = self.cut
+        return (cut.whole, cut.first) if cut is not None and cut.rows is self.data else (self.data, 0)
+
+    def _read(self, rows: slice, cols: slice) -> np.ndarray:
+        """Read the patterns of a block of positions, float32 of shape (n, det_y, det_x)."""
+        whole, first = self._whole
+        block = whole[rows.start + first : rows.stop + first, cols].compute(scheduler="synchronous")
+        return np.asarray(block, np.float32).reshape(-1, *self.detector_shape)
 
     def with_calibration(self, calibration: Calibration) -> Scan:
         """Return the same data under another calibration."""
         return replace(self, calibration=calibration)
+
+
+def _aligned(size: int, step: int, begun: int = 0) -> Iterator[slice]:
+    """Cut 0 … size into steps, of which the first was begun so much earlier."""
+    for start in range(-begun, size, step):
+        yield slice(max(start, 0), min(start + step, size))
 
 
 def _open_again(
@@ -221,4 +261,4 @@ def _open_again(
     scan = open_scan(**arguments).rows(*rows)
     if scan.data.shape != shape or str(scan.data.dtype) != dtype:
         raise UserError(f"{source} is not the same file everywhere; copy it again.")
-    return Scan(scan.data, calibration, source, metadata, scan.opened)
+    return Scan(scan.data, calibration, source, metadata, scan.opened, scan.stored)

@@ -109,7 +109,7 @@ def _check_patterns(part: Scan, first: int) -> None:
 
     cols = part.scan_shape[1]
     for where, block in part.batches(64):
-        for flat, pattern in zip(range(where.start, where.stop), block, strict=True):
+        for flat, pattern in zip(where.tolist(), block, strict=True):
             place = f"the pattern at scan position (row {first + flat // cols}, column {flat % cols})"
             check_patterns(pattern[None], place, part.source)
 

@@ -189,7 +189,8 @@ def _detect_all(
     # py4DSTEM computes in Python, where threads only hinder each other.
     one_by_one = settings.engine == "py4DSTEM"
     portion = portions(scan, memory, 1 if one_by_one else at_a_time(device), device.type == "cpu")
-    counts, found = np.zeros(total, np.int64), []
+    counts, where, found = np.zeros(total, np.int64), [], []
+    done = 0
 
     def so_far() -> np.ndarray:
         return counts.reshape(scan.scan_shape).copy()
@@ -204,10 +205,23 @@ def _detect_all(
     with closing(pieces), closing(results):
         for piece, (number, disks) in results:
             counts[piece.positions] = number
+            where.append(piece.positions)
             found.append(disks)
+            done += len(piece)
             glimpse(so_far)
-            progress(piece.positions.stop, total)
-    return counts, np.concatenate(found)
+            progress(done, total)
+    return counts, _in_order(counts, np.concatenate(where), np.concatenate(found))
+
+
+def _in_order(counts: np.ndarray, where: np.ndarray, disks: np.ndarray) -> np.ndarray:
+    """Return disks, found position by position as in ``where``, in the order of the scan."""
+    if (np.diff(where) == 1).all():
+        return disks
+    read = counts[where]
+    start = np.empty(len(counts), np.int64)
+    start[where] = np.cumsum(read) - read
+    first = np.cumsum(counts) - counts
+    return disks[np.arange(len(disks)) + np.repeat(start - first, counts)]
 
 
 def _times(shape: tuple[int, ...]) -> str:

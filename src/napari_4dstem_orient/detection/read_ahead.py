@@ -19,25 +19,19 @@ class Piece:
 
     Attributes
     ----------
-    first : int
-        Flat scan position (row-major) of the first.
+    positions : ndarray of int, shape (n,)
+        Their flat scan positions (row-major).
     patterns : ndarray, float32, shape (n, det_y, det_x)
     """
 
-    first: int
+    positions: np.ndarray
     patterns: np.ndarray
 
     def __len__(self) -> int:
         return len(self.patterns)
 
     def __getitem__(self, part: slice) -> Piece:
-        start, _, _ = part.indices(len(self))
-        return Piece(self.first + start, self.patterns[part])
-
-    @property
-    def positions(self) -> slice:
-        """Their flat scan positions."""
-        return slice(self.first, self.first + len(self))
+        return Piece(self.positions[part], self.patterns[part])
 
 
 def read_ahead(scan: Scan, portions: Portions) -> Generator[Piece, None, None]:
@@ -57,6 +51,7 @@ def read_ahead(scan: Scan, portions: Portions) -> Generator[Piece, None, None]:
             waiting.append(reader.submit(next, blocks, None))
             where, block = found
             for start in range(0, len(block), portions.together):
-                yield Piece(where.start + start, block[start : start + portions.together])
+                part = slice(start, start + portions.together)
+                yield Piece(where[part], block[part])
     finally:
         reader.shutdown(cancel_futures=True)

@@ -49,12 +49,14 @@ def virtual_images(
     summed = np.zeros(scan.detector_shape, np.float64)
     maximum = np.full(scan.detector_shape, -np.inf, np.float32)
     progress(0, total)
+    done = 0
     for where, block in scan.batches(batch_length(scan)):
         check_batch(block, where, scan)
         integrals[where] = block.reshape(len(block), -1) @ masks
         summed += block.sum(axis=0, dtype=np.float64)
         np.maximum(maximum, block.max(axis=0), out=maximum)
-        progress(where.stop, total)
+        done += len(where)
+        progress(done, total)
     return {
         "bright field": integrals[:, 0].reshape(scan.scan_shape),
         "annular dark field": integrals[:, 1].reshape(scan.scan_shape),

@@ -138,6 +138,7 @@ def open_scan(
         str(path) + (f"::{source.name}" if source.name else ""),
         source.metadata,
         Opened(array, arguments, (0, shape[0])),
+        source.stored if shape == source.shape[:2] else (1, 1),
     )
 
 

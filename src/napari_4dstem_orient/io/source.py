@@ -72,10 +72,23 @@ class Source:
         """As stored: (scan_y, scan_x, det_y, det_x), or (n, det_y, det_x) for a flat stack."""
         return (self.patterns, *self.detector_shape) if self.flat else tuple(self.parts[0].shape)
 
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Scan rows and columns that the file keeps together, as far as they may be in memory at once.
+
+        Of a flat stack patterns are read in order anyway.
+        """
+        chunks = None if self.flat else getattr(self.parts[0], "chunks", None)
+        if chunks is None:
+            return 1, 1
+        room = _CHUNK_BYTES // (self.dtype.itemsize * int(np.prod(self.detector_shape)))
+        high, wide = int(chunks[0]), int(chunks[1])
+        return (high, min(wide, room // high)) if high <= room else (1, 1)
+
     def array(self, scan_shape: tuple[int, int]) -> da.Array:
         """Return the lazy 4D array under a scan shape whose product is not above ``patterns``."""
         if not self.flat and tuple(self.parts[0].shape[:2]) == scan_shape:
-            return lazy(self.parts[0])
+            return lazy(self.parts[0], self.stored)
         parts = self.parts if self.flat else [_Flattened(self.parts[0])]
         return lazy(Stack(parts, scan_shape))
 
@@ -120,6 +133,8 @@ class Transposed:
         self._array, self._order = array, order
         self.shape = tuple(int(array.shape[axis]) for axis in order)
         self.dtype = np.dtype(array.dtype)
+        chunks = getattr(array, "chunks", None)
+        self.chunks = tuple(chunks[axis] for axis in order) if chunks else None
 
     def __getitem__(self, key: Any) -> np.ndarray:
         key = key if isinstance(key, tuple) else (key,)
@@ -148,13 +163,21 @@ class _Flattened:
         return np.concatenate(blocks)
 
 
-def lazy(array: Any) -> da.Array:
-    """Wrap an array-like of shape (scan_y, scan_x, det_y, det_x); scan rows of about 32 MB a chunk."""
+def lazy(array: Any, stored: tuple[int, int] = (1, 1)) -> da.Array:
+    """Wrap an array-like of shape (scan_y, scan_x, det_y, det_x) in chunks of about 32 MB.
+
+    Parameters
+    ----------
+    array : array-like
+    stored : (int, int)
+        Scan rows and columns that the file keeps together; no chunk ends within them.
+    """
     import dask.array as da
 
     pattern = max(1, int(np.prod(array.shape[2:], dtype=np.int64)) * np.dtype(array.dtype).itemsize)
-    cols = min(array.shape[1], max(1, _CHUNK_BYTES // pattern))
-    rows = min(array.shape[0], max(1, _CHUNK_BYTES // (pattern * cols)))
+    high, wide = stored
+    cols = min(array.shape[1], max(wide, _CHUNK_BYTES // pattern // high // wide * wide))
+    rows = min(array.shape[0], max(high, _CHUNK_BYTES // (pattern * cols) // high * high))
     # name=False: a name made from the contents would read the whole file.
     return da.from_array(
         _Unread(array), chunks=(rows, cols, -1, -1), name=False, meta=np.empty((0,) * 4, array.dtype)

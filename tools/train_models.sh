@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make the shipped models again: one for each crystal structure, trained on several of its crystals and beams so that it
-# scales with the crystal; fcc first, from which the others start. About three hours on one quiet core; stopped, the same command goes
+# scales with the crystal; fcc first, from which the others start. About four hours on one quiet core; stopped, the same command goes
 # on from the checkpoint. Deterministic for the seed on one machine with one number of threads. The referee, which
 # serves all of them, is made by tools/train_referee.py; tools/renew_cards.py measures the cards anew when that changes.
 set -e
@@ -24,3 +24,7 @@ train diamond --phase Si --voltage 300 --k-max 1.4 --patterns 200000 --start-fro
 train hcp --phase Ti --voltage 300 --k-max 1.7 --patterns 200000 --start-from $out/hcp.safetensors --also Ti,200
 train cu2o --phase Cu2O --voltage 300 --k-max 1.5 --patterns 200000 --start-from $out/cu2o.safetensors
 train cu_cu2o --phase Cu --phase Cu2O --voltage 300 --k-max 2.1 --patterns 400000 --start-from $out/cu_cu2o.safetensors
+# And the joint model twice more: what it lacks are hypotheses for Cu2O.
+for seed in 0 1; do
+    train cu_cu2o --phase Cu --phase Cu2O --voltage 300 --k-max 2.1 --patterns 1000000 --seed $seed --start-from $out/cu_cu2o.safetensors
+done

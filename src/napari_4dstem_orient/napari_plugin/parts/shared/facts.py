@@ -1,0 +1,60 @@
+"""Which data a session works on, in words."""
+
+from __future__ import annotations
+
+import textwrap
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_4dstem_orient.napari_plugin.step_states import describe
+from napari_4dstem_orient.session import Session, Stage
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.scan import Scan
+
+LONGEST = 44
+"""Characters of the scan's name; the tooltip has all of it."""
+
+
+def facts_text(session: Session) -> str:
+    """Say which data these are, in three lines."""
+    scan, known = session.get(Stage.SCAN), session.calibration
+    rows, cols = session.scan_shape or (0, 0)
+    size = f"{rows} × {cols} positions"
+    if scan is not None:
+        det_rows, det_cols = scan.detector_shape
+        size += f" · {det_rows} × {det_cols} px"
+    where = textwrap.shorten(name_of(scan), LONGEST, placeholder=" …")
+    units = [
+        f"{value:.4g} {unit}" if value is not None else f"{name} unknown"
+        for name, value, unit in (
+            ("voltage", known.voltage, "kV"),
+            ("pixel", known.q_pixel, "Å⁻¹/px"),
+            ("scan step", known.r_pixel, "nm/step"),
+        )
+    ]
+    trust = "⚠ exploratory" if known.exploratory else "✓ quantitative"
+    return f"<b>{escape(where)}</b><br>{size} · <b>{trust}</b><br>{' · '.join(units)}"
+
+
+def name_of(scan: Scan | None) -> str:
+    """Return what to call a scan: its file, and its dataset within it."""
+    if scan is None:
+        return "No scan open"
+    path, _, dataset = scan.source.partition("::")
+    return Path(path).name + (f" · {dataset}" if dataset else "") if scan.reopens else scan.source
+
+
+def facts_tooltip(session: Session) -> str:
+    """Say all that ``facts_text`` has no room for, such as why a calibration is exploratory only."""
+    scan = session.get(Stage.SCAN)
+    told = [] if scan is None else [f"{name_of(scan)}: {scan.data.dtype}, {scan.data.nbytes / 1e9:.3g} GB"]
+    reasons = session.calibration.exploratory
+    shown = [describe(stage, result) for stage in Stage if (result := session.get(stage)) is not None]
+    why = (
+        f"Exploratory: {'; '.join(reasons)}."
+        if reasons
+        else "Quantitative: voltage and pixel size are known."
+    )
+    return "\n".join([*told, why, *shown])

@@ -243,9 +243,11 @@ def map_orientations(walk: Walk) -> None:
 
 
 def look_at(walk: Walk, place: tuple[int, int]) -> None:
-    """Click on a position and wait until both methods have answered there."""
-    inspector, shown = walk.panel("Inspector"), "row {}, column {}<".format(*place)
+    """Click on a position and wait until both methods have answered there, or beside it where positions are small."""
+    inspector = walk.panel("Inspector")
     click_scan(walk.viewer, *place)
+    assert walk.session.position is not None
+    shown = "row {}, column {}<".format(*walk.session.position)
     wait(f"both answers at {place}", lambda: says(inspector, shown) and says(inspector, "differ by"))
 
 

@@ -3,7 +3,7 @@
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/measure_stalls.py
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/measure_stalls.py --side 64
 
-The scan is the copper sample, side by side with itself until it has so many rows and columns of 128² patterns.
+The scan is the copper sample, each position repeated until there are so many rows and columns of 128² patterns.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -37,9 +39,7 @@ def main() -> None:
 def measure(side: int, home: str) -> None:
     """Walk, and print a table."""
     import napari
-    import numpy as np
 
-    from napari_4dstem_orient.samples.copper import copper_truth
     from napari_4dstem_orient.samples.library import SAMPLES
     from walk_through import chapters
     from walk_through.chapters import COPPER, SILVER, STORY, Walk
@@ -49,12 +49,10 @@ def measure(side: int, home: str) -> None:
         viewer.window.resize(1600, 1000)
         return viewer
 
-    scan = tiled(side)
+    scan = enlarged(side)
     SAMPLES[SILVER.title] = SAMPLES[COPPER.title] = lambda: scan
     walk = Walk(new_viewer, f"{home}/out", f"{home}/scan.4dorient.h5")
-    down, across = np.array(copper_truth().grain.shape) / side
-    places = tuple((row * down, col * across) for row, col in COPPER.places)  # in the first of the copies
-    walk.sample = replace(COPPER, places=places)
+    walk.sample = COPPER
     others = {chapters.open_copper, chapters.find_disks, chapters.calibrate, chapters.map_orientations}
     first = STORY[: STORY.index(chapters.open_copper)]
     for chapter in (*first, *(each for each in STORY[len(first) :] if each not in others)):
@@ -65,18 +63,29 @@ def measure(side: int, home: str) -> None:
     walk.viewer.close()
 
 
-def tiled(side: int) -> Scan:
-    """Return the copper sample beside and below itself, in memory once."""
-    import dask.array as da
-    import numpy as np
+class Enlarged:
+    """A scan's patterns, in memory once, each at several positions beside and below each other."""
 
+    ndim = 4
+
+    def __init__(self, once: np.ndarray, side: int) -> None:
+        self._once = once
+        self._rows, self._cols = (np.arange(side) * size // side for size in once.shape[:2])
+        self.shape, self.dtype = (side, side, *once.shape[2:]), once.dtype
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        (rows, cols), detector = (self._rows[key[0]], self._cols[key[1]]), key[2:]
+        block = self._once[np.ix_(np.atleast_1d(rows), np.atleast_1d(cols))]
+        return block.reshape(*rows.shape, *cols.shape, *block.shape[2:])[(..., *detector)]
+
+
+def enlarged(side: int) -> Scan:
+    """Return the copper sample with so many rows and columns."""
+    from napari_4dstem_orient.io.source import lazy
     from napari_4dstem_orient.samples.copper import copper_polycrystal
 
     scan = copper_polycrystal()
-    rows, cols, *detector = scan.data.shape
-    once = da.from_array(np.asarray(scan.data), chunks=(1, cols, *detector))
-    times = (-(-side // rows), -(-side // cols), 1, 1)
-    return replace(scan, data=da.tile(once, times)[:side, :side])
+    return replace(scan, data=lazy(Enlarged(np.asarray(scan.data), side)))
 
 
 if __name__ == "__main__":

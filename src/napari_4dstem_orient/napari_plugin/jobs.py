@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.utils.notifications import Notification, notification_manager, show_error
-from qtpy.QtCore import QObject, QTimer, Signal, Slot  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_4dstem_orient.errors import Cancelled, UserError
@@ -19,8 +19,6 @@ from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 SECONDS_BETWEEN_REPORTS = 0.05
 SECONDS_TO_STOP = 10.0
 """What a job gets at the program's end to write what must not be lost."""
-ONCE_OPEN = 500
-"""Milliseconds after which a new panel begins with what can wait."""
 
 # A QObject must not be destroyed by the thread that works for it, so it is kept here until the main thread
 # has heard that the work is over.
@@ -381,24 +379,3 @@ class Latest(QObject):
     def _on_idle(self) -> None:
         if not self._busy:
             _at_work.discard(self)
-
-
-def once_open(owner: QObject, call: Callable[[], object]) -> QTimer:
-    """Call a little later than now: what starts by importing torch shall not keep a panel from opening.
-
-    Parameters
-    ----------
-    owner : QObject
-        Nothing is called after its end.
-    call : callable
-
-    Returns
-    -------
-    QTimer
-        Stopped, it never calls.
-    """
-    timer = QTimer(owner)
-    timer.setSingleShot(True)
-    timer.timeout.connect(call)
-    timer.start(ONCE_OPEN)
-    return timer

@@ -1,7 +1,4 @@
-"""Layers of the scan, all in one unit: nm where the scan step is known, scan positions where not.
-
-With nm and µm (or pixels) mixed, napari's coordinates of one of them are off by a thousand.
-"""
+"""Layers of the scan, each found again by what it shows, whatever the user renames it to."""
 
 from __future__ import annotations
 
@@ -12,17 +9,13 @@ from napari.layers import Layer
 
 from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY, badged
 from napari_4dstem_orient.napari_plugin.map_layers import MAP, end_side_by_side
+from napari_4dstem_orient.napari_plugin.placing import place, placement
 
 if TYPE_CHECKING:
     import napari
 
 OURS = "napari-4dstem-orient"
 """Key in a layer's ``metadata``: what the layer shows, whatever the user renames it to."""
-
-
-def placement(r_pixel: float | None) -> dict[str, Any]:
-    """Return scale and units of a layer with one pixel for each scan position."""
-    return {"scale": (r_pixel or 1.0,) * 2, "units": ("nanometer" if r_pixel else "pixel",) * 2}
 
 
 def put_layer(
@@ -101,12 +94,3 @@ def _limits(data: np.ndarray) -> tuple[float, float]:
     """Return what to show as black and white: without the few brightest positions, which would hide the rest."""
     low, high = np.percentile(data, [0.2, 99.5])
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
-
-
-def place(layer: Layer, r_pixel: float | None) -> bool:
-    """Give a layer one pixel for each scan position, and say whether it had another size."""
-    wanted = placement(r_pixel)
-    if tuple(layer.scale) == wanted["scale"] and tuple(map(str, layer.units)) == wanted["units"]:
-        return False
-    layer.scale, layer.units = wanted["scale"], wanted["units"]
-    return True

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+ONCE_OPEN = 500
+"""Milliseconds after which a new panel begins with what can wait."""
 
 _lock = threading.Lock()
 
@@ -28,3 +33,24 @@ def _import_all() -> None:
     # The first layer of a kind lets napari import and compile for more than a second.
     for kind, shape in ((Image, (2, 2)), (Labels, (2, 2)), (Points, (1, 2)), (Vectors, (1, 2, 2))):
         kind(np.zeros(shape, np.uint8), units=("nanometer", "nanometer"))
+
+
+def once_open(owner: QObject, call: Callable[[], object]) -> QTimer:
+    """Call a little later than now: what starts by importing torch shall not keep a panel from opening.
+
+    Parameters
+    ----------
+    owner : QObject
+        Nothing is called after its end.
+    call : callable
+
+    Returns
+    -------
+    QTimer
+        Stopped, it never calls.
+    """
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.timeout.connect(call)
+    timer.start(ONCE_OPEN)
+    return timer

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
 from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY, badged, show_badge
+from napari_4dstem_orient.napari_plugin.placing import place, placement
 from napari_4dstem_orient.orientation_map import Reason
 
 if TYPE_CHECKING:
@@ -191,8 +192,6 @@ def _is_image(layer: Layer) -> bool:
 
 
 def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look: Look) -> Layer:
-    from napari_4dstem_orient.napari_plugin.layers import placement
-
     return viewer.add_image(
         _pixels(orientation_map, kind, look),
         rgb=True,
@@ -203,8 +202,6 @@ def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look
 
 
 def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: Look) -> None:
-    from napari_4dstem_orient.napari_plugin.layers import place
-
     if layer.name.startswith(_name(layer.metadata[MAP], layer.metadata[KIND])):  # not one that the user gave
         layer.name = _name(orientation_map, kind)
     layer.metadata = _metadata(orientation_map, kind, look)

@@ -11,8 +11,9 @@ from napari_4dstem_orient.detection.coarse_first import coarse_to_fine, nearest
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
-from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, placement, put_layer, remove_layers
+from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, remove_layers
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.placing import placement
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.session import Session, Stage
 

@@ -26,7 +26,8 @@ from napari_4dstem_orient.napari_plugin.indexers import (
     fit_models,
     indexers_for,
 )
-from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify, once_open
+from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
+from napari_4dstem_orient.napari_plugin.libraries import once_open
 from napari_4dstem_orient.napari_plugin.map_layers import (
     add_map_layers,
     hide_images,

@@ -6,7 +6,8 @@ from functools import partial
 
 from qtpy.QtWidgets import QComboBox
 
-from napari_4dstem_orient.napari_plugin.jobs import Latest, once_open
+from napari_4dstem_orient.napari_plugin.jobs import Latest
+from napari_4dstem_orient.napari_plugin.libraries import once_open
 
 DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
 

@@ -1,0 +1,24 @@
+"""Where layers of the scan lie, all in one unit: nm where the scan step is known, scan positions where not.
+
+With nm and µm (or pixels) mixed, napari's coordinates of one of them are off by a thousand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Layer
+
+
+def placement(r_pixel: float | None) -> dict[str, Any]:
+    """Return scale and units of a layer with one pixel for each scan position."""
+    return {"scale": (r_pixel or 1.0,) * 2, "units": ("nanometer" if r_pixel else "pixel",) * 2}
+
+
+def place(layer: Layer, r_pixel: float | None) -> bool:
+    """Give a layer one pixel for each scan position, and say whether it had another size."""
+    wanted = placement(r_pixel)
+    if tuple(layer.scale) == wanted["scale"] and tuple(map(str, layer.units)) == wanted["units"]:
+        return False
+    layer.scale, layer.units = wanted["scale"], wanted["units"]
+    return True

@@ -29,10 +29,13 @@ def import_libraries() -> None:
 def _import_all() -> None:
     import py4DSTEM.process.diffraction  # noqa: F401
     from napari.layers import Image, Labels, Points, Vectors
+    from napari.utils.colormaps import DirectLabelColormap
 
     # The first layer of a kind lets napari import and compile for more than a second.
-    for kind, shape in ((Image, (2, 2)), (Labels, (2, 2)), (Points, (1, 2)), (Vectors, (1, 2, 2))):
-        kind(np.zeros(shape, np.uint8), units=("nanometer", "nanometer"))
+    for kind, shape in ((Image, (2, 2)), (Points, (1, 2)), (Vectors, (1, 2, 2))):
+        kind(np.zeros(shape, np.float32), units=("nanometer", "nanometer"))
+    for colours in (None, DirectLabelColormap(color_dict={None: "transparent"})):
+        Labels(np.zeros((2, 2), np.int32), colormap=colours)
 
 
 def once_open(owner: QObject, call: Callable[[], object]) -> QTimer:

@@ -13,7 +13,7 @@ for crystal in "$@"; do
     name=${crystal%,*}
     napari-4dstem-orient train --phase "resources/crystals/$name.cif" --voltage 300 --k-max "${crystal#*,}" \
         --minutes "$minutes" --output "$out/$name.safetensors"
-    napari-4dstem-orient evaluate --model "$out/$name.safetensors" --patterns 512 --template-patterns 16 \
+    napari-4dstem-orient evaluate --model "$out/$name.safetensors" --patterns 512 --template-patterns 4 \
         > "$out/$name.txt"
     cat "$out/$name.txt"
 done

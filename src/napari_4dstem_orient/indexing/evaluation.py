@@ -310,9 +310,10 @@ def off_by_one(count: int) -> np.ndarray:
 
 
 def settings_of(kind: str, model: Model, phase: int) -> SynthesisSettings:
-    """Return how patterns of a kind are simulated."""
+    """Return how patterns of a kind are simulated: for every model alike, however it was trained."""
     if kind == "noisy":
-        return replace(SynthesisSettings(**model.card.synthesis), clean_share=0.0)
+        low, high = model.card.synthesis["thickness"]
+        return SynthesisSettings(thickness=(low, high), clean_share=0.0)
     cell = model.crystals[phase].cell[0]
     return published_synthesis((PUBLISHED_CELLS[0] * cell, PUBLISHED_CELLS[1] * cell))
 

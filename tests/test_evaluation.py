@@ -1,6 +1,7 @@
 """Evaluation: the reliable half, accuracy against disturbances, and the report."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.evaluation_report import figure2, figure5, reliability, write
 from napari_4dstem_orient.indexing import evaluation, robustness
-from napari_4dstem_orient.indexing.evaluation import IN_USE, RELIABLE_HALF, Trial
+from napari_4dstem_orient.indexing.evaluation import IN_USE, RELIABLE_HALF, Trial, settings_of
 from napari_4dstem_orient.indexing.indexer import HALF_TURN
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
@@ -220,3 +221,13 @@ def test_robustness_without_template_patterns_is_refused():
     done = invoke("evaluate", "--model", "m", "--template-patterns", 0, "--robustness")
     assert isinstance(done.exception, UserError)
     assert "template matching" in str(done.exception)
+
+
+def test_noisy_patterns_are_made_alike_for_every_model():
+    def trained_on(**synthesis):
+        return SimpleNamespace(card=SimpleNamespace(synthesis={"thickness": [10.0, 3000.0], **synthesis}))
+
+    usual = settings_of("noisy", trained_on(), 0)
+    assert usual.clean_share == 0
+    assert settings_of("noisy", trained_on(clean_share=1.0, scatter=[0.0, 0.0]), 0) == usual
+    assert settings_of("noisy", trained_on(thickness=[50.0, 100.0]), 0).thickness == (50.0, 100.0)

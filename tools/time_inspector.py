@@ -24,7 +24,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, hide_images
 from napari_4dstem_orient.napari_plugin.opening import open_scan
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_workbench
@@ -73,6 +73,7 @@ def fill(viewer: napari.Viewer) -> None:
         (Stage.TEMPLATE_MAP, "template", 2.0),
     ):
         session.put(stage, made_map(copper, method, off))
+        hide_images(viewer)  # as the Map panel does
         add_map_layers(viewer, session.get(stage))
 
 

@@ -51,6 +51,19 @@ def test_a_drag_scrubs_and_the_view_stays(opened, qtbot):
     assert viewer.scene.camera.mouse_pan
 
 
+def test_the_marker_follows_a_drag_now_and_then_and_ends_where_it_ends(opened, qtbot):
+    viewer, session = opened
+    mouse(viewer, "press", 5, 5)
+    drawn = []
+    find_layer(viewer, MARKER).events.set_data.connect(lambda event: drawn.append(session.position))
+    for col in range(6, 12):
+        qtbot.wait(15)
+        mouse(viewer, "move", 5, col)
+    assert len(drawn) < 4  # of six moves
+    mouse(viewer, "release", 5, 11)
+    np.testing.assert_array_equal(find_layer(viewer, MARKER).data[0], (5, 11))
+
+
 def test_beside_the_scan_nothing_moves(opened):
     viewer, session = opened
     before = session.position

@@ -53,7 +53,7 @@ def main() -> None:
     fill(viewer)
     for title in options.closed:
         viewer.window.remove_dock_widget(panels.pop(title))
-    wait(5)  # the probe is found, all panels are drawn
+    wait(15)  # the probe is found, the virtual images are made, all panels are drawn
     profile = cProfile.Profile() if options.profile else None
     drag(viewer, panels.get("Inspector"), options.moves, profile)
     if profile is not None:

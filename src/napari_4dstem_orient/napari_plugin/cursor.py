@@ -22,6 +22,8 @@ STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 STRIDE = 10
 """Scan positions that Shift with an arrow key goes."""
 PIN = "P"
+REDRAWN_AFTER = 120
+"""Milliseconds; while the mouse drags, the marker moves no oftener: each time napari draws its whole canvas again."""
 
 _cursors: WeakKeyDictionary[napari.Viewer, Cursor] = WeakKeyDictionary()
 
@@ -42,7 +44,10 @@ class Cursor:
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer = ref(viewer)
         self.session: Session = session_for(viewer)
-        self._keys_bound = False
+        self._keys_bound = self._dragging = False
+        self._redraw = QTimer()
+        self._redraw.setSingleShot(True)
+        self._redraw.timeout.connect(self._follow)
         viewer.mouse_drag_callbacks.append(self._on_drag)
         self.session.position_changed.connect(self._on_position)
         self.session.changed.connect(self._on_changed)
@@ -82,6 +87,12 @@ class Cursor:
             viewer.layers.move(viewer.layers.index(marker), len(viewer.layers))
 
     def _on_position(self, row: int, col: int) -> None:
+        if not self._dragging:
+            self._follow()
+        elif not self._redraw.isActive():
+            self._redraw.start(REDRAWN_AFTER)
+
+    def _follow(self) -> None:
         viewer = self._viewer()
         if viewer is not None:
             self._show_marker(viewer)
@@ -97,6 +108,7 @@ class Cursor:
         if not shift:
             self.session.move_to(*position)
             self._show_marker(viewer)
+        self._dragging = True
         try:
             yield
             while event.type == "mouse_move":
@@ -107,7 +119,9 @@ class Cursor:
                     self.session.move_to(*(self._position_at(viewer, event, inside=False) or position))
                 yield
         finally:
-            camera.mouse_pan = could_pan
+            camera.mouse_pan, self._dragging = could_pan, False
+        self._redraw.stop()
+        self._follow()
 
     def _position_at(self, viewer: napari.Viewer, event: Any, inside: bool = True) -> tuple[int, int] | None:
         """Return the scan position under the mouse, None beside the scan (unless not ``inside``)."""

@@ -278,12 +278,15 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
     assert text_at(viewer, (-100.0, 0.0)) == ""
     show_answer_under_cursor(viewer)
     move = viewer.mouse_move_callbacks[-1]
-    move(viewer, SimpleNamespace(position=(40.0, 20.0)))
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
     assert viewer.canvas.overlays[HOVER].text.strip() == indexed
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=True))
+    assert not viewer.canvas.overlays[HOVER].visible  # the inspector follows a drag
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
     assert viewer.canvas.overlays[HOVER].visible
     for layer in viewer.layers:
         layer.visible = False
-    move(viewer, SimpleNamespace(position=(40.0, 20.0)))
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
     assert not viewer.canvas.overlays[HOVER].visible
 
 

@@ -1,5 +1,6 @@
 """A scan is read once, whatever a file keeps together."""
 
+import pickle
 from collections import Counter
 from dataclasses import replace
 
@@ -69,6 +70,18 @@ def test_rows_of_rows_are_the_right_ones_and_other_data_replace_them():
     )
     other = replace(rows, data=rows.data * 2)
     assert other.pattern(1, 2) == 2 * data[6, 2]
+
+
+def test_another_process_reads_rows_as_this_one_does(tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file.create_dataset("data", data=np.arange(6 * 4 * 8 * 8).reshape(6, 4, 8, 8), chunks=(2, 2, 8, 8))
+    rows = load(tmp_path / "scan.h5").rows(1, 5)
+    there = pickle.loads(pickle.dumps(rows))
+    assert there.stored == (2, 2)
+    assert (
+        there.cut is not None and there.cut.rows is there.data
+    )  # or it would read whole chunks for each batch
+    np.testing.assert_array_equal(there.pattern(2, 3), rows.pattern(2, 3))
 
 
 @pytest.mark.parametrize(

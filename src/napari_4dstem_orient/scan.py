@@ -261,4 +261,4 @@ def _open_again(
     scan = open_scan(**arguments).rows(*rows)
     if scan.data.shape != shape or str(scan.data.dtype) != dtype:
         raise UserError(f"{source} is not the same file everywhere; copy it again.")
-    return Scan(scan.data, calibration, source, metadata, scan.opened, scan.stored)
+    return replace(scan, calibration=calibration, source=source, metadata=metadata)

@@ -290,7 +290,7 @@ def show_answer_under_cursor(viewer: napari.Viewer) -> None:
     def on_move(viewer: napari.Viewer, event: Any) -> None:
         overlay = overlays[HOVER]
         # A drag is followed by the inspector; here each change would let napari draw its whole canvas again.
-        text = "" if getattr(event, "is_dragging", False) else text_at(viewer, event.position)
+        text = "" if event.is_dragging else text_at(viewer, event.position)
         text += "\n" if text else ""  # napari's box behind several lines ends in the last one
         if text != overlay.text:
             overlay.text = text

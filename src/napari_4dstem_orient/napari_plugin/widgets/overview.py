@@ -23,7 +23,7 @@ from napari_4dstem_orient.napari_plugin.autosave import Autosave, LeftBehind, le
 from napari_4dstem_orient.napari_plugin.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import open_scan, overview
-from napari_4dstem_orient.napari_plugin.parts.shared.facts import facts_text, facts_tooltip
+from napari_4dstem_orient.napari_plugin.parts.overview.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.projects import project_of, read_project, show_project
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer
 from napari_4dstem_orient.napari_plugin.step_states import (

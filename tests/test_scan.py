@@ -78,9 +78,8 @@ def test_another_process_reads_rows_as_this_one_does(tmp_path):
     rows = load(tmp_path / "scan.h5").rows(1, 5)
     there = pickle.loads(pickle.dumps(rows))
     assert there.stored == (2, 2)
-    assert (
-        there.cut is not None and there.cut.rows is there.data
-    )  # or it would read whole chunks for each batch
+    assert there.cut is not None
+    assert there.cut.rows is there.data  # or it would read whole chunks for each batch
     np.testing.assert_array_equal(there.pattern(2, 3), rows.pattern(2, 3))
 
 

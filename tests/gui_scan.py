@@ -15,6 +15,8 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.napari_plugin import indexers
 from napari_4dstem_orient.napari_plugin.indexers import Fit
+from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.pictures import grey_levels, raw_picture
 from napari_4dstem_orient.napari_plugin.snapshot import Detector
 from napari_4dstem_orient.napari_plugin.widgets import orientation
 from napari_4dstem_orient.orientation_map import Certainty, OrientationMap, Reason
@@ -70,6 +72,18 @@ def drawn(positions, intensity, shape=(96, 96), origin=ORIGIN, radius=2.0) -> np
         apart = np.hypot(rows - row - origin[0], cols - col - origin[1])
         picture = np.maximum(picture, bright * np.clip(radius + 0.5 - apart, 0, 1))
     return picture
+
+
+def shows(view: PatternCanvas, pattern: np.ndarray) -> bool:
+    """Return whether this is the pattern on view."""
+    picture, expected = view.canvas.picture, grey_levels(raw_picture(pattern))
+    return picture is not None and np.array_equal(picture, expected)
+
+
+def marked(view: PatternCanvas, kind: str) -> np.ndarray:
+    """Return where the marks of a kind are, shape (n, 2)."""
+    found = [marks.where for marks in view.canvas.marks if marks.kind == kind]
+    return np.concatenate([np.zeros((0, 2)), *found])
 
 
 def grabbed(widget) -> np.ndarray:

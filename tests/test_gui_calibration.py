@@ -100,9 +100,10 @@ def test_the_pixel_is_fitted_to_copper_and_used(ready, qtbot):
     assert ready.fields.origins["q_pixel"].text() == "fitted"
     assert not ready.use_button.isEnabled()
     press(ready.apply_button, ready, qtbot)
-    assert ready.view.model.layers["rings"].visible
-    innermost = ready.view.model.layers["rings"].size.min() / 2 * ready.view.model.layers["rings"].scale[0]
-    assert innermost == pytest.approx(10 * np.sqrt(3) / 3.615, rel=0.01)  # {111} in 1/nm
+    innermost = min(ring.radius for ring in ready.view.canvas.marks if ring.kind == "rings")
+    assert innermost * ready.view.canvas.q_pixel == pytest.approx(
+        np.sqrt(3) / 3.615, rel=0.01
+    )  # {111} in Å⁻¹
 
 
 def test_rotation_and_flip_turn_the_disks(ready, qtbot):
@@ -153,4 +154,4 @@ def test_calibrated_disks_from_a_file_need_nothing(panel, few_disks):
     take_disks(panel.viewer, few_disks)
     assert not panel.needs.isVisible()
     assert panel.state.text() == "Calibrated."
-    assert panel.view.model.layers["pattern"].visible
+    assert panel.view.shows_pattern

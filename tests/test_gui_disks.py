@@ -7,6 +7,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
+from gui_scan import marked, shows
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.bragg_peaks import load_disks
 from napari_4dstem_orient.napari_plugin import clock
@@ -53,8 +54,7 @@ def idle(panel, qtbot):
 
 
 def circles(panel):
-    layers = panel.preview.view.model.layers
-    return layers["disks"].data if "disks" in layers else np.zeros((0, 2))
+    return marked(panel.preview.view, "measured")
 
 
 def strong_settings(panel):
@@ -105,8 +105,7 @@ def test_the_preview_follows_the_position(ready, qtbot):
     strong_settings(ready)
     ready.session.move_to(0, 0)
     qtbot.waitUntil(lambda: "row 0, column 0" in ready.preview.count.text(), timeout=20000)
-    shown = ready.preview.view.model.layers["pattern"].data
-    np.testing.assert_array_equal(shown, ready.session.get(Stage.SCAN).pattern(0, 0))
+    assert shows(ready.preview.view, ready.session.get(Stage.SCAN).pattern(0, 0))
 
 
 def test_the_whole_scan_gives_disks_a_count_layer_and_a_vector_map(ready, qtbot):
@@ -117,7 +116,7 @@ def test_the_whole_scan_gives_disks_a_count_layer_and_a_vector_map(ready, qtbot)
     np.testing.assert_array_equal(disks.counts, 5)
     np.testing.assert_array_equal(find_layer(ready.viewer, "disk count").data, 5)
     ready.preview.tabs.setCurrentIndex(1)
-    image = ready.preview.view.model.layers["pattern"].data
+    image = ready.preview.view.canvas.picture
     assert image.shape == (64, 64)
     assert np.abs(np.unravel_index(image.argmax(), image.shape) - BEAM).max() <= 1
     assert "60 disks" in ready.state.text()
@@ -272,9 +271,7 @@ def test_the_preview_marks_what_was_rejected_and_says_why(ready, qtbot):
     text = ready.preview.count.text()
     assert "2 beyond the greatest number of disks" in text
     assert "hardly above the noise at its place" in text
-    layer = ready.preview.view.model.layers["rejected"]
-    assert layer.visible
-    assert str(layer.symbol[0]) == "x"
-    distance = np.linalg.norm(layer.data[:, None] - circles(ready), axis=-1)
+    rejected = marked(ready.preview.view, "rejected")
+    distance = np.linalg.norm(rejected[:, None] - circles(ready), axis=-1)
     assert distance.min() > 0
     assert "Suggested: " in ready.form["min_intensity"].tooltip

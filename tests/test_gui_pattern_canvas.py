@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QToolTip
 from gui_scan import grabbed
 from napari_4dstem_orient.napari_plugin.mark_sets import STYLES, MarkSet, Shape, scale_bar
 from napari_4dstem_orient.napari_plugin.pattern_canvas import Lens, PatternCanvas
+from napari_4dstem_orient.napari_plugin.pictures import grey_levels, raw_picture
 
 SIDE, ORIGIN, Q_PIXEL = 64, np.array([30.0, 34.0]), 0.02
 
@@ -148,6 +149,55 @@ def test_a_drag_moves_and_a_double_click_shows_all(view, qtbot):
 def test_the_pattern_cannot_be_dragged_out_of_sight(view):
     view.canvas.lens.look(2.0, np.array([-3.0, 7.0]))
     np.testing.assert_allclose(view.canvas.lens.centre, [0.25, 0.75])
+
+
+def test_another_detector_is_seen_whole(view):
+    view.canvas.lens.look(3.0, np.array([0.4, 0.6]))
+    view.set_frame((SIDE, SIDE), Q_PIXEL, ORIGIN)
+    assert view.canvas.lens.zoom == 3
+    view.set_frame((SIDE, 2 * SIDE), Q_PIXEL, ORIGIN)
+    assert view.canvas.lens.zoom == 1
+
+
+def test_what_is_grabbed_follows_the_mouse_and_the_pattern_stays(view, qtbot):
+    held = []
+    view.on_grab(lambda place: held.append if np.hypot(*place) < 3 else None)
+    view.canvas.lens.look(2.0, np.array([0.5, 0.5]))
+    seen = view.canvas.lens.centre
+    start, stop = (
+        QPoint(*np.rint(view.canvas.to_screen(place)).astype(int)) for place in ([0, 0], [5.0, -4.0])
+    )
+    qtbot.mousePress(view.canvas, Qt.MouseButton.LeftButton, pos=start)
+    qtbot.mouseMove(view.canvas, stop)
+    qtbot.mouseRelease(view.canvas, Qt.MouseButton.LeftButton, pos=stop)
+    np.testing.assert_allclose(held, [[5.0, -4.0]], atol=0.1)
+    qtbot.mouseMove(view.canvas, start)
+    assert len(held) == 1
+    np.testing.assert_array_equal(view.canvas.lens.centre, seen)
+    qtbot.mousePress(view.canvas, Qt.MouseButton.LeftButton, pos=stop)
+    qtbot.mouseMove(view.canvas, start)
+    assert len(held) == 1
+    assert not np.array_equal(view.canvas.lens.centre, seen)
+
+
+def test_a_measured_pattern_has_its_own_contrast_and_tells_its_counts(view, qtbot):
+    pattern = np.random.default_rng(0).poisson(2, (32, 32)).astype(np.float32)
+    pattern[20, 7] = 1e6
+    view.show_pattern(pattern, None, [])
+    assert view.canvas.picture[20, 7] == 255
+    assert np.median(view.canvas.picture) > 100  # weak disks show beside the beam
+    x, y = view.canvas.to_screen(np.array([20.0, 7.0]))
+    qtbot.mouseMove(view.canvas, QPoint(round(x), round(y)))
+    qtbot.waitUntil(QToolTip.isVisible, timeout=5000)
+    assert QToolTip.text() == "row 20, column 7: 1e+06"
+    view.clear("nothing")
+    assert not view.shows_pattern
+    assert view.message == "nothing"
+
+
+@pytest.mark.parametrize("value", [np.nan, 1.0])
+def test_a_pattern_without_contrast_is_black(value):
+    np.testing.assert_array_equal(grey_levels(raw_picture(np.full((4, 4), value))), 0)
 
 
 def test_the_mouse_is_told_what_lies_there(view, qtbot):

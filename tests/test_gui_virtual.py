@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from gui_scan import shows
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import open_scan
 from napari_4dstem_orient.napari_plugin.widgets import virtual_images
@@ -27,7 +28,7 @@ def ready(panel, qtbot, small_scan, request, monkeypatch):
         monkeypatch.setattr(virtual_images, "AUTOMATIC_BYTES", 0)
     open_scan(panel.viewer, small_scan)
     qtbot.waitUntil(lambda: panel.selected is not None and not panel.jobs.running, timeout=60_000)
-    qtbot.waitUntil(lambda: "pattern" in panel.view.model.layers, timeout=20_000)
+    qtbot.waitUntil(lambda: panel.view.shows_pattern, timeout=20_000)
     qtbot.wait(200)
     return panel
 
@@ -82,28 +83,21 @@ def test_fields_and_buttons_are_the_exact_way(ready, qtbot, small_scan):
 
 def test_arrow_keys_move_it_by_a_pixel(ready, qtbot):
     row, col = ready.selected.center
-    native = ready.view.qt_viewer.canvas.native
-    native.setFocus()
-    qtbot.keyClick(native, Qt.Key.Key_Down)
+    qtbot.keyClick(ready.view.canvas, Qt.Key.Key_Down)
     assert ready.selected.center == pytest.approx((row + 1, col))
 
 
 def test_a_rectangle_on_the_scan_shows_its_mean_pattern_and_follows(ready, qtbot, small_scan):
     data = small_scan.data.compute().astype(float)
 
-    def shows(expected):
-        layer = ready.view.model.layers["pattern"]
-        return layer.visible and np.allclose(layer.data, expected, rtol=1e-5)
-
     qtbot.mouseClick(ready.draw_button, Qt.MouseButton.LeftButton)
     layer = find_layer(ready.viewer, RECTANGLE)
     assert str(layer.mode) == "add_rectangle"
     layer.add_rectangles(np.array([[-0.4, 0.6], [-0.4, 2.4], [1.3, 2.4], [1.3, 0.6]]))
-    qtbot.waitUntil(lambda: shows(data[:2, 1:3].mean((0, 1))), timeout=20_000)
+    qtbot.waitUntil(lambda: shows(ready.view, data[:2, 1:3].mean((0, 1))), timeout=20_000)
     assert ready.shown.currentText() == "Mean of the rectangle"
     assert str(layer.mode) == "pan_zoom"
     layer.data = [np.array([[1.6, 2.6], [1.6, 3.4], [2.4, 3.4], [2.4, 2.6]])]
-    qtbot.waitUntil(lambda: shows(data[2, 3]), timeout=20_000)
+    qtbot.waitUntil(lambda: shows(ready.view, data[2, 3]), timeout=20_000)
     ready.viewer.layers.remove(layer)
-    text = ready.view.model.canvas.overlays.text
-    qtbot.waitUntil(lambda: text.visible and "Draw a rectangle" in text.text, timeout=20_000)
+    qtbot.waitUntil(lambda: "Draw a rectangle" in ready.view.message, timeout=20_000)

@@ -5,7 +5,7 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication, QMainWindow
 
-from gui_scan import calibrated_disks, fill, let_know, made_map, scan_of
+from gui_scan import calibrated_disks, fill, let_know, made_map, scan_of, shows
 from napari_4dstem_orient.napari_plugin import workbench
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, map_layers
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -138,8 +138,7 @@ def test_a_panel_behind_another_tab_follows_when_it_is_shown(bench, qtbot, silve
     preview, scan = panels["Bragg disks"].preview, session.get(Stage.SCAN)
 
     def shows_the_position():
-        layers = preview.view.model.layers
-        return "pattern" in layers and np.array_equal(layers["pattern"].data, scan.pattern(*session.position))
+        return shows(preview.view, scan.pattern(*session.position))
 
     show_panel(panels["Bragg disks"])
     qtbot.waitUntil(shows_the_position, timeout=20000)

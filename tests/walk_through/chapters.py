@@ -154,7 +154,7 @@ def drag_detectors(walk: Walk) -> None:
     panel = walk.panel("Virtual images")
     wait("the direct beam's detector", lambda: panel.selected is not None and walk.idle())
     choose(panel.shown, "Maximum")
-    wait("the pattern", lambda: "pattern" in panel.view.model.layers)
+    wait("the pattern", lambda: panel.view.shows_pattern)
     wait("the pattern's place", lambda: not panel.view.visibleRegion().isEmpty())
     click(panel.spot_button)
     row, col = panel.selected.center

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
@@ -193,21 +193,18 @@ def press_on_scan(viewer: napari.Viewer, key: Qt.Key) -> None:
 # ---------------------------------------------------------------- a pattern
 
 
-def place_on(view: PatternView, row: float, col: float) -> QPoint:
-    """Return where a detector pixel lies on a pattern's canvas, in screen pixels."""
-    model = view.model
-    y, x = np.array(model.layers["pattern"].data_to_world((row, col))) - model.scene.camera.center[-2:]
-    native = view.qt_viewer.canvas.native
-    zoom = model.scene.camera.zoom
-    return QPoint(round(native.width() / 2 + x * zoom), round(native.height() / 2 + y * zoom))
+def place_on(view: PatternCanvas, row: float, col: float) -> QPoint:
+    """Return where a detector pixel lies on a pattern, in screen pixels."""
+    x, y = view.canvas.to_screen(np.array([row, col]) - view.canvas.origin)
+    return QPoint(round(x), round(y))
 
 
-def drag_on(view: PatternView, start: Sequence[float], stop: Sequence[float]) -> None:
+def drag_on(view: PatternCanvas, start: Sequence[float], stop: Sequence[float]) -> None:
     """Drag over a pattern from one detector pixel to another."""
-    native = view.qt_viewer.canvas.native
-    QTest.mousePress(native, LEFT, pos=place_on(view, *start))
+    canvas = view.canvas
+    QTest.mousePress(canvas, LEFT, pos=place_on(view, *start))
     for share in (0.5, 1.0):
         here = np.array(start) + share * (np.array(stop) - start)
-        QTest.mouseMove(native, place_on(view, *here))
+        QTest.mouseMove(canvas, place_on(view, *here))
         QTest.qWait(30)
-    QTest.mouseRelease(native, LEFT, pos=place_on(view, *stop))
+    QTest.mouseRelease(canvas, LEFT, pos=place_on(view, *stop))

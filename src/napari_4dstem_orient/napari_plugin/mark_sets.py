@@ -54,6 +54,13 @@ STYLES = {
     "missing": Style(Shape.CROSS, "#f060d0", "#000000", "predicted, no disk"),
     "residuals": Style(Shape.ARROW, "#50d8ff", "#cc0055", f"measured − predicted, × {LONGER}"),
 }
+"""Marks of disks and of what an answer predicts, as on the screen and in a figure's legend."""
+GUIDES = {
+    "rejected": Style(Shape.CROSS, "#a0c8ff", "#0072b2", "rejected candidates"),
+    "rings": Style(Shape.RING, "#ff2fd0", "#cc0055", "rings of the known crystal"),
+    "detector": Style(Shape.RING, "#40e0ff", "#0072b2", "virtual detector"),
+}
+"""Marks that help with a step of the work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +70,7 @@ class MarkSet:
     Attributes
     ----------
     kind : str
-        A key of ``STYLES``.
+        A key of ``STYLES`` or ``GUIDES``.
     where : ndarray, shape (n, 2)
         Their middles; where arrows begin.
     radius : float
@@ -83,7 +90,7 @@ class MarkSet:
     @property
     def style(self) -> Style:
         """How they look."""
-        return STYLES[self.kind]
+        return (STYLES | GUIDES)[self.kind]
 
     @property
     def widths(self) -> np.ndarray:
@@ -99,6 +106,11 @@ class MarkSet:
         share = np.nan_to_num(self.strength)[:, None]
         mixed = np.where(np.isnan(self.strength)[:, None], UNREAD, (1 - share) * LEAST + share * MOST)
         return [(int(red), int(green), int(blue)) for red, green, blue in mixed]
+
+
+def circles(kind: str, center: np.ndarray, radii: np.ndarray) -> list[MarkSet]:
+    """Mark circles about one place, shape (2,), with radii (pixels), shape (n,)."""
+    return [MarkSet(kind, np.asarray(center, float)[None], float(radius)) for radius in radii]
 
 
 def rings(disks: np.ndarray, radius: float, attention: np.ndarray | None = None) -> MarkSet:

@@ -6,6 +6,7 @@ Three of napari's canvases cost 60 ms for each new pattern on software rendering
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, QRectF, Qt, Signal  # type: ignore[attr-defined]
@@ -25,12 +26,17 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 from napari_4dstem_orient.napari_plugin.mark_painter import paint_labels, paint_marks
 from napari_4dstem_orient.napari_plugin.mark_sets import MarkSet, scale_bar
 from napari_4dstem_orient.napari_plugin.parts.shared.elided import ElidedLabel
+from napari_4dstem_orient.napari_plugin.pictures import grey_levels, raw_picture
 
 LARGEST_ZOOM = 40.0
 STEP = 1.25
 """Zoom of one notch of the wheel, or one press of + or -."""
 COARSE = 4.0
 """Screen pixels for a detector pixel from which single pixels are shown."""
+
+
+Grip = Callable[[np.ndarray], None]
+"""Takes each place, shape (2,), to which the mouse drags what it holds."""
 
 
 class Lens(QObject):
@@ -69,20 +75,21 @@ class PatternCanvas(QWidget):
     Parameters
     ----------
     title : str
-        Said above the pattern.
+        Said above the pattern; empty for none.
     size : (int, int)
         Smallest height and width of the pattern in screen pixels.
-    lens : Lens
+    lens : Lens, optional
         Shared with the views that shall show the same part.
     """
 
-    def __init__(self, title: str, size: tuple[int, int], lens: Lens) -> None:
+    def __init__(self, title: str, size: tuple[int, int], lens: Lens | None = None) -> None:
         super().__init__()
         self.title = ElidedLabel(title)
+        self.title.setVisible(bool(title))
         self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # views alike in width
         self.title.setToolTip(title)
-        self.canvas = Canvas(lens)
+        self.canvas = Canvas(lens or Lens())
         self.canvas.setMinimumSize(size[1], size[0])
         self.setFocusProxy(self.canvas)
         layout = QVBoxLayout(self)
@@ -111,10 +118,42 @@ class PatternCanvas(QWidget):
         canvas.picture, canvas.marks, canvas.labels, canvas.message = picture, marks, labels or [], ""
         canvas.update()
 
+    def show_pattern(self, pattern: np.ndarray, q_pixel: float | None, marks: list[MarkSet]) -> None:
+        """Show a pattern as it was measured, in place of the former and of a message.
+
+        Parameters
+        ----------
+        pattern : ndarray, shape (det_y, det_x)
+        q_pixel : float or None
+            Å⁻¹; None where it is not known.
+        marks : list of MarkSet
+            At detector pixels, (0, 0) being the first.
+        """
+        height, width = pattern.shape
+        self.set_frame((height, width), q_pixel or 0.0, np.zeros(2))
+        self.show_sheet(grey_levels(raw_picture(pattern)), marks)
+        self.on_hover(partial(_value_at, pattern))
+
+    def show_marks(self, marks: list[MarkSet]) -> None:
+        """Show other marks over the same pattern."""
+        self.canvas.marks = marks
+        self.canvas.update()
+
+    def clear(self, message: str = "") -> None:
+        """Show nothing but, perhaps, words saying why."""
+        self.show_sheet(None, [])
+        self.say(message)
+
     def set_frame(self, shape: tuple[int, int], q_pixel: float, origin: np.ndarray) -> None:
-        """Say how many pixels there are, how large one is (Å⁻¹), and which one is the direct beam."""
+        """Say how many pixels there are, how large one is (Å⁻¹; 0: unknown), and which one is the direct beam.
+
+        A detector of another shape is seen whole.
+        """
         canvas = self.canvas
+        anew = shape != canvas.shape
         canvas.shape, canvas.q_pixel, canvas.origin = shape, q_pixel, np.asarray(origin, float)
+        if anew:
+            canvas.lens.reset()
         canvas.update()
 
     def say(self, message: str) -> None:
@@ -123,9 +162,18 @@ class PatternCanvas(QWidget):
         self.canvas.update()
 
     @property
+    def shows_pattern(self) -> bool:
+        """Whether there is one."""
+        return self.canvas.picture is not None
+
+    @property
     def message(self) -> str:
         """The words over the pattern."""
         return self.canvas.message
+
+    def on_grab(self, grip_at: Callable[[np.ndarray], Grip | None]) -> None:
+        """Let the mouse drag what is drawn: ``grip_at`` says, for a place, what then follows the mouse, if anything."""
+        self.canvas.grip_at = grip_at
 
     def on_hover(self, text_at: Callable[[np.ndarray], str]) -> None:
         """Show at the mouse what ``text_at`` says of a place, shape (2,), wherever that is anything."""
@@ -144,6 +192,8 @@ class Canvas(QWidget):
         self.labels: list[tuple[np.ndarray, str]] = []
         self.message = ""
         self.text_at: Callable[[np.ndarray], str] | None = None
+        self.grip_at: Callable[[np.ndarray], Grip | None] | None = None
+        self._grip: Grip | None = None
         self._grabbed: QPointF | None = None
         lens.changed.connect(self.update)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -184,7 +234,7 @@ class Canvas(QWidget):
         painter.fillRect(seen, Qt.GlobalColor.black)
         if self.picture is not None:
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, self.scale < COARSE)
-            painter.drawImage(frame, _image(self.picture))
+            painter.drawImage(frame, grey_image(self.picture))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         paint_marks(painter, self.marks, self.to_screen, self.scale)
         painter.setFont(_smaller(self.font()))
@@ -225,24 +275,30 @@ class Canvas(QWidget):
             event.accept()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        """Take hold of the pattern."""
+        """Take hold of what is drawn there, or of the pattern."""
         if event is not None and event.button() == Qt.MouseButton.LeftButton:
-            self._grabbed = event.position()
+            self._grip = self._grip_under(event.position())
+            self._grabbed = event.position() if self._grip is None else None
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        """Move the pattern, or say what is under the mouse."""
+        """Move what is held, or say what is under the mouse."""
         if event is None:
             return
-        if self._grabbed is not None:
+        if self._grip is not None:
+            self._grip(self.to_pattern(event.position()))
+        elif self._grabbed is not None:
             moved, self._grabbed = event.position() - self._grabbed, event.position()
             shares = np.array([moved.y(), moved.x()]) / self.scale / self.shape
             self.lens.look(self.lens.zoom, self.lens.centre - shares)
-        elif self.text_at is not None:
-            self._tell(self.text_at(self.to_pattern(event.position())), event.globalPosition().toPoint())
+        else:
+            held = self._grip_under(event.position()) is not None
+            self.setCursor(Qt.CursorShape.PointingHandCursor if held else Qt.CursorShape.ArrowCursor)
+            if self.text_at is not None:
+                self._tell(self.text_at(self.to_pattern(event.position())), event.globalPosition().toPoint())
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
-        """Let go of the pattern."""
-        self._grabbed = None
+        """Let go."""
+        self._grabbed = self._grip = None
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:
         """Show the whole pattern again."""
@@ -271,6 +327,9 @@ class Canvas(QWidget):
         zoom = float(np.clip(self.lens.zoom * factor, 1.0, LARGEST_ZOOM))
         self.lens.look(zoom, share + (self.lens.centre - share) * self.lens.zoom / zoom)
 
+    def _grip_under(self, point: QPointF) -> Grip | None:
+        return self.grip_at(self.to_pattern(point)) if self.grip_at is not None else None
+
     def _tell(self, text: str, where: QPoint) -> None:
         if text:
             QToolTip.showText(where, text, self)
@@ -278,8 +337,15 @@ class Canvas(QWidget):
             QToolTip.hideText()
 
 
-def _image(levels: np.ndarray) -> QImage:
-    """Return grey levels as an image of its own."""
+def _value_at(pattern: np.ndarray, where: np.ndarray) -> str:
+    """Say what was measured at a place; nothing beside the detector."""
+    row, col = (int(np.floor(along + 0.5)) for along in where)
+    inside = 0 <= row < pattern.shape[0] and 0 <= col < pattern.shape[1]
+    return f"row {row}, column {col}: {pattern[row, col]:.5g}" if inside else ""
+
+
+def grey_image(levels: np.ndarray) -> QImage:
+    """Return grey levels, uint8, as an image of its own."""
     height, width = levels.shape
     return QImage(levels.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()
 

@@ -6,6 +6,8 @@ import numpy as np
 
 GAMMA = 0.5
 """Weak disks matter as much as strong ones."""
+WHITEST = 99.7
+"""Percentile of a pattern's pixels that is white where the place of the direct beam is not known."""
 DIRECT_BEAM = 0.05
 """Share of the detector around the direct beam that does not count for a picture's contrast."""
 
@@ -15,6 +17,17 @@ def measured_picture(pattern: np.ndarray, origin: np.ndarray) -> np.ndarray:
     rows, cols = np.indices(pattern.shape, sparse=True)
     beside = np.hypot(rows - origin[0], cols - origin[1]) > DIRECT_BEAM * min(pattern.shape)
     black, white = np.nanpercentile(pattern, 40), np.nanpercentile(pattern[beside], 99.9)
+    return np.clip((pattern - black) / max(white - black, 1e-6), 0, 1)
+
+
+def raw_picture(pattern: np.ndarray) -> np.ndarray:
+    """Scale a pattern from black (0) to white (1) where the place of the direct beam is not known."""
+    finite = pattern[np.isfinite(pattern)]
+    if finite.size == 0:
+        return np.zeros(pattern.shape)
+    black, white = (float(level) for level in np.percentile(finite, [1, WHITEST]))
+    if white <= black:
+        black, white = float(finite.min()), float(finite.max())
     return np.clip((pattern - black) / max(white - black, 1e-6), 0, 1)
 
 

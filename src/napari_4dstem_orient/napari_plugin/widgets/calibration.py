@@ -14,6 +14,7 @@ from napari_4dstem_orient.calibration.calibrate import CalibrationReport, Calibr
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.mark_sets import circles
 from napari_4dstem_orient.napari_plugin.parts.analysis.section import Section
 from napari_4dstem_orient.napari_plugin.parts.calibration.axes import AxesSection
 from napari_4dstem_orient.napari_plugin.parts.calibration.ellipse import EllipseSection
@@ -23,7 +24,7 @@ from napari_4dstem_orient.napari_plugin.parts.calibration.residuals import Resid
 from napari_4dstem_orient.napari_plugin.parts.calibration.ring_plot import draw_rings
 from napari_4dstem_orient.napari_plugin.parts.calibration.shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.parts.maps.color_key import Picture
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
 from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone
 from napari_4dstem_orient.progress import Progress
@@ -65,7 +66,7 @@ class CalibrationWidget(StepWidget):
         self.plot = QHBoxLayout()
         self.use_button = button("Use it", "Take the fitted value as the detector pixel.", self.use_fit)
         self.form = form_for(CalibrationSettings)
-        self.view = PatternView(size=(200, 200))
+        self.view = PatternCanvas("", (200, 200))
         self.state = QLabel()
         self.state.setWordWrap(True)
         self.apply_button = button(
@@ -155,8 +156,7 @@ class CalibrationWidget(StepWidget):
         self._refresh_figures()
 
     def release(self) -> None:
-        """Free the view, and let the figures stop waiting."""
-        self.view.close_view()
+        """Let the figures stop waiting."""
         for figure in self.figures.values():
             figure.release()
 
@@ -214,15 +214,11 @@ class CalibrationWidget(StepWidget):
             self.view.clear("All disks, once calibrated")
             return
         (step, _), (start, _) = vector_map_frame(calibrated)
-        center = np.array([-start / step] * 2)
-        self.view.say("")
-        self.view.set_frame(step, tuple(center))
-        self.view.show_pattern(bragg_vector_map(calibrated) ** 0.5)
-        if self._fit is None:
-            self.view.remove("rings")
-            return
-        radii = _ring_radii(self._fit[1], float(np.hypot(calibrated.qx, calibrated.qy).max())) / step
-        self.view.show_circles("rings", np.tile(center, (len(radii), 1)), radii, "#ff2fd0a0")
+        marks = []
+        if self._fit is not None:
+            reach = float(np.hypot(calibrated.qx, calibrated.qy).max())
+            marks = circles("rings", np.full(2, -start / step), _ring_radii(self._fit[1], reach) / step)
+        self.view.show_pattern(bragg_vector_map(calibrated) ** 0.5, step, marks)
 
 
 class CrystalChooser(QComboBox):

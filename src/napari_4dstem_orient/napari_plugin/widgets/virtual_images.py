@@ -22,7 +22,7 @@ from napari_4dstem_orient.napari_plugin.detector_drag import DetectorDrag
 from napari_4dstem_orient.napari_plugin.drawing import draw, region_of
 from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
 from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text
 from napari_4dstem_orient.progress import Progress
@@ -65,7 +65,7 @@ class VirtualImagesWidget(StepWidget):
         self._stop_mean = Event()
         self._growing = Relay()
         self._growing.told.connect(self._show_image)
-        self.view = PatternView(size=(280, 280))
+        self.view = PatternCanvas("", (280, 280))
         self.drag = DetectorDrag(self.view)
         self.drag.moved.connect(self._on_dragged)
         self._build()
@@ -171,7 +171,7 @@ class VirtualImagesWidget(StepWidget):
         self.choice.setCurrentIndex(len(self.detectors) - 1)
 
     def release(self) -> None:
-        """Stop what runs, and free the canvas and the copy of the scan."""
+        """Stop what runs, and free the copy of the scan."""
         self.session.position_changed.disconnect(self._on_moved)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         layer = find_layer(self.viewer, RECTANGLE)
@@ -182,7 +182,6 @@ class VirtualImagesWidget(StepWidget):
             latest.close()
         self._growing.blockSignals(True)
         self._live = None
-        self.view.close_view()
 
     def _drop(self) -> None:
         self._stop.set()
@@ -242,10 +241,8 @@ class VirtualImagesWidget(StepWidget):
     def _read_pattern(self) -> None:
         scan, position = self.session.get(Stage.SCAN), self.session.position
         if scan is None or position is None:
-            self.view.clear("")
+            self.view.clear()
             return
-        beam = self.beam.center if self.beam is not None else (0.0, 0.0)
-        self.view.set_frame(self.session.calibration.q_pixel, beam)
         if self.shown.currentIndex() == 0:
             self._patterns.ask(partial(scan.pattern, *position))
         elif self.shown.currentIndex() == 3:
@@ -257,8 +254,7 @@ class VirtualImagesWidget(StepWidget):
             self._show_pattern(reduced.mean if self.shown.currentIndex() == 1 else reduced.maximum)
 
     def _show_pattern(self, pattern: np.ndarray) -> None:
-        self.view.say("")
-        self.view.show_pattern(pattern)
+        self.view.show_pattern(pattern, self.session.calibration.q_pixel, [])
         self._draw()
 
     # ---------------------------------------------------------------- the detector
@@ -275,8 +271,7 @@ class VirtualImagesWidget(StepWidget):
         self._compute()
 
     def _draw(self) -> None:
-        if "pattern" in self.view.model.layers:
-            self.drag.show(self.selected)
+        self.drag.show(self.selected)
 
     def _on_dragged(self, detector: VirtualDetector) -> None:
         index = self.choice.currentIndex()

@@ -10,9 +10,10 @@ from qtpy.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
+from napari_4dstem_orient.napari_plugin.mark_sets import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.parts.detection.intensity_histogram import LINES, IntensityHistogram
 from napari_4dstem_orient.napari_plugin.parts.detection.pinned_disks import Pin, PinnedDisks
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab, button, wrapped
 from napari_4dstem_orient.session import Session, Stage
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.scan import Scan
 
-COLOR = "#ffcc00"
-REJECTED = "#a0c8ff"
 MOST_REJECTED = 200
 """Rejected candidates shown, the strongest first: noise has thousands."""
 
@@ -55,7 +54,7 @@ class DiskPreview(QWidget):
         self.tabs.addTab("Preview at the cursor")
         self.tabs.addTab("Bragg vector map")
         self.tabs.currentChanged.connect(self.refresh)
-        self.view = PatternView(size=(240, 240))
+        self.view = PatternCanvas("", (240, 240))
         self.count = wrapped()
         self.pin_button = button(
             "Unpin",
@@ -102,21 +101,19 @@ class DiskPreview(QWidget):
             self._show_vector_map()
             return
         if scan is None or position is None:
-            self.view.clear("")
+            self.view.clear()
             self.count.setText("")
             return
         if scan.data is not self._data:
             self._data, self._patterns = scan.data, {}
-        self.view.set_frame(self._session.calibration.q_pixel)
         positions = tuple(dict.fromkeys((position, *pins)))
         self._finder.ask(partial(_find, scan, probe, self._settings, positions, self._patterns))
 
     def close_preview(self) -> None:
-        """Stop listening and free the canvas."""
+        """Stop listening."""
         self._session.position_changed.disconnect(self._follow)
         self._session.pins_changed.disconnect(self._follow)
-        self._finder.drop()
-        self.view.close_view()
+        self._finder.close()
 
     def _pin(self) -> None:
         position, pins = self._session.position, self._session.pins
@@ -127,20 +124,17 @@ class DiskPreview(QWidget):
     def _show(self, found: list[Found]) -> None:
         here = found[0]
         probe = self._session.get(Stage.PROBE)
-        radius = max(probe.radius, 1.5) * 1.3 if probe is not None else 0.0
+        radius = max(probe.radius, 1.5) if probe is not None else 0.0
         for other in found:
-            self.pinned.show_disks(other.position, other.pattern, other.disks, radius)
-        self.view.say("")
-        self.view.show_pattern(here.pattern)
-        if here.disks is None or probe is None:
-            for name in ("disks", "rejected"):
-                self.view.remove(name)
-            self.count.setText("No probe yet.")
-            return
-        self.view.show_circles("disks", here.disks[:, :2], radius, COLOR)
+            count = "no probe" if other.disks is None else f"{len(other.disks)} disks"
+            self.pinned.show_disks(other.position, other.pattern, _circled(other.disks, radius), count)
         rejected, fate = here.candidates[here.fate > 0], here.fate[here.fate > 0]
         strongest = np.argsort(-rejected[:, 2])[:MOST_REJECTED]
-        self.view.show_points("rejected", rejected[strongest, :2], 2.0, REJECTED, symbol="x")
+        marks = [MarkSet("rejected", rejected[strongest, :2], 1.0), *_circled(here.disks, radius)]
+        self.view.show_pattern(here.pattern, self._session.calibration.q_pixel, marks)
+        if here.disks is None:
+            self.count.setText("No probe yet.")
+            return
         row, col = here.position
         self.count.setText(f"{len(here.disks)} disks at row {row}, column {col}{_why_not(fate)}")
         self._show_intensities(found)
@@ -164,17 +158,12 @@ class DiskPreview(QWidget):
             self.view.clear("Find or load disks first")
             self.count.setText("")
             return
-        for name in ("disks", "rejected"):
-            self.view.remove(name)
-        self.view.say("")
-        self.view.set_frame(self._session.calibration.q_pixel)
-        self.view.show_pattern(bragg_vector_map(disks) ** 0.5)
+        self.view.show_pattern(bragg_vector_map(disks) ** 0.5, self._session.calibration.q_pixel, [])
         self.count.setText(f"{len(disks):,} disks of {disks.counts.size:,} scan positions")
 
     def _on_failed(self, error: BaseException) -> None:
         # In the view, not as a notification: while somebody types, every keystroke may fail.
-        for name in ("disks", "rejected"):
-            self.view.remove(name)
+        self.view.show_marks([])
         self.count.setText(str(error))
 
     def _follow(self, *position: int) -> None:
@@ -208,6 +197,10 @@ def _find(
         )
         for where in positions
     ]
+
+
+def _circled(disks: np.ndarray | None, radius: float) -> list[MarkSet]:
+    return [rings(disks[:, :2], radius)] if disks is not None else []
 
 
 def _why_not(fate: np.ndarray) -> str:

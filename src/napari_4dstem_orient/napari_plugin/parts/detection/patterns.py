@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtWidgets import QTabBar, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
-from napari_4dstem_orient.napari_plugin.pattern_view import PatternView
+from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
 from napari_4dstem_orient.session import Session, Stage
 
@@ -22,7 +22,7 @@ class Patterns(QWidget):
         super().__init__()
         self._session = session
         self._summed: dict[str, np.ndarray] = {}
-        self.view = PatternView(size=(220, 220))
+        self.view = PatternCanvas("", (220, 220))
         self.tabs = QTabBar()
         self.tabs.setExpanding(False)
         for title in ("At the cursor", "Mean", "Maximum"):
@@ -49,9 +49,8 @@ class Patterns(QWidget):
         scan, position = self._session.get(Stage.SCAN), self._session.position
         self._reader.drop()
         if scan is None or position is None:
-            self.view.clear("")
+            self.view.clear()
             return
-        self.view.set_frame(self._session.calibration.q_pixel)
         name = (CURSOR, MEAN, MAXIMUM)[self.tabs.currentIndex()]
         if name == CURSOR:
             self._reader.ask(partial(scan.pattern, *position))
@@ -61,15 +60,13 @@ class Patterns(QWidget):
             self.view.clear("Press 'Compute virtual images'")
 
     def close_patterns(self) -> None:
-        """Stop listening and free the canvas."""
+        """Stop listening."""
         self._session.position_changed.disconnect(self._on_position)
-        self._reader.drop()
-        self.view.close_view()
+        self._reader.close()
 
     def _on_position(self, row: int, col: int) -> None:
         if self.tabs.currentIndex() == 0 and not behind_a_tab(self):
             self.refresh()
 
     def _show(self, pattern: np.ndarray) -> None:
-        self.view.say("")
-        self.view.show_pattern(pattern)
+        self.view.show_pattern(pattern, self._session.calibration.q_pixel, [])

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from qtpy.QtCore import QPointF, QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QGridLayout, QToolButton, QWidget
 
-from napari_4dstem_orient.napari_plugin.pattern_view import contrast_limits
-from napari_4dstem_orient.napari_plugin.pictures import GAMMA
+from napari_4dstem_orient.napari_plugin.mark_painter import paint_marks
+from napari_4dstem_orient.napari_plugin.mark_sets import MarkSet
+from napari_4dstem_orient.napari_plugin.pattern_canvas import grey_image
+from napari_4dstem_orient.napari_plugin.pictures import grey_levels, raw_picture
 from napari_4dstem_orient.session import Session
 
 SIDE = 80
@@ -52,15 +54,12 @@ class PinnedDisks(QWidget):
             gone.hide()
             gone.deleteLater()
 
-    def show_disks(self, pin: Pin, pattern: np.ndarray, disks: np.ndarray | None, radius: float) -> None:
-        """Show a pattern (det_y, det_x) and circles of ``radius`` px around its disks (n, 3)."""
+    def show_disks(self, pin: Pin, pattern: np.ndarray, marks: list[MarkSet], count: str) -> None:
+        """Show a pattern (det_y, det_x) with its disks, and in words how many they are."""
         shown = self.buttons.get(pin)
-        if shown is None:
-            return
-        places = np.zeros((0, 2)) if disks is None else disks[:, :2]
-        shown.setIcon(QIcon(_drawn(pattern, places, radius)))
-        count = "no probe" if disks is None else f"{len(disks)} disks"
-        shown.setText(f"{pin[0]}, {pin[1]}\n{count}")
+        if shown is not None:
+            shown.setIcon(QIcon(_drawn(pattern, marks)))
+            shown.setText(f"{pin[0]}, {pin[1]}\n{count}")
 
     def _button(self, pin: Pin) -> QToolButton:
         made = QToolButton()
@@ -76,24 +75,15 @@ class PinnedDisks(QWidget):
         self._session.move_to(*pin)
 
 
-def _drawn(pattern: np.ndarray, places: np.ndarray, radius: float) -> QPixmap:
-    black, white = contrast_limits(pattern)
-    share = np.nan_to_num(np.clip((pattern - black) / (white - black), 0, 1))
-    grey = np.ascontiguousarray(np.rint(255 * share**GAMMA).astype(np.uint8))
-    rows, cols = grey.shape
-    image = QImage(grey.tobytes(), cols, rows, cols, QImage.Format.Format_Grayscale8).copy()
+def _drawn(pattern: np.ndarray, marks: list[MarkSet]) -> QPixmap:
     picture = QPixmap.fromImage(
-        image.scaled(
+        grey_image(grey_levels(raw_picture(pattern))).scaled(
             SIDE, SIDE, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
         )
     )
+    zoom = picture.width() / pattern.shape[1]
     painter = QPainter(picture)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QPen(QColor("#ffcc00"), 1.2))
-    zoom = picture.width() / cols
-    for row, col in places:
-        painter.drawEllipse(
-            QPointF((float(col) + 0.5) * zoom, (float(row) + 0.5) * zoom), radius * zoom, radius * zoom
-        )
+    paint_marks(painter, marks, lambda where: (where[..., ::-1] + 0.5) * zoom, zoom)
     painter.end()
     return picture

@@ -6,10 +6,11 @@ from functools import partial
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.pattern_canvas import grey_image
 from napari_4dstem_orient.napari_plugin.pictures import grey_levels
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.session import Session
@@ -84,10 +85,7 @@ def _pictures(snapshot: Snapshot, pins: tuple[Pin, ...]) -> dict[Pin, np.ndarray
 
 
 def _icon(picture: np.ndarray) -> QIcon:
-    grey = np.ascontiguousarray(grey_levels(picture))
-    height, width = grey.shape
-    image = QImage(grey.tobytes(), width, height, width, QImage.Format.Format_Grayscale8).copy()
-    whole = QPixmap.fromImage(image)
+    whole = QPixmap.fromImage(grey_image(grey_levels(picture)))
     return QIcon(
         whole.scaled(
             SIDE, SIDE, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation

@@ -1,5 +1,6 @@
 """The Data panel, File > Open and the samples, driven through a real window."""
 
+import threading
 from dataclasses import replace
 
 import h5py
@@ -12,7 +13,7 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
 from gui_scan import shows
-from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, open_scan, overview
+from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget, describe
 from napari_4dstem_orient.scan import Scan
@@ -237,17 +238,32 @@ def viewer(make_napari_viewer, monkeypatch):
     return viewer
 
 
-def test_the_reader_gives_the_overview_and_fills_the_session(viewer, tmp_path, patterns):
-    from napari_4dstem_orient.napari_plugin.sessions import session_for
-
+def test_without_a_window_the_reader_gives_the_overview(tmp_path, patterns):
     np.save(tmp_path / "scan.npy", patterns)
     [(data, options, kind)] = get_reader(str(tmp_path / "scan.npy"))(str(tmp_path / "scan.npy"))
     assert kind == "image"
-    assert data.shape == (3, 4)
-    viewer.add_image(data, **options)
-    scan = session_for(viewer).get(Stage.SCAN)
-    np.testing.assert_array_equal(data, overview(scan))
+    assert options["name"] == OVERVIEW
     np.testing.assert_array_equal(data, patterns.sum(axis=(2, 3)))
+
+
+def test_file_open_reads_a_scan_while_the_window_lives(viewer, qtbot, tmp_path, patterns, monkeypatch):
+    """The reader returns at once, however long the file takes to read, and whatever is under way."""
+    import napari_4dstem_orient.io.load as load
+    from napari_4dstem_orient.napari_plugin.sessions import session_for
+
+    path, gate, inspect = str(tmp_path / "scan.npy"), threading.Event(), load.inspect
+    np.save(path, patterns)
+    monkeypatch.setattr(load, "inspect", lambda path: gate.wait(60) and inspect(path))
+    assert get_reader(path)(path) == [(None,)]
+    assert get_reader(path)(path) == [(None,)]
+    session = session_for(viewer)
+    assert session.get(Stage.SCAN) is None
+    gate.set()
+    qtbot.waitUntil(lambda: "bright field" in viewer.layers, timeout=20000)
+    np.testing.assert_array_equal(session.get(Stage.SCAN).pattern(1, 2), patterns[1, 2])
+    [panel] = viewer.window.dock_widgets.values()
+    viewer.window.remove_dock_widget(panel)
+    qtbot.wait(20)
 
 
 @pytest.mark.parametrize("name", ["picture.npy", "notes.txt", "picture.tif"])
@@ -304,21 +320,25 @@ def test_a_saved_map_is_shown_and_inspected(viewer, tmp_path, copper):
     assert any("IPF-Z" in layer.name for layer in viewer.layers)
 
 
-def test_a_bad_file_is_one_sentence(viewer, tmp_path, notified):
+def test_a_bad_file_is_one_sentence(viewer, qtbot, tmp_path, notified):
     path = tmp_path / "bad.h5"
     path.write_bytes(b"nothing of the kind")
     assert get_reader(str(path))(str(path)) == [(None,)]
+    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
     assert "bad.h5" in notified[0].message
+    viewer.window.remove_dock_widget(*viewer.window.dock_widgets.values())
+    qtbot.wait(20)
 
 
 @pytest.mark.parametrize("sample", ["silver_twins", "copper_polycrystal"])
-def test_samples_open(viewer, sample):
+def test_samples_open_at_once_and_are_seen_better_soon(viewer, qtbot, sample):
     from napari_4dstem_orient.napari_plugin import sample_data
     from napari_4dstem_orient.napari_plugin.sessions import session_for
 
     [(data, options, _kind)] = getattr(sample_data, sample)()
-    viewer.add_image(data, **options)
+    layer = viewer.add_image(data, **options)
     scan = session_for(viewer).get(Stage.SCAN)
     assert data.shape == scan.scan_shape
+    qtbot.waitUntil(lambda: len(np.unique(layer.data)) > 2 * len(np.unique(data)), timeout=20000)
     assert str(viewer.layers[-1].units[0]) == "nanometer"
     assert scan.calibration.voltage is not None

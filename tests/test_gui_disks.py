@@ -108,6 +108,13 @@ def test_the_preview_follows_the_position(ready, qtbot):
     assert shows(ready.preview.view, ready.session.get(Stage.SCAN).pattern(0, 0))
 
 
+def test_arrow_keys_on_the_preview_walk_over_the_scan(ready, qtbot):
+    ready.session.move_to(1, 1)
+    qtbot.keyClick(ready.preview.view.canvas, Qt.Key.Key_Right)
+    assert ready.session.position == (1, 2)
+    qtbot.waitUntil(lambda: "row 1, column 2" in ready.preview.count.text(), timeout=20000)
+
+
 def test_the_whole_scan_gives_disks_a_count_layer_and_a_vector_map(ready, qtbot):
     strong_settings(ready)
     qtbot.mouseClick(ready.run_button, LEFT)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow
 
 from gui_scan import calibrated_disks, fill, let_know, made_map, scan_of, shows
@@ -10,7 +11,12 @@ from napari_4dstem_orient.napari_plugin import workbench
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, map_layers
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
-from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_workbench, show_panel
+from napari_4dstem_orient.napari_plugin.workbench import (
+    map_silver_sample,
+    open_all_panels,
+    open_workbench,
+    show_panel,
+)
 from napari_4dstem_orient.session import Stage
 
 TITLES = [
@@ -52,6 +58,34 @@ def test_every_panel_opens_once(bench):
     again = open_workbench(viewer)
     assert again == panels
     assert len(viewer.window.dock_widgets) == len(TITLES)
+
+
+def test_the_command_opens_a_panel_at_a_time_and_arranges_them(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1280, 800)
+    open_all_panels(viewer)
+    assert len(viewer.window.dock_widgets) <= 1
+    turns, clock = [], QTimer()
+    clock.timeout.connect(lambda: turns.append(1))
+    clock.start(0)
+    qtbot.waitUntil(lambda: set(viewer.window.dock_widgets) >= set(TITLES), timeout=20000)
+    assert len(turns) >= len(TITLES) - 1  # the window answered between any two
+    clock.stop()
+    data = viewer.window.dock_widgets["Data"]
+    qtbot.waitUntil(lambda: data.isVisible() and not behind_a_tab(data), timeout=20000)
+    for panel in viewer.window.dock_widgets.values():
+        panel.close_step()
+
+
+def test_a_window_closed_while_panels_open_gets_no_more(make_napari_viewer, qtbot, monkeypatch):
+    viewer, opened, open_one = make_napari_viewer(show=True), [], workbench._open
+    monkeypatch.setattr(workbench, "_open", lambda *what: opened.append(what[2]) or open_one(*what))
+    open_all_panels(viewer)
+    qtbot.waitUntil(lambda: len(opened) > 0, timeout=20000)
+    viewer.close()
+    before = len(opened)
+    qtbot.wait(200)
+    assert len(opened) == before < len(TITLES)
 
 
 def test_a_panel_opened_from_the_menu_is_not_opened_again(make_napari_viewer):

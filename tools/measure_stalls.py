@@ -12,17 +12,10 @@ import argparse
 import os
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.scan import Scan
 
 
 def main() -> None:
@@ -39,6 +32,7 @@ def main() -> None:
 def measure(side: int, home: str) -> None:
     """Walk, and print a table."""
     import napari
+    from enlarged import enlarged
 
     from napari_4dstem_orient.samples.library import SAMPLES
     from walk_through import chapters
@@ -61,31 +55,6 @@ def measure(side: int, home: str) -> None:
     walk.meter.close()
     print(walk.meter.table())
     walk.viewer.close()
-
-
-class Enlarged:
-    """A scan's patterns, in memory once, each at several positions beside and below each other."""
-
-    ndim = 4
-
-    def __init__(self, once: np.ndarray, side: int) -> None:
-        self._once = once
-        self._rows, self._cols = (np.arange(side) * size // side for size in once.shape[:2])
-        self.shape, self.dtype = (side, side, *once.shape[2:]), once.dtype
-
-    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
-        (rows, cols), detector = (self._rows[key[0]], self._cols[key[1]]), key[2:]
-        block = self._once[np.ix_(np.atleast_1d(rows), np.atleast_1d(cols))]
-        return block.reshape(*rows.shape, *cols.shape, *block.shape[2:])[(..., *detector)]
-
-
-def enlarged(side: int) -> Scan:
-    """Return the copper sample with so many rows and columns."""
-    from napari_4dstem_orient.io.source import lazy
-    from napari_4dstem_orient.samples.copper import copper_polycrystal
-
-    scan = copper_polycrystal()
-    return replace(scan, data=lazy(Enlarged(np.asarray(scan.data), side)))
 
 
 if __name__ == "__main__":

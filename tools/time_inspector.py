@@ -3,8 +3,9 @@
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/time_inspector.py
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/time_inspector.py --closed Inspector   # the rest alone
 
-The bundled copper sample, its disks found anew, its true orientations as both maps. Printed are frames (positions
-that the inspector showed), the main thread's own time for each, and the longest turn of the event loop.
+The copper sample, its positions repeated until there are enough, its true orientations as both maps. Printed are
+frames (positions that the inspector showed), the main thread's own time for each, and the longest turn of the event
+loop.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import napari
 import numpy as np
+from enlarged import enlarged, stretched
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
@@ -43,6 +45,7 @@ def main() -> None:
     """Open, drag, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", default="1600x1000", help="width x height of the window in pixels")
+    parser.add_argument("--side", type=int, default=256, help="rows and columns of the scan")
     parser.add_argument("--moves", type=int, default=200, help="of the mouse")
     parser.add_argument("--closed", nargs="*", default=[], help="titles of panels to close first")
     parser.add_argument("--profile", action="store_true", help="print where the main thread spends its time")
@@ -50,7 +53,7 @@ def main() -> None:
     viewer = napari.Viewer()
     viewer.window.resize(*map(int, options.size.split("x")))
     panels: dict[str, Any] = open_workbench(viewer)
-    fill(viewer)
+    fill(viewer, options.side)
     for title in options.closed:
         viewer.window.remove_dock_widget(panels.pop(title))
     wait(15)  # the probe is found, the virtual images are made, all panels are drawn
@@ -61,9 +64,9 @@ def main() -> None:
     viewer.close()
 
 
-def fill(viewer: napari.Viewer) -> None:
+def fill(viewer: napari.Viewer, side: int) -> None:
     """Give the window a scan, its disks and two maps."""
-    session, scan, copper = session_for(viewer), copper_polycrystal(), find_phase("Cu")
+    session, scan, copper = session_for(viewer), enlarged(side), find_phase("Cu")
     disks = find_disks(scan)
     open_scan(viewer, scan)
     session.put(Stage.DISKS, disks)
@@ -72,25 +75,26 @@ def fill(viewer: napari.Viewer) -> None:
         (Stage.TRANSFORMER_MAP, "transformer", 0.0),
         (Stage.TEMPLATE_MAP, "template", 2.0),
     ):
-        session.put(stage, made_map(copper, method, off))
+        session.put(stage, made_map(copper, method, off, side))
         hide_images(viewer)  # as the Map panel does
         add_map_layers(viewer, session.get(stage))
 
 
-def made_map(phase: Any, method: str, off: float) -> OrientationMap:
+def made_map(phase: Any, method: str, off: float, side: int) -> OrientationMap:
     """Return the truth, turned by ``off`` degrees about the beam, with rivals."""
     known = copper_truth()
-    shape = known.vacuum.shape
-    rotation = known.rotation @ Rotation.from_euler("z", off, degrees=True).as_matrix()
+    positions = np.ix_(*(stretched(size, side) for size in known.vacuum.shape))
+    vacuum, shape = known.vacuum[positions], (side, side)
+    rotation = known.rotation[positions] @ Rotation.from_euler("z", off, degrees=True).as_matrix()
     turns = Rotation.from_euler("z", 20.0 * np.arange(1, RIVALS + 1)[:, None], degrees=True).as_matrix()
-    share = np.where(known.vacuum, 0, 0.9).astype(np.float32)
+    share = np.where(vacuum, 0, 0.9).astype(np.float32)
     return OrientationMap(
         phases=(phase,),
         rotation=rotation.astype(np.float32),
-        phase_id=np.where(known.vacuum, -1, 0).astype(np.int32),
+        phase_id=np.where(vacuum, -1, 0).astype(np.int32),
         score=share,
-        reason=known.vacuum.astype(np.uint8),
-        explained=np.where(known.vacuum, 0, 12).astype(np.int32),
+        reason=vacuum.astype(np.uint8),
+        explained=np.where(vacuum, 0, 12).astype(np.int32),
         runner_up=(rotation[:, :, None] @ turns).astype(np.float32),
         runner_up_score=np.full((*shape, RIVALS), 0.5, np.float32),
         method=method,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from napari_4dstem_orient.detection.coarse_first import coarse_to_fine, nearest
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
+from napari_4dstem_orient.napari_plugin.jobs import Latest
 from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, remove_layers
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.placing import placement
@@ -28,7 +31,10 @@ OVERVIEW = "overview"
 OVERVIEW_SAMPLES = 32
 """Scan positions along each axis that the overview reads at most."""
 OVERVIEW_SECONDS = 1.5
-"""When to stop reading: from a slow disk the overview is coarser, never late."""
+COARSE_SECONDS = 0.05
+
+LayerTuple = tuple[np.ndarray, dict[str, Any], str]
+"""What napari makes a layer of: data, keyword arguments, kind."""
 
 
 def take_scan(viewer: napari.Viewer, scan: Scan) -> None:
@@ -53,25 +59,40 @@ def open_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray | None = None
     viewer.reset_view()
 
 
-def open_as_layer(viewer: napari.Viewer | None, scan: Scan) -> tuple[np.ndarray, dict, str]:
-    """Take a scan and return its overview as the layer tuple that napari adds for a reader or a sample."""
-    image = overview(scan)
-    if viewer is not None:
-        take_scan(viewer, scan)
-    return (
-        image,
-        {"name": OVERVIEW, "metadata": {OURS: OVERVIEW}, **placement(scan.calibration.r_pixel)},
-        "image",
-    )
+def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
+    """Take a scan whose patterns are still to be drawn; return a coarse overview as a layer. A finer one follows."""
+    if viewer is None:
+        return as_layer(scan)
+    take_scan(viewer, scan)
+    window, finer = ref(viewer), Latest()
+
+    def refine(image: np.ndarray) -> None:
+        there = window()
+        layer = find_layer(there, OVERVIEW) if there is not None else None
+        if layer is not None and session_for(there).get(Stage.SCAN) is scan:
+            layer.data = image
+            layer.reset_contrast_limits()
+
+    finer.answered.connect(refine)
+    finer.ask(partial(overview, scan))
+    return as_layer(scan, COARSE_SECONDS)
 
 
-def overview(scan: Scan) -> np.ndarray:
+def as_layer(scan: Scan, seconds: float = OVERVIEW_SECONDS) -> LayerTuple:
+    """Return a scan's overview as what napari takes for a layer."""
+    look = {"name": OVERVIEW, "metadata": {OURS: OVERVIEW}, **placement(scan.calibration.r_pixel)}
+    return overview(scan, seconds), look, "image"
+
+
+def overview(scan: Scan, seconds: float = OVERVIEW_SECONDS) -> np.ndarray:
     """Return the summed counts of a few patterns, spread over the whole scan: enough to see where things are.
 
     Parameters
     ----------
     scan : Scan
-        However large; at most 32 × 32 patterns are read, for about a second.
+        However large; at most 32 × 32 patterns are read.
+    seconds : float
+        When to stop reading: from a slow disk the overview is coarser, never late.
 
     Returns
     -------
@@ -85,7 +106,7 @@ def overview(scan: Scan) -> np.ndarray:
         for index in coarse_to_fine(len(rows)):
             patterns = scan.data[rows[index], cols]
             sampled[index] = patterns.sum(axis=(1, 2), dtype=np.float64).compute(scheduler="synchronous")
-            if time.monotonic() - start > OVERVIEW_SECONDS:
+            if time.monotonic() - start > seconds:
                 break
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{scan.source} cannot be read ({error}); is the file complete?") from error

@@ -12,8 +12,7 @@ import napari
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.project import FORMAT as PROJECT
 from napari_4dstem_orient.napari_plugin.jobs import notify
-from napari_4dstem_orient.napari_plugin.opening import open_as_layer, take_disks, take_map
-from napari_4dstem_orient.napari_plugin.parts.shared.reading import leaves_a_question
+from napari_4dstem_orient.napari_plugin.opening import as_layer, take_disks, take_map
 from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
 
 if TYPE_CHECKING:
@@ -40,17 +39,17 @@ def get_reader(path: str | list[str]) -> Reader | None:
 
 
 def read_scan(path: str) -> list[LayerData]:
-    """Open a scan in the current viewer; the layer is its overview.
+    """Open a scan in the current viewer, or return its overview as a layer where there is none.
 
-    A file that leaves a question (which dataset, which scan shape) opens the Data panel, which asks it.
+    The Data panel reads it off the main thread, and asks what the file leaves open (which dataset, which scan shape).
     """
-    from napari_4dstem_orient.io.load import inspect, load
+    from napari_4dstem_orient.io.load import load
 
     viewer = napari.current_viewer()
-    if viewer is not None and leaves_a_question(inspect(path)):
-        data_panel(viewer).open_path(path)
-        return NOTHING
-    return [open_as_layer(viewer, load(path))]
+    if viewer is None:
+        return [as_layer(load(path))]
+    data_panel(viewer).open_path(path)
+    return NOTHING
 
 
 def read_disks(path: str) -> list[LayerData]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,20 +38,39 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     dict
         The panels by title, in the order of the job.
     """
+    panels = dict(_opening(bare_viewer(napari_viewer)))
+    _arrange(panels)
+    return {title: panels[title] for title in (*step_kinds(), "Inspector", "Map display", "Overview")}
+
+
+def open_all_panels(napari_viewer: napari.Viewer) -> None:
+    """Open the workbench a panel at a time: meanwhile the window answers."""
+    viewer = bare_viewer(napari_viewer)
+    opening, panels = _opening(viewer), {}
+    timer = QTimer(viewer.window._qt_window)  # that ends with its window
+
+    def open_next() -> None:
+        for title, panel in opening:
+            panels[title] = panel
+            return
+        timer.deleteLater()
+        _arrange(panels)
+
+    timer.timeout.connect(open_next)
+    timer.start(0)
+
+
+def _opening(viewer: napari.Viewer) -> Iterator[tuple[str, QWidget]]:
+    """Open one panel after the other, and name it."""
     from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
     from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
     from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
 
-    viewer = bare_viewer(napari_viewer)
     above: dict[str, type[QWidget]] = {"Overview": OverviewWidget}
     below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Map display": MapDisplayWidget}
-    panels: dict[str, QWidget] = {}
     for title, kind in (above | step_kinds() | below).items():
         area = "bottom" if title in below else "right"
-        panels[title] = _find_panel(viewer, kind) or _open(viewer, kind, title, area)
-    panels = {title: panels[title] for title in (*step_kinds(), *below, *above)}
-    _arrange(panels)
-    return panels
+        yield title, _find_panel(viewer, kind) or _open(viewer, kind, title, area)
 
 
 def step_kinds() -> dict[str, type[QWidget]]:

@@ -94,10 +94,13 @@ class DataWidget(StepWidget):
         self.refresh()
 
     def open_path(self, path: str, dataset: str | None = None, scan_shape: str | None = None) -> None:
-        """Open a file off the main thread; what was there stays if it fails or leaves a question."""
-        if not self.jobs.running:
-            self._path = path
-            self.jobs.run(f"Opening {Path(path).name}", self._take, _open, path, dataset, scan_shape)
+        """Open a file off the main thread; what was there stays if it fails or leaves a question.
+
+        What the panel does for the former scan ends.
+        """
+        self.jobs.abandon()
+        self._path = path
+        self.jobs.run(f"Opening {Path(path).name}", self._take, _open, path, dataset, scan_shape)
 
     def compute_images(self) -> None:
         """Make the virtual images of the whole scan."""
@@ -143,7 +146,7 @@ class DataWidget(StepWidget):
     def dropEvent(self, event: Any) -> None:
         """Open the file that was dropped."""
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-        if paths and not self.jobs.running:
+        if paths:
             self.open_path(paths[0])
 
     def _open_virtual(self) -> None:
@@ -161,6 +164,7 @@ class DataWidget(StepWidget):
             self.open_path(path)
 
     def _open_sample(self, sample: Callable[[], Scan]) -> None:
+        self.jobs.abandon()
         self.jobs.run("Opening the sample", self._take, _open_sample, sample)
 
     def _read_again(self) -> None:

@@ -15,6 +15,7 @@ from napari_4dstem_orient.napari_plugin.parts.detection.intensity_histogram impo
 from napari_4dstem_orient.napari_plugin.parts.detection.pinned_disks import Pin, PinnedDisks
 from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab, button, wrapped
+from napari_4dstem_orient.napari_plugin.walking import WalkingKeys
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class DiskPreview(QWidget):
         self.tabs.addTab("Bragg vector map")
         self.tabs.currentChanged.connect(self.refresh)
         self.view = PatternCanvas("", (240, 240))
+        WalkingKeys(session, self).watch(self.view.canvas)
         self.count = wrapped()
         self.pin_button = button(
             "Unpin",

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QTabBar, QVBoxLayout, QWidget
 from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
 from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
+from napari_4dstem_orient.napari_plugin.walking import WalkingKeys
 from napari_4dstem_orient.session import Session, Stage
 
 CURSOR, MEAN, MAXIMUM = "cursor", "mean pattern", "maximum pattern"
@@ -23,6 +24,7 @@ class Patterns(QWidget):
         self._session = session
         self._summed: dict[str, np.ndarray] = {}
         self.view = PatternCanvas("", (220, 220))
+        WalkingKeys(session, self).watch(self.view.canvas)
         self.tabs = QTabBar()
         self.tabs.setExpanding(False)
         for title in ("At the cursor", "Mean", "Maximum"):

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+import pint
 from qtpy.QtCore import QObject, QTimer
 
 ONCE_OPEN = 500
 """Milliseconds after which a new panel begins with what can wait."""
 
 _lock = threading.Lock()
+
+# The first use fills pint's registry. In a thread it would show the main thread, where napari looks units up too, a
+# registry that is half full.
+pint.Unit("pixel")
 
 
 def import_libraries() -> None:

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.crystals.kinematic import excitation_error
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.indexing import judging
 from napari_4dstem_orient.indexing import referee as module
 from napari_4dstem_orient.indexing.judging import Candidate, Shortlist, judge, shortlist
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
@@ -20,13 +21,14 @@ from napari_4dstem_orient.indexing.referee_training import (
     make_case,
     referee_loss,
 )
-from napari_4dstem_orient.indexing.referee_view import Pose, view_of
+from napari_4dstem_orient.indexing.referee_view import LOOKS, Pose, view_of
 from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
 from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 
+SCORING = ScoreSettings()
 CLEAN = SynthesisSettings(clean_share=1.0, second_crystal=0.0, threshold=(0.002, 0.004))
 
 
@@ -188,6 +190,34 @@ def test_the_bundled_referee_prefers_the_truth_corrects_it_and_knows_a_foreign_p
     assert np.median(found.probability[:, 0]) > 0.9
     lost = verdict(Candidate(0, strangers, source.reflector, symmetry))
     assert np.median(lost.probability.sum(1)) < 0.5
+
+
+def test_a_closer_look_at_patterns_with_many_disks_finds_their_tilt_better(symmetry, monkeypatch):
+    noisy = SynthesisSettings(clean_share=0.0, second_crystal=0.0, missing=0.05, thickness=(100.0, 1500.0))
+    copper = PatternSource(find_phase("Cu"), 200, 1.8, noisy, precession=1.0)
+    along = Rotation.align_vectors([[0, 0, 1]], [[1, 1, 0]])[0].inv().as_matrix().astype(np.float32)
+    generator = torch.Generator().manual_seed(3)
+    truth = torch.from_numpy(along) @ from_vector(0.015 * torch.randn(160, 3, generator=generator))
+    disks, mask = copper.detect(truth, generator, 64)
+    measured = Measured.of(disks, mask, copper.k_max)
+    start = truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3, generator=generator)))
+    candidate = Candidate(0, start[:, None], copper.reflector, symmetry)
+    referee = Referees.bundled()
+
+    def angles():
+        found = judge(
+            measured, [shortlist(measured, candidate, referee.scout, 3)], referee.judge, SCORING, 3, 1
+        )
+        return torch.rad2deg(misorientation_angle(torch.from_numpy(found.rotation[:, 0]), truth, symmetry))
+
+    many = measured.mask.sum(1) > LOOKS
+    assert many.sum() > 40
+    closer = angles()
+    monkeypatch.setattr(judging, "CLOSER", 0)
+    before = angles()
+    assert torch.equal(closer[~many], before[~many])
+    assert closer[many].quantile(0.9) < 0.95 * before[many].quantile(0.9)
+    assert closer[many].median() <= before[many].median()
 
 
 def test_a_stored_referee_is_data_and_a_damaged_one_is_refused(tmp_path):

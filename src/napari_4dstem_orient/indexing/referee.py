@@ -19,7 +19,7 @@ from torch import nn
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.referee_view import EXTENT, FEATURES, PAIRING, Pose, View, view_of
+from napari_4dstem_orient.indexing.referee_view import EXTENT, FEATURES, LOOKS, PAIRING, Pose, View, view_of
 from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.io.atomic import writing
@@ -60,8 +60,10 @@ class Referee(nn.Module):
         self.rows = nn.Linear(width, 3)
         self.head = nn.Sequential(nn.Linear(5 * width + EXTENT, 2 * width), _relu(), nn.Linear(2 * width, 1))
 
-    def forward(self, measured: Measured, pose: Pose, reflector: Reflector) -> tuple[torch.Tensor, Pose]:
-        """Judge and correct hypotheses of n patterns.
+    def forward(
+        self, measured: Measured, pose: Pose, reflector: Reflector, looks: int = LOOKS
+    ) -> tuple[torch.Tensor, Pose]:
+        """Judge and correct hypotheses of n patterns by up to ``looks`` disks and reflections.
 
         Returns
         -------
@@ -70,7 +72,7 @@ class Referee(nn.Module):
         pose : Pose
             The hypotheses, corrected.
         """
-        view = view_of(measured, pose, reflector)
+        view = view_of(measured, pose, reflector, looks)
         tokens = self.read(view.features)
         context = self.context(torch.cat([_pool(tokens, view), view.extent], -1))
         tokens = self.again(self.reread(tokens) + context[..., None, :])

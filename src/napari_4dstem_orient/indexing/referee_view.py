@@ -117,13 +117,13 @@ class View:
 
 
 @torch.no_grad()
-def view_of(measured: Measured, pose: Pose, reflector: Reflector) -> View:
-    """Pair the disks of n patterns with the reflections of their hypotheses."""
-    disks = min(measured.q.shape[1], LOOKS)
+def view_of(measured: Measured, pose: Pose, reflector: Reflector, looks: int = LOOKS) -> View:
+    """Pair the disks of n patterns with the reflections of their hypotheses, up to ``looks`` of each."""
+    disks = min(measured.q.shape[1], looks)
     mask = measured.mask[:, :disks]
     light = measured.intensity[:, :disks].clamp_min(1e-5).log()
     q = (measured.q[:, None, :disks] - pose.origin[:, :, None]) / (1 + pose.scale[..., None, None])
-    expected = _expect(pose.rotation, reflector, measured.reach)
+    expected = _expect(pose.rotation, reflector, measured.reach, looks)
     of_disk, of_reflection = _partners(q, light, mask, expected)
 
     hypotheses = q.shape[1]
@@ -172,8 +172,8 @@ class _Expected:
     squared: torch.Tensor
 
 
-def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float) -> _Expected:
-    wavelength, count = reflector.wavelength, min(LOOKS, len(reflector.g))
+def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float, looks: int) -> _Expected:
+    wavelength, count = reflector.wavelength, min(looks, len(reflector.g))
     squared = reflector.g.square().sum(-1)
     g_z = rotation[..., 2] @ reflector.g.T
     if reflector.precession:

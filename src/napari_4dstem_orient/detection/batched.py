@@ -10,7 +10,8 @@ from napari_4dstem_orient.detection.disk_fit import DiskFit
 from napari_4dstem_orient.detection.noise import noise_for
 from napari_4dstem_orient.detection.peaks import Peaks, local_maxima, parabola
 from napari_4dstem_orient.detection.probe import Probe
-from napari_4dstem_orient.detection.selection import Fate, judge, select, strongest_first
+from napari_4dstem_orient.detection.ridges import Ridges
+from napari_4dstem_orient.detection.selection import Evidence, Fate, judge, select, strongest_first
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.upsampling import Upsampling
 
@@ -33,6 +34,7 @@ class BatchedDetection:
         self.correlator = Correlator(probe, settings, device)
         rows, cols = probe.kernel.shape
         self.noise = noise_for(probe, settings, device)
+        self.ridges = Ridges(probe.radius, device)
         self.upsampling = Upsampling((rows, cols), device) if settings.subpixel == "multicorr" else None
         self.fit = DiskFit(probe, settings.gain, device) if settings.subpixel == "fit" else None
 
@@ -51,17 +53,20 @@ class BatchedDetection:
             (qx, qy, intensity) in px, pattern by pattern, the strongest first. Where disks are fitted, the
             uncertainty of qx and qy is a fourth column.
         """
-        found, correlations = [], []
+        found, along, correlations = [], [], []
         step = self._together(patterns)
         images = torch.as_tensor(patterns).to(self.device, torch.float32)
         for start in range(0, len(patterns), step):
             correlation = self.correlator.correlate(images[start : start + step])
-            peaks = self._maxima(correlation)
+            blurred = self.correlator.blur(correlation)
+            peaks = self._maxima(blurred)
             found.append(peaks._replace(pattern=peaks.pattern + start))
+            if self.noise is not None:
+                along.append(self.ridges.along(blurred, peaks))
             if self.upsampling is not None:
                 correlations.append(correlation)
         peaks = Peaks(*map(np.concatenate, zip(*found, strict=True)))
-        peaks = select(peaks, self.settings, self._ratio(images, peaks))
+        peaks = select(peaks, self.settings, self._evidence(images, peaks, along))
         row, col, height = parabola(peaks)
         if self.upsampling is not None:
             row, col = self._upsampled(correlations, peaks.pattern, row, col)
@@ -89,25 +94,27 @@ class BatchedDetection:
             ``Fate``; the accepted ones are those that a call finds.
         """
         image = torch.as_tensor(pattern[None]).to(self.device, torch.float32)
-        peaks = local_maxima(self.correlator.blur(self.correlator.correlate(image)), 1, 0.0, 0.0)
+        blurred = self.correlator.blur(self.correlator.correlate(image))
+        peaks = local_maxima(blurred, 1, 0.0, 0.0)
         edge, (rows, cols) = self.settings.edge, pattern.shape
         inside = (peaks.row >= edge) & (peaks.row < rows - edge)
         inside &= (peaks.col >= edge) & (peaks.col < cols - edge)
         fate = np.full(len(inside), Fate.AT_RIM, np.uint8)
         inner = peaks.take(inside)
-        fate[inside] = judge(inner, self.settings, self._ratio(image, inner))
+        along = [self.ridges.along(blurred, inner)]
+        fate[inside] = judge(inner, self.settings, self._evidence(image, inner, along))
         row, col, _ = parabola(peaks)
         return np.stack([row, col, peaks.height], axis=1).astype(np.float32), fate
 
-    def _ratio(self, images: torch.Tensor, peaks: Peaks) -> np.ndarray | None:
+    def _evidence(self, images: torch.Tensor, peaks: Peaks, along: list[np.ndarray]) -> Evidence | None:
         if self.noise is None:
             return None
-        return self.noise.signal_to_noise(images, peaks.pattern, peaks.row, peaks.col, peaks.height)
+        ratio = self.noise.signal_to_noise(images, peaks.pattern, peaks.row, peaks.col, peaks.height)
+        return Evidence(ratio, np.concatenate(along))
 
-    def _maxima(self, correlation: torch.Tensor) -> Peaks:
+    def _maxima(self, blurred: torch.Tensor) -> Peaks:
         settings = self.settings
-        image = self.correlator.blur(correlation)
-        return local_maxima(image, settings.edge, settings.min_intensity, settings.min_relative_intensity)
+        return local_maxima(blurred, settings.edge, settings.min_intensity, settings.min_relative_intensity)
 
     def _upsampled(
         self, correlations: list[torch.Tensor], pattern: np.ndarray, row: np.ndarray, col: np.ndarray

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from napari_4dstem_orient.detection.peaks import Peaks
+from napari_4dstem_orient.detection.ridges import on_ridge
 from napari_4dstem_orient.detection.settings import DetectionSettings
 
 PAIRS_AT_ONCE = 2_000_000
@@ -24,6 +26,7 @@ class Fate(IntEnum):
     TOO_MANY = 4
     AT_RIM = 5
     NOISE = 6
+    ON_RIDGE = 7
 
     @property
     def text(self) -> str:
@@ -36,10 +39,26 @@ class Fate(IntEnum):
             "beyond the greatest number of disks",
             "too close to the detector's rim",
             "hardly above the noise at its place",
+            "on a ring or band that is as bright beside them",
         )[self]
 
 
-def select(peaks: Peaks, settings: DetectionSettings, ratio: np.ndarray | None = None) -> Peaks:
+class Evidence(NamedTuple):
+    """What speaks for peaks being disks, beside their height.
+
+    Attributes
+    ----------
+    ratio : ndarray, shape (n,)
+        Signal-to-noise ratio.
+    along : ndarray, shape (n,)
+        How high the correlation stays along a line through each (see ``ridges``).
+    """
+
+    ratio: np.ndarray
+    along: np.ndarray
+
+
+def select(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None = None) -> Peaks:
     """Apply floors, least distance and greatest number to the peaks of each pattern, in this order.
 
     Parameters
@@ -47,19 +66,19 @@ def select(peaks: Peaks, settings: DetectionSettings, ratio: np.ndarray | None =
     peaks : Peaks
         In the order of the pixels.
     settings : DetectionSettings
-    ratio : ndarray, shape (n,), optional
-        Signal-to-noise ratio of each peak; without it the settings' least one is not asked for.
+    evidence : Evidence, optional
+        Without it the settings' least signal-to-noise ratio is not asked for, and ridges count as disks.
 
     Returns
     -------
     Peaks
         By pattern, the strongest first.
     """
-    peaks = peaks.take(judge(peaks, settings, ratio) == Fate.ACCEPTED)
+    peaks = peaks.take(judge(peaks, settings, evidence) == Fate.ACCEPTED)
     return peaks.take(strongest_first(peaks.pattern, peaks.height))
 
 
-def judge(peaks: Peaks, settings: DetectionSettings, ratio: np.ndarray | None = None) -> np.ndarray:
+def judge(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None = None) -> np.ndarray:
     """Return the ``Fate`` of each peak, uint8 (n,); see ``select``."""
     fate = np.full(len(peaks.height), Fate.ACCEPTED, np.uint8)
 
@@ -68,8 +87,11 @@ def judge(peaks: Peaks, settings: DetectionSettings, ratio: np.ndarray | None = 
         return left[stays]
 
     left = drop(np.arange(len(fate)), Fate.TOO_WEAK, peaks.height >= settings.min_intensity)
-    if ratio is not None:
-        left = drop(left, Fate.NOISE, ratio[left] >= settings.min_signal_to_noise)
+    if evidence is not None:
+        left = drop(left, Fate.NOISE, evidence.ratio[left] >= settings.min_signal_to_noise)
+        left = drop(
+            left, Fate.ON_RIDGE, ~on_ridge(peaks.height[left], evidence.along[left], evidence.ratio[left])
+        )
     if settings.min_relative_intensity > 0 and len(left):
         pattern, height = peaks.pattern[left], peaks.height[left]
         strongest = np.zeros(pattern[-1] + 1)

@@ -60,7 +60,8 @@ class DetectionSettings:
         parameter(
             "Least signal-to-noise",
             "Peaks that stand less far out of the noise at their own place are dropped: near the beam and in thick "
-            "places a disk must be stronger. 0: no such demand. For cross-correlation (power 1) only.",
+            "places a disk must be stronger. The torch engine then also drops what noise makes of diffuse rings and "
+            "bands. 0: no such demand. For cross-correlation (power 1) only.",
             min=0.0,
             max=1000.0,
             step=0.5,

@@ -39,7 +39,7 @@ def compared(panel, qtbot):
     click(qtbot, panel.run_buttons["template"])
     qtbot.waitUntil(lambda: panel.compare_button.isEnabled(), timeout=20000)
     click(qtbot, panel.compare_button)
-    qtbot.waitUntil(lambda: panel.found is not None, timeout=20000)
+    qtbot.waitUntil(lambda: panel.found is not None and not panel.jobs.running, timeout=20000)
     return panel
 
 
@@ -99,7 +99,7 @@ def test_another_map_makes_the_comparison_stale_until_it_is_made_anew(compared, 
     assert not compared.stale.isHidden()
     assert "Compare again" in compared.stale.text()
     click(qtbot, compared.compare_button)
-    qtbot.waitUntil(lambda: compared.found is not former, timeout=20000)
+    qtbot.waitUntil(lambda: compared.found is not former and not compared.jobs.running, timeout=20000)
     assert compared.stale.isHidden()
     assert find_layer(compared.viewer, DIFFERENCE).data[2, 2] == pytest.approx(0, abs=0.1)
 

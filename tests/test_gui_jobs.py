@@ -7,7 +7,7 @@ import time
 
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.clock import Clock, duration
@@ -162,6 +162,59 @@ def test_an_abandoned_job_is_cancelled_and_not_heard_of_again(qtbot):
     assert not job.running
     qtbot.wait(50)
     assert taken == []
+
+
+def test_a_result_may_be_taken_step_by_step_while_the_window_answers(qtbot):
+    bar, said, turns, clock = JobBar(), [], [], QTimer()
+    qtbot.addWidget(bar)
+    clock.timeout.connect(lambda: turns.append(len(said)))
+    clock.start(0)
+
+    def take(result):
+        for number in range(3):
+            said.append((number, result, bar.running))
+            yield
+
+    bar.running_changed.connect(lambda running: said.append(running))
+    bar.run("Counting", take, steps, 2)
+    qtbot.waitUntil(lambda: not bar.running, timeout=5000)
+    clock.stop()
+    assert said == [True, (0, 2, True), (1, 2, True), (2, 2, True), False]
+    assert {2, 3, 4} <= set(turns)
+
+
+@pytest.mark.parametrize("error", [UserError("mend it"), ValueError("a defect")])
+def test_a_step_that_fails_is_the_last_and_told(qtbot, notified, error):
+    bar, said = JobBar(), []
+    qtbot.addWidget(bar)
+
+    def take(result):
+        said.append(result)
+        yield
+        raise error
+
+    bar.run("Counting", take, steps, 2)
+    qtbot.waitUntil(lambda: not bar.running, timeout=5000)
+    assert said == [2]
+    assert str(error) in str(notified[0].message)
+
+
+def test_an_abandoned_result_takes_no_more_steps(qtbot):
+    bar, said = JobBar(), []
+    qtbot.addWidget(bar)
+
+    def take(result):
+        while True:
+            said.append(result)
+            yield
+
+    bar.run("Counting", take, steps, 2)
+    qtbot.waitUntil(lambda: len(said) > 2, timeout=5000)
+    bar.abandon()
+    before = len(said)
+    qtbot.wait(50)
+    assert len(said) == before
+    assert not bar.running
 
 
 def test_the_newest_request_wins(qtbot):

@@ -107,7 +107,7 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     session.put(Stage.SCAN, session.get(Stage.SCAN))
     assert session.get(Stage.TEMPLATE_MAP) is None
     shown.open_project(str(tmp_path / "a.4dorient.h5"))
-    qtbot.waitUntil(lambda: session.get(Stage.TEMPLATE_MAP) is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: not shown.jobs.running, timeout=20_000)
     (layer,) = map_layers(viewer, "template")
     assert (layer.visible, layer.opacity, layer.metadata[KIND]) == (True, 0.4, "score")
     assert layer.metadata[LOOK] == Look(threshold=0.3, fade=0.5)

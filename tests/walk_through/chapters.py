@@ -17,7 +17,7 @@ from qtpy.QtCore import Qt
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.workbench import open_workbench
+from napari_4dstem_orient.napari_plugin.workbench import open_all_panels
 from napari_4dstem_orient.session import Stage
 from walk_through.hands import (
     answer_dialog,
@@ -28,6 +28,7 @@ from walk_through.hands import (
     pick,
     press_on_scan,
     says,
+    settle,
     tick_only,
     type_into,
     wait,
@@ -93,7 +94,9 @@ class Walk:
         """Open a window with all panels."""
         self.viewer = self._new_viewer()
         self.session = session_for(self.viewer)
-        open_workbench(self.viewer)
+        open_all_panels(self.viewer)
+        wait("the last panel", lambda: "Map display" in self.viewer.window.dock_widgets)
+        settle()
 
     def panel(self, title: str) -> Any:
         """Return an open panel."""
@@ -280,7 +283,7 @@ def compare(walk: Walk) -> None:
     click(panel.run_buttons["template"])
     walk.have(Stage.TEMPLATE_MAP)
     click(panel.compare_button)
-    wait("the comparison", lambda: panel.found is not None)
+    wait("the comparison", lambda: panel.found is not None and walk.idle())
     choose(panel.order, "Largest misorientation")
     click(panel.next)
     walk.picture("compare")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from napari.utils.notifications import Notification, notification_manager, show_error
-from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QTimer, Signal, Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.napari_plugin.clock import Clock
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
+from napari_4dstem_orient.napari_plugin.turns import take_turns
 
 SECONDS_BETWEEN_REPORTS = 0.05
 SECONDS_TO_STOP = 10.0
@@ -180,7 +182,8 @@ class JobBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.job: Job | None = None
-        self._done: Callable[[Any], None] | None = None
+        self._done: Callable[[Any], Iterator[None] | None] | None = None
+        self._turns: QTimer | None = None
         self._title = ""
         self.clock = Clock()
         self.label = QLabel()
@@ -204,12 +207,23 @@ class JobBar(QWidget):
         """Whether a job is under way."""
         return self.job is not None
 
+    @property
+    def showing(self) -> bool:
+        """Whether the job's result is being taken, step by step."""
+        return self._turns is not None
+
     def run(
-        self, title: str, done: Callable[[Any], None], function: Callable[..., Any], *args: Any, **kwargs: Any
+        self,
+        title: str,
+        done: Callable[[Any], Iterator[None] | None],
+        function: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
     ) -> Job:
         """Run ``function(*args, progress=…, **kwargs)`` in a thread, ``done(result)`` in the main thread.
 
-        Errors become notifications and ``done`` is not called: what was there before stays.
+        Errors become notifications and ``done`` is not called: what was there before stays. Where ``done`` is a
+        generator, it takes a step in each turn of the event loop, and the job is under way until its last.
         """
         if self.job is not None:
             raise RuntimeError("a step runs one job at a time")
@@ -263,6 +277,9 @@ class JobBar(QWidget):
         job, self.job, self._done = self.job, None, None
         if job is not None:
             job.detach()
+        if self._turns is not None:
+            self._turns.stop()
+            self._turns = None
         return job is not None
 
     @Slot(int, int)
@@ -276,6 +293,10 @@ class JobBar(QWidget):
     @Slot(object)
     def _on_finished(self, result: Any) -> None:
         done = self._done
+        if done is not None and inspect.isgeneratorfunction(done):
+            self.cancel_button.setEnabled(False)
+            self._turns = take_turns(self, done(result), notify, self._end)
+            return
         self._end()
         if done is not None:
             try:
@@ -293,7 +314,7 @@ class JobBar(QWidget):
         self._end()
 
     def _end(self) -> None:
-        self.job = self._done = None
+        self.job = self._done = self._turns = None
         self.hide()
         self.running_changed.emit(False)
 

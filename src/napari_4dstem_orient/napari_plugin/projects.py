@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -68,26 +68,32 @@ def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project
     return project, overview(scan) if scan is not None else None
 
 
-def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | None = None) -> None:
-    """Make a project what the viewer works on, with all panels; say what could not be opened."""
+def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | None = None) -> Iterator[None]:
+    """Make a project what the viewer works on, with all panels, in steps; say what could not be opened."""
     from napari_4dstem_orient.napari_plugin.workbench import open_workbench
 
     viewer = bare_viewer(viewer)
     session, state = session_for(viewer), project.state
     panels: dict[str, Any] = open_workbench(viewer)
+    yield
     remove_layers(viewer)
+    yield
     session.restore(state)
+    yield
     install_cursor(viewer)
     _show_choice(panels, session, project)
     r_pixel = state.calibration.r_pixel
     if image is not None:
         put_layer(viewer, OVERVIEW, image, r_pixel)
+        yield
     if Stage.DISKS in state.results or Stage.CALIBRATED in state.results:
         shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))
         show_disk_count(viewer, shown.counts)
+        yield
     for stage in STAGES.values():
         if stage in state.results:
             add_map_layers(viewer, state.results[stage])
+            yield
     _Displays(viewer, session, project.layers)
     viewer.canvas.overlays.scale_bar.visible = True
     viewer.reset_view()

@@ -110,7 +110,8 @@ class StepWidget(QWidget):
     def _on_changed(self, stage: Stage) -> None:
         if stage is Stage.SCAN and self._scan_data() is not self._works_on:
             self._works_on = self._scan_data()
-            self.jobs.abandon()  # its result would belong to the former scan
+            if not self.jobs.showing:  # a result that brings the scan itself
+                self.jobs.abandon()  # its result would belong to the former scan
         self.refresh()
 
     def _on_visibility(self, visible: bool) -> None:

@@ -10,7 +10,9 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
+from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
+from napari_4dstem_orient.napari_plugin.turns import take_turns
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -46,18 +48,15 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
 def open_all_panels(napari_viewer: napari.Viewer) -> None:
     """Open the workbench a panel at a time: meanwhile the window answers."""
     viewer = bare_viewer(napari_viewer)
-    opening, panels = _opening(viewer), {}
-    timer = QTimer(viewer.window._qt_window)  # that ends with its window
 
-    def open_next() -> None:
-        for title, panel in opening:
+    def steps() -> Iterator[None]:
+        panels = {}
+        for title, panel in _opening(viewer):
             panels[title] = panel
-            return
-        timer.deleteLater()
+            yield
         _arrange(panels)
 
-    timer.timeout.connect(open_next)
-    timer.start(0)
+    take_turns(viewer.window._qt_window, steps(), notify)
 
 
 def _opening(viewer: napari.Viewer) -> Iterator[tuple[str, QWidget]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,10 +149,24 @@ class CompareWidget(StepWidget):
             device=choice.device,
         )
 
-    def _on_compared(self, found: Comparison) -> None:
+    def _on_compared(self, found: Comparison) -> Iterator[None]:
         self.found = found
         self.measure.clear()
         self.measure.addItems(list(found.similarity))
+        for step in (
+            self._put_difference,
+            self._put_classes,
+            self.plots.take,
+            self._show_list,
+            self._show_domains,
+            lambda found: self.plots.show_measure(self.measure.currentText()),
+        ):
+            if self.found is found:  # and no map has gone meanwhile
+                step(found)
+            yield
+        self.refresh()
+
+    def _put_difference(self, found: Comparison) -> None:
         angle = np.nan_to_num(found.angle)
         top = max(5.0, float(np.percentile(angle, 99)))
         layer = put_layer(
@@ -164,6 +179,8 @@ class CompareWidget(StepWidget):
             contrast_limits=(0.0, top),
         )
         layer.colorbar.visible, layer.colorbar.position = True, "bottom_left"
+
+    def _put_classes(self, found: Comparison) -> None:
         self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)
         counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
         self.legend.show_classes(
@@ -171,9 +188,6 @@ class CompareWidget(StepWidget):
             for kind in CLASS_COLOURS
             if counts[kind]
         )
-        self.plots.take(found)
-        self._show_results()
-        self.refresh()
 
     def _put_labels(self, name: str, data: np.ndarray, colours: dict[int, str]) -> None:
         import pandas as pd

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -314,12 +315,12 @@ class OverviewWidget(StepWidget):
     def _take_scan(self, opened: tuple[Scan, np.ndarray]) -> None:
         open_scan(self.viewer, *opened)
 
-    def _take_project(self, read: tuple[Project, np.ndarray | None]) -> None:
-        show_project(self.viewer, *read)
+    def _take_project(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
+        yield from show_project(self.viewer, *read)
         self.say(" ".join(read[0].warnings))
 
-    def _take_recovered(self, read: tuple[Project, np.ndarray | None]) -> None:
-        self._take_project(read)
+    def _take_recovered(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
+        yield from self._take_project(read)
         left, self.left = self.left, None
         self.autosave.save()
         if left is not None:

@@ -24,6 +24,8 @@ SAME = 5.0
 """Orientations closer than this (degrees) count as the same when the half turn is judged."""
 CORNERS = 1.45
 """Patterns are predicted this much further than the detector sees in every direction: into its corners."""
+NO_BREAK = "\u00a0"
+"""A space at which no line ends."""
 NEARLY_AS_GOOD = 0.95
 """A runner-up is nearly as good from this share of the best score."""
 
@@ -292,6 +294,7 @@ def name_directions(answers: dict[str, Answer]) -> dict[str, str]:
     for method, variant in variants(answers).items():
         phase = answers[method].phase
         assert phase is not None
-        zone, in_plane = (nearest_direction(variant[:, axis], phase).text for axis in (2, 0))
+        texts = (nearest_direction(variant[:, axis], phase).text for axis in (2, 0))
+        zone, in_plane = (text.replace(" ", NO_BREAK) for text in texts)
         named[method] = f"zone axis <b>{zone}</b><br>in-plane <b>{in_plane}</b>"
     return named

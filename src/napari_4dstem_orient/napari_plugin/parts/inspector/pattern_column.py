@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.panes import Pane
-from napari_4dstem_orient.napari_plugin.parts.shared.elided import ElidedCombo
+from napari_4dstem_orient.napari_plugin.parts.shared.elided import ElidedCombo, FittedLabel
 from napari_4dstem_orient.napari_plugin.pattern_canvas import Lens, PatternCanvas
 
 LINES = 8
@@ -30,9 +29,8 @@ class Column(QVBoxLayout):
         super().__init__()
         self.view = PatternCanvas(title, SMALLEST_VIEW, lens)
         self.pane: Pane | None = None
-        self.words = QLabel()
+        self.words = FittedLabel()
         self.words.setWordWrap(True)
-        self.words.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
         self.words.setFixedHeight(LINES * self.words.fontMetrics().lineSpacing() + 4)
         self.words.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
         self.addWidget(self.view, 1)

@@ -1,11 +1,21 @@
-"""Words that end in … where there is no room for all of them."""
+"""Words for which there may be too little room: they end in …, or are written smaller."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QPainter, QPaintEvent
+from qtpy.QtGui import (
+    QAbstractTextDocumentLayout,
+    QFont,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QTextDocument,
+    QTextOption,
+)
 from qtpy.QtWidgets import QComboBox, QLabel, QStyle, QStyleOptionComboBox, QStylePainter
 
+SIZES = (1.0, 0.92, 0.84, 0.76)
+"""Of letters, beside their usual size."""
 RIGHT = Qt.TextElideMode.ElideRight
 
 
@@ -19,6 +29,39 @@ class ElidedLabel(QLabel):
         text = self.fontMetrics().elidedText(self.text(), RIGHT, room.width())
         self.style().drawItemText(painter, room, int(self.alignment()), self.palette(), True, text)
         painter.end()
+
+
+class FittedLabel(QLabel):
+    """Rich text, wrapped and centred, in letters as much smaller than usual as it takes to see all of it."""
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw it in the largest size that fits."""
+        room, document = self.contentsRect(), self._document(SIZES[-1])
+        for size in SIZES:
+            larger = self._document(size)
+            if larger.size().height() <= room.height():
+                document = larger
+                break
+        look = QAbstractTextDocumentLayout.PaintContext()
+        look.palette.setColor(QPalette.ColorRole.Text, self.palette().color(self.foregroundRole()))
+        painter = QPainter(self)
+        painter.translate(room.topLeft())
+        document.documentLayout().draw(painter, look)
+        painter.end()
+
+    def _document(self, size: float) -> QTextDocument:
+        font, option = QFont(self.font()), QTextOption(Qt.AlignmentFlag.AlignHCenter)
+        if font.pointSizeF() > 0:
+            font.setPointSizeF(size * font.pointSizeF())
+        else:
+            font.setPixelSize(round(size * font.pixelSize()))
+        document = QTextDocument()
+        document.setDocumentMargin(0)
+        document.setDefaultFont(font)
+        document.setDefaultTextOption(option)
+        document.setHtml(self.text())
+        document.setTextWidth(self.contentsRect().width())
+        return document
 
 
 class ElidedCombo(QComboBox):

@@ -5,13 +5,13 @@ import threading
 
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QProcess, Qt
+from qtpy.QtCore import QEvent, QProcess, Qt
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import fill, let_know, made_map
 from napari_4dstem_orient.io.project import Project, load_project, save_project
 from napari_4dstem_orient.napari_plugin import projects
-from napari_4dstem_orient.napari_plugin.autosave import NAME, autosave_folder, left_behind
+from napari_4dstem_orient.napari_plugin.autosave import NAME, Autosave, autosave_folder, left_behind
 from napari_4dstem_orient.napari_plugin.map_layers import KIND, LOOK, Look, map_layers, set_look, show_channel
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -138,6 +138,16 @@ def test_work_is_kept_aside_and_removed_by_an_orderly_end(bench, qtbot, silver):
     assert left_behind() is None  # its owner is alive
     panels["Overview"].close_step()
     assert not autosave.folder.exists()
+
+
+def test_a_program_that_ends_with_its_window_open_ends_quietly(qapp):
+    """Then Qt's objects may be gone before Python hears of it."""
+    autosave = Autosave(lambda: None)
+    autosave._timer.deleteLater()
+    qapp.sendPostedEvents(autosave._timer, QEvent.Type.DeferredDelete.value)
+    with pytest.raises(RuntimeError):
+        autosave._timer.stop()
+    autosave.close()
 
 
 def test_the_work_of_a_killed_process_is_offered_again(make_napari_viewer, qtbot, silver, tmp_path):

@@ -12,6 +12,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,9 @@ class Autosave(QObject):
 
     def close(self) -> None:
         """Remove what was saved: the work was ended in an orderly way."""
-        self._timer.stop()
         self._over.set()
+        with suppress(RuntimeError):  # a program that ends with its window open: Qt may have gone first
+            self._timer.stop()
         if self._job is not None:
             self._job.detach()
             self._job = None

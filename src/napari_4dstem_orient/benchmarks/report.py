@@ -83,7 +83,7 @@ def rate_table(rates: Sequence[Rate], job: str) -> str:
                 f"{int(rate.positions**0.5)}²",
                 rate.name,
                 f"{rate.timed:,}",
-                f"{mean:.4g} ± {deviation:.2g}",
+                _with_spread(f"{mean:.4g}", deviation, 2),
                 f"{rate.per_second:.4g}",
                 f"{ratio:.3g}" if np.isfinite(ratio) else "–",
             ]
@@ -96,10 +96,15 @@ def rate_table(rates: Sequence[Rate], job: str) -> str:
 def step_table(steps: Steps, names: Sequence[str]) -> str:
     """Return seconds (mean ± standard deviation) of some steps for every size of scan."""
     rows = [
-        [size, *(f"{np.mean(own[name]):.3g} ± {spread(own[name]):.1g}" for name in names)]
+        [size, *(_with_spread(f"{np.mean(own[name]):.3g}", spread(own[name])) for name in names)]
         for size, own in steps.items()
     ]
     return markdown_table(["scan", *names], rows)
+
+
+def _with_spread(mean: str, deviation: float, digits: int = 1) -> str:
+    """Write a mean with its standard deviation, where there was more than one run."""
+    return mean if np.isnan(deviation) else f"{mean} ± {deviation:.{digits}g}"
 
 
 def _by_method(steps: dict[str, Steps]) -> dict[str, Steps]:
@@ -142,8 +147,8 @@ def _start_text(found: Findings) -> str:
     rows = []
     for name, runs in found.start.items():
         if name != "heavy modules imported":
-            cells = [f"{np.mean(clock):.3g} ± {spread(clock):.1g}" for clock in zip(*runs, strict=True)]
-            rows.append([name, *(cell.removesuffix(" ± nan") for cell in cells)])
+            clocks = zip(*runs, strict=True)
+            rows.append([name, *(_with_spread(f"{np.mean(clock):.3g}", spread(clock)) for clock in clocks)])
     said = f"Heavy modules that the import brings in: {heavy}. Panels are opened in a napari that is up."
     return f"{said}\n\n{markdown_table(['what', 'seconds', 'seconds of the processor'], rows)}"
 

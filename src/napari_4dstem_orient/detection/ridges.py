@@ -18,8 +18,6 @@ PLACES = (1.0, 1.5, 2.0)
 SHARE = 0.3
 """Of a maximum's height: what stays higher along a line is a ridge. So are 71 % of the copper sample's false disks,
 nearly all of them on its ring, and 3 % of its true ones; of multislice patterns' true disks at most 1 in 1,000."""
-
-
 CLEAR = 5.0
 """A maximum that stands so many times the noise above a ridge is a disk all the same: one among touching disks, say."""
 

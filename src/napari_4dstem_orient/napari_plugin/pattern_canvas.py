@@ -142,6 +142,7 @@ class PatternCanvas(QWidget):
     def clear(self, message: str = "") -> None:
         """Show nothing but, perhaps, words saying why."""
         self.show_sheet(None, [])
+        self.on_hover(lambda place: "")  # what is said is of the former pattern
         self.say(message)
 
     def set_frame(self, shape: tuple[int, int], q_pixel: float, origin: np.ndarray) -> None:

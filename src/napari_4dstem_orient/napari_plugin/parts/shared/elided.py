@@ -36,11 +36,10 @@ class FittedLabel(QLabel):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw it in the largest size that fits."""
-        room, document = self.contentsRect(), self._document(SIZES[-1])
+        room = self.contentsRect()
         for size in SIZES:
-            larger = self._document(size)
-            if larger.size().height() <= room.height():
-                document = larger
+            document = self._document(size)
+            if document.size().height() <= room.height():
                 break
         look = QAbstractTextDocumentLayout.PaintContext()
         look.palette.setColor(QPalette.ColorRole.Text, self.palette().color(self.foregroundRole()))

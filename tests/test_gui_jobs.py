@@ -11,7 +11,8 @@ from qtpy.QtCore import Qt, QTimer
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.clock import Clock, duration
-from napari_4dstem_orient.napari_plugin.jobs import JobBar, Latest
+from napari_4dstem_orient.napari_plugin.jobs import JobBar
+from napari_4dstem_orient.napari_plugin.latest import Latest
 
 
 @pytest.fixture

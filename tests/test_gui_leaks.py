@@ -16,7 +16,8 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import calibrated_disks, detected_disks, let_know, made_map, scan_of
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.napari_plugin import jobs
+from napari_4dstem_orient.napari_plugin import threads
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.opening import take_scan
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -52,7 +53,7 @@ def settle():
 
 def quiet(qtbot):
     """Wait until no work is under way."""
-    qtbot.waitUntil(lambda: not jobs._at_work, timeout=20000)
+    qtbot.waitUntil(lambda: not threads.at_work, timeout=20000)
 
 
 def open_files():
@@ -149,10 +150,10 @@ def test_an_open_scan_is_seen_among_the_open_files(tmp_path, silver):
 
 def test_what_is_closed_while_at_work_is_neither_heard_nor_kept(qtbot):
     gate, told = threading.Event(), []
-    latest = jobs.Latest()
+    latest = Latest()
     latest.answered.connect(told.append)
     latest.ask(gate.wait)
     latest.close()
     gate.set()
-    qtbot.waitUntil(lambda: latest not in jobs._at_work, timeout=20000)
+    qtbot.waitUntil(lambda: latest not in threads.at_work, timeout=20000)
     assert not told

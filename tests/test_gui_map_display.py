@@ -10,7 +10,13 @@ from gui_scan import SHAPE, fill, made_map
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
 from napari_4dstem_orient.napari_plugin.layers import put_layer
-from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP, add_map_layers, map_layers
+from napari_4dstem_orient.napari_plugin.map_layers import (
+    KIND,
+    MAP,
+    add_map_layers,
+    map_layers,
+    showing_beside,
+)
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
 from napari_4dstem_orient.orientation_map import Reason
@@ -39,6 +45,11 @@ def panel(make_napari_viewer_proxy, silver, copper):
 def choose(box, key):
     box.setCurrentIndex(box.findData(key))
     box.activated.emit(box.currentIndex())
+
+
+def choose_beside(panel, key, qtbot):
+    choose(panel.beside, key)
+    qtbot.waitUntil(lambda: not panel.turns.isActive(), timeout=5000)
 
 
 def layer_of(panel):
@@ -89,21 +100,30 @@ def test_the_key_has_the_maps_colour_under_its_mark(panel):
     np.testing.assert_allclose(seen, layer_of(panel).data[2, 1, :3], atol=12)
 
 
-def test_a_second_channel_stands_beside_the_first(panel):
-    choose(panel.beside, "ipf-x")
+def test_a_second_channel_stands_beside_the_first(panel, qtbot):
+    choose_beside(panel, "ipf-x", qtbot)
     assert [layer.metadata[KIND] for layer in map_layers(panel.viewer)] == ["ipf-x", "ipf-z"]
     assert panel.viewer.canvas.grid.enabled
-    choose(panel.beside, "nothing")
+    choose_beside(panel, "nothing", qtbot)
     assert len(map_layers(panel.viewer)) == 1
     assert not panel.viewer.canvas.grid.enabled
 
 
 def test_a_layer_that_comes_ends_the_side_by_side(panel, qtbot):
-    choose(panel.beside, "ipf-x")
+    choose_beside(panel, "ipf-x", qtbot)
     put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)  # would get a place of its own in the grid
     assert not panel.viewer.canvas.grid.enabled
     assert len(map_layers(panel.viewer)) == 1
+    qtbot.waitUntil(lambda: len(panel.viewer.layers) == 2, timeout=5000)
     qtbot.waitUntil(lambda: panel.beside.currentData() == "nothing", timeout=5000)
+
+
+def test_a_layer_that_comes_while_a_channel_is_put_beside_ends_that(panel, qtbot):
+    for _ in showing_beside(panel.viewer, "ipf-x"):
+        if len(map_layers(panel.viewer)) == 2:
+            put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)
+    assert not panel.viewer.canvas.grid.enabled
+    assert len(map_layers(panel.viewer)) == 1
 
 
 def test_the_users_own_grid_is_left_alone(panel):

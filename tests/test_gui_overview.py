@@ -97,7 +97,7 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     viewer, panels = bench
     session, shown = session_for(viewer), panels["Overview"]
     fill(session, silver)
-    panels["Map"].show_map(made_map(silver, "template"))
+    list(panels["Map"].showing_map(made_map(silver, "template")))
     (layer,) = map_layers(viewer, "template")
     show_channel(layer, "score")
     set_look(viewer, "template", Look(threshold=0.3, fade=0.5))

@@ -1,4 +1,4 @@
-"""Long work off the main thread: with progress, time left, cancel; previews where the newest request wins."""
+"""Long work off the main thread: with progress, time left, cancel."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from napari.utils.notifications import Notification, notification_manager, show_error
-from qtpy.QtCore import QObject, QTimer, Signal, Slot  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.napari_plugin.clock import Clock
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.turns import take_turns
+from napari_4dstem_orient.napari_plugin.threads import LONG, at_work, start_thread
+from napari_4dstem_orient.napari_plugin.turns import Turns
 
 SECONDS_BETWEEN_REPORTS = 0.05
 SECONDS_TO_STOP = 10.0
 """What a job gets at the program's end to write what must not be lost."""
-
-# A QObject must not be destroyed by the thread that works for it, so it is kept here until the main thread
-# has heard that the work is over.
-_at_work: set[QObject] = set()
 
 
 def notify(error: BaseException) -> None:
@@ -65,13 +62,12 @@ class Job(QObject):
         self._detached = False
         self._reported = 0.0
         self._kept: tuple[QObject, ...] = ()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread: threading.Thread | None = None
         self._ended.connect(self._on_ended)  # queued: from the thread to the main loop
 
     def start(self) -> None:
         """Begin; the function is called with ``progress=``."""
-        _at_work.add(self)
-        self._thread.start()
+        self._thread = start_thread(self, self._run, LONG)
 
     def keep(self, *relays: QObject) -> None:
         """Keep what the function speaks through for as long as the job itself."""
@@ -102,12 +98,13 @@ class Job(QObject):
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the thread to end."""
-        self._thread.join(seconds)
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     @property
     def running(self) -> bool:
         """Whether the thread is still at work."""
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         function, args, kwargs = self._call
@@ -135,7 +132,7 @@ class Job(QObject):
 
     @Slot(str, object)
     def _on_ended(self, how: str, result: Any) -> None:
-        _at_work.discard(self)
+        at_work.discard(self)
         if self._detached:
             return
         if how == "cancelled":
@@ -159,7 +156,7 @@ class Relay(QObject):
 @atexit.register
 def _stop_jobs() -> None:
     """Let jobs end by themselves: their threads would die with the program, wherever they are."""
-    jobs = [job for job in _at_work if isinstance(job, Job)]
+    jobs = [job for job in at_work if isinstance(job, Job)]
     for job in jobs:
         job.cancel()
     for job in jobs:
@@ -183,7 +180,7 @@ class JobBar(QWidget):
         super().__init__(parent)
         self.job: Job | None = None
         self._done: Callable[[Any], Iterator[None] | None] | None = None
-        self._turns: QTimer | None = None
+        self._turns = Turns(self, notify)
         self._title = ""
         self.clock = Clock()
         self.label = QLabel()
@@ -210,7 +207,7 @@ class JobBar(QWidget):
     @property
     def showing(self) -> bool:
         """Whether the job's result is being taken, step by step."""
-        return self._turns is not None
+        return self._turns.isActive()
 
     def run(
         self,
@@ -269,6 +266,7 @@ class JobBar(QWidget):
 
     def abandon(self) -> None:
         """Cancel without waiting and without hearing from the job again."""
+        self._turns.give_up()
         if self.detach_job():
             self._end()
 
@@ -277,9 +275,6 @@ class JobBar(QWidget):
         job, self.job, self._done = self.job, None, None
         if job is not None:
             job.detach()
-        if self._turns is not None:
-            self._turns.stop()
-            self._turns = None
         return job is not None
 
     @Slot(int, int)
@@ -295,7 +290,7 @@ class JobBar(QWidget):
         done = self._done
         if done is not None and inspect.isgeneratorfunction(done):
             self.cancel_button.setEnabled(False)
-            self._turns = take_turns(self, done(result), notify, self._end)
+            self._turns.take(done(result), self._end)
             return
         self._end()
         if done is not None:
@@ -314,89 +309,6 @@ class JobBar(QWidget):
         self._end()
 
     def _end(self) -> None:
-        self.job = self._done = self._turns = None
+        self.job = self._done = None
         self.hide()
         self.running_changed.emit(False)
-
-
-class Latest(QObject):
-    """Answer requests off the main thread, one at a time; a newer request replaces the one that waits.
-
-    Signals
-    -------
-    answered : Signal(object)
-        The result of a request.
-    failed : Signal(object)
-        The exception that a request raised.
-    """
-
-    answered = Signal(object)
-    failed = Signal(object)
-    _done = Signal(int, object, object)
-    _idle = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self._waiting: tuple[int, Callable[[], Any]] | None = None
-        self._asked = self._dropped = 0
-        self._busy = self._closed = False
-        self._done.connect(self._on_done)
-        self._idle.connect(self._on_idle)
-
-    def ask(self, function: Callable[[], Any]) -> None:
-        """Call the function soon, unless something newer is asked before its turn comes."""
-        if self._closed:
-            return
-        with self._lock:
-            self._asked += 1
-            self._waiting = self._asked, function
-            if self._busy:
-                return
-            self._busy = True
-        _at_work.add(self)
-        threading.Thread(target=self._work, daemon=True).start()
-
-    def drop(self) -> None:
-        """Forget what was asked so far; an answer under way will not be told."""
-        with self._lock:
-            self._dropped = self._asked
-            self._waiting = None
-
-    def close(self) -> None:
-        """Tell nothing any more, whatever is under way or asked.
-
-        Signals are not blocked for that: the end of the work must be heard, or this would be kept for ever.
-        """
-        self.drop()
-        self._closed = True
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if self._waiting is None:
-                    self._busy = False
-                    break
-                number, function = self._waiting
-                self._waiting = None
-            outcome: tuple[Any, BaseException | None]
-            try:
-                outcome = function(), None
-            except BaseException as error:  # handed to the main thread, whatever it is
-                outcome = None, error
-            self._done.emit(number, *outcome)
-        self._idle.emit()
-
-    @Slot(int, object, object)
-    def _on_done(self, number: int, result: Any, error: BaseException | None) -> None:
-        if number <= self._dropped:
-            return
-        if error is None:
-            self.answered.emit(result)
-        else:
-            self.failed.emit(error)
-
-    @Slot()
-    def _on_idle(self) -> None:
-        if not self._busy:
-            _at_work.discard(self)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pint
-from qtpy.QtCore import QObject, QTimer
-
-ONCE_OPEN = 500
-"""Milliseconds after which a new panel begins with what can wait."""
 
 _lock = threading.Lock()
 
@@ -25,9 +21,24 @@ def import_libraries() -> None:
 
     Two threads that import py4DSTEM at once can stop each other (``_DeadlockError``), so whatever works beside
     the main thread and needs it comes through here first.
+
+    The half million objects of libraries stay to the end, so the garbage collector need not go through them: that
+    takes 0.3 s, in which no window answers, and napari lets it whenever a layer goes.
     """
     with _lock:
         _import_all()
+        _set_aside()
+
+
+@cache
+def _set_aside() -> None:
+    gc.freeze()
+
+
+def collect_all_again() -> None:
+    """Let the garbage collector see again what ``import_libraries`` set aside, until it is called again."""
+    gc.unfreeze()
+    _set_aside.cache_clear()
 
 
 @cache
@@ -41,24 +52,3 @@ def _import_all() -> None:
         kind(np.zeros(shape, np.float32), units=("nanometer", "nanometer"))
     for colours in (None, DirectLabelColormap(color_dict={None: "transparent"})):
         Labels(np.zeros((2, 2), np.int32), colormap=colours)
-
-
-def once_open(owner: QObject, call: Callable[[], object]) -> QTimer:
-    """Call a little later than now: what starts by importing torch shall not keep a panel from opening.
-
-    Parameters
-    ----------
-    owner : QObject
-        Nothing is called after its end.
-    call : callable
-
-    Returns
-    -------
-    QTimer
-        Stopped, it never calls.
-    """
-    timer = QTimer(owner)
-    timer.setSingleShot(True)
-    timer.timeout.connect(call)
-    timer.start(ONCE_OPEN)
-    return timer

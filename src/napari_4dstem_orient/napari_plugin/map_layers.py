@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -11,6 +13,8 @@ import numpy as np
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
 from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.napari_plugin.placing import place, placement
+from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
+from napari_4dstem_orient.napari_plugin.turns import later
 from napari_4dstem_orient.orientation_map import Reason
 
 if TYPE_CHECKING:
@@ -25,6 +29,10 @@ KIND = "orientation_layer"
 """Key in a layer's ``metadata``: which of its channels the layer shows, a key of ``TITLES``."""
 LOOK = "orientation_look"
 """Key in a layer's ``metadata``: the ``Look`` it has."""
+
+GONE_AFTER = 200
+"""Milliseconds after which a layer goes that was beside another: where napari has not drawn its canvas since the grid
+ended, a layer's removal lets it crash."""
 
 TITLES = {key: channel.title for key, channel in CHANNELS.items()}
 
@@ -134,30 +142,40 @@ def applied_threshold(orientation_map: OrientationMap) -> float:
     return _whole.get(orientation_map, (orientation_map, 0.0))[1]
 
 
-def show_side_by_side(viewer: napari.Viewer, side_by_side: bool, beside: str = "ipf-x") -> None:
-    """Show the topmost map twice under the channels' names, one of them beside the other; or once as before."""
-    maps = map_layers(viewer)
-    if not maps:
-        return
-    orientation_map = shown_map(viewer) or maps[-1].metadata[MAP]
+def showing_alone(viewer: napari.Viewer) -> Iterator[None]:
+    """Show the topmost map once, in steps."""
+    orientation_map = shown_map(viewer) or map_layers(viewer)[-1].metadata[MAP]
     end_side_by_side(viewer)
+    yield
     viewer.canvas.grid.enabled = False  # also where the user took the other layer away
     hide_images(viewer)
+    map_layers(viewer, orientation_map.method)[-1].visible = True
+    viewer.reset_view()
+
+
+def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
+    """Show the topmost map twice under the channels' names, one of them beside the other, in steps."""
+    yield from showing_alone(viewer)
+    yield
+    orientation_map = shown_map(viewer)
+    if orientation_map is None:  # the user took it away
+        return
     main = map_layers(viewer, orientation_map.method)[-1]
-    main.visible = True
-    if side_by_side:
-        if main.metadata[KIND] == beside:
-            show_channel(main, "ipf-x" if beside == "ipf-z" else "ipf-z")
-        side = _add(viewer, orientation_map, beside, main.metadata[LOOK])
-        viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
-        for layer in (main, side):
-            layer.name_overlay.visible = True
-        rows, cols = orientation_map.scan_shape
-        viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
-        viewer.canvas.grid.enabled = True
-        for layer in viewer.layers:
-            if not _is_image(layer):  # a grid would give it a place of its own
-                layer.visible = False
+    if main.metadata[KIND] == beside:
+        show_channel(main, "ipf-x" if beside == "ipf-z" else "ipf-z")
+    side = _add(viewer, orientation_map, beside, main.metadata[LOOK])
+    viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
+    yield
+    if side not in map_layers(viewer):  # another layer came, which ends what has just begun
+        return
+    rows, cols = orientation_map.scan_shape
+    viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
+    for layer in viewer.layers:
+        if not _is_image(layer):  # a grid would give it a place of its own
+            layer.visible = False
+    for layer in (main, side):
+        layer.name_overlay.visible = True
+    viewer.canvas.grid.enabled = True
     viewer.reset_view()
 
 
@@ -167,15 +185,22 @@ def end_side_by_side(viewer: napari.Viewer) -> None:
     sides = [side for method in methods for side in map_layers(viewer, method)[:-1]]
     if not sides:
         return
-    for side in sides:
-        viewer.layers.remove(side)
     viewer.canvas.grid.enabled = False
+    for side in sides:  # it is no map any more, and goes later
+        side.metadata, side.visible, side.name_overlay.visible = {}, False, False
     for layer in viewer.layers:
         if MAP in layer.metadata:
             layer.name_overlay.visible = False
         elif not _is_image(layer):
             layer.visible = True
     viewer.reset_view()
+    later(bare_viewer(viewer).window._qt_window, partial(_remove, viewer, sides), GONE_AFTER)
+
+
+def _remove(viewer: napari.Viewer, layers: list[Layer]) -> None:
+    for layer in layers:
+        if layer in viewer.layers:
+            viewer.layers.remove(layer)
 
 
 def hide_images(viewer: napari.Viewer) -> None:
@@ -321,7 +346,6 @@ def position_under(viewer: napari.Viewer, position: tuple[float, ...]) -> tuple[
 
 def _disks_at(viewer: napari.Viewer, row: int, col: int) -> int | None:
     """Return how many disks, direct beam apart, were found at a position; None where none were looked for."""
-    from napari_4dstem_orient.napari_plugin.sessions import session_for
     from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 
     snapshot = Snapshot.of(session_for(viewer))

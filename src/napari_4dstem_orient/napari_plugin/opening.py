@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -13,7 +14,7 @@ from napari_4dstem_orient.detection.coarse_first import coarse_to_fine, nearest
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
-from napari_4dstem_orient.napari_plugin.jobs import Latest
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, remove_layers
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.placing import placement
@@ -38,32 +39,42 @@ LayerTuple = tuple[np.ndarray, dict[str, Any], str]
 
 
 def take_scan(viewer: napari.Viewer, scan: Scan) -> None:
-    """Make a scan the one that the viewer's session works on; what was shown of the former one goes."""
-    remove_layers(viewer)
+    """Make a scan the one that the viewer's session works on."""
     session_for(viewer).put(Stage.SCAN, scan, settings=reference_of(scan))
     install_cursor(viewer)
-    viewer.canvas.overlays.scale_bar.visible = True
 
 
-def open_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray | None = None) -> None:
-    """Take a scan and show its overview (made now unless given).
+def open_scan(viewer: napari.Viewer, scan: Scan) -> None:
+    """Take a scan and show its overview.
 
     Raises
     ------
     UserError
         The scan cannot be read.
     """
-    image = overview(scan) if image is None else image
-    take_scan(viewer, scan)
+    for _ in opening_scan(viewer, scan, overview(scan)):
+        pass
+
+
+def opening_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray) -> Iterator[None]:
+    """Take a scan and show its overview, in steps."""
+    remove_layers(viewer)
+    yield
     put_layer(viewer, OVERVIEW, image, scan.calibration.r_pixel)
     viewer.reset_view()
+    yield
+    take_scan(viewer, scan)
+    yield
+    viewer.canvas.overlays.scale_bar.visible = True
 
 
 def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
     """Take a scan whose patterns are still to be drawn; return a coarse overview as a layer. A finer one follows."""
     if viewer is None:
         return as_layer(scan)
+    remove_layers(viewer)
     take_scan(viewer, scan)
+    viewer.canvas.overlays.scale_bar.visible = True
     window, finer = ref(viewer), Latest()
 
     def refine(image: np.ndarray) -> None:

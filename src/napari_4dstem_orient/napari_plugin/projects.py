@@ -70,11 +70,12 @@ def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project
 
 def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | None = None) -> Iterator[None]:
     """Make a project what the viewer works on, with all panels, in steps; say what could not be opened."""
-    from napari_4dstem_orient.napari_plugin.workbench import open_workbench
+    from napari_4dstem_orient.napari_plugin.workbench import opening_panels
 
     viewer = bare_viewer(viewer)
     session, state = session_for(viewer), project.state
-    panels: dict[str, Any] = open_workbench(viewer)
+    panels: dict[str, Any] = {}
+    yield from opening_panels(viewer, panels)
     yield
     remove_layers(viewer)
     yield

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_4dstem_orient.napari_plugin.jobs import JobBar
+from napari_4dstem_orient.napari_plugin.jobs import JobBar, notify
+from napari_4dstem_orient.napari_plugin.libraries import collect_all_again
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone, tone_sheet
+from napari_4dstem_orient.napari_plugin.turns import Turns
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class StepWidget(QWidget):
         self.footer = QVBoxLayout()
         self.footer.setContentsMargins(4, 0, 8, 0)
         self.jobs = JobBar()
+        self.turns = Turns(self, notify)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, 0, MARGIN)
         layout.addWidget(self.needs)
@@ -79,6 +82,7 @@ class StepWidget(QWidget):
         self.session.changed.connect(self._on_changed)
         jobs = self.jobs  # with its window gone a panel gets no word but this
         self.destroyed.connect(lambda: jobs.detach_job())
+        self.destroyed.connect(lambda: collect_all_again())  # the panel may be among what was set aside
         self.jobs.running_changed.connect(self._on_running)
 
     def refresh(self) -> None:
@@ -105,6 +109,7 @@ class StepWidget(QWidget):
         self.session.changed.disconnect(self._on_changed)
         self.viewer.events.theme.disconnect(self._follow_theme)
         self.jobs.abandon()
+        self.turns.give_up()
         self.release()
 
     def _on_changed(self, stage: Stage) -> None:

@@ -6,42 +6,78 @@ from collections.abc import Callable, Iterator
 
 from qtpy.QtCore import QObject, QTimer
 
+ONCE_OPEN = 500
+"""Milliseconds after which a new panel begins with what can wait: what imports torch would keep it from opening."""
 
-def take_turns(
-    owner: QObject,
-    steps: Iterator[object],
-    failed: Callable[[Exception], object],
-    ended: Callable[[], object] = lambda: None,
-) -> QTimer:
-    """Take one step in each turn of the event loop.
+
+def later(owner: QObject, call: Callable[[], object], milliseconds: int) -> QTimer:
+    """Call once, later.
+
+    Parameters
+    ----------
+    owner : QObject
+        Nothing is called after its end.
+    call : callable
+    milliseconds : int
+
+    Returns
+    -------
+    QTimer
+        Stopped, it never calls.
+    """
+    timer = QTimer(owner)
+    timer.setSingleShot(True)
+    timer.timeout.connect(call)
+    timer.start(milliseconds)
+    return timer
+
+
+def _nothing() -> None:
+    """End of steps that nobody waits for."""
+
+
+class Turns(QTimer):
+    """Takes one step in each turn of the event loop; what is asked later ends what is under way.
 
     Parameters
     ----------
     owner : QObject
         With its end, steps end.
-    steps : iterator
     failed : callable
         Told what a step raised; there are no more after it.
-    ended : callable
-        Called after the last step, and after one that failed.
-
-    Returns
-    -------
-    QTimer
-        Stopped, it takes no more steps.
     """
-    timer = QTimer(owner)
 
-    def take_next() -> None:
+    def __init__(self, owner: QObject, failed: Callable[[Exception], object]) -> None:
+        super().__init__(owner)
+        self._failed = failed
+        self._steps: Iterator[object] = iter(())
+        self._ended: Callable[[], object] = _nothing
+        self.timeout.connect(self._take_next)
+
+    def take(self, steps: Iterator[object], ended: Callable[[], object] = _nothing) -> None:
+        """Take these steps.
+
+        Parameters
+        ----------
+        steps : iterator
+        ended : callable
+            Called after the last step, and after one that failed; not where steps are given up.
+        """
+        self._steps, self._ended = steps, ended
+        self.start(0)
+
+    def give_up(self) -> None:
+        """Take no more steps."""
+        self.stop()
+        self._steps, self._ended = iter(()), _nothing
+
+    def _take_next(self) -> None:
+        steps, ended = self._steps, self._ended
         try:
             for _ in steps:
                 return
         except Exception as error:
-            failed(error)
-        timer.stop()
-        timer.deleteLater()
+            self._failed(error)
+        if self._steps is steps:  # and no step has begun something else
+            self.give_up()
         ended()
-
-    timer.timeout.connect(take_next)
-    timer.start(0)
-    return timer

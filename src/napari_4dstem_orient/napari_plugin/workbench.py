@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
-from napari_4dstem_orient.napari_plugin.turns import take_turns
+from napari_4dstem_orient.napari_plugin.turns import Turns
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -40,36 +40,32 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     dict
         The panels by title, in the order of the job.
     """
-    panels = dict(_opening(bare_viewer(napari_viewer)))
-    _arrange(panels)
+    panels: dict[str, QWidget] = {}
+    for _ in opening_panels(napari_viewer, panels):
+        pass
     return {title: panels[title] for title in (*step_kinds(), "Inspector", "Map display", "Overview")}
 
 
 def open_all_panels(napari_viewer: napari.Viewer) -> None:
     """Open the workbench a panel at a time: meanwhile the window answers."""
-    viewer = bare_viewer(napari_viewer)
-
-    def steps() -> Iterator[None]:
-        panels = {}
-        for title, panel in _opening(viewer):
-            panels[title] = panel
-            yield
-        _arrange(panels)
-
-    take_turns(viewer.window._qt_window, steps(), notify)
+    window = bare_viewer(napari_viewer).window._qt_window
+    Turns(window, notify).take(opening_panels(napari_viewer, {}))
 
 
-def _opening(viewer: napari.Viewer) -> Iterator[tuple[str, QWidget]]:
-    """Open one panel after the other, and name it."""
+def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iterator[None]:
+    """Do what ``open_workbench`` does in steps; each panel is put into ``panels``."""
     from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
     from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
     from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
 
     above: dict[str, type[QWidget]] = {"Overview": OverviewWidget}
     below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Map display": MapDisplayWidget}
+    viewer = bare_viewer(napari_viewer)
     for title, kind in (above | step_kinds() | below).items():
         area = "bottom" if title in below else "right"
-        yield title, _find_panel(viewer, kind) or _open(viewer, kind, title, area)
+        panels[title] = _find_panel(viewer, kind) or _open(viewer, kind, title, area)
+        yield
+    _arrange(panels)
 
 
 def step_kinds() -> dict[str, type[QWidget]]:
@@ -235,8 +231,8 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
             return
         missing = [stage for stage in steps if session.get(stage) is None]
         if not missing:
-            session.changed.disconnect(soon)
-            indexers.changed.disconnect(soon)
+            for signal in signals:
+                signal.disconnect(soon)
         elif session.get(Stage.PROBE) is not None and indexers.can("transformer"):
             title, take = steps[missing[0]]
             show_panel(panels[title])
@@ -245,7 +241,9 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
     def soon(*_: object) -> None:
         QTimer.singleShot(0, step)  # after everybody has heard of the change
 
-    session.changed.connect(soon)
-    indexers.changed.connect(soon)
+    signals = [session.changed, indexers.changed]
+    signals += [panels[title].jobs.running_changed for title, _ in steps.values()]
+    for signal in signals:
+        signal.connect(soon)
     open_scan(viewer, silver_twins())
     panels["Map"].choose_phase("Ag")

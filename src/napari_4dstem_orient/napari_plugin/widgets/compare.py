@@ -131,8 +131,9 @@ class CompareWidget(StepWidget):
             lambda grown: None,
         )
 
-    def _put_map(self, made: OrientationMap) -> None:
+    def _put_map(self, made: OrientationMap) -> Iterator[None]:
         self.session.put(STAGES[made.method], made)
+        yield
         add_map_layers(self.viewer, made)
 
     def compare(self) -> None:
@@ -155,6 +156,7 @@ class CompareWidget(StepWidget):
         self.measure.addItems(list(found.similarity))
         for step in (
             self._put_difference,
+            self._show_angles,
             self._put_classes,
             self.plots.take,
             self._show_list,
@@ -178,7 +180,11 @@ class CompareWidget(StepWidget):
             colormap="cividis",
             contrast_limits=(0.0, top),
         )
-        layer.colorbar.visible, layer.colorbar.position = True, "bottom_left"
+        layer.colorbar.position = "bottom_left"
+
+    def _show_angles(self, found: Comparison) -> None:
+        if (layer := find_layer(self.viewer, DIFFERENCE)) is not None:
+            layer.colorbar.visible = True
 
     def _put_classes(self, found: Comparison) -> None:
         self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)

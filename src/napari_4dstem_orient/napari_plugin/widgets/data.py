@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu
 
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer, rescale
-from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, open_scan, overview
+from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, opening_scan, overview
 from napari_4dstem_orient.napari_plugin.parts.calibration.fields import CalibrationFields
 from napari_4dstem_orient.napari_plugin.parts.detection.patterns import MAXIMUM, MEAN, Patterns
 from napari_4dstem_orient.napari_plugin.parts.shared.reading import ReadingOptions, leaves_a_question
@@ -127,7 +127,7 @@ class DataWidget(StepWidget):
         self.doubts.setVisible(self.session.scan_shape is not None and bool(unknown))
         self.doubts.setText(" ".join(DOUBTS[name] for name in unknown))
         rescale(self.viewer, self.session.calibration.r_pixel)
-        if scan is not None and scan.data is not self._shown:
+        if scan is not None and scan.data is not self._shown and idle:
             self._shown = scan.data
             self.patterns.set_summed({})
             if scan.data.nbytes <= AUTOMATIC_BYTES:
@@ -170,19 +170,20 @@ class DataWidget(StepWidget):
     def _read_again(self) -> None:
         self.open_path(self._path, self.reading.dataset, self.reading.scan_shape)
 
-    def _take(self, opened: Opened) -> None:
+    def _take(self, opened: Opened) -> Iterator[None]:
         self.reading.show_facts(opened.facts, opened.scan)
-        if opened.scan is None:
-            return
-        open_scan(self.viewer, opened.scan, opened.overview)
+        if opened.scan is not None and opened.overview is not None:
+            yield from opening_scan(self.viewer, opened.scan, opened.overview)
 
-    def _show_images(self, images: dict[str, np.ndarray]) -> None:
+    def _show_images(self, images: dict[str, np.ndarray]) -> Iterator[None]:
         r_pixel = self.session.calibration.r_pixel
         for name in ("annular dark field", "bright field"):
             put_layer(self.viewer, name, images[name], r_pixel, visible=name == "bright field")
+            yield
         former = find_layer(self.viewer, OVERVIEW)
         if former is not None:
             self.viewer.layers.remove(former)
+            yield
         self.patterns.set_summed({name: images[name] for name in (MEAN, MAXIMUM)})
 
 

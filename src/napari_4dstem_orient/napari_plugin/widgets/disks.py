@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -181,9 +182,10 @@ class DisksWidget(StepWidget):
         self.preview.try_settings(settings)
         self.session.put(Stage.PROBE, probe, settings=probe_settings(probe))
 
-    def _take_disks(self, disks: BraggDisks) -> None:
+    def _take_disks(self, disks: BraggDisks) -> Iterator[None]:
         assert self._ran_with is not None, "disks come from a run"
         self.session.put(Stage.DISKS, disks, settings=detection_record(self._ran_with, preferences().device))
+        yield
         show_disk_count(self.viewer, disks.counts)
 
     def _on_line_moved(self, name: str, value: float) -> None:

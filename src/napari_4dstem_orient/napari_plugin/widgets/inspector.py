@@ -17,7 +17,8 @@ from napari_4dstem_orient.napari_plugin.inspection import (
     instead,
     look,
 )
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.panes import (
     Look,
     Shown,

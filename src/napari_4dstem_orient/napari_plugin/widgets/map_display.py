@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider
 
 from napari_4dstem_orient.analysis.channels import channel_colors, channels_of
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.map_layers import (
     KIND,
     LOOK,
@@ -24,7 +25,8 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     position_under,
     set_look,
     show_channel,
-    show_side_by_side,
+    showing_alone,
+    showing_beside,
     shown_layer,
     whole_of,
     without_doubtful,
@@ -153,7 +155,9 @@ class MapDisplayWidget(StepWidget):
 
     def _choose_beside(self, *_: object) -> None:
         key = self.beside.currentData()
-        show_side_by_side(self.viewer, key != NOTHING, key if key != NOTHING else "ipf-x")
+        if map_layers(self.viewer):
+            alone = key == NOTHING
+            self.turns.take(showing_alone(self.viewer) if alone else showing_beside(self.viewer, key))
 
     def _on_look(self, *_: object) -> None:
         layer = self._main()

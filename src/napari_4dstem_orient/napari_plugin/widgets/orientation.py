@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ from napari_4dstem_orient.napari_plugin.indexers import (
     fit_models,
     indexers_for,
 )
-from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
-from napari_4dstem_orient.napari_plugin.libraries import once_open
+from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.map_layers import (
     add_map_layers,
     hide_images,
@@ -39,6 +40,7 @@ from napari_4dstem_orient.napari_plugin.parts.shared.phase_list import PhaseList
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.turns import ONCE_OPEN, later
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class OrientationWidget(StepWidget):
         self._fitting.failed.connect(notify)
         self.indexers.models_added.connect(self._fit_models)
         show_answer_under_cursor(napari_viewer)
-        self._first_fit = once_open(self, self._fit_models)
+        self._first_fit = later(self, self._fit_models, ONCE_OPEN)
         self.refresh()
 
     # ---------------------------------------------------------------- building
@@ -212,7 +214,7 @@ class OrientationWidget(StepWidget):
         growing.told.connect(self._see)
         job = self.jobs.run(
             METHODS[method],
-            partial(self.show_map, settings={"method": method, **self.indexers.choice.record()}),
+            partial(self.showing_map, settings={"method": method, **self.indexers.choice.record()}),
             snapshot.map,
             self.indexers,
             method,
@@ -236,9 +238,12 @@ class OrientationWidget(StepWidget):
         for layer in map_layers(self.viewer, method):
             self.viewer.layers.remove(layer)
 
-    def show_map(self, orientation_map: OrientationMap, settings: dict[str, Any] | None = None) -> None:
-        """Put a map into the session, with what it was made with, and show it as layers."""
+    def showing_map(
+        self, orientation_map: OrientationMap, settings: dict[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Put a map into the session, with what it was made with, and show it as layers, in steps."""
         self.session.put(STAGES[orientation_map.method], orientation_map, settings=settings)
+        yield
         self._draw(orientation_map)
         self.viewer.layers.selection.active = map_layers(self.viewer, orientation_map.method)[-1]
 

@@ -23,7 +23,7 @@ from napari_4dstem_orient.io.project import SUFFIX, Project, is_project_file, sa
 from napari_4dstem_orient.napari_plugin.autosave import Autosave, LeftBehind, left_behind
 from napari_4dstem_orient.napari_plugin.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
-from napari_4dstem_orient.napari_plugin.opening import open_scan, overview
+from napari_4dstem_orient.napari_plugin.opening import opening_scan, overview
 from napari_4dstem_orient.napari_plugin.parts.overview.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.projects import project_of, read_project, show_project
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer
@@ -312,8 +312,8 @@ class OverviewWidget(StepWidget):
         elif paths:
             self.show_step("Data").open_path(paths[0])
 
-    def _take_scan(self, opened: tuple[Scan, np.ndarray]) -> None:
-        open_scan(self.viewer, *opened)
+    def _take_scan(self, opened: tuple[Scan, np.ndarray]) -> Iterator[None]:
+        yield from opening_scan(self.viewer, *opened)
 
     def _take_project(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
         yield from show_project(self.viewer, *read)

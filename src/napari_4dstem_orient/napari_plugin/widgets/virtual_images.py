@@ -20,7 +20,8 @@ from napari_4dstem_orient.errors import Cancelled
 from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.detector_drag import DetectorDrag
 from napari_4dstem_orient.napari_plugin.drawing import draw, region_of
-from napari_4dstem_orient.napari_plugin.jobs import Latest, Relay, notify
+from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.preferences import preferences

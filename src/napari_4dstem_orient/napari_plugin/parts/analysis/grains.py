@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -83,12 +84,12 @@ class GrainsSection(QWidget):
             return
         self.jobs.run("Finding grains", partial(self._on_found, found), _find, found, self.form.settings())
 
-    def _on_found(self, asked: OrientationMap, found: tuple[Grains, Columns]) -> None:
-        if asked is self.analysed.map:
-            self._columns = found[1]
-            self.analysed.put_grains(found[0])
-            if self.analysed.session.position is not None:
-                self._on_position(*self.analysed.session.position)
+    def _on_found(self, asked: OrientationMap, found: tuple[Grains, Columns]) -> Iterator[None]:
+        self._columns = found[1]
+        for step in (self.analysed.put_grains, self._put_labels, self._put_boundaries, self._select_here):
+            if asked is self.analysed.map:
+                step(found[0])
+            yield
 
     def _show_grains(self) -> None:
         grains, viewer = self.analysed.grains, self.analysed.viewer
@@ -103,15 +104,22 @@ class GrainsSection(QWidget):
             return
         self.table.put(self._columns)
         self.found.setText(summary(grains))
-        step = grains.orientation_map.r_pixel
-        why = grains.orientation_map.exploratory
+
+    def _put_labels(self, grains: Grains) -> None:
+        shown = grains.orientation_map
         layer = put_layer(
-            viewer, GRAINS, grains.label, step, "labels", exploratory=why, opacity=0.5, visible=False
+            self.analysed.viewer,
+            GRAINS,
+            grains.label,
+            shown.r_pixel,
+            "labels",
+            exploratory=shown.exploratory,
+            opacity=0.5,
+            visible=False,
         )
         layer.features = _features(self._columns)
-        self._show_boundaries(grains)
 
-    def _show_boundaries(self, grains: Grains) -> None:
+    def _put_boundaries(self, grains: Grains) -> None:
         from napari_4dstem_orient.analysis.boundaries import Neighbours, edge_lines
 
         kinds = grains.boundaries
@@ -148,6 +156,10 @@ class GrainsSection(QWidget):
         step = grains.orientation_map.r_pixel or 1.0
         camera = self.analysed.viewer.scene.camera
         camera.center = (*camera.center[:-2], *(middle * step))
+
+    def _select_here(self, *_: object) -> None:
+        if self.analysed.session.position is not None:
+            self._on_position(*self.analysed.session.position)
 
     def _on_position(self, row: int, col: int) -> None:
         grains = self.analysed.grains

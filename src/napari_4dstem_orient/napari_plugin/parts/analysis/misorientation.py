@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_4dstem_orient.napari_plugin.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.drawing import draw, line_of
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, text_color
 from napari_4dstem_orient.napari_plugin.step_widget import button

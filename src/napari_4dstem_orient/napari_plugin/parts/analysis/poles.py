@@ -13,7 +13,8 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdi
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.drawing import draw, region_of
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, save_figure, text_color
 from napari_4dstem_orient.napari_plugin.step_widget import button
 

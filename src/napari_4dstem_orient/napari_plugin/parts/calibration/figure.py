@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import PlotCanvas, text_color
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.step_widget import wrapped

@@ -12,7 +12,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_4dstem_orient.analysis.correlation import correlation_length
 from napari_4dstem_orient.analysis.distributions import CROSS, zone_axis_correlations
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.parts.analysis.section import Section
 from napari_4dstem_orient.napari_plugin.parts.compare.figures import (
     draw_correlations,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from qtpy.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
-from napari_4dstem_orient.napari_plugin.jobs import Latest
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.mark_sets import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.parts.detection.intensity_histogram import LINES, IntensityHistogram

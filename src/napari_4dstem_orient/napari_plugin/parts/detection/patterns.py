@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 from qtpy.QtWidgets import QTabBar, QVBoxLayout, QWidget
 
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
 from napari_4dstem_orient.napari_plugin.walking import WalkingKeys

@@ -9,7 +9,8 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
-from napari_4dstem_orient.napari_plugin.jobs import Latest, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.pattern_canvas import grey_image
 from napari_4dstem_orient.napari_plugin.pictures import grey_levels
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot

@@ -6,8 +6,8 @@ from functools import partial
 
 from qtpy.QtWidgets import QComboBox
 
-from napari_4dstem_orient.napari_plugin.jobs import Latest
-from napari_4dstem_orient.napari_plugin.libraries import once_open
+from napari_4dstem_orient.napari_plugin.latest import Latest
+from napari_4dstem_orient.napari_plugin.turns import ONCE_OPEN, later
 
 DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
 
@@ -29,7 +29,7 @@ class DeviceChooser(QComboBox):
         self.setCurrentIndex(self.findData(device))
         self._describing = Latest()
         self._describing.answered.connect(lambda text: self.setItemText(0, f"Automatic: {text}"))
-        self._later = once_open(self, partial(self._describing.ask, _describe_automatic))
+        self._later = later(self, partial(self._describing.ask, _describe_automatic), ONCE_OPEN)
 
     def release(self) -> None:
         """Stop listening."""

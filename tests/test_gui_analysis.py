@@ -45,7 +45,7 @@ def panel(make_napari_viewer, silver, qtbot):
 
 def find(panel, qtbot):
     qtbot.mouseClick(panel.grains.find_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: panel.analysed.grains is not None, timeout=20000)
+    qtbot.waitUntil(lambda: panel.analysed.grains is not None and not panel.jobs.running, timeout=20000)
     return panel.analysed.grains
 
 

@@ -67,6 +67,10 @@ def press(panel, method):
     panel.run_buttons[method].click()
 
 
+def wait_for(panel, stage, qtbot):
+    qtbot.waitUntil(lambda: panel.session.get(stage) is not None and not panel.jobs.running, timeout=20000)
+
+
 def test_without_disks_the_panel_says_what_it_needs(make_napari_viewer_proxy, knowing, qtbot):
     viewer = make_napari_viewer_proxy()
     widget = OrientationWidget(viewer)
@@ -92,7 +96,7 @@ def test_without_a_fitting_model_only_template_matching_can_run(panel, qtbot):
 
 def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtbot, silver):
     press(panel, "transformer")
-    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None, timeout=20000)
+    wait_for(panel, Stage.TRANSFORMER_MAP, qtbot)
     found = panel.session.get(Stage.TRANSFORMER_MAP)
     assert found.r_pixel == CALIBRATION.r_pixel
     assert found.provenance["input"] == "drawn"
@@ -133,7 +137,7 @@ def test_mapping_again_refreshes_the_layer_and_keeps_what_the_user_chose(make_na
 
 def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
     press(panel, "template")
-    qtbot.waitUntil(lambda: panel.session.get(Stage.TEMPLATE_MAP) is not None, timeout=20000)
+    wait_for(panel, Stage.TEMPLATE_MAP, qtbot)
     before = panel.session.get(Stage.TEMPLATE_MAP)
     knowing["template"].gate = threading.Event()
     press(panel, "template")
@@ -158,7 +162,7 @@ def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, q
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
     assert not map_layers(panel.viewer, "template")
     press(panel, "template")
-    qtbot.waitUntil(lambda: panel.session.get(Stage.TEMPLATE_MAP) is not None, timeout=20000)
+    wait_for(panel, Stage.TEMPLATE_MAP, qtbot)
     shown = {id(layer.metadata[MAP]) for layer in map_layers(panel.viewer, "template")}
     assert shown == {id(panel.session.get(Stage.TEMPLATE_MAP))}
 
@@ -177,7 +181,7 @@ def test_closing_the_dock_while_a_job_runs_is_quiet(panel, qtbot, knowing, notif
 
 def test_new_disks_make_the_map_stale_and_the_panel_says_so(panel, qtbot):
     press(panel, "transformer")
-    qtbot.waitUntil(lambda: panel.session.get(Stage.TRANSFORMER_MAP) is not None, timeout=20000)
+    wait_for(panel, Stage.TRANSFORMER_MAP, qtbot)
     panel.session.put(Stage.CALIBRATED, replace(panel.disks))
     assert "Stale" in panel.results["transformer"].text()
 

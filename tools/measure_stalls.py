@@ -4,6 +4,7 @@
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/measure_stalls.py --side 64
 
 The scan is the copper sample, each position repeated until there are so many rows and columns of 128² patterns.
+The first lines are for comparison: napari gets an image and loses it, ten times, with none of our panels open.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -43,6 +45,7 @@ def measure(side: int, home: str) -> None:
         viewer.window.resize(1600, 1000)
         return viewer
 
+    napari_alone(new_viewer(), side)
     scan = enlarged(side)
     SAMPLES[SILVER.title] = SAMPLES[COPPER.title] = lambda: scan
     walk = Walk(new_viewer, f"{home}/out", f"{home}/scan.4dorient.h5")
@@ -55,6 +58,26 @@ def measure(side: int, home: str) -> None:
     walk.meter.close()
     print(walk.meter.table())
     walk.viewer.close()
+
+
+def napari_alone(viewer: Any, side: int) -> None:
+    """Print how long an image's coming and going takes where nothing of ours is."""
+    import numpy as np
+
+    from walk_through.hands import settle
+    from walk_through.stalls import StallMeter
+
+    settle()
+    meter = StallMeter()
+    for chapter in ("napari alone, first", *["napari alone"] * 9):
+        meter.begin(chapter)
+        layer = viewer.add_image(np.zeros((side, side), np.float32))
+        settle(0.5)
+        viewer.layers.remove(layer)
+        settle(0.5)
+    meter.close()
+    print(meter.table(), flush=True)
+    viewer.close()
 
 
 if __name__ == "__main__":

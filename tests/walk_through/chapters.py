@@ -118,6 +118,7 @@ class Walk:
             f"the {stage}",
             lambda: self.session.get(stage) is not None and not self.session.is_stale(stage) and self.idle(),
         )
+        settle(0.1)  # the overview hears of it a little later
 
     def places(self) -> list[tuple[int, int]]:
         """Return the sample's two positions in this scan."""
@@ -263,13 +264,16 @@ def inspect(walk: Walk) -> None:
         look_at(walk, place)
         if name == "overview":
             choose(display.beside, "ipf-x")  # and IPF-Z in its place
+            wait("both channels", lambda: not display.turns.isActive())
         walk.picture(name)
 
 
 def find_grains(walk: Walk) -> None:
     """Find the grains of the map, seen alone again."""
-    choose(walk.panel("Map display").beside, "nothing")
-    choose(walk.panel("Map display").channel, "ipf-x")
+    display = walk.panel("Map display")
+    choose(display.beside, "nothing")
+    wait("one channel", lambda: not display.turns.isActive())
+    choose(display.channel, "ipf-x")
     panel = walk.step("Analysis")
     click(panel.grains.find_button)
     wait("the grains", lambda: panel.grains.save_button.isEnabled() and walk.idle())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import threading
 from functools import cache
 
 import numpy as np
 import pint
+
+LIBRARIES = ("torch", "py4DSTEM.process.diffraction", "orix.crystal_map")
 
 _lock = threading.Lock()
 
@@ -43,7 +46,14 @@ def collect_all_again() -> None:
 
 @cache
 def _import_all() -> None:
-    import py4DSTEM.process.diffraction  # noqa: F401
+    collects = gc.isenabled()
+    gc.disable()  # among ever more objects it would hold the window up several times
+    try:
+        for name in LIBRARIES:
+            importlib.import_module(name)
+    finally:
+        if collects:
+            gc.enable()
     from napari.layers import Image, Labels, Points, Vectors
     from napari.utils.colormaps import DirectLabelColormap
 

@@ -173,10 +173,12 @@ def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
     for layer in viewer.layers:
         if not _is_image(layer):  # a grid would give it a place of its own
             layer.visible = False
-    for layer in (main, side):
-        layer.name_overlay.visible = True
     viewer.canvas.grid.enabled = True
     viewer.reset_view()
+    for layer in (main, side):
+        yield
+        if side in map_layers(viewer):
+            layer.name_overlay.visible = True
 
 
 def end_side_by_side(viewer: napari.Viewer) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 from qtpy.QtCore import QObject, QTimer
 
+BREATH = 20
+"""Milliseconds between two steps, in which the canvas is drawn and the mouse heard."""
 ONCE_OPEN = 500
 """Milliseconds after which a new panel begins with what can wait: what imports torch would keep it from opening."""
 
@@ -64,7 +66,7 @@ class Turns(QTimer):
             Called after the last step, and after one that failed; not where steps are given up.
         """
         self._steps, self._ended = steps, ended
-        self.start(0)
+        self.start(BREATH)
 
     def give_up(self) -> None:
         """Take no more steps."""

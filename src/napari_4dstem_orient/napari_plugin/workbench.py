@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -11,6 +12,7 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.letters import drawing_letters
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
 from napari_4dstem_orient.napari_plugin.turns import Turns
 from napari_4dstem_orient.session import Stage
@@ -49,7 +51,8 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
 def open_all_panels(napari_viewer: napari.Viewer) -> None:
     """Open the workbench a panel at a time: meanwhile the window answers."""
     window = bare_viewer(napari_viewer).window._qt_window
-    Turns(window, notify).take(opening_panels(napari_viewer, {}))
+    panels = opening_panels(napari_viewer, {})
+    Turns(window, notify).take(chain(panels, drawing_letters(bare_viewer(napari_viewer))))
 
 
 def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,7 @@ class KeyPicture(Picture):
         painter.end()
 
 
+@lru_cache(maxsize=32)
 def _render(phase: Phase, text_colour: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Draw a phase's key in the window's colours; the figure belongs to no pyplot, so it needs no closing."""
     from napari_4dstem_orient.analysis.colors import color_key_figure

@@ -7,6 +7,7 @@ from functools import partial
 from qtpy.QtWidgets import QComboBox
 
 from napari_4dstem_orient.napari_plugin.latest import Latest
+from napari_4dstem_orient.napari_plugin.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.turns import ONCE_OPEN, later
 
 DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
@@ -38,6 +39,7 @@ class DeviceChooser(QComboBox):
 
 
 def _describe_automatic() -> str:
+    import_libraries()
     from napari_4dstem_orient.devices import choose_device, describe
 
     return describe(choose_device("auto"))

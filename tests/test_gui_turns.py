@@ -1,0 +1,135 @@
+"""What keeps the window answering: steps one a turn, threads that stand back, letters and libraries made ready."""
+
+import gc
+import os
+import sys
+import weakref
+
+import pytest
+from qtpy.QtCore import QObject
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QWidget
+
+from napari_4dstem_orient.napari_plugin import libraries
+from napari_4dstem_orient.napari_plugin.jobs import JobBar
+from napari_4dstem_orient.napari_plugin.latest import Latest
+from napari_4dstem_orient.napari_plugin.letters import LETTERS, SPELLED, drawing_letters
+from napari_4dstem_orient.napari_plugin.threads import LONG, SHORT
+from napari_4dstem_orient.napari_plugin.turns import Turns, later
+
+
+def counting(seen, count):
+    for number in range(count):
+        seen.append(number)
+        yield
+
+
+def test_steps_are_taken_one_a_turn_and_their_end_is_told(qtbot):
+    owner, seen, ended = QObject(), [], []
+    Turns(owner, pytest.fail).take(counting(seen, 3), lambda: ended.append(list(seen)))
+    assert seen == []
+    qtbot.waitUntil(lambda: seen == [0], timeout=5000)
+    assert not ended
+    qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    assert ended == [[0, 1, 2]]
+
+
+def test_what_is_asked_later_ends_what_is_under_way(qtbot):
+    owner, former, newer, ended = QObject(), [], [], []
+    turns = Turns(owner, pytest.fail)
+    turns.take(counting(former, 1000), lambda: ended.append("former"))
+    qtbot.waitUntil(lambda: len(former) == 2, timeout=5000)
+    turns.take(counting(newer, 2), lambda: ended.append("newer"))
+    qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    assert (ended, len(former), newer, turns.isActive()) == (["newer"], 2, [0, 1], False)
+
+
+def test_an_end_may_begin_something_else(qtbot):
+    owner, seen = QObject(), []
+    turns = Turns(owner, pytest.fail)
+    turns.take(counting([], 1), lambda: turns.take(counting(seen, 2)))
+    qtbot.waitUntil(lambda: seen == [0, 1], timeout=5000)
+    qtbot.waitUntil(lambda: not turns.isActive(), timeout=5000)
+
+
+def test_a_step_that_fails_is_told_and_is_the_last(qtbot):
+    def steps():
+        yield
+        raise ValueError("broken")
+
+    owner, told, ended = QObject(), [], []
+    Turns(owner, told.append).take(steps(), lambda: ended.append(1))
+    qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    assert [str(error) for error in told] == ["broken"]
+
+
+def test_steps_given_up_end_and_say_nothing(qtbot):
+    owner, seen, ended = QObject(), [], []
+    turns = Turns(owner, pytest.fail)
+    turns.take(counting(seen, 1000), lambda: ended.append(1))
+    qtbot.waitUntil(lambda: len(seen) == 2, timeout=5000)
+    turns.give_up()
+    QTest.qWait(100)
+    assert (len(seen), ended) == (2, [])
+
+
+def test_steps_and_calls_end_with_their_owner(qtbot):
+    owner, seen = QWidget(), []
+    Turns(owner, pytest.fail).take(counting(seen, 1000))
+    later(owner, lambda: seen.append("later"), 50)
+    owner.deleteLater()
+    QTest.qWait(150)
+    assert "later" not in seen
+    taken = len(seen)
+    QTest.qWait(100)
+    assert len(seen) == taken
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux only")
+def test_work_beside_the_window_stands_back_behind_it(qtbot):
+    bar, told = JobBar(), []
+    qtbot.addWidget(bar)
+    bar.run("Telling", told.append, lambda progress: os.getpriority(os.PRIO_PROCESS, 0))
+    latest = Latest()
+    latest.answered.connect(told.append)
+    latest.ask(lambda: os.getpriority(os.PRIO_PROCESS, 0))
+    qtbot.waitUntil(lambda: len(told) == 2, timeout=60000)
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    assert sorted(told) == [min(mine + SHORT, 19), min(mine + LONG, 19)]
+
+
+def test_letters_are_drawn_one_by_one_and_nothing_of_them_is_seen(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    fonts = viewer.window._qt_viewer.canvas._font_info.font_manager._fonts
+    QTest.qWait(200)
+    known = []
+    for _ in drawing_letters(viewer):
+        assert viewer.canvas.overlays[SPELLED].opacity == 0
+        QTest.qWait(30)
+        known.append(sum(len(font._glyphs) for font in fonts.values()))
+    assert set(LETTERS) <= {letter for font in fonts.values() for letter in font._glyphs}
+    assert max(late - early for early, late in zip(known, known[1:], strict=False)) <= 2
+    assert SPELLED not in viewer.canvas.overlays
+
+
+def test_the_garbage_of_panels_is_collected_though_libraries_are_set_aside(make_napari_viewer):
+    """What is alive when libraries are set aside is seen again when a panel goes."""
+    from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
+
+    class Knot:
+        pass
+
+    panel = ExportWidget(make_napari_viewer())
+    libraries.collect_all_again()
+    knot = Knot()
+    knot.self, gone = knot, weakref.ref(knot)
+    libraries.import_libraries()
+    del knot
+    gc.collect()
+    assert gone() is not None, "it was not set aside"
+    panel.close_step()
+    panel.deleteLater()
+    QTest.qWait(50)
+    del panel
+    gc.collect()
+    assert gone() is None

@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import weakref
+from itertools import pairwise
 
 import pytest
 from qtpy.QtCore import QObject
@@ -108,7 +109,7 @@ def test_letters_are_drawn_one_by_one_and_nothing_of_them_is_seen(make_napari_vi
         QTest.qWait(30)
         known.append(sum(len(font._glyphs) for font in fonts.values()))
     assert set(LETTERS) <= {letter for font in fonts.values() for letter in font._glyphs}
-    assert max(late - early for early, late in zip(known, known[1:], strict=False)) <= 2
+    assert max(late - early for early, late in pairwise(known)) <= 2
     assert SPELLED not in viewer.canvas.overlays
 
 

@@ -70,6 +70,23 @@ def test_an_edge_dragged_changes_the_radius_alone(ready, qtbot, small_scan):
     wait_for_sum(ready, qtbot, small_scan)
 
 
+def test_an_image_that_waits_is_not_forgotten_for_another(ready, qtbot, small_scan):
+    """The first and second detector's images stay asked for, though a third is asked before they come."""
+    qtbot.mouseClick(ready.annular_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(ready.spot_button, Qt.MouseButton.LeftButton)
+    expected = [
+        small_scan.data.compute()[..., each.mask((64, 64))].sum(-1, dtype=float) for each in ready.detectors
+    ]
+
+    def all_shown():
+        layers = [find_layer(ready.viewer, f"virtual image {number}") for number in (1, 2, 3)]
+        return None not in layers and all(
+            np.allclose(layer.data, image) for layer, image in zip(layers, expected, strict=True)
+        )
+
+    qtbot.waitUntil(all_shown, timeout=20_000)
+
+
 def test_fields_and_buttons_are_the_exact_way(ready, qtbot, small_scan):
     qtbot.mouseClick(ready.annular_button, Qt.MouseButton.LeftButton)
     assert ready.selected.inner > 0

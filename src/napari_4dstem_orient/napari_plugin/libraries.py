@@ -51,13 +51,18 @@ def _import_all() -> None:
     try:
         for name in LIBRARIES:
             importlib.import_module(name)
+        _make_layers()
+        _set_aside()
     finally:
         if collects:
             gc.enable()
+
+
+def _make_layers() -> None:
+    """Make a layer of each kind: the first lets napari import and compile for more than a second."""
     from napari.layers import Image, Labels, Points, Vectors
     from napari.utils.colormaps import DirectLabelColormap
 
-    # The first layer of a kind lets napari import and compile for more than a second.
     for kind, shape in ((Image, (2, 2)), (Points, (1, 2)), (Vectors, (1, 2, 2))):
         kind(np.zeros(shape, np.float32), units=("nanometer", "nanometer"))
     for colours in (None, DirectLabelColormap(color_dict={None: "transparent"})):

@@ -17,12 +17,12 @@ from napari_4dstem_orient.detection.virtual_detector import (
     units_per_pixel,
 )
 from napari_4dstem_orient.errors import Cancelled
-from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.detector_drag import DetectorDrag
 from napari_4dstem_orient.napari_plugin.drawing import draw, region_of
-from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
+from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.parts.detection.detector_images import DetectorImages
 from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_4dstem_orient.detection.direct_beam import DirectBeam
-    from napari_4dstem_orient.detection.reduced import LiveImage, ReducedScan
+    from napari_4dstem_orient.detection.reduced import ReducedScan
     from napari_4dstem_orient.scan import Scan
 
 AUTOMATIC_BYTES = 2**30
@@ -56,16 +56,12 @@ class VirtualImagesWidget(StepWidget):
         super().__init__(napari_viewer)
         self.detectors: list[VirtualDetector] = []
         self.beam: DirectBeam | None = None
-        self._live: LiveImage | None = None
-        self._stop = Event()
-        self._images, self._patterns = Latest(), Latest()
-        self._images.answered.connect(self._show_image)
-        self._images.failed.connect(self._on_failed)
+        self._images, self._patterns = DetectorImages(), Latest()
+        self._images.seen.connect(self._show_image)
+        self._images.failed.connect(notify)
         self._patterns.answered.connect(self._show_pattern)
         self._patterns.failed.connect(self._on_failed)
         self._stop_mean = Event()
-        self._growing = Relay()
-        self._growing.told.connect(self._show_image)
         self.view = PatternCanvas("", (280, 280))
         self.drag = DetectorDrag(self.view)
         self.drag.moved.connect(self._on_dragged)
@@ -137,13 +133,13 @@ class VirtualImagesWidget(StepWidget):
             widget.setEnabled(ready)
         self.draw_button.setEnabled(scan is not None)
         if scan is not None and scan.data is not self._prepared and not self.jobs.running:
-            self._prepared, self.beam, self._live, self.detectors = scan.data, None, None, []
+            self._prepared, self.beam, self._images.live, self.detectors = scan.data, None, None, []
             self._drop()
             self.choice.clear()
             self.drag.show(None)
             memory = preferences().memory if scan.data.nbytes <= AUTOMATIC_BYTES else None
             self.jobs.run("Looking at the patterns", self._take, partial(_prepare, scan, memory))
-        self.copy_button.setVisible(ready and self._live is None)
+        self.copy_button.setVisible(ready and self._images.live is None)
         self.copy_button.setEnabled(not self.jobs.running)
         units = list(units_per_pixel(self.session.calibration))
         if [self.unit.itemText(i) for i in range(self.unit.count())] != units:
@@ -181,11 +177,8 @@ class VirtualImagesWidget(StepWidget):
         self._drop()
         for latest in (self._images, self._patterns):
             latest.close()
-        self._growing.blockSignals(True)
-        self._live = None
 
     def _drop(self) -> None:
-        self._stop.set()
         self._stop_mean.set()
         self._images.drop()
         self._patterns.drop()
@@ -194,7 +187,7 @@ class VirtualImagesWidget(StepWidget):
         from napari_4dstem_orient.detection.reduced import LiveImage
 
         self.beam, reduced = prepared
-        self._live = LiveImage(reduced) if reduced is not None else None
+        self._images.live = LiveImage(reduced) if reduced is not None else None
         self.refresh()
         if not self.detectors:
             self.add("bright")
@@ -234,8 +227,8 @@ class VirtualImagesWidget(StepWidget):
         if chosen is None or not chosen.any():
             self._patterns.drop()
             self.view.say("Draw a rectangle over the scan" if chosen is None else "The rectangle is empty")
-        elif self._live is not None:
-            self._patterns.ask(partial(self._live.reduced.mean_of, chosen))
+        elif self._images.live is not None:
+            self._patterns.ask(partial(self._images.live.reduced.mean_of, chosen))
         else:
             self._patterns.ask(partial(_stream_mean, scan, chosen, self._stop_mean))
 
@@ -248,10 +241,10 @@ class VirtualImagesWidget(StepWidget):
             self._patterns.ask(partial(scan.pattern, *position))
         elif self.shown.currentIndex() == 3:
             self._read_mean(scan)
-        elif self._live is None:
+        elif self._images.live is None:
             self.view.say("Read the scan into memory for this")
         else:
-            reduced = self._live.reduced
+            reduced = self._images.live.reduced
             self._show_pattern(reduced.mean if self.shown.currentIndex() == 1 else reduced.maximum)
 
     def _show_pattern(self, pattern: np.ndarray) -> None:
@@ -321,24 +314,18 @@ class VirtualImagesWidget(StepWidget):
     # ---------------------------------------------------------------- the image
 
     def _compute(self) -> None:
-        """Ask for the image; what was being read for the former place of the detector stops."""
-        self._stop.set()
-        scan, detector = self.session.get(Stage.SCAN), self.selected
+        """Ask for the image of the chosen detector."""
+        scan, detector, live = self.session.get(Stage.SCAN), self.selected, self._images.live
         if scan is None or detector is None:
             return
-        self._stop = Event()
-        index, mask = self.choice.currentIndex(), detector.mask(scan.detector_shape)
-        if self._live is not None:
-            live = self._live
+        if live is None:
+            self.state.setText("Reading the scan, coarse to fine …")
+        else:
             binning = live.reduced.binning
             self.state.setText(f"Live, patterns binned {binning} × {binning}." if binning > 1 else "Live.")
-            self._images.ask(lambda: (index, live(mask)))
-        else:
-            self.state.setText("Reading the scan, coarse to fine …")
-            self._images.ask(partial(_stream, scan, mask, index, self._stop, self._growing))
+        self._images.ask(self.choice.currentIndex(), scan, detector)
 
-    def _show_image(self, found: tuple[int, np.ndarray]) -> None:
-        index, image = found
+    def _show_image(self, index: int, image: np.ndarray) -> None:
         if index >= len(self.detectors) or image.shape != self.session.scan_shape:
             return
         selected = set(self.viewer.layers.selection)
@@ -370,20 +357,3 @@ def _stream_mean(scan: Scan, chosen: np.ndarray, stop: Event) -> np.ndarray:
             raise Cancelled
 
     return mean_pattern(scan, chosen, progress)
-
-
-def _stream(scan: Scan, mask: np.ndarray, index: int, stop: Event, growing: Relay) -> tuple[int, np.ndarray]:
-    """Integrate the scan until something newer is asked."""
-    from napari_4dstem_orient.detection.virtual import virtual_image
-
-    def progress(done: int, total: int) -> None:
-        if stop.is_set():
-            raise Cancelled
-
-    def see(image: np.ndarray) -> None:
-        if not stop.is_set():
-            growing.told.emit((index, image))
-
-    return index, virtual_image(
-        scan, mask, progress, now_and_then(see, scan.scan_shape[0] * scan.scan_shape[1])
-    )

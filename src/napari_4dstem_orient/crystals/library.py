@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from napari_4dstem_orient.crystals.cif import read_cif
@@ -28,7 +29,7 @@ def find_phase(name_or_path: str | Path) -> Phase:
     by_lower = {name.lower(): path for name, path in crystals.items()}
     wanted = str(name_or_path).strip()
     if wanted.lower() in by_lower:
-        return read_cif(by_lower[wanted.lower()])
+        return _read_bundled(by_lower[wanted.lower()])
     if Path(wanted).suffix.lower() == ".cif" or Path(wanted).exists():
         return read_cif(wanted)
     near = [by_lower[name].stem for name in get_close_matches(wanted.lower(), by_lower, n=3, cutoff=0.5)]
@@ -37,3 +38,8 @@ def find_phase(name_or_path: str | Path) -> Phase:
     raise UserError(
         f"There is no crystal {wanted!r}{hint}; choose one of {known}, or give the path of a CIF."
     )
+
+
+@cache
+def _read_bundled(path: Path) -> Phase:
+    return read_cif(path)

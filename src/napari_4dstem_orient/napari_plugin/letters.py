@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 SPELLED = "orientation_letters"
 """Key of our text among the canvas overlays, while letters are drawn."""
-LETTERS = string.digits + string.ascii_lowercase + "·%°µÅ,.:()[]-" + string.ascii_uppercase
+LETTERS = string.digits + "nm" + "abcdefghijklopqrstuvwxyz·%°µÅ,.:()[]-" + string.ascii_uppercase
+"""Those of the scale bar first."""
+LEISURE = 150
+"""Milliseconds from letter to letter: nothing else shall wait for them."""
 
 
 def drawing_letters(viewer: napari.Viewer) -> Iterator[None]:

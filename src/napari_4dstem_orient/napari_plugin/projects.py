@@ -60,6 +60,9 @@ def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project
     UserError
         As ``load_project``, or the scan cannot be read.
     """
+    from napari_4dstem_orient.napari_plugin.workbench import panel_kinds
+
+    panel_kinds()  # imports them
     project = load_project(path, [preferences().models_folder])
     for stage in STAGES.values():
         if stage in project.state.results:
@@ -82,7 +85,9 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
     session.restore(state)
     yield
     install_cursor(viewer)
+    yield
     _show_choice(panels, session, project)
+    yield
     r_pixel = state.calibration.r_pixel
     if image is not None:
         put_layer(viewer, OVERVIEW, image, r_pixel)

@@ -47,10 +47,13 @@ class Turns(QTimer):
         With its end, steps end.
     failed : callable
         Told what a step raised; there are no more after it.
+    between : int
+        Milliseconds between two steps.
     """
 
-    def __init__(self, owner: QObject, failed: Callable[[Exception], object]) -> None:
+    def __init__(self, owner: QObject, failed: Callable[[Exception], object], between: int = BREATH) -> None:
         super().__init__(owner)
+        self.setInterval(between)
         self._failed = failed
         self._steps: Iterator[object] = iter(())
         self._ended: Callable[[], object] = _nothing
@@ -66,7 +69,7 @@ class Turns(QTimer):
             Called after the last step, and after one that failed; not where steps are given up.
         """
         self._steps, self._ended = steps, ended
-        self.start(BREATH)
+        self.start()
 
     def give_up(self) -> None:
         """Take no more steps."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -12,7 +11,8 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
 from napari_4dstem_orient.napari_plugin.jobs import notify
-from napari_4dstem_orient.napari_plugin.letters import drawing_letters
+from napari_4dstem_orient.napari_plugin.latest import Latest
+from napari_4dstem_orient.napari_plugin.letters import LEISURE, drawing_letters
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
 from napari_4dstem_orient.napari_plugin.turns import Turns
 from napari_4dstem_orient.session import Stage
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
+TITLES_BELOW = ("Inspector", "Map display")
 BELOW = 0.42
 """Share of the window's height for the inspector."""
 STEPS = 385
@@ -45,30 +46,40 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     panels: dict[str, QWidget] = {}
     for _ in opening_panels(napari_viewer, panels):
         pass
-    return {title: panels[title] for title in (*step_kinds(), "Inspector", "Map display", "Overview")}
+    return {title: panels[title] for title in (*step_kinds(), *TITLES_BELOW, "Overview")}
 
 
 def open_all_panels(napari_viewer: napari.Viewer) -> None:
-    """Open the workbench a panel at a time: meanwhile the window answers."""
-    window = bare_viewer(napari_viewer).window._qt_window
-    panels = opening_panels(napari_viewer, {})
-    Turns(window, notify).take(chain(panels, drawing_letters(bare_viewer(napari_viewer))))
+    """Open the workbench a panel at a time, once what they need is imported: meanwhile the window answers."""
+    viewer, ready = bare_viewer(napari_viewer), Latest()
+    window = viewer.window._qt_window
+    letters = Turns(window, notify, LEISURE)
+    panels = Turns(window, notify)
+    ready.answered.connect(
+        lambda kinds: panels.take(opening_panels(viewer, {}), lambda: letters.take(drawing_letters(viewer)))
+    )
+    ready.failed.connect(notify)
+    ready.ask(panel_kinds)
 
 
 def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iterator[None]:
     """Do what ``open_workbench`` does in steps; each panel is put into ``panels``."""
+    viewer = bare_viewer(napari_viewer)
+    for title, kind in panel_kinds().items():
+        area = "bottom" if title in TITLES_BELOW else "right"
+        panels[title] = _find_panel(viewer, kind) or _open(viewer, kind, title, area)
+        yield
+    _arrange(panels)
+
+
+def panel_kinds() -> dict[str, type[QWidget]]:
+    """Return the workbench's panels by title, in the order in which they are opened; imports them, in any thread."""
     from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
     from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
     from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
 
-    above: dict[str, type[QWidget]] = {"Overview": OverviewWidget}
-    below: dict[str, type[QWidget]] = {"Inspector": InspectorWidget, "Map display": MapDisplayWidget}
-    viewer = bare_viewer(napari_viewer)
-    for title, kind in (above | step_kinds() | below).items():
-        area = "bottom" if title in below else "right"
-        panels[title] = _find_panel(viewer, kind) or _open(viewer, kind, title, area)
-        yield
-    _arrange(panels)
+    below: tuple[type[QWidget], ...] = (InspectorWidget, MapDisplayWidget)
+    return {"Overview": OverviewWidget, **step_kinds(), **dict(zip(TITLES_BELOW, below, strict=True))}
 
 
 def step_kinds() -> dict[str, type[QWidget]]:
@@ -182,7 +193,7 @@ def _arrange(panels: dict[str, QWidget]) -> None:
     window = panels["Inspector"].window()
     if isinstance(window, QMainWindow):
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        below = [_dock(panels[title]) for title in ("Inspector", "Map display")]
+        below = [_dock(panels[title]) for title in TITLES_BELOW]
         right = [_dock(panels[title]) for title in ("Overview", "Data")]
         window.resizeDocks(right, [1, window.height()], Qt.Orientation.Vertical)
         window.resizeDocks(right, [STEPS, STEPS], Qt.Orientation.Horizontal)

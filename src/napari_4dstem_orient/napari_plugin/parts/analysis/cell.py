@@ -28,15 +28,15 @@ class CellSection(QWidget):
         layout.addWidget(self.canvas)
         layout.addWidget(self.words)
         layout.addWidget(button("Look along the beam", "Undo turning the view with the mouse.", self.refresh))
-        analysed.map_changed.connect(self.refresh)
-        analysed.session.position_changed.connect(self._on_position)
+        analysed.map_changed.connect(self._on_changed)
+        analysed.session.position_changed.connect(self._on_changed)
         self.refresh()
 
     def release(self) -> None:
         """Stop listening."""
-        self.analysed.session.position_changed.disconnect(self._on_position)
+        self.analysed.session.position_changed.disconnect(self._on_changed)
 
-    def _on_position(self, row: int, col: int) -> None:
+    def _on_changed(self, *_: int) -> None:
         if self.isVisible():
             self.refresh()
 

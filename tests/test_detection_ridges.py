@@ -7,7 +7,7 @@ import torch
 from napari_4dstem_orient.detection.batched import BatchedDetection
 from napari_4dstem_orient.detection.peaks import Peaks
 from napari_4dstem_orient.detection.probe import synthetic_probe
-from napari_4dstem_orient.detection.ridges import Ridges, on_ridge
+from napari_4dstem_orient.detection.ridges import Ridges, Rings, on_ridge
 from napari_4dstem_orient.detection.selection import Fate
 from napari_4dstem_orient.detection.settings import DetectionSettings
 
@@ -89,3 +89,65 @@ def test_an_end_of_a_ridge_is_not_on_it():
     images[0, 20, 20:] = 1.0
     peaks = Peaks(np.array([0]), np.array([20]), np.array([20]), np.zeros((1, 3, 3)))
     np.testing.assert_allclose(Ridges(4.0, torch.device("cpu")).along(images, peaks), 0.5)
+
+
+def test_noise_on_a_ring_too_faint_to_be_seen_in_one_place_makes_no_disks():
+    """The ring adds about one standard deviation to the correlation; nobody would see it beside one maximum."""
+    places = MIDDLE + 40 * np.array([[1, 0], [-1, 0], [0, 1], [0.6, -0.8], [0, 0]])
+    kept, strangers, without = [], 0, 0
+    for seed in range(12):
+        pattern = drawn(places, [6, 6, 6, 6, 200], ring=0.6, seed=seed)
+        there, more = found_near(detection()(pattern[None])[1], places)
+        kept.append(there)
+        strangers += more
+        disks, fate = detection().candidates(pattern)
+        on_ring = np.abs(np.hypot(*(disks[:, :2] - MIDDLE).T) - 40) < 4
+        without += int((on_ring & (fate == Fate.ON_RIDGE)).sum())
+    assert np.all(kept)
+    assert without > 12  # a disk or more in each pattern, as before
+    assert strangers < without / 2
+
+
+def one_ring(height, cover=0.0):
+    """Return an image with a ring of radius 20 about a beam, a share of it covered by something brighter."""
+    row, col = np.indices((81, 81)) - 40
+    image = np.where(np.abs(np.hypot(row, col) - 20) < 2, height, 0.0)
+    image[(np.abs(np.hypot(row, col) - 20) < 2) & (np.arctan2(row, col) < 2 * np.pi * cover - np.pi)] = 50.0
+    image[40, 40] = 100.0
+    return torch.as_tensor(image, dtype=torch.float32)[None]
+
+
+def level(image, row=40, col=60, strongest=100.0):
+    beam = np.array([0, 0])
+    samples = np.zeros((2, 3, 3))
+    samples[:, 1, 1] = strongest, 10.0
+    peaks = Peaks(beam, np.array([40, row]), np.array([40, col]), samples)
+    return Rings(2.0, torch.device("cpu")).level(image, peaks, np.array([True, True]))
+
+
+def test_a_circle_tells_what_its_ring_has_whatever_disks_lie_on_it():
+    np.testing.assert_allclose(level(one_ring(3.0)), [0, 3.0])
+    np.testing.assert_allclose(level(one_ring(3.0, cover=0.4)), [0, 3.0], atol=0.01)
+    np.testing.assert_allclose(level(one_ring(3.0), col=50), [0, 0])  # beside the ring
+    np.testing.assert_allclose(level(one_ring(-3.0)), [0, 0])  # what lies in a trench is not helped
+
+
+def test_a_circle_beyond_the_detector_is_known_by_what_lies_on_it():
+    image = one_ring(3.0)[:, :, :62]
+    np.testing.assert_allclose(level(image), [0, 3.0])
+    np.testing.assert_allclose(level(image[:, :41, :41], row=20, col=40), [0, 3.0])
+
+
+def test_an_uneven_circle_is_less_sure_than_an_even_one():
+    image = one_ring(3.0)
+    noisy = image + torch.as_tensor(np.random.default_rng(0).normal(0, 2.0, image.shape), dtype=torch.float32)
+    assert 1.5 < level(noisy)[1] < 3.0
+
+
+def test_patterns_without_maxima_have_no_circles():
+    nothing = Peaks(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros((0, 3, 3)))
+    assert Rings(2.0, torch.device("cpu")).level(torch.zeros(1, 9, 9), nothing, np.zeros(0, bool)).shape == (
+        0,
+    )
+    counts, _ = detection()(np.zeros((2, SIDE, SIDE), np.float32))
+    assert counts.tolist() == [0, 0]

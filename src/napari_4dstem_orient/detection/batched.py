@@ -10,7 +10,7 @@ from napari_4dstem_orient.detection.disk_fit import DiskFit
 from napari_4dstem_orient.detection.noise import noise_for
 from napari_4dstem_orient.detection.peaks import Peaks, local_maxima, parabola
 from napari_4dstem_orient.detection.probe import Probe
-from napari_4dstem_orient.detection.ridges import Ridges
+from napari_4dstem_orient.detection.ridges import FAINT, Ridges, Rings
 from napari_4dstem_orient.detection.selection import Evidence, Fate, judge, select, strongest_first
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.upsampling import Upsampling
@@ -34,7 +34,7 @@ class BatchedDetection:
         self.correlator = Correlator(probe, settings, device)
         rows, cols = probe.kernel.shape
         self.noise = noise_for(probe, settings, device)
-        self.ridges = Ridges(probe.radius, device)
+        self.ridges, self.rings = Ridges(probe.radius, device), Rings(probe.radius, device)
         self.upsampling = Upsampling((rows, cols), device) if settings.subpixel == "multicorr" else None
         self.fit = DiskFit(probe, settings.gain, device) if settings.subpixel == "fit" else None
 
@@ -53,20 +53,23 @@ class BatchedDetection:
             (qx, qy, intensity) in px, pattern by pattern, the strongest first. Where disks are fitted, the
             uncertainty of qx and qy is a fourth column.
         """
-        found, along, correlations = [], [], []
+        found, evidence, correlations = [], [], []
         step = self._together(patterns)
         images = torch.as_tensor(patterns).to(self.device, torch.float32)
         for start in range(0, len(patterns), step):
             correlation = self.correlator.correlate(images[start : start + step])
             blurred = self.correlator.blur(correlation)
             peaks = self._maxima(blurred)
+            told = self._evidence(images[start : start + step], blurred, peaks)
+            if told is not None:
+                lit = told.ratio >= self.settings.min_signal_to_noise
+                peaks = peaks.take(lit)
+                evidence.append(told.take(lit))
             found.append(peaks._replace(pattern=peaks.pattern + start))
-            if self.noise is not None:
-                along.append(self.ridges.along(blurred, peaks))
             if self.upsampling is not None:
                 correlations.append(correlation)
         peaks = Peaks(*map(np.concatenate, zip(*found, strict=True)))
-        peaks = select(peaks, self.settings, self._evidence(images, peaks, along))
+        peaks = select(peaks, self.settings, Evidence.join(evidence) if evidence else None)
         row, col, height = parabola(peaks)
         if self.upsampling is not None:
             row, col = self._upsampled(correlations, peaks.pattern, row, col)
@@ -101,16 +104,21 @@ class BatchedDetection:
         inside &= (peaks.col >= edge) & (peaks.col < cols - edge)
         fate = np.full(len(inside), Fate.AT_RIM, np.uint8)
         inner = peaks.take(inside)
-        along = [self.ridges.along(blurred, inner)]
-        fate[inside] = judge(inner, self.settings, self._evidence(image, inner, along))
+        fate[inside] = judge(inner, self.settings, self._evidence(image, blurred, inner))
         row, col, _ = parabola(peaks)
         return np.stack([row, col, peaks.height], axis=1).astype(np.float32), fate
 
-    def _evidence(self, images: torch.Tensor, peaks: Peaks, along: list[np.ndarray]) -> Evidence | None:
+    def _evidence(self, images: torch.Tensor, blurred: torch.Tensor, peaks: Peaks) -> Evidence | None:
+        """Return what speaks for peaks; of those that are noise, which are most, only that."""
         if self.noise is None:
             return None
         ratio = self.noise.signal_to_noise(images, peaks.pattern, peaks.row, peaks.col, peaks.height)
-        return Evidence(ratio, np.concatenate(along))
+        lit = np.flatnonzero(ratio >= self.settings.min_signal_to_noise)
+        along, ring = np.zeros(len(ratio)), np.zeros(len(ratio))
+        left = peaks.take(lit)
+        along[lit] = self.ridges.along(blurred, left)
+        ring[lit] = self.rings.level(blurred, left, ratio[lit] < FAINT)
+        return Evidence(ratio, along, ring)
 
     def _maxima(self, blurred: torch.Tensor) -> Peaks:
         settings = self.settings

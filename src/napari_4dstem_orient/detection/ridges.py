@@ -1,7 +1,8 @@
 """Tell disks from what shines beside them too: diffuse rings of amorphous layers, Kikuchi bands, streaks.
 
 On a ring about as wide as a disk the correlation is a ridge, and noise makes maxima along it. Such a maximum stands
-out of the noise, but not of its neighbours on the ridge; a disk does, on every line through it.
+out of the noise, but not of its neighbours on the ridge; a disk does, on every line through it (``Ridges``). Rings
+too faint for that to be seen in one pattern are seen around the whole circle (``Rings``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ SHARE = 0.3
 nearly all of them on its ring, and 3 % of its true ones; of multislice patterns' true disks at most 1 in 1,000."""
 CLEAR = 5.0
 """A maximum that stands so many times the noise above a ridge is a disk all the same: one among touching disks, say."""
+AROUND = 64
+"""Places on a circle that are looked at."""
+FAINT = 10.0
+"""Signal-to-noise ratio from which on a maximum on a ring is seen by what is beside it."""
+TOGETHER = 2**15
+"""Circles that are looked at together: bounds the memory."""
+OWN = 2.0
+"""Disk radii from a maximum within which a circle shows its own disk."""
+MEDIAN_ERROR = 1.858
+"""Standard error of one value's median in distances from the lower quartile to the median: 1.253 / 0.6745."""
 
 
 def on_ridge(height: np.ndarray, along: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -68,3 +79,77 @@ class Ridges:
         y, x = (row + self.down).clamp(0, rows - 1), (col + self.right).clamp(0, cols - 1)
         sides = images.reshape(-1).take((pattern * rows + y) * cols + x).amin(2)
         return np.asarray(sides.mean(1).amax(1).cpu().numpy(), np.float64)
+
+
+class Rings:
+    """How high correlation images are on the circle around the direct beam that each maximum lies on.
+
+    Parameters
+    ----------
+    radius : float
+        Of a disk, in px.
+    device : torch.device
+    """
+
+    def __init__(self, radius: float, device: torch.device) -> None:
+        self.radius, self.apart = radius, OWN * radius
+        angle = 2 * np.pi * (np.arange(AROUND) + 0.5) / AROUND
+        self.cos, self.sin = (
+            torch.as_tensor(part, dtype=torch.float32, device=device)
+            for part in (np.cos(angle), np.sin(angle))
+        )
+        self.chord = (2 - 2 * self.cos).clamp(min=0).sqrt()
+
+    def level(self, images: torch.Tensor, peaks: Peaks, asked: np.ndarray) -> np.ndarray:
+        """Return how high each circle surely is, at least 0, shape (n,): its median less one standard error.
+
+        The maximum's own disk does not count, and other disks on the circle hardly change a median.
+
+        Parameters
+        ----------
+        images : Tensor, float32, shape (m, rows, cols)
+            Where the peaks are maxima; the strongest of each is taken for the direct beam.
+        peaks : Peaks
+            n of them.
+        asked : ndarray, bool, shape (n,)
+            Of which it is wanted; 0 is returned for the others.
+        """
+        beam = _strongest(peaks)
+        places = np.stack([peaks.pattern, peaks.row, peaks.col, peaks.row[beam], peaks.col[beam]])
+        result, left = np.zeros(len(beam)), np.flatnonzero(asked)
+        for start in range(0, len(left), TOGETHER):
+            part = left[start : start + TOGETHER]
+            pattern, *where = torch.as_tensor(places[:, part, None], device=images.device)
+            result[part] = self._level(images, pattern, *where).cpu().numpy()
+        return result
+
+    def _level(
+        self,
+        images: torch.Tensor,
+        pattern: torch.Tensor,
+        row: torch.Tensor,
+        col: torch.Tensor,
+        beam_row: torch.Tensor,
+        beam_col: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the level of some circles; where all else is (n, 1), shape (n,)."""
+        _, rows, cols = images.shape
+        down, right = (row - beam_row).float(), (col - beam_col).float()
+        y = beam_row + (down * self.cos - right * self.sin).round().long()
+        x = beam_col + (down * self.sin + right * self.cos).round().long()
+        length = torch.hypot(down, right)
+        seen = (y >= 0) & (y < rows) & (x >= 0) & (x < cols) & (length * self.chord > self.apart)
+        at = (pattern * rows + y.clamp(0, rows - 1)) * cols + x.clamp(0, cols - 1)
+        ordered = images.reshape(-1).take(at).masked_fill(~seen, torch.inf).sort(dim=1).values
+        count = seen.sum(1, keepdim=True)
+        low, middle = (ordered.gather(1, count * share // 4) for share in (1, 2))
+        disks = (count / AROUND * torch.pi * length / self.radius).clamp(min=1)
+        level = middle - MEDIAN_ERROR * (middle - low) / disks.sqrt()
+        return torch.where(count > 0, level.clamp(min=0), torch.zeros_like(level))[:, 0]
+
+
+def _strongest(peaks: Peaks) -> np.ndarray:
+    """Return, for each peak, which is the strongest of its pattern; patterns follow each other."""
+    order = np.lexsort((peaks.height, peaks.pattern))
+    last = np.searchsorted(peaks.pattern, peaks.pattern, side="right") - 1
+    return np.asarray(order[last])

@@ -39,7 +39,7 @@ class Fate(IntEnum):
             "beyond the greatest number of disks",
             "too close to the detector's rim",
             "hardly above the noise at its place",
-            "on a ring or band that is as bright beside them",
+            "hardly above the ring or band that it lies on",
         )[self]
 
 
@@ -52,10 +52,22 @@ class Evidence(NamedTuple):
         Signal-to-noise ratio.
     along : ndarray, shape (n,)
         How high the correlation stays along a line through each (see ``ridges``).
+    ring : ndarray, shape (n,)
+        How high it is on the circle around the direct beam that each lies on (see ``ridges``).
     """
 
     ratio: np.ndarray
     along: np.ndarray
+    ring: np.ndarray
+
+    @classmethod
+    def join(cls, parts: list[Evidence]) -> Evidence:
+        """Put what speaks for some peaks behind what speaks for others."""
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def take(self, which: np.ndarray) -> Evidence:
+        """Return that of some peaks, by index or by mask."""
+        return Evidence(*(part[which] for part in self))
 
 
 def select(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None = None) -> Peaks:
@@ -89,6 +101,8 @@ def judge(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None =
     left = drop(np.arange(len(fate)), Fate.TOO_WEAK, peaks.height >= settings.min_intensity)
     if evidence is not None:
         left = drop(left, Fate.NOISE, evidence.ratio[left] >= settings.min_signal_to_noise)
+        above_ring = evidence.ratio[left] * (1 - evidence.ring[left] / peaks.height[left])
+        left = drop(left, Fate.ON_RIDGE, above_ring >= settings.min_signal_to_noise)
         left = drop(
             left, Fate.ON_RIDGE, ~on_ridge(peaks.height[left], evidence.along[left], evidence.ratio[left])
         )

@@ -53,23 +53,20 @@ class BatchedDetection:
             (qx, qy, intensity) in px, pattern by pattern, the strongest first. Where disks are fitted, the
             uncertainty of qx and qy is a fourth column.
         """
-        found, evidence, correlations = [], [], []
+        found, correlations, kept = [], [], []
         step = self._together(patterns)
         images = torch.as_tensor(patterns).to(self.device, torch.float32)
         for start in range(0, len(patterns), step):
             correlation = self.correlator.correlate(images[start : start + step])
             blurred = self.correlator.blur(correlation)
             peaks = self._maxima(blurred)
-            told = self._evidence(images[start : start + step], blurred, peaks)
-            if told is not None:
-                lit = told.ratio >= self.settings.min_signal_to_noise
-                peaks = peaks.take(lit)
-                evidence.append(told.take(lit))
+            if self.noise is not None:
+                kept.append(blurred)
             found.append(peaks._replace(pattern=peaks.pattern + start))
             if self.upsampling is not None:
                 correlations.append(correlation)
         peaks = Peaks(*map(np.concatenate, zip(*found, strict=True)))
-        peaks = select(peaks, self.settings, Evidence.join(evidence) if evidence else None)
+        peaks = select(peaks, self.settings, self._evidence(images, torch.cat(kept), peaks) if kept else None)
         row, col, height = parabola(peaks)
         if self.upsampling is not None:
             row, col = self._upsampled(correlations, peaks.pattern, row, col)

@@ -60,15 +60,6 @@ class Evidence(NamedTuple):
     along: np.ndarray
     ring: np.ndarray
 
-    @classmethod
-    def join(cls, parts: list[Evidence]) -> Evidence:
-        """Put what speaks for some peaks behind what speaks for others."""
-        return cls(*map(np.concatenate, zip(*parts, strict=True)))
-
-    def take(self, which: np.ndarray) -> Evidence:
-        """Return that of some peaks, by index or by mask."""
-        return Evidence(*(part[which] for part in self))
-
 
 def select(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None = None) -> Peaks:
     """Apply floors, least distance and greatest number to the peaks of each pattern, in this order.

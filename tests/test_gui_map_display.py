@@ -106,6 +106,9 @@ def test_a_second_channel_stands_beside_the_first(panel, qtbot):
     assert panel.viewer.canvas.grid.enabled
     choose_beside(panel, "nothing", qtbot)
     assert len(map_layers(panel.viewer)) == 1
+    choose(panel.channel, "ipf-x")  # while the other layer is still there
+    qtbot.waitUntil(lambda: layer_of(panel).metadata[KIND] == "ipf-x", timeout=5000)
+    assert layer_of(panel).name == "IPF-X (in-plane, down) · transformer"
     assert not panel.viewer.canvas.grid.enabled
 
 

@@ -190,6 +190,7 @@ def end_side_by_side(viewer: napari.Viewer) -> None:
     viewer.canvas.grid.enabled = False
     for side in sides:  # it is no map any more, and goes later
         side.metadata, side.visible, side.name_overlay.visible = {}, False, False
+        side.name = "going"  # the map shall have its name without a number
     for layer in viewer.layers:
         if MAP in layer.metadata:
             layer.name_overlay.visible = False

@@ -198,7 +198,7 @@ def _arrange(panels: dict[str, QWidget]) -> None:
         window.resizeDocks(right, [1, window.height()], Qt.Orientation.Vertical)
         window.resizeDocks(right, [STEPS, STEPS], Qt.Orientation.Horizontal)
         _show_whole_titles(window)
-        window.resizeDocks(below, [680, 320], Qt.Orientation.Horizontal)
+        window.resizeDocks(below, [790, 210], Qt.Orientation.Horizontal)
         if window.height() < SHORT:  # napari's own docks would leave the inspector no height
             left = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)}
             window.tabifyDockWidget(left["layer controls"], left["layer list"])

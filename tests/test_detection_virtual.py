@@ -182,3 +182,15 @@ def test_detectors_are_named_in_the_units_that_are_known():
     assert name(VirtualDetector(beam, 40.0, 20.0), "Å⁻¹") == "ADF 0.4–0.8 Å⁻¹"
     assert name(VirtualDetector((41.0, 13.0), 5.0), "px") == "Dark field at (10, −20) px"
     assert list(units_per_pixel(Calibration(voltage=300.0))) == ["px"]
+
+
+def test_a_vector_map_is_summed_once_for_the_same_disks():
+    one, same_again = (
+        BraggDisks.from_lists((1, 1), [np.array([[3.0, 4.0, 5.0]])], detector_shape=(8, 8)) for _ in range(2)
+    )
+    image = bragg_vector_map(one)
+    assert bragg_vector_map(one) is image
+    assert bragg_vector_map(same_again) is not image
+    assert bragg_vector_map(one, (4, 4)).shape == (4, 4)
+    with pytest.raises(ValueError, match="read-only"):
+        image[0, 0] = 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from napari_4dstem_orient.disks import BraggDisks
 
+_summed: WeakKeyDictionary[BraggDisks, np.ndarray] = WeakKeyDictionary()
+
 
 def bragg_vector_map(disks: BraggDisks, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Add up the intensities of all disks where they lie in diffraction space.
+    """Add up the intensities of all disks where they lie in diffraction space; in the default shape done once.
 
     Parameters
     ----------
@@ -19,16 +23,25 @@ def bragg_vector_map(disks: BraggDisks, shape: tuple[int, int] | None = None) ->
     Returns
     -------
     ndarray, float32
-        Summed intensity; ``vector_map_frame`` tells where its pixels lie.
+        Summed intensity, not to be written to; ``vector_map_frame`` tells where its pixels lie.
     """
-    shape = _shape(disks, shape)
+    if shape is not None:
+        return _sum(disks, shape)
+    if disks not in _summed:
+        _summed[disks] = _sum(disks, _shape(disks, None))
+    return _summed[disks]
+
+
+def _sum(disks: BraggDisks, shape: tuple[int, int]) -> np.ndarray:
     step, start = vector_map_frame(disks, shape)
     row = np.floor((disks.qx - start[0]) / step[0] + 0.5).astype(np.int64)
     col = np.floor((disks.qy - start[1]) / step[1] + 0.5).astype(np.int64)
     inside = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
     flat = row[inside] * shape[1] + col[inside]
     total = np.bincount(flat, weights=disks.intensity[inside], minlength=shape[0] * shape[1])
-    return total.reshape(shape).astype(np.float32)
+    image = total.reshape(shape).astype(np.float32)
+    image.flags.writeable = False
+    return image
 
 
 def vector_map_frame(

@@ -12,6 +12,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.analysis.channels import paint_first
+from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 from napari_4dstem_orient.io.project import Project, load_project
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, indexers_for
@@ -67,6 +68,8 @@ def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project
     for stage in STAGES.values():
         if stage in project.state.results:
             paint_first(project.state.results[stage])
+    if Stage.CALIBRATED in project.state.results:
+        bragg_vector_map(project.state.results[Stage.CALIBRATED])  # kept for the Calibration panel
     scan = project.state.results.get(Stage.SCAN)
     return project, overview(scan) if scan is not None else None
 

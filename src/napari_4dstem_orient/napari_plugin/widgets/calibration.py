@@ -283,4 +283,8 @@ def _fit(
 def _calibrate(
     disks: BraggDisks, calibration: Calibration, settings: CalibrationSettings, progress: Progress
 ) -> tuple[BraggDisks, CalibrationReport]:
-    return calibrate(disks, calibration, settings)
+    from napari_4dstem_orient.detection.vector_map import bragg_vector_map
+
+    calibrated, report = calibrate(disks, calibration, settings)
+    bragg_vector_map(calibrated)  # so that it need not be made in the main thread
+    return calibrated, report

@@ -129,6 +129,14 @@ def test_a_layer_that_comes_while_a_channel_is_put_beside_ends_that(panel, qtbot
     assert len(map_layers(panel.viewer)) == 1
 
 
+def test_a_map_that_goes_while_a_channel_is_put_beside_it_ends_that(panel):
+    steps = showing_beside(panel.viewer, "ipf-x")
+    next(steps)
+    panel.viewer.layers.clear()
+    assert list(steps) == [None]
+    assert not panel.viewer.canvas.grid.enabled
+
+
 def test_the_users_own_grid_is_left_alone(panel):
     panel.viewer.canvas.grid.enabled = True
     put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)

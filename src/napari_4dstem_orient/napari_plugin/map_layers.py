@@ -149,7 +149,8 @@ def showing_alone(viewer: napari.Viewer) -> Iterator[None]:
     yield
     viewer.canvas.grid.enabled = False  # also where the user took the other layer away
     hide_images(viewer)
-    map_layers(viewer, orientation_map.method)[-1].visible = True
+    for layer in map_layers(viewer, orientation_map.method)[-1:]:  # unless it was taken away meanwhile
+        layer.visible = True
     viewer.reset_view()
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import metadata, version
+from importlib.metadata import metadata, packages_distributions, version
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from napari_4dstem_orient.resource_files import FOLDER, resource
 
 PACKAGE = Path(napari_4dstem_orient.__file__).parent
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WINDOW = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
 HEAVY = WINDOW | {"torch", "py4DSTEM", "orix", "pymatgen", "matplotlib", "dask", "h5py"}
 CORE = sorted(
@@ -72,14 +73,34 @@ def test_resources_are_those_at_the_top_of_the_repository() -> None:
         resource("models", "no-such-model")
 
 
-def test_every_dependency_is_pinned_for_bootstrap() -> None:
-    def name(requirement: str) -> str:
-        return re.split(r"[\[<>= ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+def distribution(requirement: str) -> str:
+    """Return the name of what a requirement asks for, as PyPI spells it."""
+    return re.split(r"[\[<>=! ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
-    pinned = {name(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
-    assert {name(requirement) for requirement in wanted} <= pinned
+
+def test_every_dependency_is_pinned_for_bootstrap() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {distribution(line) for line in lines if "==" in line}
+    wanted = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
+    assert {distribution(requirement) for requirement in wanted} <= pinned
+
+
+def test_dependencies_are_what_is_imported() -> None:
+    imported = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").split(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"napari_4dstem_orient"}
+    known = packages_distributions()
+    needed = {distribution(known[name][0]) for name in foreign}
+    assert needed == {distribution(requirement) for requirement in PROJECT["dependencies"]}
+
+
+def test_types_are_for_everybody() -> None:
+    assert (PACKAGE / "py.typed").is_file()
 
 
 def test_hub_finds_what_it_shows() -> None:

@@ -63,21 +63,38 @@ def signal(data, units=("nm", "nm", "1/nm", "1/nm"), scales=(2.0, 2.0, 0.3, 0.3)
     }
 
 
-def mib(path, data, pixel, columns_told=None):
-    """Write what Merlin writes: each pattern behind a 384-byte header, big-endian, lowest row first."""
-    rows, cols = data.shape[2:]
+def mib(
+    path,
+    data,
+    pixel="U16",
+    columns_told=None,
+    header=384,
+    tail="2021-05-07T16:51:10.{:09d}Z,500000ns,12,",
+    first=1,
+):
+    """Write what Merlin writes: each pattern behind a header, big-endian, lowest row first."""
+    rows, cols = data.shape[-2:]
     with path.open("wb") as file:
-        for number, pattern in enumerate(data.reshape(-1, rows, cols)):
+        for number, pattern in enumerate(data.reshape(-1, rows, cols), first):
             head = (
-                f"MQ1,{number + 1:06d},00384,01,{cols:04d},{rows:04d},{pixel},   1x1,01,"
-                f"2021-05-07 16:51:10.905800,0.0005,0,0,0,2021-05-07T16:51:10.{number:09d}Z,500000ns,12,"
+                f"MQ1,{number:06d},{header:05d},01,{cols:04d},{rows:04d},{pixel},   1x1,01,"
+                f"2021-05-07 16:51:10.905800,0.0005,0,0,0,{tail.format(number)}"
             )
-            stored = pattern[::-1].astype({"U08": ">u1", "U16": ">u2", "U32": ">u4"}[pixel])
-            file.write(head.encode().ljust(384, b" ") + stored.tobytes())
+            stored = pattern[::-1].astype({"U08": ">u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}[pixel])
+            file.write(head.encode().ljust(header, b" ") + stored.tobytes())
     if columns_told:
-        path.with_suffix(".hdr").write_text(
-            "HDR,\t\nTime and Date Stamp (day, mnth, yr, hr, min, s):\t07/05/2021 16:51:10\n"
-            f"Frames in Acquisition (Number):\t{data.shape[0] * columns_told}\n"
-            f"Frames per Trigger (Number):\t{columns_told}\nEnd\t"
-        )
+        path.with_suffix(".hdr").write_bytes(merlin_header(data.shape[0] * columns_told, columns_told))
     return path
+
+
+def merlin_header(frames, line, more="", end="\n"):
+    """The .hdr beside a .mib: so many frames, so many of them for each trigger."""
+    lines = (
+        "HDR,\t",
+        "Time and Date Stamp (day, mnth, yr, hr, min, s):\t07/05/2021 16:51:10",
+        f"Frames in Acquisition (Number):\t{frames}",
+        f"Frames per Trigger (Number):\t{line}",
+        more,
+        "End\t",
+    )
+    return end.join(line for line in lines if line).encode()

@@ -50,16 +50,11 @@ def test_interrupted_mib_reads_complete_rows_when_told(tmp_path):
     with pytest.raises(UserError, match=r"cut short: it ends within its first pattern"):
         load(path, scan_shape=(1, 1))
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"A.MIB must end in .mib in small letters"):
-        load(path.rename(tmp_path / "A.MIB"))
-    path.write_bytes(content.replace(b"U16", b"U64"))
-    with pytest.raises(UserError, match=r"with 64 bits \(U64\)"):
-        load(path)
     path.write_bytes(b"not a Merlin file at all" * 50)
     with pytest.raises(UserError, match=r"not a MIB file"):
         load(path)
     path.write_bytes(content.replace(b"U16", b"R64"))
-    with pytest.raises(UserError, match=r"raw mode"):
+    with pytest.raises(UserError, match=r"a.mib was saved in Merlin's raw mode \(R64\)"):
         load(path)
 
 

@@ -218,11 +218,7 @@ def _scan_shape(source: Source, typed: tuple[int, int] | None, path: Path) -> tu
     told = source.scan_shape if source.flat else source.shape[:2]
     cut_short = source.promised is not None and source.promised > patterns
     if cut_short and not (typed and typed[0] * typed[1] <= patterns):
-        cols = (typed or told or suggest_scan_shape(patterns))[1]
-        raise UserError(
-            f"{path.name} is cut short: {patterns:,} of {source.promised:,} patterns are complete; "
-            f"copy it again, or give the scan shape {patterns // cols}x{cols} to read the complete rows."
-        )
+        raise UserError(_too_few(source, (typed or told or suggest_scan_shape(patterns))[1], path))
     shape = typed or told
     if shape is None:
         rows, cols = suggest_scan_shape(patterns)
@@ -237,6 +233,19 @@ def _scan_shape(source: Source, typed: tuple[int, int] | None, path: Path) -> tu
             f"holds {patterns:,}; give a shape with that many, for example {rows}x{cols}."
         )
     return int(shape[0]), int(shape[1])
+
+
+def _too_few(source: Source, cols: int, path: Path) -> str:
+    """Say that patterns are missing, and which shape reads the complete rows of those there are."""
+    patterns = source.patterns
+    shape = f"{patterns // cols}x{cols}" if patterns >= cols else f"1x{patterns}"
+    part = "the complete rows" if patterns >= cols else "them"
+    if source.absent:
+        state, remedy = f"holds {patterns:,} of the {source.promised:,} patterns announced", source.absent
+    else:
+        state = f"is cut short: {patterns:,} of {source.promised:,} patterns are complete"
+        remedy = "copy it again"
+    return f"{path.name} {state}; {remedy}, or give the scan shape {shape} to read {part}."
 
 
 def suggest_scan_shape(patterns: int) -> tuple[int, int]:

@@ -35,6 +35,8 @@ class Source:
         What the file says about the scan of a flat stack.
     promised : int or None
         Patterns that the file's header promises, where it holds fewer.
+    absent : str
+        What to do where patterns are absent though the file itself is whole; empty for copying it again.
     metadata : dict
         Whatever else the file says, as plain JSON values.
     """
@@ -44,6 +46,7 @@ class Source:
     calibration: Calibration = field(default_factory=Calibration)
     scan_shape: tuple[int, int] | None = None
     promised: int | None = None
+    absent: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @property

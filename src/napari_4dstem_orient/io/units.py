@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import unicodedata
@@ -58,9 +59,17 @@ def kilovolts(value: Any) -> float | None:
 def text(value: Any) -> str:
     """Return what a file holds as a string: bytes and 0-d arrays decoded, None as nothing."""
     value = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
-    return (
-        "" if value is None else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    )
+    return "" if value is None else decoded(value) if isinstance(value, bytes) else str(value)
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a file: UTF-16 with its mark, UTF-8, or Latin-1, as programs on Windows write it."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

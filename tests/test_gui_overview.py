@@ -1,6 +1,7 @@
 """The overview: facts, steps, update, project and recovery, driven through a real window."""
 
 import shutil
+import stat
 import threading
 
 import pytest
@@ -135,6 +136,9 @@ def test_work_is_kept_aside_and_removed_by_an_orderly_end(bench, qtbot, silver):
     fill(session_for(viewer), silver)
     autosave.save()
     qtbot.waitUntil(autosave.path.is_file, timeout=20_000)
+    assert stat.S_IMODE(autosave.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(autosave.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(autosave_folder().stat().st_mode) == 0o700
     assert left_behind() is None  # its owner is alive
     panels["Overview"].close_step()
     assert not autosave.folder.exists()
@@ -169,10 +173,14 @@ def test_the_work_of_a_killed_process_is_offered_again(make_napari_viewer, qtbot
     assert left_behind() is None
     process.kill()
     process.waitForFinished()
+    for path, mode in ((autosave_folder(), 0o755), (folder, 0o755), (folder / NAME, 0o644)):
+        path.chmod(mode)  # as earlier versions left them
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1280, 800)
     panels = open_workbench(viewer)
     shown = panels["Overview"]
+    for path, mode in ((autosave_folder(), 0o700), (folder, 0o700), (folder / NAME, 0o600)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
     qtbot.waitUntil(lambda: not shown.recover_button.visibleRegion().isEmpty(), timeout=20_000)
     qtbot.mouseClick(shown.recover_button, LEFT)
     qtbot.waitUntil(lambda: session_for(viewer).get(Stage.TEMPLATE_MAP) is not None, timeout=20_000)

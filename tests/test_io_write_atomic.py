@@ -1,11 +1,17 @@
 import errno
 import os
+import socket
+import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
 from full_disk import files_no_larger_than
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder, writing
+from napari_4dstem_orient.io.temporaries import sweep, temporary_beside
 
 
 def names(folder):
@@ -21,7 +27,7 @@ def test_the_file_appears_only_when_complete(tmp_path):
     with writing(tmp_path / "map.h5") as temporary:
         assert temporary.parent == tmp_path
         assert temporary.suffix == ".h5"
-        assert not temporary.exists()
+        assert temporary.read_bytes() == b""
         temporary.write_text("new")
         assert not (tmp_path / "map.h5").exists()
     assert names(tmp_path) == ["map.h5"]
@@ -138,3 +144,205 @@ def test_a_file_in_the_way_of_a_folder_is_said(tmp_path, place):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot make the folder"):
         make_folder(tmp_path / place)
+
+
+# ---------------------------------------------------------------- what is no file
+
+
+@pytest.fixture
+def bound_socket(tmp_path):
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(tmp_path / "thing"))
+        yield
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    os.mkfifo(tmp_path / "thing")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "bound_socket"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_file_is_refused_and_stays(tmp_path, request, kind, linked):
+    request.getfixturevalue(kind)
+    asked = tmp_path / "thing"
+    if linked:
+        asked = tmp_path / "link.h5"
+        asked.symlink_to(tmp_path / "thing")
+    before = names(tmp_path), (tmp_path / "thing").stat().st_mode
+    with pytest.raises(UserError, match="it is a device, a pipe or a socket"), writing(asked):
+        pytest.fail("the block must not run")
+    assert (names(tmp_path), (tmp_path / "thing").stat().st_mode) == before
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/full", "/dev/zero"])
+def test_a_device_is_refused(device, tmp_path):
+    (tmp_path / "link").symlink_to(device)
+    for asked in (device, tmp_path / "link"):
+        with pytest.raises(UserError, match="it is a device"), writing(asked):
+            pytest.fail("the block must not run")
+    assert stat.S_ISCHR(os.stat(device).st_mode)
+
+
+def test_a_pipe_without_a_path_is_refused():
+    reading, writes = os.pipe()
+    try:
+        with pytest.raises(UserError, match="a pipe"), writing(f"/dev/fd/{writes}"):
+            pytest.fail("the block must not run")
+    finally:
+        os.close(reading)
+        os.close(writes)
+
+
+def test_links_in_a_circle_are_said(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(UserError, match="lead in a circle"), writing(tmp_path / "a"):
+        pytest.fail("the block must not run")
+
+
+# ---------------------------------------------------------------- what a file keeps
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o755])
+def test_a_file_keeps_its_mode(tmp_path, mode):
+    path = tmp_path / "map.h5"
+    path.write_text("former")
+    path.chmod(mode)
+    with writing(path) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600  # nor does anybody else see it half written
+        temporary.write_text("new")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert path.read_text() == "new"
+
+
+def test_a_file_keeps_its_mode_even_where_the_writer_makes_it_anew(tmp_path):
+    path = tmp_path / "map.h5"
+    path.write_text("former")
+    path.chmod(0o600)
+    with writing(path) as temporary:
+        temporary.unlink()
+        temporary.write_text("new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_new_file_follows_the_umask_and_a_private_one_is_its_owners(tmp_path):
+    former = os.umask(0o027)
+    try:
+        for name, private in (("usual", False), ("private", True)):
+            with writing(tmp_path / name, private) as temporary:
+                temporary.write_text("new")
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / "usual").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "private").stat().st_mode) == 0o600
+
+
+def test_a_file_keeps_its_attributes_but_not_its_age(tmp_path):
+    path = tmp_path / "map.h5"
+    path.write_text("former")
+    try:
+        os.setxattr(path, "user.sample", b"silver")
+    except OSError:
+        pytest.skip("this file system has no attributes")
+    os.utime(path, (1, 1))
+    with writing(path) as temporary:
+        temporary.write_text("new")
+    assert os.getxattr(path, "user.sample") == b"silver"
+    assert time.time() - path.stat().st_mtime < 60
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_keeps_its_owner(tmp_path):
+    path = tmp_path / "map.h5"
+    path.write_text("former")
+    os.chown(path, 1234, 2345)
+    with writing(path) as temporary:
+        temporary.write_text("new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 2345)
+
+
+@pytest.mark.parametrize("text", ["", "new", "new and longer than before" * 200_000])
+def test_all_names_of_a_file_show_the_new_content(tmp_path, text):
+    first, second = tmp_path / "map.h5", tmp_path / "same.h5"
+    first.write_text("former content")
+    first.chmod(0o640)
+    os.link(first, second)
+    with writing(second) as temporary:
+        temporary.write_text(text)
+        assert first.read_text() == "former content"
+    assert first.read_text() == second.read_text() == text
+    assert first.stat().st_ino == second.stat().st_ino
+    assert stat.S_IMODE(first.stat().st_mode) == 0o640
+    assert names(tmp_path) == ["map.h5", "same.h5"]
+
+
+def test_a_file_of_several_names_stays_whole_where_there_is_no_room_for_the_new(tmp_path, monkeypatch):
+    first, second = tmp_path / "map.h5", tmp_path / "same.h5"
+    first.write_text("former")
+    os.link(first, second)
+
+    def full(number):
+        if os.fstat(number).st_ino == first.stat().st_ino:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match="the disk is full"), writing(second) as temporary:
+        temporary.write_text("a longer content")
+    assert first.read_text() == second.read_text() == "former"
+    assert names(tmp_path) == ["map.h5", "same.h5"]
+
+
+# ---------------------------------------------------------------- what a killed program left
+
+KILLED = """
+import os, signal, sys
+from napari_4dstem_orient.io.atomic import writing
+with writing(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def left_by_a_killed_program(path):
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, timeout=60)
+    (left,) = {entry.name for entry in path.parent.iterdir()} - {path.name}
+    return path.with_name(left)
+
+
+@pytest.mark.parametrize("name", ["map.h5", "a.b.ome.tif", "no_suffix", "Größe.ang", "n" * 200 + ".h5"])
+def test_what_a_killed_program_left_is_named_after_its_file_and_goes_with_the_next(tmp_path, name):
+    path = tmp_path / name
+    left = left_by_a_killed_program(path)
+    assert left.name.startswith(f".{name[:40]}")
+    assert left.suffix == (path.suffix or ".part")
+    with writing(path) as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == [name]
+
+
+def test_what_another_may_still_be_writing_is_left_alone(tmp_path):
+    path, other = tmp_path / "map.h5", tmp_path / "other.h5"
+    mine = temporary_beside(path)  # by this process, which is alive
+    elsewhere = path.with_name(".map.h5.0123abcd-4000000-01234567.part.h5")
+    foreign = path.with_name(".map.h5.something.part.h5")
+    for each in (mine, elsewhere, foreign):
+        each.write_text("half")
+    subprocess.run([sys.executable, "-c", KILLED, str(other)], check=False, timeout=60)
+    (others,) = tmp_path.glob(".other.h5.*")
+    with writing(path) as temporary:
+        temporary.write_text("new")
+    assert all(each.exists() for each in (mine, elsewhere, foreign, others))
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(elsewhere, (two_days_ago, two_days_ago))
+    with writing(path) as temporary:
+        temporary.write_text("new")
+    assert not elsewhere.exists()
+    assert all(each.exists() for each in (mine, foreign, others))
+
+
+def test_a_folder_of_parts_is_swept_whole(tmp_path):
+    left_by_a_killed_program(tmp_path / "disks-1.npz")
+    sweep(tmp_path)
+    assert not names(tmp_path)
+    sweep(tmp_path / "missing")

@@ -1,5 +1,6 @@
 """What an interrupted run has done is taken up by the next, and by no other."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.partial import Partial, file_fingerprint, fingerprint, load_rows, save_rows
+from napari_4dstem_orient.io.temporaries import temporary_beside
 from napari_4dstem_orient.memory import LEAST_MEMORY
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.pipeline import find_disks, map_scan
@@ -149,6 +151,18 @@ def test_a_file_in_the_place_of_the_folder_stays(scan_file, tmp_path):
     with pytest.raises(UserError, match=r"disks\.h5\.partial"):
         find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"))
     assert (tmp_path / "disks.h5.partial").read_text() == "mine"
+
+
+def test_what_a_killed_program_left_among_the_parts_goes_with_them(scan_file, tmp_path):
+    partial = Partial(tmp_path / "disks.h5")
+    find_disks(load(scan_file, **KNOWN), partial=partial)
+    (part, *_) = partial.folder.iterdir()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = temporary_beside(part)
+    left.with_name(left.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")).write_text("half")
+    assert not partial.remove()
+    assert not partial.folder.exists()
 
 
 def test_a_scan_in_memory_is_not_kept(small_scan, tmp_path):

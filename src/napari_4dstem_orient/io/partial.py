@@ -21,6 +21,7 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder, writing
 from napari_4dstem_orient.io.result import load_map, save_map
+from napari_4dstem_orient.io.temporaries import sweep
 
 
 class Partial:
@@ -56,6 +57,7 @@ class Partial:
             for path in self.folder.glob(f"{chunks.name}-*"):
                 with suppress(OSError):
                     path.unlink()
+        sweep(self.folder)
         with suppress(OSError):
             self.folder.rmdir()  # refuses where something is left
         return self.folder.exists()

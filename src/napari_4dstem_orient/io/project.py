@@ -73,8 +73,10 @@ class Project:
     warnings: tuple[str, ...] = ()
 
 
-def save_project(project: Project, path: str | Path, progress: Progress = silent) -> None:
-    """Write a project file, completely or not at all.
+def save_project(
+    project: Project, path: str | Path, progress: Progress = silent, private: bool = False
+) -> None:
+    """Write a project file, completely or not at all; a private one for its owner only.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def save_project(project: Project, path: str | Path, progress: Progress = silent
         progress(steps - 1, steps)
         file.flush()
         image = file.id.get_file_image()
-    with writing(path) as temporary:
+    with writing(path, private) as temporary:
         temporary.write_bytes(image)
     progress(steps, steps)
 

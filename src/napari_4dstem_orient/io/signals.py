@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,11 +48,11 @@ def save_hspy(
     ]
     if disks is not None:
         signals.append(_vectors(disks, step, calibration))
-    with writing(path) as temporary, TemporaryDirectory(prefix=".", dir=temporary.parent) as folder:
-        temporary.write_bytes(_packed(signals, Path(folder)))
+    with writing(path) as temporary:
+        temporary.write_bytes(_packed(signals, temporary))
 
 
-def _packed(signals: list[dict[str, Any]], folder: Path) -> bytes:
+def _packed(signals: list[dict[str, Any]], scratch: Path) -> bytes:
     """Let rosettasciio write the signals, one to a file as it can, and return one file with all of them."""
     import h5py
     from rsciio.hspy import file_writer
@@ -61,9 +60,8 @@ def _packed(signals: list[dict[str, Any]], folder: Path) -> bytes:
     with h5py.File("signals", "w", driver="core", backing_store=False) as together:
         experiments = together.create_group("Experiments")
         for signal in signals:
-            path = folder / "signal.hspy"
-            file_writer(str(path), signal, show_progressbar=False)
-            with h5py.File(path) as alone:
+            file_writer(str(scratch), signal, show_progressbar=False)
+            with h5py.File(scratch) as alone:
                 together.attrs.update(alone.attrs)
                 for title in alone["Experiments"]:
                     alone.copy(f"Experiments/{title}", experiments)

@@ -2,7 +2,7 @@
 
 Each window has a folder of its own below ``autosave_folder()`` with a project file in it, and a lock (Qt's, which
 notices that its owner is gone). A window that is closed in an orderly way takes its folder away; one whose lock
-nobody holds was left behind by a crash.
+nobody holds was left behind by a crash. Nobody but the user may look into any of it.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class LeftBehind:
 
 def left_behind() -> LeftBehind | None:
     """Return the newest work that a crash left behind, or None; folders without any are swept away."""
+    _for_the_owner_only(autosave_folder())
     found: list[LeftBehind] = []
     for folder in sorted(path for path in autosave_folder().glob("*") if path.is_dir()):
         lock = _lock(folder)
@@ -76,6 +77,14 @@ def left_behind() -> LeftBehind | None:
     for work in found[:-1]:
         work.release()
     return found[-1] if found else None
+
+
+def _for_the_owner_only(folder: Path) -> None:
+    """Close a folder, with all in it that an earlier version left open, to everybody else."""
+    for path in (folder, *folder.rglob("*")):
+        with suppress(OSError):
+            if not path.is_symlink():
+                path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _lock(folder: Path) -> QLockFile:
@@ -126,7 +135,8 @@ class Autosave(QObject):
             self._due = True
             return
         try:
-            make_folder(self.folder)
+            make_folder(autosave_folder(), 0o700)
+            make_folder(self.folder, 0o700)
             if self._lock is None:
                 self._lock = _lock(self.folder)
                 self._lock.tryLock(0)
@@ -169,7 +179,7 @@ class Autosave(QObject):
 
 def _save(project: Project, path: Path, over: threading.Event, progress: Progress) -> None:
     try:
-        save_project(project, path, progress)
+        save_project(project, path, progress, private=True)
     finally:
         if over.is_set():
             shutil.rmtree(path.parent, ignore_errors=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import struct
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.checks import check_sample
 from napari_4dstem_orient.io.formats import arina, blo, dm, empad, hdf5, hyperspy, mib, mrc, npy, tvips
+from napari_4dstem_orient.io.reading import check_scan, reading
 from napari_4dstem_orient.io.source import Source
 from napari_4dstem_orient.io.units import parse_shape, shape_text
 from napari_4dstem_orient.scan import Calibration, Opened, Scan
@@ -58,7 +57,7 @@ class DatasetFacts:
     @property
     def patterns(self) -> int:
         """Number of patterns."""
-        return int(np.prod(self.shape[:-2], dtype=np.int64))
+        return math.prod(self.shape[:-2])
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def open_scan(
     _, sources = _read(path, voltage)
     source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
     shape = _scan_shape(source, parse_shape(scan_shape) if scan_shape is not None else None, path)
-    array = source.array(shape)
+    array = source.array(shape, path)
     # Another process may run in another folder.
     arguments = {"path": str(path.absolute()), "dataset": dataset, "scan_shape": shape, "voltage": voltage}
     return Scan(
@@ -161,21 +160,16 @@ def list_datasets(path: str | Path) -> list[str]:
 
 
 def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
-    if not path.exists():
-        raise UserError(f"{path} does not exist; check the name and the folder.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise UserError(f"{path.name} is empty (0 bytes); copy it again.")
-    module = next((module for module in FORMATS if module.matches(path)), None)
-    if module is None:
-        known = ", ".join(SUFFIXES)
-        raise UserError(f"{path.name} is {_what(path)} that no reader here knows; supported are {known}.")
-    try:
-        return module, module.read(path, voltage)
-    except (OSError, ValueError, KeyError, IndexError, EOFError, RuntimeError, struct.error) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{path.name} cannot be read as {module.NAME} ({why}); it is cut short, damaged or another format."
-        ) from error
+    with reading(path, "a scan", folder=True):
+        module = next((module for module in FORMATS if module.matches(path)), None)
+        if module is None:
+            known = ", ".join(SUFFIXES)
+            raise UserError(f"{path.name} is {_what(path)} that no reader here knows; supported are {known}.")
+    with reading(path, module.NAME, folder=True):
+        sources = module.read(path, voltage)
+        for source in sources:
+            check_scan(source.shape, source.dtype.itemsize, source.together)
+        return module, sources
 
 
 def _what(path: Path) -> str:

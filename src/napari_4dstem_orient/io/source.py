@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.reading import saying
 from napari_4dstem_orient.scan import Calibration
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class Source:
     @property
     def patterns(self) -> int:
         """Number of patterns."""
-        return sum(int(np.prod(part.shape[:-2], dtype=np.int64)) for part in self.parts)
+        return sum(math.prod(map(int, part.shape[:-2])) for part in self.parts)
 
     @property
     def detector_shape(self) -> tuple[int, int]:
@@ -84,16 +86,22 @@ class Source:
         chunks = None if self.flat else getattr(self.parts[0], "chunks", None)
         if chunks is None:
             return 1, 1
-        room = _CHUNK_BYTES // (self.dtype.itemsize * int(np.prod(self.detector_shape)))
+        room = _CHUNK_BYTES // max(1, self.dtype.itemsize * math.prod(self.detector_shape))
         high, wide = int(chunks[0]), int(chunks[1])
         return (high, min(wide, room // high)) if high <= room else (1, 1)
 
-    def array(self, scan_shape: tuple[int, int]) -> da.Array:
-        """Return the lazy 4D array under a scan shape whose product is not above ``patterns``."""
+    @property
+    def together(self) -> int:
+        """Bytes that the file keeps in one compressed piece; 0 where it keeps none."""
+        kept = [math.prod(chunks) for part in self.parts if (chunks := getattr(part, "chunks", None))]
+        return max(kept, default=0) * self.dtype.itemsize
+
+    def array(self, scan_shape: tuple[int, int], path: Path | None = None) -> da.Array:
+        """Return the lazy 4D array of a file, under a scan shape whose product is not above ``patterns``."""
         if not self.flat and tuple(self.parts[0].shape[:2]) == scan_shape:
-            return lazy(self.parts[0], self.stored)
+            return lazy(self.parts[0], self.stored, path, self.name)
         parts = self.parts if self.flat else [_Flattened(self.parts[0])]
-        return lazy(Stack(parts, scan_shape))
+        return lazy(Stack(parts, scan_shape), path=path, name=self.name)
 
 
 class Stack:
@@ -166,7 +174,7 @@ class _Flattened:
         return np.concatenate(blocks)
 
 
-def lazy(array: Any, stored: tuple[int, int] = (1, 1)) -> da.Array:
+def lazy(array: Any, stored: tuple[int, int] = (1, 1), path: Path | None = None, name: str = "") -> da.Array:
     """Wrap an array-like of shape (scan_y, scan_x, det_y, det_x) in chunks of about 32 MB.
 
     Parameters
@@ -174,16 +182,21 @@ def lazy(array: Any, stored: tuple[int, int] = (1, 1)) -> da.Array:
     array : array-like
     stored : (int, int)
         Scan rows and columns that the file keeps together; no chunk ends within them.
+    path, name : Path and str, optional
+        The file that it reads from, and the dataset in it: said where that fails.
     """
     import dask.array as da
 
-    pattern = max(1, int(np.prod(array.shape[2:], dtype=np.int64)) * np.dtype(array.dtype).itemsize)
+    pattern = max(1, math.prod(map(int, array.shape[2:])) * np.dtype(array.dtype).itemsize)
     high, wide = stored
     cols = min(array.shape[1], max(wide, _CHUNK_BYTES // pattern // high // wide * wide))
     rows = min(array.shape[0], max(high, _CHUNK_BYTES // (pattern * cols) // high * high))
     # name=False: a name made from the contents would read the whole file.
     return da.from_array(
-        _Unread(array), chunks=(rows, cols, -1, -1), name=False, meta=np.empty((0,) * 4, array.dtype)
+        _Unread(array, path, name),
+        chunks=(rows, cols, -1, -1),
+        name=False,
+        meta=np.empty((0,) * 4, array.dtype),
     )
 
 
@@ -192,13 +205,30 @@ class _Unread:
 
     ndim = 4
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
+    def __init__(self, array: Any, path: Path | None, name: str) -> None:
+        self._array, self._path = array, path
+        self._source = f"{path}::{name}" if name else str(path)
+        self._length = _length(path) if path is not None else 0
         self.shape = tuple(int(size) for size in array.shape)
         self.dtype = np.dtype(array.dtype)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        return np.asarray(self._array[key])
+        if self._path is None:
+            return np.asarray(self._array[key])
+        row, col = (part.start or 0 if isinstance(part, slice) else part for part in key[:2])
+        with saying(self._source, f"cannot be read at scan position ({row}, {col})"):
+            if _length(self._path) < self._length:
+                # Touched beyond its end, a file mapped into memory ends the program.
+                raise UserError(f"{self._source} has become shorter since it was opened; open it again.")
+            return np.asarray(self._array[key])
+
+
+def _length(path: Path) -> float:
+    """Return a file's length in bytes; that of a folder changes, and one that is gone can still be read."""
+    try:
+        return path.stat().st_size if path.is_file() else math.inf
+    except OSError:
+        return math.inf
 
 
 def records(path: Path, record: np.dtype, offset: int = 0) -> np.memmap:

@@ -1,0 +1,180 @@
+"""The edge where files come in: whatever a file does, the user gets one sentence with its name."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from napari_4dstem_orient.errors import Cancelled, UserError, one_line
+
+_QUOTED = 200
+"""Letters of another library's complaint."""
+
+LARGEST_PIECE = 2**29
+"""Bytes that a file may keep in one compressed piece (an HDF5 chunk, say): it is unpacked whole for one pattern."""
+LARGEST_PATTERN = 2**30
+"""Bytes of one pattern in single precision: 16,384 × 16,384 pixels."""
+RESULT_BYTES = 128
+"""What is at least kept in memory of each scan position: disks, a map."""
+_KINDS = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+@contextmanager
+def reading(path: str | Path, what: str, folder: bool = False) -> Iterator[Path]:
+    """Turn whatever happens while a file is read into one sentence with the file's name.
+
+    Nothing is opened before the file is known to be a regular one: opening a pipe waits for ever, and a device has no
+    end.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What it is read as, such as ``"a result file"``.
+    folder : bool
+        Whether it may be a folder.
+
+    Yields
+    ------
+    path : Path
+        With the user's home spelled out.
+
+    Raises
+    ------
+    UserError
+        The file is missing, empty or not a regular one; or anything but ``Cancelled`` came out of the block. One that
+        came out of it stays as it is, but for a file name that it may lack.
+    """
+    path = Path(path).expanduser()
+    with saying(path.name or str(path), f"cannot be read as {what}"):
+        check_regular(path, folder)
+        yield path
+
+
+@contextmanager
+def saying(name: str, failed: str) -> Iterator[None]:
+    """Turn whatever happens to a file that is open already into a sentence that begins with ``name`` and ``failed``."""
+    name = one_line(name, _QUOTED)
+    try:
+        yield
+    except Cancelled:
+        raise
+    except UserError as error:
+        if name in str(error):
+            raise
+        raise type(error)(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise UserError(
+            f"{name} asks for more memory than there is; it is damaged, or too large for this computer."
+        ) from error
+    except PermissionError as error:
+        raise UserError(f"{name} {failed} ({_why(error)}); check its permissions.") from error
+    except Exception as error:
+        raise UserError(
+            f"{name} {failed} ({_why(error)}); it is cut short, damaged or something else."
+        ) from error
+
+
+def check_regular(path: Path, folder: bool = False) -> None:
+    """Refuse what is no regular file with something in it, without opening it.
+
+    Raises
+    ------
+    UserError
+        It does not exist, is empty, a pipe, a device, a socket, or a folder where none is wanted.
+    """
+    try:
+        told = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{path} does not exist; check the name and the folder.") from error
+    if stat.S_ISDIR(told.st_mode):
+        if not folder:
+            raise UserError(f"{path} is a folder; choose a file.")
+    elif not stat.S_ISREG(told.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(told.st_mode), "something special")
+        raise UserError(f"{path} is {kind}, not a regular file; copy its content into a file.")
+    elif told.st_size == 0:
+        raise UserError(f"{path.name} is empty (0 bytes); copy it again.")
+
+
+def is_regular(path: str | Path) -> bool:
+    """Tell whether something is a regular file with something in it; never raises."""
+    try:
+        check_regular(Path(path))
+    except (UserError, OSError, ValueError):
+        return False
+    return True
+
+
+def room() -> int:
+    """Return how many bytes one thing that is read may take: half of the memory that is free."""
+    return int(psutil.virtual_memory().available) // 2
+
+
+def check_room(size: int, what: str) -> None:
+    """Refuse, before it is allocated, what is not going to fit in memory.
+
+    Raises
+    ------
+    UserError
+        Naming ``what`` and its ``size`` (bytes).
+    """
+    if size > (there := room()):
+        raise UserError(
+            f"{what} would take {_gib(size)} of memory and {_gib(there)} can be had; the file is damaged, or too large "
+            "for this computer."
+        )
+
+
+def check_scan(shape: Sequence[int], itemsize: int, together: int = 0) -> None:
+    """Refuse sizes that a file declares and that no memory can hold.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        (scan_y, scan_x, det_y, det_x), or (n, det_y, det_x).
+    itemsize : int
+        Bytes of a pixel.
+    together : int
+        Bytes that the file keeps together in one compressed piece.
+
+    Raises
+    ------
+    UserError
+        What is kept of each position, one pattern, or one piece is too large.
+    """
+    *scan, rows, cols = (int(size) for size in shape)
+    positions, pixels = math.prod(scan), rows * cols
+    if min(*scan, rows, cols) < 0:
+        raise UserError(f"A scan cannot have the shape {tuple(shape)}; the file is damaged.")
+    check_room(positions * RESULT_BYTES, f"The maps of {positions:,} scan positions")
+    pattern = pixels * max(itemsize, 4)
+    if pattern > LARGEST_PATTERN:
+        raise UserError(
+            f"A pattern of {rows:,} × {cols:,} pixels is larger than any detector; the file is damaged."
+        )
+    check_room(2 * pattern, f"One pattern of {rows:,} × {cols:,} pixels")
+    if together > LARGEST_PIECE:
+        raise UserError(
+            f"The file keeps {_gib(together)} together in one piece, and one pattern cannot be read without it; "
+            f"save it again in chunks below {_gib(LARGEST_PIECE)}."
+        )
+
+
+def _why(error: Exception) -> str:
+    return one_line(getattr(error, "strerror", None) or error, _QUOTED) or type(error).__name__
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.3g} GiB"

@@ -98,3 +98,11 @@ def merlin_header(frames, line, more="", end="\n"):
         "End\t",
     )
     return end.join(line for line in lines if line).encode()
+
+
+def empad(folder, data, name="scan_x4_y3.raw"):
+    """Write what EMPAD writes: 128 rows of pixels, then two rows of notes."""
+    frames = np.full((*data.shape[:2], 130, 128), -7, np.float32)
+    frames[:, :, :128] = data
+    frames.tofile(folder / name)
+    return folder / name

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from format_files import DATA, EMPAD, mib, referee, same
+from format_files import DATA, EMPAD, empad, mib, referee, same
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
 
@@ -58,13 +58,6 @@ def test_interrupted_mib_reads_complete_rows_when_told(tmp_path):
         load(path)
 
 
-def empad(folder, data, name="scan_x4_y3.raw"):
-    frames = np.full((*data.shape[:2], 130, 128), -7, np.float32)
-    frames[:, :, :128] = data
-    frames.tofile(folder / name)
-    return folder / name
-
-
 def test_empad_raw(tmp_path):
     same(load(empad(tmp_path, EMPAD)), EMPAD)
     path = empad(tmp_path, EMPAD, "anything.raw")
@@ -105,10 +98,14 @@ def test_empad_xml(tmp_path):
     assert theirs["axes"][-1]["scale"] == pytest.approx(0.25)  # 1/nm
     assert (theirs["axes"][1]["scale"], theirs["axes"][1]["units"]) == (pytest.approx(2), "nm")
     raw.write_bytes(raw.read_bytes()[:-9])
-    with pytest.raises(UserError, match=r"data.raw is cut short: 11 of 12 patterns are complete"):
+    with pytest.raises(
+        UserError,
+        match=r"data.xml holds 11 of the 12 patterns announced; copy data.raw again, or give the scan shape 2x4",
+    ):
         load(path)
+    same(load(path, scan_shape="2x4"), EMPAD[:2])
     raw.unlink()
-    with pytest.raises(UserError, match=r"names no EMPAD .raw file"):
+    with pytest.raises(UserError, match=r"data.xml names the EMPAD file data.raw, which is not beside it"):
         load(path)
     path.write_text(path.read_text()[:90])
     with pytest.raises(UserError, match=r"data.xml cannot be read as EMPAD .* cut short"):

@@ -13,6 +13,7 @@ from napari_4dstem_orient.napari_plugin.libraries import collect_all_again
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone, tone_sheet
 from napari_4dstem_orient.napari_plugin.turns import Turns
+from napari_4dstem_orient.napari_plugin.wheel import WheelGuard
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class StepWidget(QWidget):
         layout.addWidget(scroll, 1)
         layout.addLayout(self.footer)
         layout.addWidget(self.jobs)
+        self._wheel = WheelGuard(self)
         self._follow_theme()
         viewer.events.theme.connect(self._follow_theme)
         self._docked = self._closed = False

@@ -3,8 +3,8 @@ import pytest
 
 from made_maps import CU, TI, rotations, some_map, sure
 from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.export import FORMATS, export
+from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.io.export import FORMATS, ExportError, export, export_files
 from napari_4dstem_orient.io.py4dstem_maps import from_py4dstem, to_py4dstem
 
 
@@ -67,9 +67,58 @@ def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_disks_are_needed_for_emd(tmp_path):
-    with pytest.raises(UserError, match="no Bragg disks"):
-        export(some_map(), tmp_path, ["emd"])
+def test_disks_are_needed_for_emd_and_for_nothing_else(tmp_path):
+    with pytest.raises(ExportError, match=r"1 of 2 exports failed .*no Bragg disks") as told:
+        export(some_map(), tmp_path, ["emd", "csv"], "grain")
+    assert told.value.written == [tmp_path / "grain.csv"]
+    assert not told.value.worth_another_try
+    assert (tmp_path / "grain.csv").is_file()
+
+
+def test_what_fails_keeps_nothing_else_from_being_written(tmp_path):
+    (tmp_path / "grain.ang").mkdir()
+    (tmp_path / "grain_ipf-y.png").mkdir()
+    with pytest.raises(ExportError) as told:
+        export(some_map(), tmp_path, ["ang", "png", "ctf"], "grain")
+    expected = {"grain_ipf-x.png", "grain_ipf-z.png", "grain_score.png", "grain_explained.png", "grain.ctf"}
+    assert {path.name for path in told.value.written} == expected
+    assert all((tmp_path / name).is_file() for name in expected)
+    assert len(told.value.failed) == 2
+    assert told.value.worth_another_try
+    said = str(told.value)
+    assert said.startswith("2 of 7 exports failed (the others are written): ")
+    assert "grain.ang: it is a folder" in said
+    assert "grain_ipf-y.png: it is a folder" in said
+    assert said.count(".\n") == 0
+    assert said.endswith(".")
+
+
+def test_a_defect_in_one_writer_is_said_and_stops_no_other(tmp_path, monkeypatch):
+    def broken(*_):
+        raise ValueError("two\nlines")
+
+    monkeypatch.setattr("napari_4dstem_orient.io.ebsd.save_ang", broken)
+    with pytest.raises(ExportError, match=r"grain\.ang \(ValueError: two lines\)") as told:
+        export(some_map(), tmp_path, ["ang", "ctf"], "grain")
+    assert [path.name for path in told.value.written] == ["grain.ctf"]
+
+
+def test_the_files_are_known_beforehand(tmp_path):
+    for made in (some_map(), sure(some_map(phases=(CU, TI)))):
+        written = {path.name for path in export(made, tmp_path, FORMATS, "grain", some_disks())}
+        assert written == set(export_files(FORMATS, "grain", made))
+        assert written <= set(export_files(FORMATS, "grain"))
+
+
+def test_a_cancelled_export_ends_at_once(tmp_path):
+    def stop(done, total):
+        assert total == 2
+        if done == 1:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        export(some_map(), tmp_path, ["ang", "ctf"], "grain", progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["grain.ang"]
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):

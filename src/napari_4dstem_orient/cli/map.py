@@ -75,7 +75,7 @@ def map_(
 ) -> None:
     """Map the crystal orientations of a scan and save the result.
 
-    Interrupted, the same command goes on where it was: until the result is there, RESULT.h5.partial keeps what is done.
+    Interrupted, the same command goes on where it was: until all files are there, RESULT.h5.partial keeps what is done.
     """
     options.writable(output)
     if method is Method.template and (min_reliability or min_phase_margin):
@@ -86,6 +86,7 @@ def map_(
 
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+    from napari_4dstem_orient.io.export import ExportError
     from napari_4dstem_orient.io.export import export as export_map
     from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.pipeline import map_scan
@@ -97,6 +98,7 @@ def map_(
         from napari_4dstem_orient.indexing.settings import TemplateSettings
 
         template = TemplateSettings(engine=engine.value)
+    exports = [choice.value for choice in export or ()]
     partial = Partial(output)
     with progress_bars() as report:
         result, disks = map_scan(
@@ -125,15 +127,19 @@ def map_(
             flip=flip,
         )
     result.save(output)
-    options.tidy(partial)
     for doubt in disks.provenance["calibration"]["warnings"]:
         typer.echo(f"Warning: {doubt}", err=True)
-    if export:
-        known = Calibration(**result.provenance["calibration"])
-        export_map(result, output.parent, [choice.value for choice in export], output.stem, disks, known)
     typer.echo(f"{output}: {summary(result)}")
     if result.exploratory:
         typer.echo(f"This map is {result.exploratory}.")
+    known = Calibration(**result.provenance["calibration"])
+    try:
+        export_map(result, output.parent, exports, output.stem, disks, known)
+    except ExportError as error:
+        if not error.worth_another_try:
+            options.tidy(partial)
+        raise
+    options.tidy(partial)
 
 
 def summary(result: OrientationMap) -> str:

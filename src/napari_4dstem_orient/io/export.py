@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder
+from napari_4dstem_orient.progress import Progress, silent
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.colors import LabAxis
@@ -31,9 +32,35 @@ FORMATS = {
 """What can be exported, and what for."""
 
 _ENDINGS = {"orix": "_orix.h5", "py4dstem": "_py4dstem.emd", "emd": "_disks.emd", "ome": ".ome.tif"}
+_PICTURES = {"png": ".png", "tiff": ".tif"}
+_SAID, _LONGEST = 3, 300
+"""Failures told one by one, for many of one export are alike; letters of what a library says."""
 
 SHOWN: tuple[LabAxis, ...] = ("x", "y", "z")
 """Lab axes whose IPF colours are exported: two in plane and one out of plane."""
+
+
+class ExportError(UserError):
+    """Some files could not be written; the others are.
+
+    Attributes
+    ----------
+    written : list of Path
+    failed : list of UserError
+        Why the others are not.
+    """
+
+    def __init__(self, written: list[Path], failed: list[UserError]) -> None:
+        self.written, self.failed = written, failed
+        told = "; ".join(str(error).rstrip(".") for error in failed[:_SAID])
+        more = f"; and {len(failed) - _SAID} more" if len(failed) > _SAID else ""
+        count = f"{len(failed)} of {len(failed) + len(written)} exports failed"
+        super().__init__(f"{count}{' (the others are written)' if written else ''}: {told}{more}.")
+
+    @property
+    def worth_another_try(self) -> bool:
+        """Whether a file failed for want of room or of a right to write, and not for what the map is."""
+        return any(isinstance(error.__cause__, OSError | RuntimeError) for error in self.failed)
 
 
 def export(
@@ -43,8 +70,9 @@ def export(
     stem: str = "orientation",
     disks: BraggDisks | None = None,
     calibration: Calibration | None = None,
+    progress: Progress = silent,
 ) -> list[Path]:
-    """Write a map, and on request its disks, in several formats.
+    """Write a map, and on request its disks, in several formats; what fails keeps nothing else from being written.
 
     Parameters
     ----------
@@ -59,6 +87,8 @@ def export(
         Needed for ``"emd"``; go into ``"hspy"`` where they are given.
     calibration : Calibration, optional
         Stored with the disks, and with the orientations for py4DSTEM.
+    progress : callable
+        ``progress(done, total)`` in files.
 
     Returns
     -------
@@ -67,28 +97,65 @@ def export(
 
     Raises
     ------
+    ExportError
+        No disks for ``"emd"``, a format that cannot hold the map, or a file cannot be written: all others are.
     UserError
-        Unknown format, no disks for ``"emd"``, or a file cannot be written.
+        Unknown format, or the folder cannot be made.
+    Cancelled
+        ``progress`` raised it.
+    """
+    files = export_files(formats, stem, orientation_map)
+    folder = make_folder(folder)
+    written: list[Path] = []
+    failed: list[UserError] = []
+    for done, (file, name) in enumerate(files.items()):
+        progress(done, len(files))
+        try:
+            _save(name, orientation_map, folder / file, disks, calibration)
+            written.append(folder / file)
+        except UserError as error:
+            failed.append(error)
+        except Exception as error:  # a defect with one file shall not keep the others waiting
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
+            failed.append(UserError(f"Cannot write {folder / file} ({why})."))
+    if failed:
+        raise ExportError(written, failed)
+    return written
+
+
+def export_files(
+    formats: Iterable[str], stem: str, orientation_map: OrientationMap | None = None
+) -> dict[str, str]:
+    """Return the name of each file that ``export`` writes, and what is in it; without a map, of each it may write.
+
+    Raises
+    ------
+    UserError
+        Unknown format.
     """
     wanted = list(dict.fromkeys(formats))
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise UserError(f"There is no export format {', '.join(unknown)}; choose from {', '.join(FORMATS)}.")
-    if "emd" in wanted and disks is None:
-        raise UserError("There are no Bragg disks to export as emd; detect or load disks first.")
-    base = make_folder(folder) / stem
-    paths: list[Path] = []
+    files: dict[str, str] = {}
     for name in wanted:
-        if name in ("png", "tiff"):
-            paths += _save_pictures(name, orientation_map, base)
+        if name in _PICTURES:
+            keys = _channels(name, orientation_map)
+            files |= {f"{stem}_{key}{_PICTURES[name]}": key for key in keys}
         else:
-            paths.append(_beside(base, _ENDINGS.get(name, f".{name}")))
-            _save(name, orientation_map, paths[-1], disks, calibration)
-    return paths
+            files[stem + _ENDINGS.get(name, f".{name}")] = name
+    return files
 
 
-def _beside(base: Path, ending: str) -> Path:
-    # Not with_suffix: the stem may hold a dot.
-    return base.with_name(base.name + ending)
+def _channels(name: str, orientation_map: OrientationMap | None) -> list[str]:
+    """Return the channels that become pictures: the IPF maps, and for people all others that say something."""
+    from napari_4dstem_orient.analysis.channels import CHANNELS, channels_of
+
+    ipf = [f"ipf-{direction}" for direction in SHOWN]
+    if name != "png":
+        return ipf
+    known = list(CHANNELS) if orientation_map is None else channels_of(orientation_map)
+    one_phase = orientation_map is not None and len(orientation_map.phases) == 1
+    return ipf + [key for key in known if key not in ipf and not (one_phase and key == "phase")]
 
 
 def _save(
@@ -98,10 +165,11 @@ def _save(
     disks: BraggDisks | None,
     calibration: Calibration | None,
 ) -> None:
-    """Write one of the formats that are one file."""
+    """Write one file: one of the formats, or the picture of a channel."""
     from napari_4dstem_orient.io import (
         bragg_peaks,
         ebsd,
+        images,
         layers,
         orix_maps,
         py4dstem_maps,
@@ -111,13 +179,14 @@ def _save(
     )
 
     if name == "emd":
-        if disks is not None:
-            bragg_peaks.save_disks(disks, path, calibration=calibration)
+        if disks is None:
+            raise UserError("There are no Bragg disks to export as emd; detect or load disks first.")
+        bragg_peaks.save_disks(disks, path, calibration=calibration)
     elif name == "hspy":
         signals.save_hspy(orientation_map, path, disks, calibration)
     elif name == "py4dstem":
         py4dstem_maps.save_py4dstem_map(orientation_map, path, calibration)
-    else:
+    elif name in FORMATS:
         {
             "h5": result.save_map,
             "ang": ebsd.save_ang,
@@ -126,28 +195,5 @@ def _save(
             "orix": orix_maps.save_orix,
             "ome": layers.save_ome_tiff,
         }[name](orientation_map, path)
-
-
-def _save_pictures(name: str, orientation_map: OrientationMap, base: Path) -> list[Path]:
-    """Write the IPF maps, and as PNG the other pictures; return the files."""
-    from napari_4dstem_orient.io import images
-
-    paths = []
-    for direction in SHOWN:
-        paths.append(_beside(base, f"_ipf-{direction}{'.png' if name == 'png' else '.tif'}"))
-        images.save_ipf_image(orientation_map, paths[-1], direction)
-    return paths + (_save_other_pictures(orientation_map, base) if name == "png" else [])
-
-
-def _save_other_pictures(orientation_map: OrientationMap, base: Path) -> list[Path]:
-    """Write every other channel of the map, the phases where there are several; return the files."""
-    from napari_4dstem_orient.analysis.channels import CHANNELS, channels_of
-    from napari_4dstem_orient.io import images
-
-    several = len(orientation_map.phases) > 1
-    shown = [key for key in channels_of(orientation_map) if CHANNELS[key].axis is None]
-    paths = []
-    for key in shown if several else [key for key in shown if key != "phase"]:
-        paths.append(_beside(base, f"_{key}.png"))
-        images.save_channel_image(orientation_map, paths[-1], key)
-    return paths
+    else:
+        images.save_channel_image(orientation_map, path, name)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QLineEdit
 
-from napari_4dstem_orient.io.export import FORMATS, export
+from napari_4dstem_orient.io.export import FORMATS, ExportError, export
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
+from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, section
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.session import Stage
@@ -92,9 +93,12 @@ class ExportWidget(StepWidget):
     def _ticked(self) -> list[str]:
         return [name for name, box in self.formats.items() if box.isChecked()]
 
-    def _on_written(self, paths: list[Path]) -> None:
-        names = "".join(f"<br>{Path(path).name}" for path in paths)
-        self.written.setText(f"Written to {self.folder.text()}:{names}")
+    def _on_written(self, result: tuple[list[Path], ExportError | None]) -> None:
+        paths, failed = result
+        names = "".join(f"<br>{path.name}" for path in paths)
+        self.written.setText(f"Written to {paths[0].parent}:{names}" if paths else "")
+        if failed is not None:
+            notify(failed)
 
     def _ask_for_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder to write to", self.folder.text())
@@ -110,10 +114,9 @@ def _export(
     formats: list[str],
     stem: str,
     progress: Progress,
-) -> list[Path]:
-    """Write in the order of the formats, so that progress can be told and the job cancelled between files."""
-    written: list[Path] = []
-    for done, name in enumerate(formats):
-        progress(done, len(formats))
-        written += export(orientation_map, folder, [name], stem, disks, calibration)
-    return written
+) -> tuple[list[Path], ExportError | None]:
+    """Return the files written, and what could not be."""
+    try:
+        return export(orientation_map, folder, formats, stem, disks, calibration, progress), None
+    except ExportError as error:
+        return error.written, error

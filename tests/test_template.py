@@ -1,13 +1,17 @@
 """Matching in batches gives the orientations that py4DSTEM gives, whatever the crystal, settings and batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from drawn_patterns import PolarImages
+from napari_4dstem_orient import map_orientations
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing import matching
@@ -208,3 +212,59 @@ def test_an_engine_or_device_that_is_not_there_is_said(copper):
         TemplateMatcher([copper], 300, 1.2, settings=TemplateSettings(engine="numpy"))
     with pytest.raises(UserError, match="no device"):
         TemplateMatcher([copper], 300, 1.2, device="abacus")
+
+
+@pytest.mark.parametrize("engine", ["torch", "py4DSTEM"])
+@pytest.mark.parametrize(
+    ("numbers", "shares"),
+    [
+        ((26, 26), (0.4, 0.6)),
+        ((26, 28), (0.5, 0.5)),
+        ((26, 26, 28), (0.25, 0.25, 0.5)),
+        ((26,), (0.7,)),
+        ((1, 1), (0.5, 0.5)),
+    ],
+    ids=["one element twice", "two elements", "both", "vacancies", "hydrogen and deuterium"],
+)
+def test_atoms_may_share_a_site(copper, numbers, shares, engine):
+    """Answers are those of the same lattice with the first element alone on every place."""
+    plain = replace(copper, numbers=np.full(4, numbers[0]))
+    mixed = Phase(
+        "mixed",
+        copper.cell,
+        np.repeat(copper.positions, len(numbers), axis=0),
+        np.tile(numbers, 4),
+        np.tile(shares, 4),
+    )
+    truth = random_rotations(6, torch.Generator().manual_seed(5)).numpy()
+    patterns = [predicted_pattern(plain, rotation, 300.0, 2.0)[:, :3] for rotation in truth]
+    disks = BraggDisks.from_lists((1, 6), patterns, calibrated=True, reach=2.0)
+    settings = TemplateSettings(zone_axis_step=4.0, engine=engine, matches=1)
+    found, expected = (
+        TemplateMatcher([phase], 300.0, 2.0, 0.0, settings, EVERY_ANSWER, device="cpu")
+        .index(disks)
+        .rotation[0]
+        for phase in (mixed, plain)
+    )
+    assert (misorientation(found, expected, copper) < 0.5).sum() >= 5
+
+
+@pytest.mark.parametrize("reach", [0.05, 0.478])
+def test_a_detector_that_ends_before_the_first_reflection_is_said(copper, reach):
+    big = Phase("big", (9.0,) * 3 + (90.0,) * 3, copper.positions, copper.numbers, copper.occupancy)
+    disks = BraggDisks.from_lists((1, 1), [[[0, 0, 9.0], [0.04, 0, 1.0]]], calibrated=True, reach=reach)
+    said = f"reach {reach} Å⁻¹, but the first reflection of Cu lies at 0.479 Å⁻¹; check the pixel size"
+    with pytest.raises(UserError, match=said):
+        map_orientations(disks, [big, copper] if reach > 0.2 else [copper], 300.0, method="template")
+    with pytest.raises(UserError, match=r"first reflection of Cu"):
+        predicted_pattern(copper, np.eye(3), 300.0, reach)
+
+
+def test_a_detector_that_ends_at_the_first_reflection_is_matched(copper):
+    disks = BraggDisks.from_lists((1, 1), [[[0, 0, 9.0], [0.3, 0.37, 1.0]]], calibrated=True, reach=0.48)
+    for engine in ("torch", "py4DSTEM"):
+        settings = TemplateSettings(zone_axis_step=8.0, engine=engine)
+        assert map_orientations(disks, [copper], 300.0, method="template", template=settings).score.shape == (
+            1,
+            1,
+        )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_4dstem_orient.errors import UserError
+
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
 
@@ -69,8 +71,19 @@ class Reflector:
         precession: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> Reflector:
-        """Collect a phase's reflections up to ``k_max`` (Å⁻¹) for electrons of ``voltage`` (kV)."""
+        """Collect a phase's reflections up to ``k_max`` (Å⁻¹) for electrons of ``voltage`` (kV).
+
+        Raises
+        ------
+        UserError
+            There is none: the detector ends before the first.
+        """
         reflections = phase.reflections(k_max)
+        if not len(reflections.g):
+            raise UserError(
+                f"The patterns reach {k_max:.3g} Å⁻¹, but the first reflection of {phase.name} lies at "
+                f"{phase.nearest:.3g} Å⁻¹; check the pixel size, the direct beam and the crystal."
+            )
         g = torch.as_tensor(reflections.g, dtype=torch.float32, device=device)
         intensity = torch.as_tensor(reflections.intensity, dtype=torch.float32, device=device)
         wavelength = electron_wavelength(voltage)

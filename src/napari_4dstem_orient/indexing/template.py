@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -28,11 +28,17 @@ from napari_4dstem_orient.indexing.settings import (
     TemplateSettings,
 )
 from napari_4dstem_orient.indexing.templates import Templates
+from napari_4dstem_orient.indexing.zone_axes import zone_count, zone_triangles
+from napari_4dstem_orient.io.reading import room
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
 
 CHUNK = 16
 """Scan positions between two progress reports where py4DSTEM matches."""
+SHELL = 0.01
+"""Å⁻¹ between py4DSTEM's radial shells."""
+MAKING, KEPT = 40, {"torch": 6, "py4DSTEM": 32}
+"""Bytes for each zone axis, shell and angle: of the part that is being made, and of all parts; measured."""
 
 
 class TemplateMatcher:
@@ -92,30 +98,53 @@ class TemplateMatcher:
     @cached_property
     def _plans(self) -> list[Any]:
         """py4DSTEM crystals with their template libraries; seconds to make, so made once and when first needed."""
-        return [self._plan(phase) for phase in self.phases]
+        return [_joined(self._parts(phase)) for phase in self.phases]
 
     @cached_property
     def _templates(self) -> list[Templates]:
-        """The same libraries for torch; py4DSTEM's, which are eight times as large, are dropped."""
-        return [Templates.of(self._plan(phase), self.device) for phase in self.phases]
+        """The same libraries for torch; py4DSTEM's, which are eight times as large, are dropped part by part."""
+        return [
+            Templates.join([Templates.of(crystal, self.device) for crystal in self._parts(phase)])
+            for phase in self.phases
+        ]
 
-    def _plan(self, phase: Phase) -> Any:
+    def _parts(self, phase: Phase) -> Iterator[Any]:
+        """Yield py4DSTEM's crystal with the templates of one triangle of zone axes after the other."""
         crystal = phase.to_py4dstem()
+        # Else py4DSTEM looks for a symmetry that it does not need, and finds none where atoms share a site.
+        crystal.pymatgen_available = False
         with _quiet():
             crystal.calculate_structure_factors(self.k_max)
-            crystal.orientation_plan(
-                zone_axis_range="auto",
-                angle_step_zone_axis=self.settings.zone_axis_step,
-                angle_step_in_plane=self.settings.in_plane_step,
-                accel_voltage=self.voltage * 1e3,
-                corr_kernel_size=self.settings.kernel,
-                sigma_excitation_error=self.settings.excitation_width,
-                precession_angle_degrees=self.precession or None,
-                power_intensity=self.settings.intensity_power,
-                power_intensity_experiment=self.settings.intensity_power,
-                progress_bar=False,
+        triangles = zone_triangles(phase)
+        self._check_size(phase, triangles)
+        for corners in triangles:
+            with _quiet():
+                crystal.orientation_plan(
+                    zone_axis_range=corners,
+                    angle_step_zone_axis=self.settings.zone_axis_step,
+                    angle_step_in_plane=self.settings.in_plane_step,
+                    accel_voltage=self.voltage * 1e3,
+                    corr_kernel_size=self.settings.kernel,
+                    sigma_excitation_error=self.settings.excitation_width,
+                    precession_angle_degrees=self.precession or None,
+                    power_intensity=self.settings.intensity_power,
+                    power_intensity_experiment=self.settings.intensity_power,
+                    progress_bar=False,
+                )
+            yield crystal
+
+    def _check_size(self, phase: Phase, triangles: np.ndarray) -> None:
+        """Refuse, before it is made, a library that is not going to fit in memory."""
+        step, in_plane = self.settings.zone_axis_step, self.settings.in_plane_step
+        zones = zone_count(triangles, step)
+        shells = min(self.k_max / SHELL, len(phase.reflections(self.k_max).hkl))
+        size = shells * 360 / in_plane * zones * (MAKING / len(triangles) + KEPT[self.settings.engine])
+        if size > room():
+            raise UserError(
+                f"Templates of {phase.name} for {zones:,} zone axes would take {size / 2**30:.2g} GiB of memory and "
+                f"{room() / 2**30:.2g} GiB can be had; make the zone axis step larger than {step:g}° or the in-plane "
+                f"step larger than {in_plane:g}°."
             )
-        return crystal
 
     def index(
         self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
@@ -209,6 +238,17 @@ class TemplateMatcher:
             "acceptance": asdict(self.acceptance),
             "scoring": asdict(self.scoring),
         }
+
+
+def _joined(parts: Iterable[Any]) -> Any:
+    """Return py4DSTEM's crystal with the templates of all parts, which are made in it one after the other."""
+    names = [f"orientation_{name}" for name in ("vecs", "rotation_angles", "rotation_matrices", "ref")]
+    made = [(crystal, [getattr(crystal, name) for name in names]) for crystal in parts]
+    crystal = made[0][0]
+    for name, arrays in zip(names, zip(*(each for _, each in made), strict=True), strict=True):
+        setattr(crystal, name, np.concatenate(arrays))
+    crystal.orientation_num_zones = len(crystal.orientation_vecs)
+    return crystal
 
 
 def _match_one(crystal: Any, q: np.ndarray, intensity: np.ndarray, matches: int) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -73,6 +74,17 @@ class Templates:
             float(crystal.orientation_power_intensity_experiment),
             float(crystal.orientation_sigma_excitation_error),
             _reflector(crystal).to(device),
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Templates]) -> Templates:
+        """Put templates of one crystal for different zone axes together."""
+        blurred = torch.cat([part.blurred.unflatten(2, (2, -1)) for part in parts], 3).flatten(2)
+        return replace(
+            parts[0],
+            zones=torch.cat([part.zones for part in parts]),
+            waves=torch.cat([part.waves for part in parts], 1),
+            blurred=blurred,
         )
 
     @property

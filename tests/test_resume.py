@@ -1,6 +1,8 @@
 """What an interrupted run has done is taken up by the next, and by no other."""
 
+import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from napari_4dstem_orient import chunks
+from napari_4dstem_orient import chunks, devices, program, resource_files
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.detection.probe import synthetic_probe
+from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
@@ -24,7 +30,7 @@ from napari_4dstem_orient.io.temporaries import temporary_beside
 from napari_4dstem_orient.memory import LEAST_MEMORY
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.pipeline import find_disks, map_scan
-from napari_4dstem_orient.steps import Detection, Indexing
+from napari_4dstem_orient.steps import Detection, Indexing, _told_once
 from test_spread import DISKS, KNOWN, equal, polycrystal, same_maps
 
 KILLABLE = """
@@ -117,6 +123,106 @@ def test_other_settings_begin_anew_and_lose_nothing(scan_file, tmp_path, copper,
     assert {path.suffix for path in first.folder.iterdir()} == {".h5", ".txt"}
     assert first.remove()
     assert [path.name for path in first.folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.fixture
+def own_resources(tmp_path, monkeypatch):
+    """A copy of the program's models and referees that a test may change."""
+    folder = tmp_path / "resources"
+    shutil.copytree(resource_files.FOLDER, folder, ignore=shutil.ignore_patterns("samples", "*.png"))
+    monkeypatch.setattr(resource_files, "FOLDER", folder)
+    return folder
+
+
+def another(path):
+    """Change a safetensors file's text about itself, and with it only its hash."""
+    save_file(load_file(path), path, {**(safe_open(path, "np").metadata() or {}), "note": "another"})
+
+
+def kept_as(scan_file, output, copper):
+    """Return under which names the chunks of both steps are kept."""
+    scan = load(scan_file, **KNOWN)
+    settings = DetectionSettings()
+    disks = BraggDisks.from_lists((1, 1), [np.array([[0.5, 0, 9.0]])], calibrated=True, reach=1.5)
+    steps = Detection(synthetic_probe(3.0, (64, 64)), settings), Indexing.of(disks, [copper], 300, {})
+    return [step.kept(what, Partial(output)).name for step, what in zip(steps, (scan, disks), strict=True)]
+
+
+@pytest.mark.parametrize("file", ["scout.safetensors", "referee.safetensors", "models/fcc.safetensors"])
+def test_maps_are_kept_by_scout_judge_and_model(file, scan_file, tmp_path, copper, own_resources):
+    before = kept_as(scan_file, tmp_path / "r.h5", copper)
+    assert kept_as(scan_file, tmp_path / "r.h5", copper) == before
+    another(own_resources / file)
+    after = kept_as(scan_file, tmp_path / "r.h5", copper)
+    assert (after[0] == before[0], after[1] == before[1]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("home", "name", "value"),
+    [
+        (program, "code", "0123456789abcdef"),
+        (program, "libraries", {"torch": "0.0"}),
+        (program, "version", "0.0.9"),
+        (devices, "half_precision", "torch.float8"),
+    ],
+)
+def test_chunks_are_kept_by_code_version_libraries_and_precision(
+    home, name, value, scan_file, tmp_path, copper, monkeypatch
+):
+    before = kept_as(scan_file, tmp_path / "r.h5", copper)
+    monkeypatch.setattr(home, name, lambda *_: value)
+    after = kept_as(scan_file, tmp_path / "r.h5", copper)
+    assert not set(before) & set(after)
+
+
+def test_a_map_with_another_scout_begins_anew_and_says_which(
+    scan_file, tmp_path, copper, done, own_resources
+):
+    output = tmp_path / "result.h5"
+    map_scan(scan_file, [copper], device="cpu", partial=Partial(output), **KNOWN)
+    done.clear()
+    another(own_resources / "scout.safetensors")
+    after, _ = map_scan(scan_file, [copper], device="cpu", partial=Partial(output), **KNOWN)
+    assert done == [("Indexing", row) for row in range(8)]
+    sha = hashlib.sha256((own_resources / "scout.safetensors").read_bytes()).hexdigest()
+    assert after.provenance["referees"]["scout"] == sha
+    assert after.provenance["code"] == program.code()[:12]
+
+
+def test_code_that_makes_answers_has_a_hash_and_what_shows_them_does_not_count(tmp_path):
+    shutil.copytree(
+        program.PACKAGE, tmp_path / "a", ignore=shutil.ignore_patterns("resources", "__pycache__")
+    )
+    assert program.code(tmp_path / "a") == program.code()
+    for place, counts in (
+        ("indexing/judging.py", True),
+        ("detection/peaks.py", True),
+        ("crystals/space_groups.py", True),
+        ("steps.py", True),
+        ("cli/map.py", False),
+        ("napari_plugin/layers.py", False),
+    ):
+        shutil.rmtree(tmp_path / "b", ignore_errors=True)
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+        path = tmp_path / "b" / place
+        path.write_text(path.read_text() + "SURE = 3.0\n")
+        program.code.cache_clear()
+        assert (program.code(tmp_path / "b") != program.code()) == counts, place
+
+
+def test_parts_of_different_makers_make_no_result():
+    one = {"models": [{"sha256": "1"}], "referees": {"scout": "2", "judge": "3"}, "device": "CPU (2 threads)"}
+    assert _told_once([one, one]) == one
+    there = _told_once([one, {**one, "device": "CUDA (H200)"}])
+    assert there == {**one, "device": "CPU (2 threads), CUDA (H200)"}
+    for other in (
+        {"referees": {"scout": "2", "judge": "4"}},
+        {"referees": {"scout": "0", "judge": "3"}},
+        {"models": []},
+        {"acceptance": {"min_disks": 9}},
+    ):
+        with pytest.raises(UserError, match="same environment"):
+            _told_once([one, {**one, **other}])
 
 
 def test_a_changed_file_begins_anew(scan_file, tmp_path, done):

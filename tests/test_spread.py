@@ -2,12 +2,14 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 import pytest
@@ -15,15 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_maps import some_map, sure
-from napari_4dstem_orient import chunks, spread
+from napari_4dstem_orient import chunks, resource_files, spread
 from napari_4dstem_orient.chunks import Here, row_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.io.partial import Partial
 from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.pipeline import find_disks, map_scan
+from napari_4dstem_orient.pipeline import calibrated, find_disks, map_scan
 from napari_4dstem_orient.scan import Calibration, Scan
-from napari_4dstem_orient.steps import Detection
+from napari_4dstem_orient.steps import Detection, index_disks
 
 DISKS = ("offsets", "qx", "qy", "intensity")
 MAP = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
@@ -195,8 +198,6 @@ class Deadly:
 
 
 def test_a_chunk_that_kills_its_workers_ends_the_run(small_chunks, scan_file, cluster, monkeypatch):
-    import cloudpickle
-
     monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not see this file
     scan = load(scan_file, **KNOWN)
@@ -278,6 +279,38 @@ def test_errors_of_workers_reach_the_user(small_chunks, tmp_path, cluster, monke
         monkeypatch.setattr(spread, "versions", lambda: {**ours, "numpy": "0.1"})
         with pytest.raises(UserError, match=r"instead of 0\.1; give all workers the same"):
             find_disks(scan, runner=runner)
+
+
+def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
+    small_chunks, scan_file, copper, cluster, tmp_path
+):
+    folder = tmp_path / "resources"
+    shutil.copytree(resource_files.FOLDER, folder, ignore=shutil.ignore_patterns("samples", "*.png"))
+    with (folder / "scout.safetensors").open("ab") as scout:
+        scout.write(b"more")
+
+    def look_there(folder):
+        from napari_4dstem_orient import resource_files
+
+        before, resource_files.FOLDER = resource_files.FOLDER, folder
+        return before
+
+    disks = calibrated(find_disks(load(scan_file, **KNOWN)), Calibration(**KNOWN))
+    partial = Partial(tmp_path / "result.h5")
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not see this file
+    with spread.workers(cluster=cluster.scheduler_address) as runner:
+        one = [next(iter(cluster.scheduler.workers))]
+        (before,) = runner._client.run(look_there, folder, workers=one).values()
+        try:
+            with pytest.raises(UserError, match=r"cannot begin: The model or the referees .* are others"):
+                index_disks(disks, [copper], 300, runner=runner, partial=partial, device="cpu")
+        finally:
+            runner._client.run(look_there, before, workers=one)
+            cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+        alone = index_disks(disks, [copper], 300, device="cpu")
+        resumed = index_disks(disks, [copper], 300, runner=runner, partial=partial, device="cpu")
+    same_maps(resumed, alone)
+    assert resumed.provenance["referees"] == alone.provenance["referees"]
 
 
 def test_local_workers_are_started_and_stopped():

@@ -14,9 +14,10 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.make import IndexerOptions, Models, check_method, fitting_models
 from napari_4dstem_orient.memory import MEMORY
+from napari_4dstem_orient.program import code, libraries
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
-from napari_4dstem_orient.steps import Detection, index_disks, join_disks, libraries
+from napari_4dstem_orient.steps import Detection, index_disks, join_disks
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
@@ -325,6 +326,7 @@ def environment() -> dict[str, Any]:
     return {
         "program": "napari-4dstem-orient",
         "version": version("napari-4dstem-orient"),
+        "code": code()[:12],
         "libraries": libraries(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -14,7 +14,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from importlib.metadata import version
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ import numpy as np
 
 from napari_4dstem_orient.chunks import Here, Rows, Runner, Step, Whole, Work, positions
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.program import identity
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
@@ -197,9 +197,9 @@ class Carried:
         """
         ours = versions()
         other = [
-            f"{name} {ours[name]} instead of {theirs}"
+            f"{name} {ours.get(name, '(none)')} instead of {theirs}"
             for name, theirs in self._expected.items()
-            if theirs != ours[name]
+            if theirs != ours.get(name)
         ]
         if other:
             raise UserError(
@@ -237,11 +237,10 @@ def do_chunk(carried: Carried, part: bytes, first: int) -> Any:
 
 def versions() -> dict[str, str]:
     """Return the versions that must be the same on all workers."""
-    names = ("napari-4dstem-orient", "numpy", "torch", "py4DSTEM")
     # A build for CUDA and one without, such as 2.8+cpu, go together.
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        **{name: version(name).split("+")[0] for name in names},
+        **{name: version.split("+")[0] for name, version in identity().items()},
     }
 
 

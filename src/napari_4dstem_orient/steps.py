@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from napari_4dstem_orient.chunks import Here, Kept, Runner, Work, in_chunks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import NoDisks, UserError
-from napari_4dstem_orient.indexing.make import IndexerOptions, fitting_models, make_indexer
+from napari_4dstem_orient.indexing.make import IndexerOptions, check_asked, fitting_models, make_indexer
 from napari_4dstem_orient.memory import MEMORY, check_memory
+from napari_4dstem_orient.program import identity
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Scan
 
@@ -79,8 +81,8 @@ class Detection:
         file = file_fingerprint(origin.arguments["path"])
         read = [origin.arguments[name] for name in ("dataset", "scan_shape")]
         # Patterns too: a file that only points to others does not change with them.
-        found_by = self.probe, self.settings, self.device
-        return partial.disks(found_by, file, read, origin.rows, sample_patterns(scan), libraries())
+        found_by = self.probe, self.settings, _computed_on(self.device)
+        return partial.disks(found_by, file, read, origin.rows, sample_patterns(scan), identity())
 
     def begin(self) -> Work:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""
@@ -123,12 +125,12 @@ def join_disks(parts: Sequence[BraggDisks], scan: Scan) -> BraggDisks:
         There are none.
     """
     disks = BraggDisks.join(parts)
-    telling = next((part.provenance for part in parts if len(part)), None)
-    if telling is None:
+    telling = [{**part.provenance, "source": scan.source} for part in parts if len(part)]
+    if not telling:
         raise NoDisks(
             f"No disks anywhere in {scan.source}: lower the weakest disk in the detection settings, or check the probe."
         )
-    return replace(disks, provenance={**telling, "source": scan.source})
+    return replace(disks, provenance=_told_once(telling))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,53 +146,76 @@ class Indexing:
         kV.
     options : IndexerOptions
         Further arguments of ``indexing.make.make_indexer``.
+    files : tuple of str
+        Hashes of the files that decide its answers: models, scout and judge.
     """
 
     farthest: BraggDisks
     phases: tuple[Phase, ...]
     voltage: float | None
-    options: IndexerOptions = field(default_factory=IndexerOptions)
+    options: IndexerOptions
+    files: tuple[str, ...]
 
     @classmethod
     def of(
         cls, disks: BraggDisks, phases: Sequence[Phase], voltage: float | None, options: IndexerOptions
     ) -> Indexing:
-        """Return the step for the disks of a whole scan."""
-        farthest = disks
-        if len(disks):
-            disk = int(np.argmax(np.hypot(disks.qx, disks.qy)))
-            flat = int(np.searchsorted(disks.offsets, disk, side="right")) - 1
-            farthest = disks.only(*divmod(flat, disks.scan_shape[1]))
-        return cls(farthest, tuple(phases), voltage, options)
+        """Return the step for the disks of a whole scan.
+
+        Raises
+        ------
+        UserError
+            As ``indexing.make.make_indexer``.
+        """
+        check_asked(disks, phases, voltage, options.get("method", "transformer"))
+        disk = int(np.argmax(np.hypot(disks.qx, disks.qy)))
+        flat = int(np.searchsorted(disks.offsets, disk, side="right")) - 1
+        farthest = disks.only(*divmod(flat, disks.scan_shape[1]))
+        files = _deciding_files(farthest, phases, voltage, options)
+        return cls(farthest, tuple(phases), voltage, options, files)
 
     def kept(self, disks: BraggDisks, partial: Partial | None) -> Kept | None:
         """Return where the map of these disks is kept."""
         if partial is None:
             return None
-        measured = disks.offsets, disks.qx, disks.qy, disks.intensity, disks.reach
-        return partial.maps(measured, self.phases, self.voltage, self.options, self._models(), libraries())
-
-    def _models(self) -> list[str]:
-        """Return hashes of the files that the answers depend on."""
-        from napari_4dstem_orient.resource_files import resource
-
-        asked = self.options
-        if asked.get("method", "transformer") != "transformer":
-            return []
-        uses = fitting_models(
-            self.phases, self.voltage, self.farthest.reach, asked.get("precession", 0.0), asked.get("model")
-        )
-        paths = [use.path for use in uses] + [resource("referee.safetensors")]
-        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+        measured = disks.offsets, disks.values, disks.reach, disks.detector_shape
+        asked = self.phases, self.voltage, self.options, _computed_on(self.options.get("device", "auto"))
+        return partial.maps(measured, asked, self.files, identity())
 
     def begin(self) -> Work:
-        """Load the models, or make the templates."""
+        """Load the models, or make the templates.
+
+        Raises
+        ------
+        UserError
+            The files that decide are others than where the work was given out, or have changed since.
+        """
+        if _deciding_files(self.farthest, self.phases, self.voltage, self.options) != self.files:
+            raise UserError(
+                f"The model or the referees on {platform.node()} are others than where the work was given out; "
+                "give all workers the same environment and model file."
+            )
         indexer = make_indexer(self.farthest, self.phases, self.voltage, **self.options)
 
         def index(part: BraggDisks, first: int, progress: Progress) -> OrientationMap:
             return indexer.index(part, progress)
 
         return index
+
+
+def _deciding_files(
+    farthest: BraggDisks, phases: Sequence[Phase], voltage: float | None, options: IndexerOptions
+) -> tuple[str, ...]:
+    """Return hashes of the files, beside the program's code, that the answers depend on."""
+    from napari_4dstem_orient.indexing.referee import JUDGE, SCOUT
+    from napari_4dstem_orient.resource_files import resource
+
+    if options.get("method", "transformer") != "transformer":
+        return ()
+    precession, model = options.get("precession", 0.0), options.get("model")
+    uses = fitting_models(phases, voltage, farthest.reach, precession, model)
+    paths = [*(use.path for use in uses), resource(SCOUT), resource(JUDGE)]
+    return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
 
 
 def index_disks(
@@ -228,19 +253,38 @@ def index_disks(
         ]  # workers run elsewhere
     step, runner = Indexing.of(disks, phases, voltage, options), runner or Here()
     parts = in_chunks(step, disks, runner, progress, step.kept(disks, partial))
-    _check_same_models(parts)
     answer = OrientationMap.join(parts)
-    return replace(answer, provenance={**answer.provenance, "workers": runner.description})
+    told = _told_once([part.provenance for part in parts])
+    return replace(answer, provenance={**told, "workers": runner.description})
 
 
-def _check_same_models(parts: Sequence[OrientationMap]) -> None:
-    hashes = {str([part.provenance.get(name) for name in ("models", "referee")]) for part in parts}
-    if len(hashes) > 1:
+WHERE = ("device", "precision")
+"""What may differ from part to part: on which device, and how precisely it multiplies."""
+
+
+def _told_once(provenances: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what made all parts of a result; of devices, all that there were."""
+    kinds = {
+        json.dumps({**told, **dict.fromkeys(WHERE)}, sort_keys=True, default=str) for told in provenances
+    }
+    if len(kinds) > 1:
         raise UserError(
-            "The workers do not have the same models; give all the same environment and model file."
+            "The parts of the result were not all made with the same files and settings; give all workers the same "
+            "environment and model file, and run it again."
         )
+    first = provenances[0]
+    where = {
+        name: ", ".join(dict.fromkeys(told[name] for told in provenances)) for name in WHERE if name in first
+    }
+    return {**first, **where}
 
 
-def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that decide about numbers."""
-    return {name: version(name) for name in ("numpy", "torch", "py4DSTEM", "orix")}
+def _computed_on(device: str) -> tuple[str, ...]:
+    """Return which kind of device computes, and how precisely it multiplies, where this process has it."""
+    from napari_4dstem_orient.devices import choose_device, half_precision
+
+    try:
+        chosen = choose_device(device)
+    except UserError:
+        return (device,)  # only the workers have it
+    return chosen.type, str(half_precision(chosen))

@@ -48,6 +48,19 @@ def check_method(method: str) -> None:
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
 
 
+def check_asked(disks: BraggDisks, phases: Sequence[Phase], voltage: float | None, method: str) -> None:
+    """Raise UserError where no indexer can be made, whichever models there are."""
+    check_method(method)
+    if not phases:
+        raise UserError("No crystal phase is given; give a CIF file or the name of a bundled crystal.")
+    if not len(disks):
+        raise UserError("There are no Bragg disks at any scan position; change the detection settings.")
+    if not disks.calibrated:
+        raise UserError("The Bragg disks are not calibrated; call calibrate first.")
+    if voltage is None:
+        raise UserError("The accelerating voltage (kV) is not known; give it, for example --voltage 300.")
+
+
 def make_indexer(
     disks: BraggDisks,
     phases: Sequence[Phase],
@@ -90,15 +103,8 @@ def make_indexer(
     UserError
         No disks anywhere, disks not calibrated, or no model fits (and why).
     """
-    check_method(method)
-    if not phases:
-        raise UserError("No crystal phase is given; give a CIF file or the name of a bundled crystal.")
-    if not len(disks):
-        raise UserError("There are no Bragg disks at any scan position; change the detection settings.")
-    if not disks.calibrated:
-        raise UserError("The Bragg disks are not calibrated; call calibrate first.")
-    if voltage is None:
-        raise UserError("The accelerating voltage (kV) is not known; give it, for example --voltage 300.")
+    check_asked(disks, phases, voltage, method)
+    assert voltage is not None
     if method == "template":
         from napari_4dstem_orient.indexing.template import TemplateMatcher
 

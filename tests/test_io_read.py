@@ -252,7 +252,10 @@ def bad_files(folder):
     yield h5(folder / "flat.h5", x=DATA[0, 0]), "flat.h5 holds no scan"
     yield h5(folder / "zero.h5", x=np.zeros((0, 4, 10, 12))), "zero.h5 holds no patterns"
     np.save(folder / "image.npy", DATA[0, 0])
-    yield folder / "image.npy", "image.npy holds uint16 of shape 10 × 12; a scan has four dimensions"
+    yield (
+        folder / "image.npy",
+        "image.npy holds no scan: its array has the shape 10 × 12; a scan has four dimensions",
+    )
     np.save(folder / "cut.npy", DATA)
     yield truncated(folder / "cut.npy"), "cut.npy is cut short"
     (folder / "not.npy").write_text("hello")

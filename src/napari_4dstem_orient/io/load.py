@@ -168,6 +168,8 @@ def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
     with reading(path, module.NAME, folder=True):
         sources = module.read(path, voltage)
         for source in sources:
+            if source.unfit:
+                continue
             check_scan(source.shape, source.dtype.itemsize, source.together)
         return module, sources
 
@@ -178,18 +180,29 @@ def _what(path: Path) -> str:
 
 def _offered(path: Path, sources: list[Source]) -> list[Source]:
     """Return the datasets to choose from: 4D ones, or flat stacks where there is no 4D one."""
-    offered = [source for source in sources if not source.flat] or sources
+    fit = [source for source in sources if not source.unfit]
+    offered = [source for source in fit if not source.flat] or fit
     if offered:
-        return offered
+        once: dict[Any, Source] = {}
+        for source in offered:
+            once.setdefault(source.stored_at or id(source), source)
+        return list(once.values())
     from napari_4dstem_orient.io.bragg_peaks import is_disk_file
 
     if is_disk_file(path):
         raise UserError(f"{path.name} holds Bragg disks, not patterns; load it as disks.")
-    raise UserError(f"{path.name} holds no scan: no 4D dataset and no stack of patterns.")
+    if not sources:
+        raise UserError(f"{path.name} holds no scan: no 4D dataset and no stack of patterns.")
+    raise _unfit(max(sources, key=lambda source: math.prod(source.shape)), path)
+
+
+def _unfit(source: Source, path: Path) -> UserError:
+    return UserError(f"{path.name} holds no scan: {source.name or 'its array'} {source.unfit}.")
 
 
 def _choose(sources: list[Source], dataset: str | None, path: Path) -> Source:
-    named = "; ".join(f"{source.name} ({shape_text(source.shape)})" for source in sources[:8])
+    offered = [source for source in sources if not source.unfit] or sources
+    named = "; ".join(f"{source.name} ({shape_text(source.shape)})" for source in offered[:8])
     if dataset is None:
         if len(sources) == 1:
             return sources[0]
@@ -197,6 +210,9 @@ def _choose(sources: list[Source], dataset: str | None, path: Path) -> Source:
     wanted = "/" + dataset.strip("/")
     found = [source for source in sources if source.name == wanted]
     found = found or [source for source in sources if source.name.startswith(wanted + "/")]
+    found = [source for source in found if not source.unfit] or found
+    if len(found) == 1 and found[0].unfit:
+        raise UserError(f"{path.name}::{found[0].name} {found[0].unfit}.")
     if len(found) == 1:
         return found[0]
     if not any(source.name for source in sources):

@@ -12,10 +12,14 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reading import saying
+from napari_4dstem_orient.io.units import shape_text
 from napari_4dstem_orient.scan import Calibration
 
 if TYPE_CHECKING:
     import dask.array as da
+
+SMALLEST_DETECTOR = 8
+"""Pixels on a side: below that a 4D dataset is a map of matrices, not of patterns."""
 
 _CHUNK_BYTES = 32 * 2**20
 
@@ -41,6 +45,10 @@ class Source:
         What to do where patterns are absent though the file itself is whole; empty for copying it again.
     metadata : dict
         Whatever else the file says, as plain JSON values.
+    stored_at : tuple or None
+        The same for two names of the same data.
+    unfit : str
+        Why it is no scan, as ``why_unfit`` says it; empty where it may be one.
     """
 
     parts: Sequence[Any]
@@ -50,6 +58,8 @@ class Source:
     promised: int | None = None
     absent: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    stored_at: tuple[int, int] | None = None
+    unfit: str = ""
 
     @property
     def flat(self) -> bool:
@@ -102,6 +112,23 @@ class Source:
             return lazy(self.parts[0], self.stored, path, self.name)
         parts = self.parts if self.flat else [_Flattened(self.parts[0])]
         return lazy(Stack(parts, scan_shape), path=path, name=self.name)
+
+
+def why_unfit(shape: Sequence[int] | None, dtype: np.dtype) -> str:
+    """Say why an array is no scan and no stack of patterns; empty where it may be one."""
+    shape = tuple(int(size) for size in shape or ())
+    if dtype.kind == "c":
+        return f"is complex ({dtype}); save its squared magnitude, which is what a detector counts"
+    if dtype.kind not in "uifb":
+        return f"holds {dtype}; a scan holds real numbers"
+    if len(shape) not in (3, 4):
+        return (
+            f"has the shape {shape_text(shape) or 'of a single number'}; a scan has four dimensions "
+            "(scan_y, scan_x, det_y, det_x), a stack of patterns three"
+        )
+    if 0 < min(shape[-2:]) < SMALLEST_DETECTOR and 0 not in shape:
+        return f"has patterns of only {shape_text(shape[-2:])} pixels"
+    return ""
 
 
 class Stack:
@@ -196,7 +223,7 @@ def lazy(array: Any, stored: tuple[int, int] = (1, 1), path: Path | None = None,
         _Unread(array, path, name),
         chunks=(rows, cols, -1, -1),
         name=False,
-        meta=np.empty((0,) * 4, array.dtype),
+        meta=np.empty((0,) * 4, counting(array.dtype)),
     )
 
 
@@ -210,17 +237,22 @@ class _Unread:
         self._source = f"{path}::{name}" if name else str(path)
         self._length = _length(path) if path is not None else 0
         self.shape = tuple(int(size) for size in array.shape)
-        self.dtype = np.dtype(array.dtype)
+        self.dtype = counting(array.dtype)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         if self._path is None:
-            return np.asarray(self._array[key])
+            return np.asarray(self._array[key], self.dtype)
         row, col = (part.start or 0 if isinstance(part, slice) else part for part in key[:2])
         with saying(self._source, f"cannot be read at scan position ({row}, {col})"):
             if _length(self._path) < self._length:
                 # Touched beyond its end, a file mapped into memory ends the program.
                 raise UserError(f"{self._source} has become shorter since it was opened; open it again.")
-            return np.asarray(self._array[key])
+            return np.asarray(self._array[key], self.dtype)
+
+
+def counting(dtype: Any) -> np.dtype:
+    """Return the type that patterns are read as: numbers where the file holds yes and no."""
+    return np.dtype(np.uint8) if np.dtype(dtype).kind == "b" else np.dtype(dtype)
 
 
 def _length(path: Path) -> float:

@@ -5,20 +5,41 @@ Read by h5py: rosettasciio 0.15 cannot be lazy here, and exchanges the sides of 
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import h5py
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.formats import hdf5, named
+from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.formats.axes import Axes, from_axes
 from napari_4dstem_orient.io.source import Source
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.io.units import shape_text
 
 NAME = "Dectris Arina"
 SUFFIXES = ("_master.h5",)
-matches = named(SUFFIXES)
+_PART = re.compile(r"data_(\d+)")
+
+
+def matches(path: Path) -> bool:
+    """Whether the name is a master file's, or the content: numbered parts in entry/data."""
+    if path.name.lower().endswith(SUFFIXES):
+        return True
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return len(_keys(file.get("entry/data"))) > 0
+    except (OSError, KeyError):
+        return False
+
+
+def _keys(group: Any) -> list[str]:
+    """Return the names of the numbered parts in order."""
+    parts = [_PART.fullmatch(key) for key in group] if isinstance(group, h5py.Group) else []
+    return [part[0] for part in sorted(filter(None, parts), key=lambda part: int(part[1]))]
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
@@ -27,11 +48,18 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     group = file.get("entry/data")
     if not isinstance(group, h5py.Group) or not len(group):
         raise UserError(f"{path.name} has no entry/data; it is not a Dectris master file.")
+    parts: list[Any] = [_part(group, key, path) for key in _keys(group) or sorted(group)]
+    detector, dtype = parts[0].shape[1:], parts[0].dtype
+    for part in parts:
+        if part.ndim != 3 or part.shape[1:] != detector or part.dtype != dtype:
+            raise UserError(
+                f"{path.name} links to parts that do not fit together: {part.name} of {Path(part.file.filename).name} "
+                f"is {part.dtype} of shape {shape_text(part.shape)}, the first {dtype} of {shape_text(parts[0].shape)}."
+            )
     mask = file.get("entry/instrument/detector/detectorSpecific/pixel_mask")
-    parts = [_part(group, key, path) for key in sorted(group)]
-    if isinstance(mask, h5py.Dataset) and mask.shape == parts[0].shape[1:] and mask[()].any():
+    if isinstance(mask, h5py.Dataset) and mask.shape == detector and mask[()].any():
         parts = [_Masked(part, mask[()] != 0) for part in parts]
-    return [Source(parts, "", Calibration(voltage=voltage, r_pixel=_step(path)))]
+    return [Source(parts, "", from_axes([*_steps(path), (None, ""), (None, "")], voltage))]
 
 
 def _part(group: h5py.Group, key: str, path: Path) -> h5py.Dataset:
@@ -39,7 +67,7 @@ def _part(group: h5py.Group, key: str, path: Path) -> h5py.Dataset:
     try:
         return group[key]
     except (KeyError, OSError) as error:
-        missing = getattr(link, "filename", key)
+        missing = PureWindowsPath(getattr(link, "filename", key)).name
         raise UserError(
             f"{missing}, which {path.name} points to, is missing or damaged; put it into the same folder."
         ) from error
@@ -58,12 +86,14 @@ class _Masked:
         return block
 
 
-def _step(path: Path) -> float | None:
-    """Return the scan step in nm that the STEM's own file beside the master tells."""
-    beside = path.with_name(path.name[: -len("_master.h5")] + ".h5")
+def _steps(path: Path) -> Axes:
+    """Return the scan steps, with their units, that the STEM's own file beside the master tells."""
+    beside = path.with_name(re.sub("_master$", "", path.stem) + path.suffix)
     try:
-        with h5py.File(beside, "r") as file:
-            step = float(np.ravel(file["STEM Metadata"].attrs["Pixel Size"])[0])
+        if beside != path:
+            with h5py.File(beside, "r") as file:
+                along_x, *along_y = np.ravel(file["STEM Metadata"].attrs["Pixel Size"])
+                return [(along_y[0] if along_y else along_x, "nm"), (along_x, "nm")]
     except (OSError, KeyError, ValueError):
-        return None
-    return step if step > 0 else None
+        pass
+    return [(None, "nm"), (None, "nm")]

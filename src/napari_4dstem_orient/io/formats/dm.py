@@ -8,7 +8,7 @@ from typing import Any
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import detector_first, from_axes
 from napari_4dstem_orient.io.formats.rosettasciio import Signal, signals
-from napari_4dstem_orient.io.source import Source, Transposed
+from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts
 
 NAME = "Digital Micrograph"
@@ -17,9 +17,8 @@ matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
-    """Return the file's scans and stacks, not its images."""
-    found = signals("digitalmicrograph", path)
-    return [_source(one, voltage) for one in found if len(one.axes) > 2]
+    """Return the file's scans and stacks, and what is none."""
+    return [_source(one, voltage) for one in signals("digitalmicrograph", path)]
 
 
 def _source(found: Signal, typed: float | None) -> Source:
@@ -27,6 +26,8 @@ def _source(found: Signal, typed: float | None) -> Source:
     axes = found.axes
     if detector_first(axes):
         data, axes = Transposed(data, (2, 3, 0, 1)), [*axes[2:], *axes[:2]]
+    if unfit := why_unfit(data.shape, data.dtype):
+        return Source([data], unfit=unfit)
     tags = ("ImageList", "TagGroup0", "ImageTags")
     voltage = typed or kilovolts(found.told(*tags, "Microscope Info", "Voltage"))
     # NCEM's TitanX notes the scan shape beside its flat stacks.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import h5py
@@ -12,14 +12,13 @@ import numpy as np
 from napari_4dstem_orient.calibration.distortion import from_ratio_and_axis
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
-from napari_4dstem_orient.io.source import Source, Transposed
+from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step, text
 from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
 
 NAME = "HDF5 / EMD"
 SUFFIXES = (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5")
 
-SMALLEST_DETECTOR = 8  # pixels on a side: below that a 4D dataset is a map of matrices, not of patterns
 _CROWDED = 2000  # members of a group: older files keep one group for each scan position's peaks
 _CACHE = 64 * 2**20
 
@@ -30,19 +29,38 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
-    """Return the file's 4D datasets and 3D stacks."""
+    """Return the file's 4D datasets and 3D stacks, and what else might have been meant for one."""
     file = open_file(path)
     found = []
-    for dataset in walk(file):
-        if dataset.dtype.kind in "uif" and len(dataset.shape or ()) in (3, 4):
+    for name, dataset in members(file):
+        if dataset.dtype.kind in "uifbcV" and len(dataset.shape or ()) > 1:
             axes = _axes(dataset)
             # HyperSpy writes Berkeley's EMD with all axes turned round.
             turned = detector_first(axes)
             data = Transposed(dataset, (3, 2, 1, 0)) if turned else dataset
-            if min(data.shape[-2:]) >= SMALLEST_DETECTOR or 0 in data.shape:
-                told = calibration(file, dataset, axes[::-1] if turned else axes, voltage)
-                found.append(Source([data], dataset.name, told, metadata=_metadata(dataset)))
+            if unfit := why_unfit(data.shape, data.dtype):
+                found.append(Source([data], name, unfit=unfit))
+                continue
+            check_parts(dataset, path)
+            told = calibration(dataset.file, dataset, axes[::-1] if turned else axes, voltage)
+            found.append(Source([data], name, told, metadata=_metadata(dataset), stored_at=address(dataset)))
     return found
+
+
+def check_parts(dataset: h5py.Dataset, path: Path) -> None:
+    """Refuse a dataset put together from other files where one is absent: HDF5 would read zeros in its place.
+
+    Raises
+    ------
+    UserError
+        Naming the absent one.
+    """
+    for name in sorted({part.file_name for part in dataset.virtual_sources()} if dataset.is_virtual else ()):
+        if name != "." and "%" not in name and not (path.parent / name).is_file():
+            raise UserError(
+                f"{PurePath(name).name}, from which {path.name} takes a part of {dataset.name}, is missing; put it "
+                "into the same folder."
+            )
 
 
 def open_file(path: Path) -> h5py.File:
@@ -68,24 +86,34 @@ def open_file(path: Path) -> h5py.File:
 
 
 def walk(file: h5py.File) -> Iterator[h5py.Dataset]:
-    """Yield every dataset once, but for those in crowded groups and behind broken links."""
-    waiting: list[h5py.Group] = [file]
+    """Yield every dataset once for each name, but for those in crowded groups and behind broken links."""
+    yield from (dataset for _, dataset in members(file))
+
+
+def members(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Yield as ``walk``, each after its name here: what a link to another file leads to has another name there."""
+    waiting: list[tuple[str, h5py.Group]] = [("", file)]
     seen = set()
     while waiting:
-        group = waiting.pop(0)
-        address = h5py.h5o.get_info(group.id).addr
-        if len(group) > _CROWDED or address in seen:
+        path, group = waiting.pop(0)
+        if len(group) > _CROWDED or address(group) in seen:
             continue
-        seen.add(address)
+        seen.add(address(group))
         for key in group:
             try:
                 member = group[key]
             except (KeyError, OSError):
                 continue
             if isinstance(member, h5py.Group):
-                waiting.append(member)
+                waiting.append((f"{path}/{key}", member))
             elif isinstance(member, h5py.Dataset):
-                yield member
+                yield f"{path}/{key}", member
+
+
+def address(member: h5py.HLObject) -> tuple[int, int]:
+    """Return what tells that two names mean the same group or dataset: which file, and where in it."""
+    about = h5py.h5o.get_info(member.id)
+    return about.fileno, about.addr
 
 
 def calibration(

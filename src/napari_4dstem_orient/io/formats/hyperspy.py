@@ -7,6 +7,7 @@ of its own, a million in all) and opens .zspy for writing.
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ import h5py
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import hdf5
-from napari_4dstem_orient.io.formats.axes import from_axes
-from napari_4dstem_orient.io.source import Source
+from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
+from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts, text
 
 NAME = "HyperSpy"
-SUFFIXES = (".hspy", ".zspy")
+SUFFIXES = (".hspy", ".zspy", ".zspy.zip")
+_ROOT = "Experiments/.zgroup"
 
 
 def matches(path: Path) -> bool:
     """Whether the file holds HyperSpy's ``Experiments``."""
-    if path.suffix.lower() in SUFFIXES:
+    if path.name.lower().endswith(SUFFIXES):
         return True
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
@@ -38,40 +40,75 @@ def matches(path: Path) -> bool:
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the file's signals that are scans or stacks."""
-    root = _open_zarr(path) if path.suffix.lower() == ".zspy" else hdf5.open_file(path)
+    root = hdf5.open_file(path) if path.is_file() and h5py.is_hdf5(path) else _open_other(path)
     if "Experiments" not in root:
         raise UserError(f"{path.name} holds no HyperSpy signal; save it again from HyperSpy.")
     return list(_signals(root["Experiments"], voltage))
 
 
+def _open_other(path: Path) -> Any:
+    return hdf5.open_file(path) if path.suffix.lower() == ".hspy" else _open_zarr(path)
+
+
 def _open_zarr(path: Path) -> Any:
+    """Return the root of a zarr folder, or of one packed into a zip file, perhaps with the folder around it."""
     import zarr
 
+    store: Any = str(path)
+    names = [file.name for file in path.iterdir()] if path.is_dir() else _packed(path)
+    if not path.is_dir():
+        store = zarr.ZipStore(str(path), mode="r")
+    if any(name.endswith("zarr.json") for name in names):
+        raise UserError(
+            f"{path.name} is of zarr's version 3, which is not read here; save it again as .hspy."
+        )
+    around = next((name[: -len(_ROOT)] for name in names if name.endswith(_ROOT)), "")
     try:
-        return zarr.open(str(path), mode="r")
+        return zarr.open(store, mode="r", path=around.strip("/") or None)
     except (zarr.errors.PathNotFoundError, zarr.errors.GroupNotFoundError) as error:
         raise UserError(f"{path.name} is not a zarr file, or parts are missing; copy it again.") from error
+
+
+def _packed(path: Path) -> list[str]:
+    """Return the names in a zip file.
+
+    Raises
+    ------
+    UserError
+        It is none.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return packed.namelist()
+    except zipfile.BadZipFile as error:
+        raise UserError(
+            f"{path.name} is neither a zarr folder nor a zip file of one, or it is cut short; copy it again."
+        ) from error
 
 
 def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
     for name in experiments:
         group = experiments[name]
-        data = group.get("data")
-        if data is None or data.dtype.kind not in "uif" or len(data.shape) not in (3, 4):
+        data, where = group.get("data"), f"/Experiments/{name}/data"
+        if data is None:
             continue
-        if 0 < min(data.shape[-2:]) < hdf5.SMALLEST_DETECTOR:
+        axes = [_attributes(group, f"axis-{axis}") for axis in range(len(data.shape))]
+        steps: Axes = [(axis.get("scale"), axis.get("units")) for axis in axes]
+        if detector_first(steps):
+            data, steps = Transposed(data, (2, 3, 0, 1)), [*steps[2:], *steps[:2]]
+        if unfit := why_unfit(data.shape, data.dtype):
+            yield Source([data], where, unfit=unfit)
             continue
         microscope = _attributes(group, "metadata/Acquisition_instrument/TEM")
-        axes = [_attributes(group, f"axis-{axis}") for axis in range(len(data.shape))]
         told = from_axes(
-            [(axis.get("scale"), axis.get("units")) for axis in axes],
+            steps,
             typed or kilovolts(microscope.get("beam_energy")),
             float(microscope.get("convergence_angle") or 0) or None,
         )
         precession = math.degrees(float(microscope.get("rocking_angle") or 0) / 1e3)  # pyxem notes mrad
         yield Source(
             [data],
-            f"/Experiments/{name}/data",
+            where,
             told.with_(precession=precession),
             metadata={
                 "title": text(_attributes(group, "metadata/General").get("title")),

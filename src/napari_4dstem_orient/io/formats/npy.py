@@ -8,8 +8,7 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
-from napari_4dstem_orient.io.source import Source
-from napari_4dstem_orient.io.units import shape_text
+from napari_4dstem_orient.io.source import Source, why_unfit
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "NumPy array"
@@ -26,9 +25,4 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
         array = np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:
         raise UserError(f"{path.name} is cut short or holds Python objects; save it again.") from error
-    if array.ndim not in (3, 4) or array.dtype.kind not in "uif":
-        raise UserError(
-            f"{path.name} holds {array.dtype} of shape {shape_text(array.shape)}; a scan has four dimensions "
-            "(scan_y, scan_x, det_y, det_x) of real numbers."
-        )
-    return [Source([array], calibration=Calibration(voltage=voltage))]
+    return [Source([array], "", Calibration(voltage=voltage), unfit=why_unfit(array.shape, array.dtype))]

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats.axes import Axes
-from napari_4dstem_orient.io.source import complete
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -60,7 +58,7 @@ class Unread:
 
 
 def signals(plugin: str, path: Path, **options: Any) -> list[Signal]:
-    """Open a file with ``rsciio.<plugin>`` and return its scans and stacks of real numbers.
+    """Open a file with ``rsciio.<plugin>`` and return its arrays, images among them.
 
     Raises
     ------
@@ -78,23 +76,12 @@ def signals(plugin: str, path: Path, **options: Any) -> list[Signal]:
         raise ValueError(failure)
     return [
         Signal(
-            Unread(
-                one["data"][None] if one["data"].ndim == 2 else one["data"]
-            ),  # it squeezes a single pattern
+            Unread(one["data"]),
             [(axis["scale"], axis["units"]) for axis in one["axes"]],
             one["original_metadata"],
         )
         for one in found
-        if one["data"].ndim in (2, 3, 4) and one["data"].dtype.kind in "uif"
     ]
-
-
-def signal(plugin: str, path: Path, **options: Any) -> Signal:
-    """Open a file that can hold but one dataset, as ``signals``."""
-    found = signals(plugin, path, **options)
-    if not found:
-        raise ValueError("it holds no stack of real numbers")
-    return found[0]
 
 
 @contextlib.contextmanager
@@ -109,18 +96,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def check_length(path: Path, record: int, promised: int, offset: int = 0) -> None:
-    """Refuse a file that ends before the last of its promised records, where rosettasciio cannot open the rest.
-
-    Raises
-    ------
-    UserError
-        Cut short.
-    """
-    whole, _ = complete(path, record, offset)
-    if whole < promised:
-        raise UserError(
-            f"{path.name} is cut short: {whole:,} of {promised:,} patterns are complete; copy it again."
-        )

@@ -224,6 +224,19 @@ class Session:
         for touched in (Stage.SCAN, *stale):
             self.changed.emit(touched)
 
+    def learn(self, told: Calibration) -> None:
+        """Take from a file of disks what is not known yet; nothing is kept of a former file of disks."""
+        alone = Stage.SCAN not in self._results
+        others = alone and (Stage.DISKS in self._results or Stage.CALIBRATED in self._results)
+        usual = Calibration()
+        known = usual if others else self._calibration
+        unknown = [name for name in vars(usual) if getattr(known, name) == getattr(usual, name)]
+        if "q_pixel" not in unknown:
+            unknown = [name for name in unknown if name != "q_pixel_from"]
+        news = {name: getattr(told, name) for name in unknown}
+        self._read_calibration = self._read_calibration.with_(**news)
+        self.set_calibration(known.with_(**news))
+
     def known_from(self, field: str) -> str:
         """Tell where a field of the calibration comes from: "file", "typed", "fitted" or "unknown"."""
         value = getattr(self._calibration, field)

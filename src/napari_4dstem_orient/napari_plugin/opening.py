@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -15,7 +16,7 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
 from napari_4dstem_orient.napari_plugin.latest import Latest
-from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, remove_layers
+from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, remove_layers, rescale
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.placing import placement
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.disks import BraggDisks
     from napari_4dstem_orient.orientation_map import OrientationMap
-    from napari_4dstem_orient.scan import Scan
+    from napari_4dstem_orient.scan import Calibration, Scan
 
 OVERVIEW = "overview"
 OVERVIEW_SAMPLES = 32
@@ -127,8 +128,21 @@ def overview(scan: Scan, seconds: float = OVERVIEW_SECONDS) -> np.ndarray:
     return sampled[read][np.ix_(nearest_row, nearest_col)]
 
 
-def take_disks(viewer: napari.Viewer, disks: BraggDisks) -> None:
-    """Put disks read from a file into the session, beside the scan they belong to or alone.
+def read_disks(path: str | Path) -> tuple[BraggDisks, Calibration]:
+    """Read disks and what their file says about their units.
+
+    Raises
+    ------
+    UserError
+        As ``load_disks``.
+    """
+    from napari_4dstem_orient.io.bragg_peaks import disks_calibration, load_disks
+
+    return load_disks(path), disks_calibration(path)
+
+
+def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | None = None) -> None:
+    """Put disks read from a file, and what it told about them, into the session: beside their scan or alone.
 
     Raises
     ------
@@ -137,9 +151,12 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks) -> None:
     """
     session = session_for(viewer)
     _check_shape(session, "disks", disks.scan_shape)
+    if told is not None:
+        session.learn(told)
     stage = Stage.CALIBRATED if disks.calibrated else Stage.DISKS
     session.put(stage, disks, settings={"file": disks.provenance.get("source")})
     install_cursor(viewer)
+    rescale(viewer, session.calibration.r_pixel)
     show_disk_count(viewer, disks.counts)
 
 

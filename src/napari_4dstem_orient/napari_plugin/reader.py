@@ -11,6 +11,7 @@ import napari
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.project import FORMAT as PROJECT
+from napari_4dstem_orient.napari_plugin import opening
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import as_layer, take_disks, take_map
 from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
@@ -54,14 +55,12 @@ def read_scan(path: str) -> list[LayerData]:
 
 def read_disks(path: str) -> list[LayerData]:
     """Read Bragg disks into the current viewer's session."""
-    from napari_4dstem_orient.io.bragg_peaks import load_disks
-
     viewer = napari.current_viewer()
     if viewer is None:
         raise UserError(
             f"{path} holds Bragg disks; open it in a napari window, or with load_disks in Python."
         )
-    take_disks(viewer, load_disks(path))
+    take_disks(viewer, *opening.read_disks(path))
     return NOTHING
 
 

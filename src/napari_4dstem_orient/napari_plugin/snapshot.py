@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -82,9 +83,19 @@ def detector_of(
     shape = scan.detector_shape if scan is not None else next(iter(known), FALLBACK_SHAPE)
     q_pixel = calibration.q_pixel
     if q_pixel is None:
-        far = np.hypot(calibrated.qx, calibrated.qy).max(initial=0) if calibrated is not None else 0.0
-        q_pixel = 1.05 * float(far or FALLBACK_REACH) / (min(shape) / 2)
+        far = farthest(calibrated) if calibrated is not None else 0.0
+        q_pixel = 1.05 * (far or FALLBACK_REACH) / (min(shape) / 2)
     return Detector(shape, q_pixel, calibration.rotation, calibration.flip, calibration.distortion)
+
+
+_farthest: WeakKeyDictionary[BraggDisks, float] = WeakKeyDictionary()
+
+
+def farthest(disks: BraggDisks) -> float:
+    """Return how far the outermost of all disks is from the centre; 0 where there is none."""
+    if disks not in _farthest:
+        _farthest[disks] = float(np.hypot(disks.qx, disks.qy).max(initial=0))
+    return _farthest[disks]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +132,8 @@ class Snapshot:
         """How the patterns were made, or None while the voltage is unknown."""
         if self.calibration.voltage is None:
             return None
-        reach = self.calibrated.reach if self.calibrated is not None else None
+        seen = self.calibrated
+        reach = None if seen is None else seen.reach or farthest(seen)
         return Illumination(
             self.calibration.voltage, reach or self.detector.reach, self.calibration.precession
         )

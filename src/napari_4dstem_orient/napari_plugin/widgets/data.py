@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu
 
+from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer, rescale
-from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, opening_scan, overview
+from napari_4dstem_orient.napari_plugin.opening import (
+    OVERVIEW,
+    opening_scan,
+    overview,
+    read_disks,
+    take_disks,
+)
 from napari_4dstem_orient.napari_plugin.parts.calibration.fields import CalibrationFields
 from napari_4dstem_orient.napari_plugin.parts.detection.patterns import MAXIMUM, MEAN, Patterns
 from napari_4dstem_orient.napari_plugin.parts.shared.reading import ReadingOptions, leaves_a_question
@@ -20,12 +27,13 @@ from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button
 from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.samples.library import SAMPLES
-from napari_4dstem_orient.scan import Scan
+from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
 
+    from napari_4dstem_orient.disks import BraggDisks
     from napari_4dstem_orient.io.load import FileFacts
 
 AUTOMATIC_BYTES = 2**30
@@ -34,11 +42,12 @@ AUTOMATIC_BYTES = 2**30
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A file that was looked into, and its scan unless that leaves a question."""
+    """A file that was looked into, and its scan unless that leaves a question; or disks, and what is told of them."""
 
     facts: FileFacts | None
     scan: Scan | None = None
     overview: np.ndarray | None = None
+    disks: tuple[BraggDisks, Calibration] | None = None
 
 
 class DataWidget(StepWidget):
@@ -172,6 +181,8 @@ class DataWidget(StepWidget):
 
     def _take(self, opened: Opened) -> Iterator[None]:
         self.reading.show_facts(opened.facts, opened.scan)
+        if opened.disks is not None:
+            take_disks(self.viewer, *opened.disks)
         if opened.scan is not None and opened.overview is not None:
             yield from opening_scan(self.viewer, opened.scan, opened.overview)
 
@@ -210,9 +221,15 @@ def describe(scan: Scan) -> str:
 
 
 def _open(path: str, dataset: str | None, scan_shape: str | None, progress: Progress) -> Opened:
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file
     from napari_4dstem_orient.io.load import inspect, load
 
-    facts = inspect(path)
+    try:
+        facts = inspect(path)
+    except UserError:
+        if is_disk_file(path):
+            return Opened(None, disks=read_disks(path))
+        raise
     if dataset is None and scan_shape is None and leaves_a_question(facts):
         return Opened(facts)
     scan = load(path, dataset=dataset, scan_shape=scan_shape)

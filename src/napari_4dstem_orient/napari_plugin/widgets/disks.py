@@ -18,7 +18,7 @@ from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.forms import form_for
 from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
 from napari_4dstem_orient.napari_plugin.layers import find_layer
-from napari_4dstem_orient.napari_plugin.opening import show_disk_count, take_disks
+from napari_4dstem_orient.napari_plugin.opening import read_disks, show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.parts.detection.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.parts.detection.probe_chooser import ProbeChooser, ProbeMaker
 from napari_4dstem_orient.napari_plugin.preferences import preferences
@@ -143,7 +143,7 @@ class DisksWidget(StepWidget):
 
     def load(self, path: str) -> None:
         """Read disks from a file."""
-        self.jobs.run("Reading disks", lambda disks: take_disks(self.viewer, disks), _load, path)
+        self.jobs.run("Reading disks", lambda read: take_disks(self.viewer, *read), _load, path)
 
     def save(self, path: str) -> None:
         """Write the disks into a file that py4DSTEM reads."""
@@ -239,10 +239,8 @@ def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, 
     return probe, suggest_settings(scan, probe), advise(scan, probe)
 
 
-def _load(path: str, progress: Progress) -> BraggDisks:
-    from napari_4dstem_orient.io.bragg_peaks import load_disks
-
-    return load_disks(path)
+def _load(path: str, progress: Progress) -> tuple[BraggDisks, Calibration]:
+    return read_disks(path)
 
 
 def _save(

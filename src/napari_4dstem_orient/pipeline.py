@@ -244,7 +244,10 @@ def check_calibration(known: Calibration) -> None:
     if known.voltage is None:
         raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
     if known.q_pixel is None:
-        raise UserError("The input does not say how large a pixel is (Å⁻¹); give it, such as --q-pixel 0.02.")
+        told = f": it tells {known.unclear}" if known.unclear else ""
+        raise UserError(
+            f"The input does not say how large a pixel is (Å⁻¹){told}; give it, such as --q-pixel 0.02."
+        )
 
 
 def find_disks(

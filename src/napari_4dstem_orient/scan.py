@@ -43,6 +43,9 @@ class Calibration:
     distortion : (float, float)
         How the detector shows a ring of radius R: as R (1 + e cos 2(φ - φ0)), with φ from the detector's first axis
         towards its second; given as (e cos 2φ0, e sin 2φ0). It is undone before that turn; (0, 0) for none.
+    unclear : str
+        What the file tells of pixel sizes and steps and nothing can be made of, such as ``"detector pixels of 1.0
+        'nm'"``; empty for nothing.
     """
 
     voltage: float | None = None
@@ -54,6 +57,7 @@ class Calibration:
     q_pixel_from: str = "unknown"
     precession: float = 0.0
     distortion: tuple[float, float] = (0.0, 0.0)
+    unclear: str = ""
 
     def __post_init__(self) -> None:
         along, aslant = map(float, self.distortion)

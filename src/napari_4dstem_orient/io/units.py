@@ -10,8 +10,21 @@ from typing import Any
 
 from napari_4dstem_orient.errors import UserError
 
-_ANGSTROM_PER = {"a": 1, "nm": 10, "nanometer": 10, "pm": 0.01, "um": 1e4, "micrometer": 1e4, "m": 1e10}
-_RAD_PER = {"rad": 1.0, "mrad": 1e-3, "deg": math.pi / 180, "degree": math.pi / 180}
+_ANGSTROM_PER = {
+    **dict.fromkeys(("a", "aa", "ang", "angstrom"), 1),
+    **dict.fromkeys(("nm", "nanometer"), 10),
+    **dict.fromkeys(("pm", "picometer"), 0.01),
+    **dict.fromkeys(("um", "micrometer", "micron"), 1e4),
+    **dict.fromkeys(("mm", "millimeter"), 1e7),
+    **dict.fromkeys(("m", "meter"), 1e10),
+}
+_RAD_PER = {
+    **dict.fromkeys(("rad", "radian"), 1.0),
+    **dict.fromkeys(("mrad", "milliradian"), 1e-3),
+    **dict.fromkeys(("urad", "microradian"), 1e-6),
+    **dict.fromkeys(("deg", "degree", "°"), math.pi / 180),
+}
+_NO_UNIT = ("", "undefined", "none", "px", "pixel", "1", "au", "a.u.")
 
 
 def wavelength(voltage: float) -> float:
@@ -32,25 +45,35 @@ def reciprocal_pixel(size: Any, units: Any, voltage: float | None) -> float | No
     voltage : float or None
         In kV; angles need it.
     """
-    number, name = _positive(size), _plain(units)
+    number, name = positive(size), _plain(units)
     if number is None:
         return None
     if name in _RAD_PER:
         return number * _RAD_PER[name] / wavelength(voltage) if voltage else None
-    inverse = re.fullmatch(r"1/(\w+)|(\w+?)\^?-1", name)
-    length = _ANGSTROM_PER.get(inverse[1] or inverse[2]) if inverse else None
+    inverse = re.fullmatch(r"(?:1?/|reciprocal|inverse|per)(\w+)|(\w+?)\^?-1", name)
+    length = _ANGSTROM_PER.get(_singular(inverse[1] or inverse[2])) if inverse else None
     return number / length if length else None
 
 
 def scan_step(size: Any, units: Any) -> float | None:
     """Return a scan step in nm, or None where size or units do not say."""
-    number, name = _positive(size), _plain(units)
-    return number * _ANGSTROM_PER[name] / 10 if number is not None and name in _ANGSTROM_PER else None
+    number, length = positive(size), _ANGSTROM_PER.get(_plain(units))
+    return number * length / 10 if number is not None and length else None
+
+
+def is_unit(units: Any) -> bool:
+    """Whether a unit is meant, known or not; pixels are none."""
+    return _plain(units) not in _NO_UNIT
+
+
+def is_angle(units: Any) -> bool:
+    """Whether a unit is an angle's."""
+    return _plain(units) in _RAD_PER
 
 
 def kilovolts(value: Any) -> float | None:
     """Return a voltage in kV from a number in V or kV (electron microscopes run between 1 kV and 3 MV)."""
-    number = _positive(value)
+    number = positive(value)
     if number is None:
         return None
     return number / 1e3 if number > 3500 else number
@@ -95,10 +118,11 @@ def parse_shape(value: Any) -> tuple[int, int]:
     raise UserError(f"The scan shape {value} is not rows x columns; write for example 256x256.")
 
 
-def _positive(value: Any) -> float | None:
+def positive(value: Any) -> float | None:
+    """Return a number above zero, of any type, one entry of an array or a word with a decimal comma; else None."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float(text(value).replace(",", "."))
+    except ValueError:
         return None
     return number if math.isfinite(number) and number > 0 else None
 
@@ -106,6 +130,12 @@ def _positive(value: Any) -> float | None:
 def _plain(units: Any) -> str:
     """Reduce a unit's spelling: ``[1/Å]``, ``A⁻¹``, ``$A^{-1}$``, ``Å**-1`` become ``a^-1`` or ``1/a``."""
     name = unicodedata.normalize("NFKC", text(units).replace("⁻", "^-")).replace("**", "^")
-    name = name.replace("Å", "A").replace("å", "A").replace("µ", "u").replace("μ", "u").replace("−", "-")
-    name = "".join(letter for letter in name if letter not in "[]{}()$_ \\").lower()
-    return re.sub("angstr[oö]ms?", "a", name)
+    name = re.sub("[−–]", "-", re.sub("[µμ]", "u", re.sub("[Åå]", "A", name)))
+    name = "".join(letter for letter in name if letter not in "[]{}()<>$_ \\").lower()
+    name = re.sub("angstr[oöø]m", "angstrom", name).replace("metre", "meter")
+    return _singular(name)
+
+
+def _singular(name: str) -> str:
+    """Return the word without the s of a plural, which no unit here ends in."""
+    return re.sub(r"(?<=\w\w)s(?=\W|$)", "", name)

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from napari_4dstem_orient.io.units import reciprocal_pixel, scan_step
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.io.units import is_angle, is_unit, positive, reciprocal_pixel, scan_step, text
+from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
 
 Axes = list[tuple[Any, Any]]
 """Step and units of each axis, slowest first."""
 
+_EQUAL = 1e-4
+"""Sizes that differ by less, relatively, differ by what numbers in files are rounded to."""
+
 
 def from_axes(axes: Axes, voltage: float | None, semiangle: float | None = None) -> Calibration:
-    """Return the calibration that the axes of a scan or stack mean; the last two are the detector's."""
-    q_pixel = reciprocal_pixel(*axes[-1], voltage) if axes else None
-    r_pixel = scan_step(*axes[-3]) if len(axes) > 3 else None
-    told = "file" if q_pixel is not None else "unknown"
-    return Calibration(voltage, q_pixel, r_pixel, semiangle, q_pixel_from=told)
+    """Return the calibration that the axes of a scan or stack mean; the last two are the detector's.
+
+    Pixels of unequal sides become the distortion that makes them equal. ``Calibration.unclear`` says what the axes tell
+    and nothing can be made of.
+    """
+    detector, unclear = _both(
+        axes[-2:], lambda size, units: reciprocal_pixel(size, units, voltage), "detector pixels"
+    )
+    steps, odd = _both(axes[-4:-2] if len(axes) > 3 else [], scan_step, "scan steps")
+    q_pixel, distortion = None, (0.0, 0.0)
+    if detector is not None:
+        down, along = detector
+        # A ring of so many Å⁻¹ spans fewer of the larger sides: long across them.
+        stretch = 0.0 if _equal(down, along) else (along - down) / (along + down)
+        if abs(stretch) < LARGEST_DISTORTION:
+            q_pixel, distortion = along * (1 - stretch), (stretch, 0.0)
+        else:
+            unclear = f"detector pixels of {down:.4g} Å⁻¹ down the rows and {along:.4g} Å⁻¹ along them"
+    r_pixel = None
+    if steps is not None:
+        r_pixel = steps[1] if _equal(*steps) else None
+        if r_pixel is None:
+            odd = f"scan steps of {steps[0]:.4g} nm down the rows and {steps[1]:.4g} nm along them"
+    return Calibration(
+        voltage,
+        q_pixel,
+        r_pixel,
+        semiangle,
+        q_pixel_from="file" if q_pixel is not None else "unknown",
+        distortion=distortion,
+        unclear="; ".join(filter(None, (unclear, odd))),
+    )
 
 
 def detector_first(axes: Axes) -> bool:
@@ -25,3 +56,29 @@ def detector_first(axes: Axes) -> bool:
         return False
     # Any voltage will do to see that an angle is one.
     return reciprocal_pixel(1, axes[0][1], 300.0) is not None and scan_step(1, axes[-1][1]) is not None
+
+
+def _both(
+    axes: Axes, read: Callable[[Any, Any], float | None], what: str
+) -> tuple[tuple[float, float] | None, str]:
+    """Return the sizes along two axes, and what they tell that cannot be read.
+
+    An axis that says nothing is taken to be as the other; one that says something else is not.
+    """
+    sizes = [read(*axis) for axis in axes]
+    known = [size for size in sizes if size is not None]
+    silent = [_silent(*axis) for axis, size in zip(axes, sizes, strict=True) if size is None]
+    if not all(silent):
+        spelled = dict.fromkeys(f"{text(size)} {text(units)!r}" for size, units in axes)
+        need = ", which need the voltage" if any(is_angle(units) for _, units in axes) else ""
+        return None, f"{what} of {' and '.join(spelled)}{need}"
+    return ((known[0], known[-1]) if known else None), ""
+
+
+def _silent(size: Any, units: Any) -> bool:
+    """Whether an axis just counts, or tells nothing."""
+    return text(size) == "" or (not is_unit(units) and positive(size) in (None, 1.0))
+
+
+def _equal(one: float, other: float) -> bool:
+    return abs(one - other) <= _EQUAL * max(one, other)

@@ -18,7 +18,7 @@ from defusedxml.ElementTree import fromstring
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.source import Source, records
-from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel
+from napari_4dstem_orient.io.units import kilovolts, positive, reciprocal_pixel
 from napari_4dstem_orient.scan import Calibration
 
 NAME = "EMPAD"
@@ -149,7 +149,7 @@ def _step(root: Any, scan_shape: tuple[int, int] | None) -> float | None:
         r"\(\s*([\d.eE+-]+)", _word(root, "iom_measurements/optics/get_full_scan_field_of_view")
     )
     if field:
-        side = _positive(field[1])
+        side = positive(field[1])
     else:
         side = _number(root, "iom_measurements/full_scan_field_of_view/x")
         factor = _number(root, "iom_measurements/full_scan_field_of_view/scale_factor")
@@ -170,12 +170,4 @@ def _word(root: Any, path: str) -> str:
 
 
 def _number(root: Any, path: str) -> float | None:
-    return _positive(_word(root, path))
-
-
-def _positive(word: str) -> float | None:
-    try:
-        number = float(word)
-    except ValueError:
-        return None
-    return number if 0 < number < float("inf") else None
+    return positive(_word(root, path))

@@ -13,13 +13,14 @@ from napari_4dstem_orient.calibration.distortion import from_ratio_and_axis
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step, text
+from napari_4dstem_orient.io.units import kilovolts, text
 from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
 
 NAME = "HDF5 / EMD"
 SUFFIXES = (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5")
 
 _CROWDED = 2000  # members of a group: older files keep one group for each scan position's peaks
+_UNEVEN = 0.01  # of a step: what positions in single precision may differ by
 _CACHE = 64 * 2**20
 
 
@@ -131,7 +132,9 @@ def py4dstem_calibration(bundle: h5py.Group, voltage: float | None = None) -> Ca
     """Return the calibration in a py4DSTEM file's ``metadatabundle``."""
     values = {key: value for group in bundle.values() for key, value in scalars(group).items()}
     voltage = voltage or next((kilovolts(values[key]) for key in _VOLTAGE_KEYS if key in values), None)
-    q_pixel = reciprocal_pixel(values.get("Q_pixel_size"), values.get("Q_pixel_units"), voltage)
+    step, pixel = ((values.get(f"{of}_pixel_size"), values.get(f"{of}_pixel_units")) for of in "RQ")
+    told = from_axes([step, step, pixel, pixel], voltage)
+    q_pixel = told.q_pixel
     ellipse = scalars(bundle["calibration"]) if "calibration" in bundle else {}
     distortion = _distortion(*(ellipse.get(key) for key in ("a", "b", "theta")))
     if q_pixel is not None and any(distortion):  # theirs is of the axis called b
@@ -144,14 +147,11 @@ def py4dstem_calibration(bundle: h5py.Group, voltage: float | None = None) -> Ca
     rotation = values.get("QR_rotation_degrees")
     if rotation is None:
         rotation = np.rad2deg(values.get("QR_rotation") or 0.0)
-    return Calibration(
-        voltage,
-        q_pixel,
-        scan_step(values.get("R_pixel_size"), values.get("R_pixel_units")),
-        semiangle,
-        float(rotation),
-        bool(values.get("QR_flip") or False),
-        "file" if q_pixel is not None else "unknown",
+    return told.with_(
+        q_pixel=q_pixel,
+        semiangle=semiangle,
+        rotation=float(rotation),
+        flip=bool(values.get("QR_flip") or False),
         distortion=distortion,
     )
 
@@ -197,7 +197,11 @@ def _axes(dataset: h5py.Dataset) -> Axes:
 
 
 def _step(vector: h5py.Dataset) -> float | None:
-    return float(vector[1]) - float(vector[0]) if vector.ndim == 1 and len(vector) > 1 else None
+    """Return the step between the positions along an axis; NaN where they are not evenly spaced."""
+    if vector.ndim != 1 or len(vector) < 2:
+        return None
+    steps = np.diff(np.asarray(vector[()], float))
+    return float(steps.mean()) if np.ptp(steps) <= _UNEVEN * abs(steps.mean()) else float("nan")
 
 
 def _metadata(dataset: h5py.Dataset) -> dict[str, Any]:

@@ -280,7 +280,7 @@ def test_a_scan_in_memory_is_not_kept(small_scan, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"\x93NUMPY"])
 def test_a_damaged_chunk_is_said(tmp_path, content):
     (tmp_path / "chunk.npz").write_bytes(content)
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match=r"chunk\.npz (is empty|.* damaged)"):
         load_rows(tmp_path / "chunk.npz")
 
 

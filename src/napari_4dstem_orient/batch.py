@@ -43,6 +43,7 @@ def scans_in(folder: str | Path) -> list[Path]:
         for path in members
         if path.suffix.lower() in SUFFIXES
         and not path.name.startswith(".")
+        and (path.is_file() or path.is_dir())  # no pipe, no device
         and not (path.suffix.lower() in hdf5 and (is_map_file(path) or is_project_file(path)))
     ]
 

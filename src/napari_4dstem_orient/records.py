@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.memory import MEMORY
+from napari_4dstem_orient.parameters import from_plain
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.session import Session, Stage
@@ -81,8 +82,53 @@ def form_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
     kinds = (TransformerSettings, TemplateSettings, AcceptanceSettings)
     return {
-        name: kind(**settings[name]) for name, kind in zip(FORMS, kinds, strict=True) if settings.get(name)
+        name: from_plain(kind, settings[name])
+        for name, kind in zip(FORMS, kinds, strict=True)
+        if settings.get(name)
     }
+
+
+def check_record(stage: Stage, settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a record, which may come from anywhere, that are not of the types they should be.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        Saying which.
+    """
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+    from napari_4dstem_orient.detection.settings import DetectionSettings
+    from napari_4dstem_orient.io.reference import Reference
+
+    if stage is Stage.SCAN:
+        from_plain(Reference, settings)
+    elif stage in MAPS.values() and "phases" in settings:
+        check_choice(settings)
+    for name, kind in {
+        "detection": DetectionSettings,
+        "centring": CalibrationSettings,
+        "calibration": Calibration,
+    }.items():
+        if settings.get(name) is not None:
+            from_plain(kind, settings[name])
+    _check_words(settings)
+
+
+def check_choice(settings: Mapping[str, Any]) -> None:
+    """Refuse what ``choice_settings`` could not have returned, as ``check_record``."""
+    for values in settings.get("phases", ()):
+        Phase.from_dict(values)
+    models = settings.get("models", [])
+    if not isinstance(models, list) or not all(isinstance(model, str) for model in models):
+        raise TypeError("models are no list of paths")
+    form_settings(settings)
+    _check_words(settings)
+
+
+def _check_words(settings: Mapping[str, Any]) -> None:
+    for name in ("file", "device", "method", "kind", "source", "region"):
+        if not isinstance(settings.get(name), str | None):
+            raise TypeError(f"{name} is no text")
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +194,8 @@ class Recipe:
         }
         return cls(
             session.get(Stage.PROBE) if detection else None,
-            DetectionSettings(**detection) if detection else None,
-            CalibrationSettings(**centring) if centring else None,
+            from_plain(DetectionSettings, detection) if detection else None,
+            from_plain(CalibrationSettings, centring) if centring else None,
             method,
             made[method].settings,
             typed,

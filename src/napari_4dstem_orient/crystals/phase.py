@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.errors import one_line
+
 if TYPE_CHECKING:
     import orix.crystal_map
     import orix.quaternion
     import py4DSTEM.process.diffraction
+
+
+_LONGEST_NAME = 120
+_MOST_TERMS = 5e7
+"""Reflections times atoms when the shortest reflection is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,7 @@ class Phase:
     Attributes
     ----------
     name : str
+        One line: it stands in lists and in the headers of files.
     cell : tuple of six floats
         a, b, c in Å, α, β, γ in degrees.
     positions : ndarray, shape (n, 3)
@@ -57,6 +65,9 @@ class Phase:
     positions: np.ndarray
     numbers: np.ndarray
     occupancy: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", one_line(self.name, _LONGEST_NAME))
 
     @cached_property
     def lattice(self) -> np.ndarray:
@@ -224,19 +235,52 @@ class Phase:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Phase:
-        """Make the phase that ``to_dict`` described."""
-        return cls(
-            str(values["name"]),
+        """Make the phase that ``to_dict`` described.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            It describes no crystal, or one whose reflections could not be computed.
+        """
+        numbers = np.asarray(values["numbers"])
+        phase = cls(
+            values["name"],
             tuple(float(value) for value in values["cell"]),  # type: ignore[arg-type]
             np.asarray(values["positions"], float).reshape(-1, 3),
-            np.asarray(values["numbers"], int),
+            numbers.astype(int),
             np.asarray(values["occupancy"], float),
         )
+        if not isinstance(values["name"], str) or numbers.dtype.kind not in "iu" or not _is_crystal(phase):
+            raise ValueError(f"{phase.name} is described as no possible crystal")
+        return phase
+
+
+def _is_crystal(phase: Phase) -> bool:
+    """Tell whether cell and atoms are possible, and few enough to compute with."""
+    cell, atoms = np.asarray(phase.cell), len(phase.numbers)
+    if cell.shape != (6,) or not (np.isfinite(cell).all() and (cell > 0).all() and (cell[3:] < 180).all()):
+        return False
+    a, b, c = np.cos(np.deg2rad(cell[3:]))
+    if 1 - a * a - b * b - c * c + 2 * a * b * c <= 1e-6 or len(phase.positions) != atoms:
+        return False
+    possible = (
+        phase.occupancy.shape == (atoms,)
+        and np.isfinite(phase.positions).all()
+        and ((phase.numbers > 0) & (phase.numbers < 120)).all()
+        and ((phase.occupancy > 0) & (phase.occupancy <= 1.01)).all()
+    )
+    return bool(possible) and 0 < atoms * np.prod(2 * _farthest(phase) + 1.0) < _MOST_TERMS
 
 
 def _same_operations(one: np.ndarray, other: np.ndarray) -> bool:
     apart = np.abs(one[:, None] - other).max(axis=(2, 3))
     return len(one) == len(other) and bool((apart.min(axis=1) < 0.01).all())
+
+
+def _farthest(phase: Phase) -> np.ndarray:
+    """Return the Miller indices up to which the shortest reflection is looked for."""
+    lengths = np.asarray(phase.cell[:3])
+    return np.ceil(3.0 / lengths.min() * lengths)
 
 
 @lru_cache(maxsize=64)
@@ -246,7 +290,7 @@ def _shortest_reflection(phase: Phase) -> float:
     Which ones are absent does not depend on how strongly the atoms scatter, so that any numbers will do that do not
     cancel by chance; py4DSTEM, which knows the true ones, takes seconds to import.
     """
-    most = np.ceil(3.0 / min(phase.cell[:3]) * np.asarray(phase.cell[:3])).astype(int)
+    most = _farthest(phase).astype(int)
     hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), -1).reshape(-1, 3)
     strength = phase.occupancy * np.asarray(phase.numbers, float) ** 0.77
     present = np.abs(np.exp(2j * np.pi * hkl @ phase.positions.T) @ strength) > 1e-3 * strength.sum()

@@ -13,6 +13,8 @@ from napari_4dstem_orient.detection.direct_beam import direct_beam_of, find_dire
 from napari_4dstem_orient.detection.engine import quiet
 from napari_4dstem_orient.detection.patterns import aligned_mean
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.checks import check_patterns
+from napari_4dstem_orient.io.reading import check_room, mapped, reading
 from napari_4dstem_orient.scan import Scan
 
 TRENCH = 2.5
@@ -43,6 +45,13 @@ class Probe:
     radius: float
     kind: str
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kernel = self.kernel
+        if kernel.ndim != 2 or not kernel.size or not np.isfinite(kernel).all() or not kernel.max() > 0:
+            raise ValueError(f"a probe of shape {kernel.shape} shows no disk, or holds what is no number")
+        if not 0 < self.radius < np.inf:
+            raise ValueError(f"a probe cannot have the radius {self.radius}")
 
     @cached_property
     def fourier(self) -> np.ndarray:
@@ -157,13 +166,13 @@ def probe_from_file(path: str | Path, dataset: str | None = None) -> Probe:
     UserError
         If the file cannot be read or shows no direct beam.
     """
-    path = Path(path)
-    patterns = _images(path, dataset)
-    if patterns is None:
-        from napari_4dstem_orient.io.load import load
+    with reading(path, "a probe", folder=True) as path:
+        patterns = _images(path, dataset)
+        if patterns is None:
+            from napari_4dstem_orient.io.load import load
 
-        return probe_from_vacuum(load(path, dataset=dataset))
-    probe = probe_from_vacuum(patterns)
+            return probe_from_vacuum(load(path, dataset=dataset))
+        probe = probe_from_vacuum(patterns)
     return Probe(probe.kernel, probe.radius, "vacuum", {**probe.provenance, "source": str(path)})
 
 
@@ -172,18 +181,26 @@ def _images(path: Path, dataset: str | None) -> np.ndarray | None:
     if not path.is_file():
         return None
     if path.suffix == ".npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = mapped(path)
     elif dataset is not None:
         import h5py
 
+        from napari_4dstem_orient.io import hdf5_access as hdf5
+
         if not h5py.is_hdf5(path):
             return None
-        with h5py.File(path) as file:
-            found = file.get(dataset)
-            array = found[()] if isinstance(found, h5py.Dataset) and found.ndim in (2, 3) else np.zeros(0)
+        with hdf5.open_file(path) as file:
+            found = hdf5.member(file, dataset)
+            stack = isinstance(found, h5py.Dataset) and found.ndim in (2, 3)
+            array = hdf5.array(file, dataset) if stack else np.zeros(0)
     else:
         return None
-    return np.asarray(array, np.float32) if array.ndim in (2, 3) else None
+    if array.ndim not in (2, 3):
+        return None
+    check_room(2 * 4 * array.size, "What the vacuum file holds")
+    images = np.asarray(array, np.float32)
+    check_patterns(images.reshape(-1, *images.shape[-2:]), "the vacuum file", path.name)
+    return images
 
 
 def _read_region(scan: Scan, region: tuple[slice, slice] | None) -> np.ndarray:

@@ -16,8 +16,10 @@ import numpy as np
 from napari_4dstem_orient.calibration.distortion import ratio_and_axis
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.atomic import writing
 from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.reading import reading
 from napari_4dstem_orient.scan import Calibration
 
 if TYPE_CHECKING:
@@ -31,14 +33,7 @@ _NOTES = "disks"
 
 def is_disk_file(path: str | Path) -> bool:
     """Tell whether a file holds Bragg disks; False for whatever is not HDF5 or not there."""
-    path = Path(path).expanduser()
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with hdf5.open_file(path) as file:
-            return next(_disk_lists(file), None) is not None
-    except (OSError, UserError):
-        return False
+    return hdf5_access.whether(path, lambda file: next(_disk_lists(file), None) is not None)
 
 
 def list_disks(path: str | Path) -> list[str]:
@@ -267,13 +262,11 @@ def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[h5py.File]:
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise UserError(f"{path} does not exist; check the name and the folder.")
-    if path.is_dir() or not h5py.is_hdf5(path):
-        raise UserError(f"{path.name} is not an HDF5 file, so it holds no Bragg disks of py4DSTEM's.")
-    with hdf5.open_file(path) as file:
-        yield file
+    with reading(path, "Bragg disks") as path:
+        if not h5py.is_hdf5(path):
+            raise UserError(f"{path.name} is not an HDF5 file, so it holds no Bragg disks of py4DSTEM's.")
+        with hdf5_access.open_file(path) as file:
+            yield file
 
 
 def _disk_lists(file: h5py.File) -> Iterator[h5py.Dataset]:

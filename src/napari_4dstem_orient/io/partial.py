@@ -20,8 +20,10 @@ import numpy as np
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder, writing
+from napari_4dstem_orient.io.reading import check_room, from_json, reading
 from napari_4dstem_orient.io.result import load_map, save_map
 from napari_4dstem_orient.io.temporaries import sweep
+from napari_4dstem_orient.parameters import from_plain
 
 
 class Partial:
@@ -124,12 +126,13 @@ def load_rows(path: Path) -> BraggDisks:
     UserError
         The file is missing, damaged or something else.
     """
-    try:
+    with reading(path, "kept disks") as path, path.open("rb") as opened:
+        with zipfile.ZipFile(opened) as packed:
+            check_room(sum(member.file_size for member in packed.infolist()), "What is kept")
+        opened.seek(0)
         # NumPy itself would leave a damaged file open.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with np.load(opened, allow_pickle=False) as file:
             return from_arrays(str(file["about"]), file)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged or was not written by this program; remove it.") from error
 
 
 def to_arrays(disks: BraggDisks) -> tuple[str, dict[str, np.ndarray]]:
@@ -145,11 +148,34 @@ def to_arrays(disks: BraggDisks) -> tuple[str, dict[str, np.ndarray]]:
 
 
 def from_arrays(about: str, arrays: Mapping[str, Any]) -> BraggDisks:
-    """Make the disks that ``to_arrays`` took apart; contradictions raise KeyError, TypeError or ValueError."""
-    told = json.loads(about)
-    shape, detector = told.pop("scan_shape"), told.pop("detector_shape")
-    told.update({name: np.asarray(arrays[name]) for name in arrays if name != "about"})
-    return BraggDisks(tuple(shape), detector_shape=tuple(detector) if detector else None, **told)
+    """Make the disks that ``to_arrays`` took apart.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        They contradict each other, or hold what is no finite number.
+    """
+    told = from_plain(_About, from_json(about, dict))
+    values: dict[str, Any] = {name: np.asarray(arrays[name]) for name in arrays if name != "about"}
+    for name, array in values.items():
+        if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+            raise ValueError(f"{name} holds what is no finite number")
+    if values["offsets"].dtype.kind != "i":
+        raise ValueError("offsets are no whole numbers")
+    if min(told.scan_shape) < 0:
+        raise ValueError(f"a scan cannot have the shape {told.scan_shape}")
+    return BraggDisks(**vars(told), **values)
+
+
+@dataclass(frozen=True)
+class _About:
+    """What disks have beside arrays."""
+
+    scan_shape: tuple[int, int]
+    calibrated: bool
+    detector_shape: tuple[int, int] | None
+    reach: float | None
+    provenance: dict[str, Any]
 
 
 def fingerprint(*values: Any) -> str:

@@ -16,23 +16,26 @@ The patterns themselves stay where they are.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.errors import LONGEST, UserError, one_line
 from napari_4dstem_orient.io.atomic import writing
 from napari_4dstem_orient.io.partial import from_arrays, to_arrays
+from napari_4dstem_orient.io.reading import file_hash, from_json, reading
 from napari_4dstem_orient.io.reference import open_reference, reference_of, sealed
-from napari_4dstem_orient.io.result import DAMAGED, read_map, write_map
+from napari_4dstem_orient.io.result import read_map, refuse_foreign, write_map
+from napari_4dstem_orient.parameters import from_plain
 from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.records import check_choice, check_record
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.session import Record, SessionState, Stage
 
@@ -109,13 +112,9 @@ def save_project(
 
 def is_project_file(path: str | Path) -> bool:
     """Tell, by looking inside, whether a file is a project file."""
-    import h5py
+    from napari_4dstem_orient.io import hdf5_access as hdf5
 
-    try:
-        with h5py.File(path, "r") as file:
-            return bool(file.attrs.get("format") == FORMAT)
-    except OSError:
-        return False
+    return hdf5.whether(path, lambda file: file.attrs.get("format") == FORMAT)
 
 
 def load_project(path: str | Path, model_folders: Sequence[str | Path] = ()) -> Project:
@@ -132,25 +131,79 @@ def load_project(path: str | Path, model_folders: Sequence[str | Path] = ()) -> 
     UserError
         The file is missing, is no HDF5, is damaged, or is not a project file.
     """
-    import h5py
+    from napari_4dstem_orient.io import hdf5_access as hdf5
 
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise UserError(f"There is no file {path}; choose a project file ({SUFFIX}).")
+    with reading(path, "a project file") as path, hdf5.open_file(path) as file:
+        refuse_foreign(file, FORMAT, FORMAT_VERSION, "a project file")
+        told = from_plain(_Told, from_json(hdf5.words(file, "session"), dict))
+        phases = tuple(Phase.from_dict(values) for values in from_json(hdf5.words(file, "phases"), list))
+        results = {stage: _read(file, stage) for stage in Stage if stage.value in file}
+        warnings: list[str] = []
+        state = _state(told, results, path.absolute().parent, warnings)
+        models = _find_models(told.models, model_folders, warnings)
+        settings = _or_nothing(check_choice, told.settings, "settings for the next map", warnings)
+        layers = {name: display for name, display in told.layers.items() if _is_display(display)}
+    return Project(state, phases, models, settings, layers, tuple(warnings))
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the text ``session`` says."""
+
+    scan: dict[str, Any] | None
+    patterns: tuple[list[int], str] | None
+    calibration: dict[str, Any]
+    read_calibration: dict[str, Any]
+    stale: list[str]
+    records: dict[str, _Made]
+    position: tuple[int, int] | None
+    pins: list[tuple[int, int]]
+    models: list[_Model]
+    settings: dict[str, Any]
+    layers: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Made:
+    made: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Model:
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Display:
+    visible: bool
+    opacity: Annotated[float, {"min": 0, "max": 1}]
+    contrast_limits: tuple[float, float] = (0.0, 1.0)
+    colormap: str = ""
+    channel: str = ""
+    look: dict[str, Any] = field(default_factory=dict)
+
+
+def _is_display(told: dict[str, Any]) -> bool:
+    """Tell whether it says how a layer is displayed; where not, the layer looks as a new one."""
     try:
-        with h5py.File(path, "r") as file:
-            _refuse_foreign(file, path)
-            told = json.loads(file["session"].asstr()[()])
-            phases = tuple(Phase.from_dict(values) for values in json.loads(file["phases"].asstr()[()]))
-            results = {stage: _read(file, stage) for stage in Stage if stage.value in file}
-        state, warnings = _state(told, results, path.absolute().parent)
-        models = _find_models(told["models"], model_folders, warnings)
-    except (*DAMAGED, AttributeError) as error:
-        detail = " ".join(str(error).split())
-        raise UserError(
-            f"Cannot read {path}: the file is damaged or not a project file ({detail}); choose another file."
-        ) from error
-    return Project(state, phases, models, told["settings"], told["layers"], tuple(warnings))
+        low, high = from_plain(_Display, told).contrast_limits
+    except ValueError:
+        return False
+    return low < high
+
+
+def _or_nothing(
+    check: Callable[[dict[str, Any]], None], settings: dict[str, Any], what: str, warnings: list[str]
+) -> dict[str, Any]:
+    """Return settings that hold what they should; else none, and say so."""
+    try:
+        check(settings)
+    except (KeyError, TypeError, ValueError) as error:
+        warnings.append(one_line(f"The project's {what} cannot be read ({error}) and are left out.", LONGEST))
+        return {}
+    return settings
 
 
 def _session(project: Project, beside: Path) -> dict[str, Any]:
@@ -192,37 +245,39 @@ def _write(file: h5py.File, stage: Stage, result: Any) -> None:
 
 
 def _read(file: h5py.File, stage: Stage) -> Any:
-    group = file[stage.value]
+    from napari_4dstem_orient.io import hdf5_access as hdf5
+
     if stage is Stage.PROBE:
         from napari_4dstem_orient.detection.probe import Probe
 
-        return Probe(np.asarray(group[()], np.float32), **json.loads(group.attrs["about"]))
+        about = from_plain(_AboutProbe, from_json(file[stage.value].attrs["about"], dict))
+        return Probe(hdf5.array(file, stage.value).astype(np.float32), **vars(about))
+    group = hdf5.group_at(file, stage.value)
     if stage in _DISKS:
-        return from_arrays(group.attrs["about"], {name: values[()] for name, values in group.items()})
+        return from_arrays(group.attrs["about"], {name: hdf5.array(group, name) for name in group})
     return read_map(group)
 
 
-def _refuse_foreign(file: h5py.File, path: Path) -> None:
-    if file.attrs.get("format") != FORMAT:
-        raise UserError(f"{path} is not a project file of this program; choose one that it saved.")
-    version = file.attrs.get("format_version")
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format version {version} and this program reads version {FORMAT_VERSION}; "
-            "update the program or choose another file."
-        )
+@dataclass(frozen=True)
+class _AboutProbe:
+    radius: float
+    kind: str
+    provenance: dict[str, Any]
 
 
-def _state(told: dict[str, Any], results: dict[Stage, Any], beside: Path) -> tuple[SessionState, list[str]]:
-    warnings: list[str] = []
+def _state(told: _Told, results: dict[Stage, Any], beside: Path, warnings: list[str]) -> SessionState:
     records = {
-        Stage(stage): Record(datetime.fromisoformat(made["made"]), made["settings"])
-        for stage, made in told["records"].items()
+        stage: Record(
+            datetime.fromisoformat(made.made),
+            _or_nothing(partial(check_record, stage), made.settings, f"record of the {stage}", warnings),
+        )
+        for stage, made in ((Stage(name), made) for name, made in told.records.items())
     }
-    calibration = Calibration(**told["calibration"])
-    if told["scan"] is not None:
+    calibration = from_plain(Calibration, told.calibration)
+    if told.scan is not None:
+        check_record(Stage.SCAN, told.scan)
         records[Stage.SCAN] = Record(
-            records[Stage.SCAN].made if Stage.SCAN in records else Record().made, told["scan"]
+            records[Stage.SCAN].made if Stage.SCAN in records else Record().made, told.scan
         )
         try:
             scan = _open_scan(told, beside)
@@ -232,21 +287,21 @@ def _state(told: dict[str, Any], results: dict[Stage, Any], beside: Path) -> tup
     shapes = {result.scan_shape for stage, result in results.items() if stage is not Stage.PROBE}
     if len(shapes) > 1:
         raise ValueError(f"its results cover scans of different shapes: {sorted(shapes)}")
+    rows, cols = next(iter(shapes), (0, 0))
     return SessionState(
         results,
-        frozenset(Stage(stage) for stage in told["stale"]),
+        frozenset(Stage(stage) for stage in told.stale),
         records,
         calibration,
-        Calibration(**told["read_calibration"]),
-        tuple(told["position"]) if told["position"] else None,  # type: ignore[arg-type]
-        tuple((int(row), int(col)) for row, col in told["pins"]),
-    ), warnings
+        from_plain(Calibration, told.read_calibration),
+        told.position if told.position and min(told.position) >= 0 else None,
+        tuple((row, col) for row, col in told.pins if 0 <= row < rows and 0 <= col < cols),
+    )
 
 
-def _open_scan(told: dict[str, Any], beside: Path) -> Scan:
-    scan = open_reference(told["scan"], beside)
-    patterns = [list(scan.data.shape), str(scan.data.dtype)]
-    if told["patterns"] is not None and patterns != told["patterns"]:
+def _open_scan(told: _Told, beside: Path) -> Scan:
+    scan = open_reference(told.scan or {}, beside)
+    if told.patterns not in (None, (list(scan.data.shape), str(scan.data.dtype))):
         raise UserError(
             f"{scan.source} holds other patterns than when the project was saved; it stays closed. "
             "Open it in Data to work on it as a new scan."
@@ -254,16 +309,14 @@ def _open_scan(told: dict[str, Any], beside: Path) -> Scan:
     return scan
 
 
-def _find_models(
-    told: list[dict[str, Any]], folders: Sequence[str | Path], warnings: list[str]
-) -> tuple[Path, ...]:
+def _find_models(told: list[_Model], folders: Sequence[str | Path], warnings: list[str]) -> tuple[Path, ...]:
     from napari_4dstem_orient.resource_files import resource
 
     found = []
     for model in told:
-        known = Path(model["path"])
+        known = Path(model.path)
         ways = [known, *(Path(folder) / known.name for folder in (resource("models"), *folders))]
-        same = next((path for path in ways if (made := _hash(path)) and made == model["sha256"]), None)
+        same = next((path for path in ways if (made := _hash(path)) and made == model.sha256), None)
         if same is None:
             warnings.append(
                 f"The model {known} is not there or has changed; choose or open another in Map before the next map."
@@ -274,10 +327,10 @@ def _find_models(
 
 
 def _hash(path: Path) -> str:
-    """Return the hash of a model file; empty where it is not there."""
+    """Return the hash of a model file; empty where it is not there, or is none."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return file_hash(path)
+    except (OSError, UserError):
         return ""
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
 import psutil
 
 from napari_4dstem_orient.errors import Cancelled, UserError, one_line
@@ -28,6 +32,9 @@ _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+
+
+_Kind = TypeVar("_Kind")
 
 
 @contextmanager
@@ -117,6 +124,54 @@ def is_regular(path: str | Path) -> bool:
     return True
 
 
+def mapped(path: Path) -> np.ndarray:
+    """Map a .npy file into memory, not reading it.
+
+    Raises
+    ------
+    UserError
+        The file has no room for the shape that it promises.
+    ValueError
+        Not one, or of Python objects.
+    """
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        head = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, turned, dtype = head(file)
+        offset = file.tell()
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    # In whole numbers of Python: numpy's own product runs over.
+    if min(shape, default=1) < 0:
+        raise ValueError(f"it promises the shape {shape}")
+    if offset + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+        raise UserError(
+            f"{path.name} is cut short: it has no room for the {dtype} of shape {shape} it promises; copy it again."
+        )
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, "r", offset, shape, "F" if turned else "C")
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file that fits in memory.
+
+    Raises
+    ------
+    UserError
+        It is no regular file, or larger.
+    OSError
+        It cannot be read.
+    """
+    path = Path(path)
+    check_regular(path)
+    check_room(path.stat().st_size, path.name)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def room() -> int:
     """Return how many bytes one thing that is read may take: half of the memory that is free."""
     return int(psutil.virtual_memory().available) // 2
@@ -172,7 +227,23 @@ def check_scan(shape: Sequence[int], itemsize: int, together: int = 0) -> None:
         )
 
 
+def from_json(text: Any, kind: type[_Kind]) -> _Kind:
+    """Return what a JSON text says, which must be a dict, or a list.
+
+    Raises
+    ------
+    ValueError
+        It is something else, or no JSON.
+    """
+    found = json.loads(text)
+    if not isinstance(found, kind):
+        raise ValueError(f"it says {type(found).__name__} where a {kind.__name__} belongs")
+    return found
+
+
 def _why(error: Exception) -> str:
+    if isinstance(error, KeyError) and error.args and " " not in str(error.args[0]):
+        return one_line(f"there is no {error.args[0]!r} in it", _QUOTED)
     return one_line(getattr(error, "strerror", None) or error, _QUOTED) or type(error).__name__
 
 

@@ -6,16 +6,31 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.reading import check_regular
 from napari_4dstem_orient.scan import Scan
 
 PIECE = 2**16
 """Bytes of a file that are read at one place."""
 PIECES = 16
 """Places, evenly spread from the beginning to the end."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a reference may say; see ``reference_of`` and ``sealed``."""
+
+    path: str | None = None
+    dataset: str | None = None
+    scan_shape: tuple[int, int] | None = None
+    voltage: float | None = None
+    sample: str | None = None
+    seal: dict[str, float | str] | None = None
+    relative: str | None = None
 
 
 def reference_of(scan: Scan) -> dict[str, Any]:
@@ -51,8 +66,11 @@ def seal(path: str | Path) -> dict[str, Any]:
     ------
     OSError
         It cannot be read.
+    UserError
+        It is neither a regular file with something in it nor a folder.
     """
     path = Path(path)
+    check_regular(path, folder=True)
     told, size, digest = path.stat(), 0, hashlib.sha256()
     if path.is_dir():
         files = sorted(member for member in path.rglob("*") if member.is_file())
@@ -77,7 +95,7 @@ def sealed(reference: Mapping[str, Any], beside: Path) -> dict[str, Any]:
     if "path" not in reference:
         return dict(reference)
     path, found = Path(reference["path"]), dict(reference)
-    with suppress(OSError):  # gone meanwhile
+    with suppress(OSError, UserError):  # gone meanwhile
         found["seal"] = seal(path)
     with suppress(ValueError):  # on another drive
         found["relative"] = Path(os.path.relpath(path, beside)).as_posix()

@@ -31,7 +31,8 @@ import numpy as np
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
-from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason
+from napari_4dstem_orient.io.reading import from_json, reading
+from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason, why_exploratory
 
 if TYPE_CHECKING:
     import h5py
@@ -45,8 +46,6 @@ FRAME = (
     "Lab x points down the rows of the map, y along its columns, z = x cross y towards the viewer; "
     "the beam travels along -z. Crystal symmetry acts on the left."
 )
-DAMAGED = (OSError, RuntimeError, KeyError, TypeError, ValueError)
-"""What a damaged file makes h5py, JSON and the nouns complain about."""
 _DTYPES = {
     "rotation": np.float32,
     "phase_id": np.int32,
@@ -57,6 +56,19 @@ _DTYPES = {
     "runner_up_score": np.float32,
 }
 _CERTAINTY = {"reliability": np.float32, "phase_margin": np.float32, "doubt": np.uint8}
+_SCORE = (0, 1 + 1e-3)  # rounding
+_RANGES = {
+    "rotation": (-1.001, 1.001),
+    "score": _SCORE,
+    "reason": (0, max(Reason)),
+    "explained": (0, np.iinfo(np.int32).max),
+    "runner_up": (-1.001, 1.001),
+    "runner_up_score": _SCORE,
+    "reliability": _SCORE,
+    "phase_margin": (-_SCORE[1], _SCORE[1]),
+    "doubt": (0, sum(Doubt)),
+}
+METHODS = ("transformer", "template")
 
 
 def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
@@ -103,23 +115,21 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: boo
 
 def is_map_file(path: str | Path) -> bool:
     """Tell, by looking inside, whether a file is a result file."""
-    import h5py
+    from napari_4dstem_orient.io import hdf5_access as hdf5
 
-    try:
-        with h5py.File(path, "r") as file:
-            return bool(file.attrs.get("format") == FORMAT or "orientation/rotation" in file)
-    except OSError:
-        return False
+    return hdf5.whether(
+        path, lambda file: file.attrs.get("format") == FORMAT or hdf5.member(file, "orientation/rotation")
+    )
 
 
 def made_from(path: str | Path) -> Path | None:
     """Return the file that a result file was made from; None where it does not say, or is no result file."""
-    import h5py
+    from napari_4dstem_orient.io import hdf5_access as hdf5
 
     try:
-        with h5py.File(path, "r") as file:
-            source = json.loads(file["provenance"].asstr()[()]).get("input")
-    except (*DAMAGED, AttributeError):
+        with reading(path, "a result file") as path, hdf5.open_file(path) as file:
+            source = str(from_json(hdf5.words(file, "provenance"), dict).get("input") or "")
+    except UserError:
         return None
     return Path(source.partition("::")[0]).expanduser().absolute() if source else None
 
@@ -132,51 +142,60 @@ def load_map(path: str | Path) -> OrientationMap:
     UserError
         The file is missing, is no HDF5, is truncated or damaged, or is not a result file.
     """
-    import h5py
+    from napari_4dstem_orient.io import hdf5_access as hdf5
 
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"There is no file {path}; choose a result file (.h5).")
-    try:
-        with h5py.File(path, "r") as file:
-            _refuse_foreign(file, path)
-            return read_map(file)
-    except DAMAGED as error:
-        detail = " ".join(str(error).split())
+    with reading(path, "a result file") as path, hdf5.open_file(path) as file:
+        refuse_foreign(file, FORMAT, FORMAT_VERSION, "a result file")
+        return read_map(file)
+
+
+def refuse_foreign(file: h5py.File, wanted: str, version: int, what: str) -> None:
+    """Raise UserError for a file of another format, or another version of it."""
+    name = Path(file.filename).name
+    if str(file.attrs.get("format")) != wanted:
+        raise UserError(f"{name} is not {what} of this program; choose one that it saved.")
+    if (told := str(file.attrs.get("format_version"))) != str(version):
         raise UserError(
-            f"Cannot read {path}: the file is damaged or not a result file ({detail}); choose another file."
-        ) from error
-
-
-def _refuse_foreign(file: h5py.File, path: Path) -> None:
-    if file.attrs.get("format") != FORMAT:
-        raise UserError(f"{path} is not a result file of this program; choose one that it saved.")
-    version = file.attrs.get("format_version")
-    if version != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format version {version} and this program reads version {FORMAT_VERSION}; "
+            f"{name} has format version {told} and this program reads version {version}; "
             "update the program or choose another file."
         )
 
 
 def read_map(parent: h5py.Group) -> OrientationMap:
-    """Read what ``write_map`` wrote; a damaged file raises one of ``DAMAGED``."""
-    group = parent["orientation"]
-    arrays = {name: np.asarray(group[name][()], dtype) for name, dtype in _DTYPES.items()}
-    phases = tuple(Phase.from_dict(values) for values in json.loads(group["phases"].asstr()[()]))
-    certain = {
-        name: np.asarray(group[name][()], dtype) for name, dtype in _CERTAINTY.items() if name in group
-    }
-    _check({**arrays, **certain}, len(phases))
+    """Read what ``write_map`` wrote; what a damaged file raises is for ``reading``."""
+    from napari_4dstem_orient.io import hdf5_access as hdf5
+
+    group = hdf5.group_at(parent, "orientation")
+    certain = {name: dtype for name, dtype in _CERTAINTY.items() if name in group}
+    dtypes = {**_DTYPES, **certain}
+    arrays = {name: _as(hdf5.array(group, name), dtype, name) for name, dtype in dtypes.items()}
+    phases = tuple(Phase.from_dict(values) for values in from_json(hdf5.words(group, "phases"), list))
+    _check(arrays, len(phases))
+    certainty = Certainty(**{name: arrays.pop(name) for name in certain}) if certain else None
     r_pixel = group.attrs.get("r_pixel")
+    method = str(group.attrs["method"])
+    if method not in METHODS or (r_pixel is not None and not 0 < float(r_pixel) < np.inf):
+        raise ValueError(f"the method {method} with a scan step of {r_pixel} nm is none")
+    provenance = from_json(hdf5.words(parent, "provenance"), dict)
+    why_exploratory(provenance)
     return OrientationMap(
         phases=phases,
-        method=str(group.attrs["method"]),
+        method=method,
         r_pixel=None if r_pixel is None else float(r_pixel),
-        provenance=json.loads(parent["provenance"].asstr()[()]),
-        certainty=Certainty(**certain) if certain else None,
+        provenance=provenance,
+        certainty=certainty,
         **arrays,
     )
+
+
+def _as(values: np.ndarray, dtype: type, name: str) -> np.ndarray:
+    """Return numbers in the type they are kept in; ValueError where it cannot hold them."""
+    kept: np.ndarray = values.astype(dtype, copy=False)
+    if not np.can_cast(values.dtype, dtype, "same_kind") or (
+        values.dtype.kind in "iu" and (kept != values).any()
+    ):
+        raise ValueError(f"{name} holds {values.dtype} that are no {np.dtype(dtype)}")
+    return kept
 
 
 def _check(arrays: dict[str, np.ndarray], phases: int) -> None:
@@ -191,12 +210,20 @@ def _check(arrays: dict[str, np.ndarray], phases: int) -> None:
     for name, values in arrays.items():
         if len(shape) != 2 or len(hypotheses) != 1 or values.shape != expected.get(name, shape):
             raise ValueError(f"{name} has the shape {values.shape} in a map of {shape}")
-    if arrays["phase_id"].size and not -1 <= arrays["phase_id"].min() <= arrays["phase_id"].max() < phases:
-        raise ValueError(f"a phase_id lies outside the {phases} phases")
-    rotation = arrays["rotation"][arrays["phase_id"] >= 0]
+    ranges = {**_RANGES, "phase_id": (-1, phases - 1)}
+    for name, values in arrays.items():
+        low, high = ranges[name]
+        # Written so that NaN is outside.
+        if values.size and not (low <= values.min() and values.max() <= high):
+            raise ValueError(f"{name} holds values outside {low} to {high}")
+    _check_rotations(arrays["rotation"][arrays["phase_id"] >= 0], "rotation")
+    _check_rotations(arrays["runner_up"][arrays["runner_up_score"] > 0], "runner_up")
+
+
+def _check_rotations(rotation: np.ndarray, name: str) -> None:
     unit = np.allclose(rotation @ rotation.swapaxes(1, 2), np.eye(3), atol=1e-3)
     if not unit or (np.linalg.det(rotation) < 0).any():
-        raise ValueError("rotation holds matrices that are no rotations")
+        raise ValueError(f"{name} holds matrices that are no rotations")
 
 
 def _json(value: Any) -> str:

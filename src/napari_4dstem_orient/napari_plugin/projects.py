@@ -30,6 +30,7 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
 from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, overview, show_disk_count
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
+from napari_4dstem_orient.parameters import from_plain
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.records import form_settings
 from napari_4dstem_orient.session import Session, Stage
@@ -117,9 +118,9 @@ def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> 
 
     disks, calibrated = session.record(Stage.DISKS), session.record(Stage.CALIBRATED)
     if disks is not None and "detection" in disks.settings:
-        panels["Bragg disks"].form.set(DetectionSettings(**disks.settings["detection"]))
+        panels["Bragg disks"].form.set(from_plain(DetectionSettings, disks.settings["detection"]))
     if calibrated is not None and "centring" in calibrated.settings:
-        panels["Calibration"].form.set(CalibrationSettings(**calibrated.settings["centring"]))
+        panels["Calibration"].form.set(from_plain(CalibrationSettings, calibrated.settings["centring"]))
     maps, indexers = panels["Map"], indexers_for(session)
     forms = form_settings(project.settings)
     for name, settings in forms.items():

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import napari
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.project import FORMAT as PROJECT
+from napari_4dstem_orient.io.reading import mapped, reading
 from napari_4dstem_orient.napari_plugin import opening
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import as_layer, take_disks, take_map
@@ -101,24 +100,21 @@ def data_panel(viewer: napari.Viewer) -> DataWidget:
 
 def _hdf5_reader(path: str) -> Reader:
     from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+    from napari_4dstem_orient.io.project import is_project_file
+    from napari_4dstem_orient.io.result import is_map_file
 
-    try:
-        with h5py.File(path) as file:
-            if file.attrs.get("format") == PROJECT:
-                return read_project
-            if "orientation/rotation" in file:
-                return read_map
-    except OSError:
-        return read_scan  # which says what is wrong with the file
-    return read_disks if is_disk_file(path) else read_scan
+    if is_project_file(path):
+        return read_project
+    if is_map_file(path):
+        return read_map
+    return read_disks if is_disk_file(path) else read_scan  # which says what is wrong with the file
 
 
 def _dimensions(path: str) -> int:
-    import numpy as np
-
     try:
-        return np.load(path, mmap_mode="r").ndim
-    except (OSError, ValueError):
+        with reading(path, "a scan") as file:
+            return mapped(file).ndim
+    except UserError:
         return 0
 
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
 from napari_4dstem_orient.io.source import Source
 from napari_4dstem_orient.io.units import shape_text
@@ -44,7 +44,7 @@ def _keys(group: Any) -> list[str]:
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the linked stacks as one, dead pixels (the detector's own mask) as zero."""
-    file = hdf5.open_file(path)
+    file = hdf5_access.open_file(path)
     group = file.get("entry/data")
     if not isinstance(group, h5py.Group) or not len(group):
         raise UserError(f"{path.name} has no entry/data; it is not a Dectris master file.")

@@ -12,6 +12,8 @@ import numpy as np
 from napari_4dstem_orient.calibration.distortion import from_ratio_and_axis
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
+from napari_4dstem_orient.io.hdf5_access import member, open_file
+from napari_4dstem_orient.io.reading import is_regular
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts, text
 from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
@@ -21,12 +23,12 @@ SUFFIXES = (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5")
 
 _CROWDED = 2000  # members of a group: older files keep one group for each scan position's peaks
 _UNEVEN = 0.01  # of a step: what positions in single precision may differ by
-_CACHE = 64 * 2**20
+_LONGEST_AXIS = 2**24
 
 
 def matches(path: Path) -> bool:
     """Whether the content, or else the name, is HDF5's."""
-    return path.is_file() and (h5py.is_hdf5(path) or path.suffix.lower() in SUFFIXES)
+    return is_regular(path) and (h5py.is_hdf5(path) or path.suffix.lower() in SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
@@ -64,28 +66,6 @@ def check_parts(dataset: h5py.Dataset, path: Path) -> None:
             )
 
 
-def open_file(path: Path) -> h5py.File:
-    """Open an HDF5 file for reading.
-
-    Raises
-    ------
-    UserError
-        Not HDF5, or cut short.
-    """
-    import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)
-
-    try:
-        return h5py.File(path, "r", rdcc_nbytes=_CACHE, locking="best-effort")
-    except OSError as error:
-        if "truncated" in str(error):
-            raise UserError(
-                f"{path.name} is cut short (its HDF5 content is not complete); copy it again."
-            ) from error
-        if not h5py.is_hdf5(path):
-            raise UserError(f"{path.name} is not an HDF5 file, or its beginning is damaged.") from error
-        raise
-
-
 def walk(file: h5py.File) -> Iterator[h5py.Dataset]:
     """Yield every dataset once for each name, but for those in crowded groups and behind broken links."""
     yield from (dataset for _, dataset in members(file))
@@ -101,19 +81,16 @@ def members(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
             continue
         seen.add(address(group))
         for key in group:
-            try:
-                member = group[key]
-            except (KeyError, OSError):
-                continue
-            if isinstance(member, h5py.Group):
-                waiting.append((f"{path}/{key}", member))
-            elif isinstance(member, h5py.Dataset):
-                yield f"{path}/{key}", member
+            found = member(group, key)
+            if isinstance(found, h5py.Group):
+                waiting.append((f"{path}/{key}", found))
+            elif isinstance(found, h5py.Dataset):
+                yield f"{path}/{key}", found
 
 
-def address(member: h5py.HLObject) -> tuple[int, int]:
+def address(one: h5py.HLObject) -> tuple[int, int]:
     """Return what tells that two names mean the same group or dataset: which file, and where in it."""
-    about = h5py.h5o.get_info(member.id)
+    about = h5py.h5o.get_info(one.id)
     return about.fileno, about.addr
 
 
@@ -122,7 +99,7 @@ def calibration(
 ) -> Calibration:
     """Return what the file says: py4DSTEM's calibration of the whole tree, else the dataset's axes."""
     root = dataset.name.strip("/").split("/")[0]
-    bundle = file.get(f"{root}/metadatabundle")
+    bundle = member(file, f"{root}/metadatabundle")
     if isinstance(bundle, h5py.Group):
         return py4dstem_calibration(bundle, voltage)
     return from_axes(axes, voltage)
@@ -130,12 +107,13 @@ def calibration(
 
 def py4dstem_calibration(bundle: h5py.Group, voltage: float | None = None) -> Calibration:
     """Return the calibration in a py4DSTEM file's ``metadatabundle``."""
-    values = {key: value for group in bundle.values() for key, value in scalars(group).items()}
+    groups = {name: group for name in bundle if isinstance(group := member(bundle, name), h5py.Group)}
+    values = {key: value for group in groups.values() for key, value in scalars(group).items()}
     voltage = voltage or next((kilovolts(values[key]) for key in _VOLTAGE_KEYS if key in values), None)
     step, pixel = ((values.get(f"{of}_pixel_size"), values.get(f"{of}_pixel_units")) for of in "RQ")
     told = from_axes([step, step, pixel, pixel], voltage)
     q_pixel = told.q_pixel
-    ellipse = scalars(bundle["calibration"]) if "calibration" in bundle else {}
+    ellipse = scalars(groups["calibration"]) if "calibration" in groups else {}
     distortion = _distortion(*(ellipse.get(key) for key in ("a", "b", "theta")))
     if q_pixel is not None and any(distortion):  # theirs is of the axis called b
         e = float(np.hypot(*distortion))
@@ -172,33 +150,42 @@ _SEMIANGLE_KEYS = ("probe_convergence_semiangle_mrad", "convergence_semiangle_mr
 def scalars(group: h5py.Group) -> dict[str, Any]:
     """Return the single numbers and words stored as datasets of an EMD metadata group."""
     found = {}
-    for key, member in group.items():
-        if isinstance(member, h5py.Dataset) and member.shape == ():
-            value = member[()]
-            value = text(value) if isinstance(value, bytes) else value.item()
+    for key in group:
+        one = member(group, key)
+        if not isinstance(one, h5py.Dataset) or one.shape != ():
+            continue
+        if h5py.check_string_dtype(one.dtype) is not None:
+            value: Any = text(one[()])
             found[key] = None if value == "_None" else value
+        elif one.dtype.kind in "uifb":
+            found[key] = one[()].item()
     return found
 
 
 def _axes(dataset: h5py.Dataset) -> Axes:
     """Return step and units of each axis, from wherever the file's format keeps them."""
     group = dataset.parent
-    if all(isinstance(group.get(key), h5py.Dataset) for key in ("array", "sampling", "units")):  # abTEM
-        return list(zip(group["sampling"][()], group["units"][()], strict=False))
+    if len(found := _datasets(group, ["array", "sampling", "units"])) == 3:  # abTEM
+        return list(zip(found[1][:4], found[2][:4], strict=False))
     if "axes" in group.attrs and np.size(group.attrs["axes"]) == dataset.ndim:  # NeXus
         names = [text(name) for name in np.ravel(group.attrs["axes"])]
     else:  # EMD counts from 0 or from 1
         first = 0 if "dim0" in group else 1
         names = [f"dim{axis + first}" for axis in range(dataset.ndim)]
-    vectors = [group.get(name) for name in names]
-    if not all(isinstance(vector, h5py.Dataset) and vector.dtype.kind in "uif" for vector in vectors):
+    vectors = [vector for vector in _datasets(group, names) if vector.dtype.kind in "uif"]
+    if len(vectors) < len(names):
         return []
     return [(_step(vector), vector.attrs.get("units", "")) for vector in vectors]
 
 
+def _datasets(group: h5py.Group, names: list[str]) -> list[h5py.Dataset]:
+    """Return those of the datasets of a group that there are."""
+    return [found for name in names if isinstance(found := member(group, name), h5py.Dataset)]
+
+
 def _step(vector: h5py.Dataset) -> float | None:
     """Return the step between the positions along an axis; NaN where they are not evenly spaced."""
-    if vector.ndim != 1 or len(vector) < 2:
+    if vector.ndim != 1 or not 2 <= len(vector) <= _LONGEST_AXIS:
         return None
     steps = np.diff(np.asarray(vector[()], float))
     return float(steps.mean()) if np.ptp(steps) <= _UNEVEN * abs(steps.mean()) else float("nan")

@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts, text
@@ -29,25 +29,21 @@ def matches(path: Path) -> bool:
     """Whether the file holds HyperSpy's ``Experiments``."""
     if path.name.lower().endswith(SUFFIXES):
         return True
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return "Experiments" in file and "file_format_version" in file.attrs
-    except OSError:
-        return False
+    return hdf5_access.whether(
+        path, lambda file: "Experiments" in file and "file_format_version" in file.attrs
+    )
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the file's signals that are scans or stacks."""
-    root = hdf5.open_file(path) if path.is_file() and h5py.is_hdf5(path) else _open_other(path)
+    root = hdf5_access.open_file(path) if path.is_file() and h5py.is_hdf5(path) else _open_other(path)
     if "Experiments" not in root:
         raise UserError(f"{path.name} holds no HyperSpy signal; save it again from HyperSpy.")
     return list(_signals(root["Experiments"], voltage))
 
 
 def _open_other(path: Path) -> Any:
-    return hdf5.open_file(path) if path.suffix.lower() == ".hspy" else _open_zarr(path)
+    return hdf5_access.open_file(path) if path.suffix.lower() == ".hspy" else _open_zarr(path)
 
 
 def _open_zarr(path: Path) -> Any:

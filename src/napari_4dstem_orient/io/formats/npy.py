@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.reading import mapped
 from napari_4dstem_orient.io.source import Source, why_unfit
 from napari_4dstem_orient.scan import Calibration
 
@@ -21,8 +20,5 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     with path.open("rb") as file:
         if file.read(6) != b"\x93NUMPY":
             raise UserError(f"{path.name} is not a NumPy .npy file; save it with numpy.save.")
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except ValueError as error:
-        raise UserError(f"{path.name} is cut short or holds Python objects; save it again.") from error
+    array = mapped(path)
     return [Source([array], "", Calibration(voltage=voltage), unfit=why_unfit(array.shape, array.dtype))]

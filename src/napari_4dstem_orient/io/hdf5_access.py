@@ -1,0 +1,144 @@
+"""What lies in an HDF5 file, looked at before it is followed, opened or read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.reading import LARGEST_PIECE, check_regular, check_room, is_regular
+from napari_4dstem_orient.io.units import text
+
+_LINKS = 16  # links that lead to links
+_CACHE = 64 * 2**20
+
+
+def open_file(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    UserError
+        Not a regular file, not HDF5, or cut short.
+    """
+    import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)
+
+    check_regular(path)
+    try:
+        return h5py.File(path, "r", rdcc_nbytes=_CACHE, locking="best-effort")
+    except OSError as error:
+        if "truncated" in str(error):
+            raise UserError(
+                f"{path.name} is cut short (its HDF5 content is not complete); copy it again."
+            ) from error
+        if not h5py.is_hdf5(path):
+            raise UserError(f"{path.name} is not an HDF5 file, or its beginning is damaged.") from error
+        raise
+
+
+def whether(path: str | Path, look: Callable[[h5py.File], Any]) -> bool:
+    """Say whether a file is HDF5 and looks so inside; False for whatever cannot be read."""
+    with suppress(Exception), open_file(Path(path).expanduser()) as file:
+        return bool(look(file))
+    return False
+
+
+def member(group: h5py.Group, path: str, links: int = _LINKS) -> h5py.Group | h5py.Dataset | None:
+    """Return what lies at a path; None where nothing does, or a link leads nowhere.
+
+    Links to other files are followed to regular files only: HDF5 itself would wait at a pipe for ever.
+
+    Raises
+    ------
+    UserError
+        The data of a dataset lie in something that is no regular file.
+    """
+    here: Any = group.file["/"] if path.startswith("/") else group
+    for key in filter(None, path.split("/")):
+        try:
+            link = here.get(key, getlink=True) if isinstance(here, h5py.Group) else None
+            if isinstance(link, h5py.HardLink):
+                here = here[key]
+            elif isinstance(link, h5py.SoftLink) and links:
+                here = member(here, link.path, links - 1)
+            elif isinstance(link, h5py.ExternalLink) and links:
+                here = _outside(Path(here.file.filename).parent, link, links - 1)
+            else:
+                return None
+        except (KeyError, OSError, RuntimeError):
+            return None
+    if isinstance(here, h5py.Dataset):
+        _check_storage(here)
+    return here
+
+
+def group_at(parent: h5py.Group, path: str) -> h5py.Group:
+    """Return the group at a path; ValueError where there is none."""
+    if not isinstance(found := member(parent, path), h5py.Group):
+        raise ValueError(f"it holds no group called {path}")
+    return found
+
+
+def array(group: h5py.Group, path: str) -> np.ndarray:
+    """Read the numbers at a path, once it is known that they fit in memory.
+
+    Raises
+    ------
+    UserError
+        They are too many.
+    ValueError
+        There are none.
+    """
+    found = member(group, path)
+    if not isinstance(found, h5py.Dataset) or found.shape is None or found.dtype.kind not in "uifb":
+        raise ValueError(f"it holds no numbers called {path}")
+    size = math.prod(found.shape) * found.dtype.itemsize
+    piece = math.prod(found.chunks) * found.dtype.itemsize if found.chunks else 0
+    check_room(max(size, 2 * piece if piece > LARGEST_PIECE else 0), f"What is stored as {path}")
+    return np.asarray(found[()])
+
+
+def words(group: h5py.Group, path: str) -> str:
+    """Read the text at a path.
+
+    Raises
+    ------
+    UserError
+        It does not fit in memory.
+    ValueError
+        There is none.
+    """
+    found = member(group, path)
+    if (
+        not isinstance(found, h5py.Dataset)
+        or found.shape != ()
+        or h5py.check_string_dtype(found.dtype) is None
+    ):
+        raise ValueError(f"it holds no text called {path}")
+    check_room(found.dtype.itemsize, f"What is stored as {path}")
+    return str(found.asstr()[()])
+
+
+def _outside(folder: Path, link: h5py.ExternalLink, links: int) -> h5py.Group | h5py.Dataset | None:
+    """Follow a link to another file, which lies where it says or in the folder of the file that says so."""
+    ways = (folder / link.filename, folder / Path(link.filename).name)
+    there = next((path for path in ways if is_regular(path)), None)
+    return None if there is None else member(open_file(there), link.path, links)
+
+
+def _check_storage(dataset: h5py.Dataset) -> None:
+    """Refuse data that lie in pipes or devices, or, uncompressed, beyond the end of the file."""
+    folder = Path(dataset.file.filename).parent
+    plist = dataset.id.get_create_plist()
+    outside = [name for name, _, _ in dataset.external or ()]
+    if dataset.is_virtual:
+        outside += {plist.get_virtual_filename(number) for number in range(plist.get_virtual_count())} - {"."}
+    for name in outside:
+        if (path := folder / text(name)).exists() and not is_regular(path):
+            raise UserError(f"The data of {dataset.name} lie in {path}, which is no regular file.")

@@ -30,11 +30,11 @@ COARSE = TemplateSettings(zone_axis_step=6.0, in_plane_step=4.0)
 WHY = "exploratory: the detector's pixel size was not checked against a crystal"
 
 
-@pytest.fixture(params=["file", "fitted"])
+@pytest.fixture(params=["file", "typed", "fitted"])
 def found(request, silver):
     known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from=request.param)
     disks = BraggDisks.from_lists((1, 1), [np.zeros((0, 3))])
-    return with_origin(made_map(silver, "transformer"), disks, known), request.param == "file"
+    return with_origin(made_map(silver, "transformer"), disks, known), request.param != "fitted"
 
 
 def test_the_reasons_are_recorded_and_reopen(found, tmp_path):

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.source import Source
-from napari_4dstem_orient.scan import Opened, Scan
+from napari_4dstem_orient.io.units import kilovolts
+from napari_4dstem_orient.scan import Calibration, Opened, Scan
 
 small = st.integers(1, 9)
 
@@ -112,3 +114,31 @@ def test_disks_of_a_file_with_blocks_of_positions_are_those_of_one_without(tmp_p
     np.testing.assert_array_equal(blocks.offsets, one.offsets)
     np.testing.assert_allclose(blocks.qx, one.qx, atol=1e-4)
     np.testing.assert_allclose(blocks.intensity, one.intensity, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (200_000, "was 200 kV meant?"),
+        (80_000.0, "was 80 kV meant?"),
+        (0.3, "was 300 kV meant?"),
+        (1e8, "3500 kV."),
+    ],
+)
+def test_a_voltage_that_no_microscope_has_is_refused(typed, meant):
+    with pytest.raises(UserError, match="electron microscopes run between 1 and 3500 kV") as told:
+        Calibration(voltage=typed)
+    assert str(told.value).endswith(meant)
+
+
+@pytest.mark.parametrize("voltage", [1.0, 5.0, 60.0, 1250.0, 3000.0])
+def test_every_microscopes_voltage_is_taken(voltage):
+    assert Calibration(voltage=voltage).voltage == voltage
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [(200_000, 200.0), (300.0, 300.0), (1e8, None), (5e-3, None), (0, None), ("", None)],
+)
+def test_a_files_voltage_is_in_volts_or_kilovolts_or_unknown(stored, expected):
+    assert kilovolts(stored) == expected

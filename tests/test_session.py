@@ -93,8 +93,9 @@ def test_pins_are_kept_once_each_in_order_and_go_with_the_scan(session, small_sc
     [
         (Calibration(), 2),
         (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="fitted"), 0),
-        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="typed"), 0),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="typed"), 1),
         (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="file"), 1),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="doubtful"), 1),
         (Calibration(q_pixel=0.02, q_pixel_from="fitted"), 1),
     ],
 )

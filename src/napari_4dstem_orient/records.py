@@ -190,7 +190,9 @@ class Recipe:
         known = session.calibration
         names = ("voltage", "q_pixel", "r_pixel", "semiangle", "precession", "rotation", "flip")
         typed = {
-            name: getattr(known, name) for name in names if session.known_from(name) in ("typed", "fitted")
+            name: getattr(known, name)
+            for name in names
+            if session.known_from(name) in ("typed", "fitted", "doubtful")
         }
         return cls(
             session.get(Stage.PROBE) if detection else None,

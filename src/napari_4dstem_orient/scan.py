@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 LARGEST_DISTORTION = 0.2
 """A detector that stretches rings by more than this, relatively, was not set up for diffraction."""
 
+VOLTAGES = (1.0, 3500.0)
+"""kV: between these electron microscopes run."""
+
+UNCHECKED = {
+    **dict.fromkeys(
+        ("unknown", "file", "typed"), "the detector's pixel size was not checked against a crystal"
+    ),
+    "doubtful": "the fit of the detector's pixel size to a crystal is doubtful",
+}
+"""What speaks against a pixel size, by where it comes from."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -37,7 +48,8 @@ class Calibration:
     flip : bool
         Whether the detector axes are exchanged before that turn (py4DSTEM's ``QR_flip``).
     q_pixel_from : str
-        Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"`` or ``"fitted"``.
+        Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"``, ``"fitted"`` to a crystal, or
+        ``"doubtful"``, which is a fit that one should not trust.
     precession : float
         Half-angle of the precession cone in degrees; 0 for a still beam.
     distortion : (float, float)
@@ -73,7 +85,8 @@ class Calibration:
                 raise UserError(
                     f"The calibration's {name} is {value}; it must be a positive number or left empty."
                 )
-
+        if self.voltage is not None and not VOLTAGES[0] <= self.voltage <= VOLTAGES[1]:
+            raise UserError(_no_such_voltage(self.voltage))
         if not 0 <= self.precession < 10:
             raise UserError(
                 f"The precession angle is {self.precession}; it must be between 0 and 10 degrees."
@@ -85,15 +98,30 @@ class Calibration:
 
     @property
     def exploratory(self) -> tuple[str, ...]:
-        """Why maps made with this calibration are for a first look only; empty where they are quantitative."""
+        """Why maps made with this calibration are for a first look only; empty where nothing speaks against it."""
         reasons = []
         if self.voltage is None:
             reasons.append("the accelerating voltage is not known")
         if self.q_pixel is None:
             reasons.append("the detector's pixel size is not known")
-        elif self.q_pixel_from in ("unknown", "file"):
-            reasons.append("the detector's pixel size was not checked against a crystal")
+        elif self.q_pixel_from in UNCHECKED:
+            reasons.append(UNCHECKED[self.q_pixel_from])
         return tuple(reasons)
+
+
+def kilovolts(number: float) -> float | None:
+    """Return a voltage given in kV, or else in V, in kV; None where it is neither's."""
+    low, high = VOLTAGES
+    return next((value for value in (number, number / 1e3) if low <= value <= high), None)
+
+
+def _no_such_voltage(given: float) -> str:
+    meant = kilovolts(given) or kilovolts(given * 1e3)
+    likely = f": was {meant:g} kV meant?" if meant else "."
+    return (
+        f"The voltage is {given:g} kV, but electron microscopes run between {VOLTAGES[0]:g} and "
+        f"{VOLTAGES[1]:g} kV{likely}"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from typing import Any
 
+from napari_4dstem_orient import scan
 from napari_4dstem_orient.errors import UserError
 
 _ANGSTROM_PER = {
@@ -72,11 +73,9 @@ def is_angle(units: Any) -> bool:
 
 
 def kilovolts(value: Any) -> float | None:
-    """Return a voltage in kV from a number in V or kV (electron microscopes run between 1 kV and 3 MV)."""
+    """Return a voltage in kV from a number in V or kV; None where no electron microscope has it."""
     number = positive(value)
-    if number is None:
-        return None
-    return number / 1e3 if number > 3500 else number
+    return None if number is None else scan.kilovolts(number)
 
 
 def text(value: Any) -> str:

@@ -35,7 +35,13 @@ FIELDS = {
     "flip": _Field("Flip axes", "Exchange the detector axes before that turn (py4DSTEM's QR_flip)."),
 }
 ZERO_IF_EMPTY = ("precession", "rotation")
-FROM = {"file": "from file", "typed": "typed", "fitted": "fitted", "unknown": "unknown"}
+FROM = {
+    "file": "from file",
+    "typed": "typed",
+    "fitted": "fitted",
+    "doubtful": "doubtful fit",
+    "unknown": "unknown",
+}
 
 
 class CalibrationFields(QWidget):
@@ -81,7 +87,7 @@ class CalibrationFields(QWidget):
             origin = self._session.known_from(name)
             plain = name in (*ZERO_IF_EMPTY, "flip") and not getattr(calibration, name)
             label.setText("" if plain else FROM[origin])
-            set_tone(label, Tone.DOUBTFUL if origin == "unknown" else Tone.FAINT)
+            set_tone(label, Tone.DOUBTFUL if origin in ("unknown", "doubtful") else Tone.FAINT)
 
     def _input(self, name: str, field: _Field) -> QWidget:
         if name == "flip":

@@ -34,7 +34,7 @@ def facts_text(session: Session) -> str:
             ("scan step", known.r_pixel, "nm/step"),
         )
     ]
-    trust = "⚠ exploratory" if known.exploratory else "✓ quantitative"
+    trust = "⚠ exploratory" if known.exploratory else "pixel size fitted to a crystal"
     return f"<b>{escape(where)}</b><br>{size} · <b>{trust}</b><br>{' · '.join(units)}"
 
 
@@ -55,6 +55,6 @@ def facts_tooltip(session: Session) -> str:
     why = (
         f"Exploratory: {'; '.join(reasons)}."
         if reasons
-        else "Quantitative: voltage and pixel size are known."
+        else "The voltage is known, and the pixel size was fitted to a crystal."
     )
     return "\n".join([*told, why, *shown])

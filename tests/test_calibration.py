@@ -150,7 +150,7 @@ def test_what_is_missing_is_said():
     [
         (Calibration(q_pixel=0.02), {}, "where the pixel size comes from"),
         (Calibration(q_pixel=0.2, q_pixel_from="typed"), {}, "another unit"),
-        (Calibration(q_pixel=0.02, q_pixel_from="typed"), {"noise": 1.5}, "from the fitted plane"),
+        (Calibration(q_pixel=0.02, q_pixel_from="typed"), {"noise": 1.5}, "orientations will suffer"),
         (Calibration(q_pixel=0.02, q_pixel_from="typed"), {"missing": 0.7}, "found in only"),
     ],
 )

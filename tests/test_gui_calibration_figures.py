@@ -220,7 +220,7 @@ def test_the_shift_is_mapped_and_judged(panel, qtbot):
         low, high = image.get_clim()
         assert low == -high
     panel.form["surface"].value = "constant"
-    qtbot.waitUntil(lambda: "from the constant" in figure.words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "from one place for all" in figure.words.text(), timeout=60_000)
     assert "✓" not in figure.words.text()
 
 

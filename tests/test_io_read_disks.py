@@ -10,13 +10,14 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.bragg_peaks import (
     disks_calibration,
-    disks_origin,
     is_disk_file,
     list_disks,
     load_disks,
+    open_disks,
     save_disks,
 )
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.pipeline import calibrated, load_input
 from napari_4dstem_orient.scan import Calibration
 
 # py4DSTEM's and its dependencies' own
@@ -53,7 +54,7 @@ def test_disks_in_pixels_come_back_and_py4dstem_reads_them(tmp_path, capfd):
     assert not back.calibrated
     assert back.provenance["settings"] == {"floor": 0.1}
     assert disks_calibration(path) == calibration.with_(q_pixel_from="file")
-    assert disks_origin(path) is None
+    assert back.origin is None
 
     theirs = py4DSTEM.read(path)
     assert isinstance(theirs, py4DSTEM.BraggVectors)
@@ -77,7 +78,7 @@ def test_calibrated_disks_give_the_same_in_py4dstem(tmp_path):
         cal = theirs.cal[row, col]
         np.testing.assert_allclose(np.stack([cal.qx, cal.qy, cal.I], axis=1), disks.at(row, col), rtol=1e-5)
     back, found = load_disks(tmp_path / "a.h5"), disks_calibration(tmp_path / "a.h5")
-    origin = disks_origin(tmp_path / "a.h5").reshape(-1, 2)
+    origin = back.origin.reshape(-1, 2)
     np.testing.assert_array_equal(origin, np.tile([32, 24], (6, 1)))
     assert found.rotation == 0
     assert not back.calibrated
@@ -141,7 +142,7 @@ def test_bravectors_written_by_py4dstem_beside_their_datacube(tmp_path):
     same(load_disks(path, "braggvectors"), disks)
     found = disks_calibration(path)
     assert (found.q_pixel, found.rotation, found.q_pixel_from) == (0.4, -12, "file")
-    np.testing.assert_array_equal(disks_origin(path)[1, 2], [5, 20])
+    np.testing.assert_array_equal(load_disks(path).origin[1, 2], [5, 20])
     assert load(path).scan_shape == (2, 3)
     with pytest.raises(UserError, match=r"both.h5 has no Bragg disks other; it has: /cube_root"):
         load_disks(path, "other")
@@ -256,3 +257,132 @@ def test_many_disks_come_back(tmp_path):
     disks = BraggDisks((150, 200), np.concatenate([[0], np.cumsum(counts)]), *flat)
     save_disks(disks, tmp_path / "many.h5")
     same(load_disks(tmp_path / "many.h5"), disks)
+
+
+def pattern(beam=True):
+    """Two ±g pairs around (0, 0) in Å⁻¹, and the direct beam unless it is behind a stop."""
+    spots = np.array([[0.5, 0.1], [-0.5, -0.1], [-0.2, 0.6], [0.2, -0.6]])
+    spots = np.concatenate([[[0, 0]], spots]) if beam else spots
+    return np.c_[spots, np.r_[[300.0] * beam, 9, 8, 5, 4]]
+
+
+def saved_by_py4dstem(path, lists, **told):
+    """Write (2, 3) lists of (qx, qy, intensity) as py4DSTEM does; ``told`` goes into its calibration."""
+    import py4DSTEM
+
+    vectors = py4DSTEM.BraggVectors((2, 3), (64, 48))
+    for row, col in np.ndindex(2, 3):
+        vectors._v_uncal[row, col].add(np.array([tuple(disk) for disk in lists[row * 3 + col]], FIELDS))
+    for name, value in told.items():
+        vectors.calibration[name] = value
+    py4DSTEM.save(path, vectors, mode="o")
+
+
+WANDERING = np.stack([40 + np.arange(6.0).reshape(2, 3), 34 - np.arange(6.0).reshape(2, 3)], axis=-1)
+PART = np.where(np.arange(6).reshape(2, 3) == 4, np.nan, 1.0)
+TOLD = {
+    "arrays": ({"qx0": WANDERING[..., 0], "qy0": WANDERING[..., 1]}, WANDERING),
+    "numbers": ({"qx0": 40.0, "qy0": 34.0}, np.broadcast_to([40.0, 34], (2, 3, 2))),
+    "whole numbers": ({"qx0": 40, "qy0": 34}, np.broadcast_to([40.0, 34], (2, 3, 2))),
+    "means alone": ({"qx0_mean": 40.0, "qy0_mean": 34.0}, np.broadcast_to([40.0, 34], (2, 3, 2))),
+    "of another scan": ({"qx0": np.full((5, 5), 40.0), "qy0": np.full((5, 5), 34.0)}, [40.0, 34]),
+    "one missing": ({"qx0": 40 * PART, "qy0": 34 * PART}, np.broadcast_to([40.0, 34], (2, 3, 2))),
+}
+
+
+@pytest.mark.parametrize("told", TOLD)
+@pytest.mark.parametrize("beam", [True, False], ids=["beam", "beam stop"])
+def test_disks_are_centred_on_the_files_origin(tmp_path, told, beam):
+    """With a beam stop it is the only way; with a beam it is what the user of py4DSTEM settled on."""
+    values, truth = TOLD[told]
+    truth = np.broadcast_to(truth, (2, 3, 2)).reshape(-1, 2)
+    scaled = pattern(beam) * [1 / 0.025, 1 / 0.025, 1]
+    saved_by_py4dstem(tmp_path / "a.h5", [scaled + np.r_[place, 0] for place in truth], **values)
+    disks, known = load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025)
+    found = calibrated(disks, known)
+    for flat in range(6):
+        np.testing.assert_allclose(found.at(*divmod(flat, 3)), pattern(beam), atol=1e-5)
+    assert found.provenance["calibration"]["surface"] == "file"
+    assert found.provenance["calibration"]["warnings"] == []
+    for part, whole in ((disks.rows(1, 2), truth[3:]), (disks.only(1, 0), truth[3:4])):
+        np.testing.assert_array_equal(part.origin.reshape(-1, 2), whole)
+    joined = BraggDisks.join([disks.rows(0, 1), disks.rows(1, 2)])
+    np.testing.assert_array_equal(joined.origin, disks.origin)
+    save_disks(disks, tmp_path / "again.h5")
+    np.testing.assert_array_equal(load_disks(tmp_path / "again.h5").origin, disks.origin)
+
+
+def test_an_origin_that_is_no_number_is_none(tmp_path):
+    saved_by_py4dstem(
+        tmp_path / "a.h5", [pattern() * [40, 40, 1] + [40, 34, 0]] * 6, qx0=np.full((2, 3), np.nan), qy0=2.0
+    )
+    assert load_disks(tmp_path / "a.h5").origin is None
+
+
+def test_a_files_origin_beside_the_beams_is_doubted(tmp_path):
+    lists = [pattern() * [40, 40, 1] + [40, 34, 0]] * 6
+    saved_by_py4dstem(tmp_path / "a.h5", lists, qx0=41.5, qy0=34.0)
+    found = calibrated(*load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025))
+    (doubt,) = [text for text in found.provenance["calibration"]["warnings"] if "the file's origin" in text]
+    assert "1.50 px" in doubt
+
+
+@pytest.mark.parametrize(
+    ("units", "told"),
+    [
+        ("Å⁻¹", {"Q_pixel_size": 1, "Q_pixel_units": "A^-1"}),
+        ("Å⁻¹", {}),
+        ("Å⁻¹", {"Q_pixel_size": 0.025, "Q_pixel_units": "A^-1", "QR_rotation_degrees": 20.0}),
+        ("Å⁻¹, off the middle", {"Q_pixel_size": 1, "Q_pixel_units": "A^-1", "qx0": 3.0, "qy0": 2.0}),
+        ("nm⁻¹", {"Q_pixel_size": 1, "Q_pixel_units": "nm^-1"}),
+        ("px", {"Q_pixel_size": 0.025, "Q_pixel_units": "A^-1"}),
+    ],
+)
+@pytest.mark.parametrize("beam", [True, False], ids=["beam", "beam stop"])
+def test_lists_that_were_centred_or_scaled_before_they_were_stored(tmp_path, units, told, beam):
+    """What one gets by storing py4DSTEM's .cal, or another program's list."""
+    scale = {"nm⁻¹": 10.0, "px": 40.0}.get(units, 1.0)
+    shift = [told.get("qx0", 0), told.get("qy0", 0), 0]
+    saved_by_py4dstem(tmp_path / "a.h5", [pattern(beam) * [scale, scale, 1] + shift] * 6, **told)
+    disks, known = load_input(tmp_path / "a.h5", voltage=200)
+    assert disks.calibrated is units.startswith("Å")
+    found = calibrated(disks, known)
+    np.testing.assert_allclose(found.at(1, 1), pattern(beam), atol=1e-6)
+    assert known.exploratory == ("the detector's pixel size was not checked against a crystal",)
+    assert found.provenance["calibration"]["warnings"] == []
+
+
+def test_a_pixel_size_typed_for_lists_in_reciprocal_angstroms_changes_nothing(tmp_path):
+    saved_by_py4dstem(tmp_path / "a.h5", [pattern()] * 6)
+    found = calibrated(*load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025))
+    np.testing.assert_allclose(found.at(1, 1), pattern(), atol=1e-6)
+    (doubt,) = found.provenance["calibration"]["warnings"]
+    assert "in Å⁻¹" in doubt
+    assert "px" not in doubt
+
+
+def test_the_calibrated_vectors_of_0_13_alone_are_read(tmp_path):
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        lists = file.create_dataset(
+            "root/braggvectors/_v_cal/data", (2, 3), h5py.vlen_dtype(np.dtype(FIELDS))
+        )
+        file["root/calibration/Q_pixel_size"], file["root/calibration/Q_pixel_units"] = 0.025, "A^-1"
+        for row, col in np.ndindex(2, 3):
+            lists[row, col] = np.array([tuple(disk) for disk in pattern()], FIELDS)
+    disks, known = open_disks(tmp_path / "old.h5")
+    assert disks.calibrated
+    assert known.q_pixel == 1
+    np.testing.assert_allclose(disks.at(1, 2), pattern(), atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_disks_without_a_finite_place_or_intensity_are_left_out_and_counted(tmp_path, bad, column):
+    lists = [pattern() * [40, 40, 1] + [40, 34, 0] for _ in range(6)]
+    lists[1][2, column] = lists[5][0, column] = bad
+    saved_by_py4dstem(tmp_path / "a.h5", lists)
+    disks, known = load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025)
+    assert disks.counts.tolist() == [[5, 4, 5], [5, 5, 4]]
+    np.testing.assert_allclose(disks.at(0, 1), np.delete(lists[1], 2, axis=0))
+    doubts = calibrated(disks, known).provenance["calibration"]["warnings"]
+    assert any(doubt.startswith("2 of the file's disks had no finite") for doubt in doubts)

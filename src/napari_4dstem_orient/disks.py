@@ -38,6 +38,8 @@ class BraggDisks:
         |q| in Å⁻¹ up to which the detector sees every direction, where known (calibrated disks).
     provenance : dict
         The settings that made the disks, as plain JSON values.
+    origin : ndarray, float64, shape (scan_y, scan_x, 2), or None
+        The direct beam along (qx, qy) in detector pixels where the file of the disks tells it.
     """
 
     scan_shape: tuple[int, int]
@@ -50,6 +52,7 @@ class BraggDisks:
     reach: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     uncertainty: np.ndarray | None = None
+    origin: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         positions = self.scan_shape[0] * self.scan_shape[1]
@@ -98,8 +101,10 @@ class BraggDisks:
             else None
             for name in _VALUES
         ]
+        told = [part.origin for part in parts if part.origin is not None]
         return replace(
             parts[0],
+            origin=np.concatenate(told) if len(told) == len(parts) else None,
             scan_shape=(sum(part.scan_shape[0] for part in parts), parts[0].scan_shape[1]),
             offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             **dict(zip(_VALUES, joined, strict=True)),
@@ -135,14 +140,17 @@ class BraggDisks:
         ends = self.offsets[start * cols : stop * cols + 1]
         part = slice(ends[0], ends[-1])
         values = {name: array[part] for name, array in self.values.items()}
-        return replace(self, scan_shape=(stop - start, cols), offsets=ends - ends[0], **values)
+        origin = None if self.origin is None else self.origin[start:stop]
+        return replace(self, scan_shape=(stop - start, cols), offsets=ends - ends[0], origin=origin, **values)
 
     def only(self, row: int, col: int) -> BraggDisks:
         """Return a 1 × 1 scan holding the disks of one position."""
         flat = row * self.scan_shape[1] + col
         part = slice(self.offsets[flat], self.offsets[flat + 1])
         values = {name: array[part] for name, array in self.values.items()}
-        return replace(self, scan_shape=(1, 1), offsets=np.array([0, part.stop - part.start]), **values)
+        origin = None if self.origin is None else self.origin[row, col].reshape(1, 1, 2)
+        offsets = np.array([0, part.stop - part.start])
+        return replace(self, scan_shape=(1, 1), offsets=offsets, origin=origin, **values)
 
     def padded(
         self, length: int, positions: slice | np.ndarray | None = None

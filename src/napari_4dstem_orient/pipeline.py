@@ -229,10 +229,11 @@ def load_input(
     if isinstance(source, Scan):
         known = source.calibration.with_(**typed)
         return source.with_calibration(known), known
-    from napari_4dstem_orient.io.bragg_peaks import disks_calibration, is_disk_file, load_disks
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file, open_disks
 
     if is_disk_file(source):
-        return load_disks(source, dataset), disks_calibration(source, dataset).with_(**typed)
+        disks, known = open_disks(source, dataset)
+        return disks, known.with_(**typed)
     from napari_4dstem_orient.io.load import load
 
     scan = load(source, dataset, scan_shape, **calibration)
@@ -289,10 +290,10 @@ def calibrated(
     measured: BraggDisks, known: Calibration, centring: CalibrationSettings | None = None
 ) -> BraggDisks:
     """Return disks in Å⁻¹, centred and in the scan frame."""
-    if measured.calibrated:
-        return measured
-    from napari_4dstem_orient.calibration.calibrate import calibrate
+    from napari_4dstem_orient.calibration.calibrate import as_calibrated, calibrate
 
+    if measured.calibrated:
+        return measured if "calibration" in measured.provenance else as_calibrated(measured, known)
     return calibrate(measured, known, centring)[0]
 
 

@@ -67,10 +67,10 @@ os._exit(0)  # closing the window takes longer than opening the panel
 FIRST = """
 began = clocks()
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.io.bragg_peaks import disks_calibration, load_disks
+from napari_4dstem_orient.io.bragg_peaks import open_disks
 from napari_4dstem_orient.pipeline import calibrated, map_orientations
-known = disks_calibration(sys.argv[1])
-disks = calibrated(load_disks(sys.argv[1]), known)
+measured, known = open_disks(sys.argv[1])
+disks = calibrated(measured, known)
 ready = since(began)
 map_orientations(disks, [find_phase("Cu")], known.voltage, device="cpu")
 print(json.dumps({"until read": ready, "seconds": since(began)}))

@@ -18,7 +18,7 @@ from napari_4dstem_orient.indexing.make import fitting_models, template_reach
 from napari_4dstem_orient.indexing.settings import TemplateSettings, TransformerSettings
 from napari_4dstem_orient.indexing.template import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
-from napari_4dstem_orient.io.bragg_peaks import disks_calibration, load_disks, save_disks
+from napari_4dstem_orient.io.bragg_peaks import open_disks, save_disks
 from napari_4dstem_orient.pipeline import Report, calibrated
 from napari_4dstem_orient.scan import Calibration
 
@@ -111,12 +111,12 @@ def time_steps(
 
 
 def _from_file(file: Path, indexer: Indexer) -> None:
-    indexer.index(calibrated(load_disks(file), disks_calibration(file)))
+    indexer.index(calibrated(*open_disks(file)))
 
 
 def _steps(file: Path, indexer: TransformerIndexer, watch: Stopwatch) -> None:
     """Do what ``_from_file`` does, one step at a time."""
-    loaded = watch.time("load", lambda: (load_disks(file), disks_calibration(file)))
+    loaded = watch.time("load", lambda: open_disks(file))
     disks = watch.time("calibrate", lambda: calibrated(*loaded))
     apart = Stopwatch(indexer.device)
     reach, builder, batches = indexer.reach(disks), indexer.builder(disks), indexer.batches(disks)

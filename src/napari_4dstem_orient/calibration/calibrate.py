@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from napari_4dstem_orient.calibration.distortion import undistorted
-from napari_4dstem_orient.calibration.origin import SURFACES, OriginFit, fit_origin
+from napari_4dstem_orient.calibration.origin import ORIGINS, REFERENCES, OriginFit, fit_origin
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.parameters import parameter
@@ -35,10 +35,30 @@ class CalibrationSettings:
         parameter(
             "Direct beam over the scan",
             "How the direct beam may wander: plane for tilt of the scan, parabola for a large field of view, "
-            "constant for a descanned or very small scan.",
-            choices=SURFACES,
+            "constant for a descanned or very small scan, each where it jumps from pattern to pattern; auto takes the "
+            "origin of a file of Bragg peaks where it has one, and else what the beams say.",
+            choices=ORIGINS,
         ),
-    ] = "plane"
+    ] = "auto"
+    row: Annotated[
+        float | None,
+        parameter(
+            "Direct beam's row",
+            "Where the direct beam lies in all patterns, if you know it, such as behind a beam stop.",
+            "px",
+            empty="found",
+        ),
+    ] = None
+    col: Annotated[float | None, parameter("Direct beam's column", "As its row.", "px", empty="found")] = None
+
+    @property
+    def position(self) -> tuple[float, float] | None:
+        """The given direct beam (row, column) in px; None where it is to be found."""
+        return None if self.row is None or self.col is None else (self.row, self.col)
+
+    def fit(self, disks: BraggDisks) -> OriginFit:
+        """Find the direct beam so; raise UserError as ``fit_origin``."""
+        return fit_origin(disks, self.surface, self.position)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +70,9 @@ class CalibrationReport:
     origin : ndarray, float64, shape (scan_y, scan_x, 2)
         Direct beam along (qx, qy) in px, as fitted.
     surface : str
-        What was fitted.
+        What was fitted: see ``OriginFit``.
     residual : float
-        Root mean square distance of the direct beams from the fit, px.
+        Root mean square distance of the direct beams from the fit, px; NaN where there is nothing to compare.
     used : float
         Share of the patterns whose direct beam was found.
     q_pixel : float
@@ -73,9 +93,11 @@ class CalibrationReport:
         """One line for the user, with what to think of the residual."""
         error = self.residual * self.q_pixel
         verdict = "good" if error <= GOOD_RESIDUAL else "usable" if error <= DOUBTFUL_RESIDUAL else "doubtful"
+        if not np.isfinite(error):
+            return f"Centred on {REFERENCES[self.surface]}; no direct beams or ±g pairs to check it by."
         return (
             f"Direct beam found in {self.used:.0%} of the patterns, {self.residual:.2f} px ({error:.4f} Å⁻¹) "
-            f"from a {self.surface}: {verdict} (good is up to {GOOD_RESIDUAL:g} Å⁻¹)."
+            f"from {REFERENCES[self.surface]}: {verdict} (good is up to {GOOD_RESIDUAL:g} Å⁻¹)."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,7 +141,7 @@ def calibrate(
             "The size of a detector pixel is not known, so the disks cannot be calibrated; "
             "type it in Å⁻¹ (q_pixel), or fit it to the rings of a known crystal."
         )
-    fit = fit_origin(disks, settings.surface)
+    fit = settings.fit(disks)
     qx, qy = to_scan_frame(disks, fit.origin, calibration)
     report = CalibrationReport(
         fit.origin,
@@ -141,6 +163,7 @@ def calibrate(
         qy=qy,
         uncertainty=spread if spread is None else (spread * calibration.q_pixel).astype(np.float32),
         calibrated=True,
+        origin=None,
         reach=reach,
         provenance=provenance,
     )
@@ -202,22 +225,21 @@ def _reach(disks: BraggDisks, origin: np.ndarray, calibration: Calibration) -> f
 def _doubts(disks: BraggDisks, fit: OriginFit, calibration: Calibration) -> list[str]:
     """Say in plain sentences what is doubtful."""
     q_pixel = float(calibration.q_pixel or 0.0)
-    doubts = []
+    doubts = _doubts_of_lists(disks)
     if calibration.q_pixel_from == "unknown":
         doubts.append(
             "It is not known where the pixel size comes from: fit it to a known crystal to be sure."
         )
-    if fit.used < 0.5:
+    if fit.used < 0.5 and not fit.told:
         doubts.append(
             f"The direct beam was found in only {fit.used:.0%} of the patterns; the others are centred by the fit. "
             "Check the detection, or the rim that it leaves out."
         )
     error = fit.residual * q_pixel
-    if not error <= DOUBTFUL_RESIDUAL:
-        better = "a parabola" if fit.surface != "parabola" else "a smaller part of the scan"
+    if error > DOUBTFUL_RESIDUAL:
         doubts.append(
-            f"The direct beams lie {fit.residual:.2f} px ({error:.3f} Å⁻¹) from the fitted {fit.surface}, more than "
-            f"{DOUBTFUL_RESIDUAL:g} Å⁻¹: orientations will suffer. Try {better}."
+            f"The direct beams lie {fit.residual:.2f} px ({error:.3f} Å⁻¹) from {fit.reference}, more than "
+            f"{DOUBTFUL_RESIDUAL:g} Å⁻¹: orientations will suffer.{_better(fit)}"
         )
     farthest = float(
         np.hypot(disks.qx - fit.origin[..., 0].mean(), disks.qy - fit.origin[..., 1].mean()).max()
@@ -229,3 +251,45 @@ def _doubts(disks: BraggDisks, fit: OriginFit, calibration: Calibration) -> list
             "which is unusual: was the pixel size meant in another unit (1 Å⁻¹ = 10 nm⁻¹)?"
         )
     return doubts
+
+
+def _better(fit: OriginFit) -> str:
+    """Recommend another choice, where there is one, by the name that it has everywhere."""
+    if fit.told:
+        return ' If they are right, let them be found: origin "each".'
+    return "" if fit.surface == "each" else ' Try the origin "each".'
+
+
+def _doubts_of_lists(disks: BraggDisks) -> list[str]:
+    """Say what was wrong with the lists of disks in their file."""
+    left_out = disks.provenance.get("left_out", 0)
+    if not left_out:
+        return []
+    return [
+        f"{left_out} of the file's disks had no finite position or intensity (NaN or infinite) and were left out."
+    ]
+
+
+def as_calibrated(disks: BraggDisks, known: Calibration) -> BraggDisks:
+    """Return disks that were in Å⁻¹ already in their file, remembering what is known and doubtful about them.
+
+    Parameters
+    ----------
+    disks : BraggDisks
+        Calibrated.
+    known : Calibration
+    """
+    doubts = _doubts_of_lists(disks)
+    if known.q_pixel_from == "typed" or known.rotation or known.flip:
+        doubts.append(
+            "The file's disks are in Å⁻¹ and turned already: the pixel size, rotation and flip that were given are "
+            "not applied to them."
+        )
+    farthest = float(np.hypot(disks.qx, disks.qy).max(initial=0))
+    low, high = PLAUSIBLE_REACH
+    if len(disks) and not low <= farthest <= high:
+        doubts.append(
+            f"The outermost disk lies at {farthest:.3g} Å⁻¹, which is unusual: are the file's disks really in Å⁻¹?"
+        )
+    told = {**asdict(known), "surface": "file", "warnings": doubts}
+    return replace(disks, provenance={**disks.provenance, "calibration": told})

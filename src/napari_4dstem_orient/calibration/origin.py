@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,18 @@ from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 
-SURFACES = ("constant", "plane", "parabola")
-"""How the direct beam may wander over the scan."""
+ORIGINS = ("auto", "constant", "plane", "parabola", "each")
+"""How the direct beam may wander over the scan; the first chooses."""
+
+REFERENCES = {
+    "constant": "one place for all",
+    "plane": "a plane",
+    "parabola": "a parabola",
+    "each": "the middle of the ±g pairs of their own patterns, on which each is centred",
+    "file": "the file's origin",
+    "given": "the given place",
+}
+"""What direct beams are compared with, by how they were found."""
 
 SEARCH_SHARE = 0.15
 """First search radius around the expected centre, as a share of the detector."""
@@ -37,7 +48,7 @@ class OriginFit:
     measured : ndarray, float64, shape (scan_y, scan_x, 2)
         Position of the disk taken for the direct beam; NaN where none was.
     surface : str
-        ``"constant"``, ``"plane"`` or ``"parabola"``.
+        ``"constant"``, ``"plane"``, ``"parabola"`` or ``"each"`` (fitted); ``"file"`` or ``"given"`` (told).
     residual : float
         Root mean square distance between measured and fitted positions in px; NaN if none was measured.
     used : float
@@ -49,6 +60,16 @@ class OriginFit:
     surface: str
     residual: float
     used: float
+
+    @property
+    def told(self) -> bool:
+        """Whether the origin was told rather than found."""
+        return self.surface in ("file", "given")
+
+    @property
+    def reference(self) -> str:
+        """What the direct beams are compared with, in words."""
+        return REFERENCES[self.surface]
 
     @property
     def shifts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +85,9 @@ class OriginFit:
         return Quality.CHECK if self.used < LEAST_USED and found is Quality.GOOD else found
 
 
-def fit_origin(disks: BraggDisks, surface: str = "plane") -> OriginFit:
+def fit_origin(
+    disks: BraggDisks, surface: str = "auto", position: tuple[float, float] | None = None
+) -> OriginFit:
     """Find the direct beam in every pattern and fit a smooth surface to it, deaf to outliers.
 
     The place where the strongest disks of most patterns lie is where the search begins; then, in turn, the
@@ -76,29 +99,36 @@ def fit_origin(disks: BraggDisks, surface: str = "plane") -> OriginFit:
     disks : BraggDisks
         In detector pixels.
     surface : str
-        ``"constant"``, ``"plane"`` or ``"parabola"``.
+        One of ``ORIGINS``; ``"auto"`` takes the origin that the disks' file told, where it did.
+    position : (float, float), optional
+        The direct beam along (qx, qy), the row and column, where it is known; then nothing is searched for.
 
     Raises
     ------
     UserError
         If the disks are calibrated already, or there are none.
     """
-    if surface not in SURFACES:
-        raise ValueError(f"surface must be one of {SURFACES}, not {surface!r}")
+    if surface not in ORIGINS:
+        raise ValueError(f"surface must be one of {ORIGINS}, not {surface!r}")
     if disks.calibrated:
         raise UserError("These disks are calibrated already; their origin is the direct beam.")
     if not len(disks):
         raise UserError("There are no disks to find the direct beam in; detect disks first.")
-    design = _design(disks.scan_shape, surface)
+    if position is not None:
+        return _compared(disks, np.broadcast_to(position, (*disks.scan_shape, 2)), "given")
+    if surface == "auto" and disks.origin is not None:
+        return _compared(disks, disks.origin, "file")
+    surface = "plane" if surface == "auto" else surface
+    design = _design(disks.scan_shape, "parabola" if surface == "each" else surface)
     position = np.stack([disks.qx, disks.qy], axis=1).astype(np.float64)
     owner = disks.owner
-    predicted = np.broadcast_to(_expected_center(disks), (len(design), 2))
+    predicted: Any = np.broadcast_to(_expected_center(disks), (len(design), 2))
     tolerance = max(LEAST_TOLERANCE, SEARCH_SHARE * min(_extent(disks)))
     for _ in range(5):
         near = np.hypot(*(position - predicted[owner]).T) < tolerance
         candidate = _strongest(disks, near)
         found = candidate >= 0
-        predicted, spread = _fit_surface(design, position[candidate], found)
+        predicted, spread = _fit_surface(design, np.asarray(position[candidate]), found)
         tolerance = float(np.clip(5 * spread, LEAST_TOLERANCE, tolerance))
 
     measured = np.where(found[:, None], position[candidate], np.nan)
@@ -106,6 +136,8 @@ def fit_origin(disks: BraggDisks, surface: str = "plane") -> OriginFit:
     used = np.isfinite(measured[:, 0])
     distance = np.hypot(*(measured - predicted)[used].T)
     grid = (*disks.scan_shape, 2)
+    if surface == "each":
+        predicted = np.where(used[:, None], measured, predicted)
     return OriginFit(
         np.array(predicted).reshape(grid),
         measured.reshape(grid),
@@ -113,6 +145,19 @@ def fit_origin(disks: BraggDisks, surface: str = "plane") -> OriginFit:
         float(np.sqrt(np.mean(distance**2))) if used.any() else float("nan"),
         float(used.mean()),
     )
+
+
+def _compared(disks: BraggDisks, origin: np.ndarray, told: str) -> OriginFit:
+    """Return an origin that was told, and how far from it the direct beams lie."""
+    origin = np.array(origin, float)
+    place = origin.reshape(-1, 2)
+    position = np.stack([disks.qx, disks.qy], axis=1).astype(np.float64)
+    candidate = _strongest(disks, np.hypot(*(position - place[disks.owner]).T) < LEAST_TOLERANCE)
+    found = candidate >= 0
+    measured = np.where(found[:, None], position[candidate], np.nan)
+    distance = np.hypot(*(measured - place)[found].T)
+    residual = float(np.sqrt(np.mean(distance**2))) if found.any() else float("nan")
+    return OriginFit(origin, measured.reshape(origin.shape), told, residual, float(found.mean()))
 
 
 def _design(scan_shape: tuple[int, int], surface: str) -> np.ndarray:

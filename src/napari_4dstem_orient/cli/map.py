@@ -55,6 +55,7 @@ def map_(
     semiangle: options.Semiangle = None,
     rotation: options.Rotation = None,
     flip: options.Flip = None,
+    origin: options.Origin = None,
     probe: options.ProbeFile = None,
     precession: options.Precession = None,
     min_reliability: Annotated[
@@ -78,6 +79,7 @@ def map_(
     Interrupted, the same command goes on where it was: until all files are there, RESULT.h5.partial keeps what is done.
     """
     options.writable(output)
+    centring = options.read_origin(origin)
     if method is Method.template and (min_reliability or min_phase_margin):
         raise UserError(
             "Template matching does not know how reliable its answers are; "
@@ -111,6 +113,7 @@ def map_(
             dataset=dataset,
             scan_shape=scan_shape,
             probe=options.read_probe(probe),
+            centring=centring,
             template=template,
             acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
             workers=workers,

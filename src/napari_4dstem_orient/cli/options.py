@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.memory import EXPLAINED, LEAST_MEMORY
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.io.partial import Partial
 
@@ -64,6 +67,14 @@ Flip = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Exchange the detector axes before that turn.")
 ]
 
+Origin = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the direct beam lies: auto (the file's own, else what the beams say), plane, parabola, constant, "
+        "each (pattern its own), or its row and column in px, such as 63.5,64.",
+        metavar="auto|plane|parabola|each|constant|ROW,COL",
+    ),
+]
 Memory = Annotated[
     int,
     typer.Option(
@@ -88,6 +99,26 @@ def writable(path: Path) -> None:
     from napari_4dstem_orient.io.atomic import check_writable
 
     check_writable(path)
+
+
+def read_origin(text: str | None) -> CalibrationSettings | None:
+    """Return how the direct beam is found, given as ``--origin``."""
+    if text is None:
+        return None
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+    from napari_4dstem_orient.calibration.origin import ORIGINS
+
+    if text in ORIGINS:
+        return CalibrationSettings(text)
+    try:
+        row, col = (float(part) for part in text.split(","))
+    except ValueError:
+        row = col = float("nan")
+    if not (math.isfinite(row) and math.isfinite(col)):
+        raise UserError(
+            f"--origin {text} is neither one of {', '.join(ORIGINS)} nor a row and a column in px, such as 63.5,64."
+        )
+    return CalibrationSettings(row=row, col=col)
 
 
 def read_probe(where: str | None) -> Probe | None:

@@ -18,6 +18,7 @@ from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.bragg_units import calibration_told, in_their_unit
 from napari_4dstem_orient.io.formats import hdf5
 from napari_4dstem_orient.io.reading import reading
 from napari_4dstem_orient.scan import Calibration
@@ -42,8 +43,8 @@ def list_disks(path: str | Path) -> list[str]:
         return [_name(lists) for lists in _disk_lists(file)]
 
 
-def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
-    """Read Bragg disks from a py4DSTEM file.
+def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, Calibration]:
+    """Read Bragg disks from a py4DSTEM file, and all that it says about them.
 
     Parameters
     ----------
@@ -53,9 +54,12 @@ def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
 
     Returns
     -------
-    BraggDisks
-        Not calibrated: qx, qy in detector pixels as py4DSTEM's ``.raw`` has them. What the file says of their
-        calibration is in ``disks_calibration`` and ``disks_origin``.
+    disks : BraggDisks
+        In detector pixels as py4DSTEM's ``.raw`` has them, with the direct beam (``origin``) that the file tells;
+        or calibrated, where the file's lists are in Å⁻¹ already. Disks without a finite position and intensity are
+        left out; ``provenance["left_out"]`` counts them.
+    calibration : Calibration
+        What the file says.
 
     Raises
     ------
@@ -71,8 +75,10 @@ def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
         if "_braggvectors_shape" in bundle and notes.get("detector_known", True):
             rows, cols = bundle["_braggvectors_shape/Qshape"][()]
             shape = int(rows), int(cols)
-        counts, (qx, qy, intensity, *uncertainty) = _read(lists, path)
-        return BraggDisks(
+        counts, (qx, qy, intensity, *uncertainty), left_out = _read(lists, path)
+        provenance = {**json.loads(notes.get("provenance", "{}")), "source": f"{path}::{_name(lists)}"}
+        known, origin = calibration_told(file, lists)
+        disks = BraggDisks(
             (int(lists.shape[0]), int(lists.shape[1])),
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             qx,
@@ -80,38 +86,21 @@ def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
             intensity,
             uncertainty=uncertainty[0] if uncertainty else None,
             detector_shape=shape,
-            provenance={**json.loads(notes.get("provenance", "{}")), "source": f"{path}::{_name(lists)}"},
+            provenance={**provenance, "left_out": left_out} if left_out else provenance,
+            origin=origin,
         )
+        ours = _NOTES in bundle  # then nobody needs to guess
+        return in_their_unit(disks, known, raw=ours)
+
+
+def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
+    """Read Bragg disks from a py4DSTEM file; the first of what ``open_disks`` returns."""
+    return open_disks(path, name)[0]
 
 
 def disks_calibration(path: str | Path, name: str | None = None) -> Calibration:
-    """Return what a py4DSTEM file says about the calibration of its Bragg disks.
-
-    Raises
-    ------
-    UserError
-        As ``load_disks``.
-    """
-    path = Path(path).expanduser()
-    with _opened(path) as file:
-        return hdf5.calibration(file, _choose(file, path, name), [])
-
-
-def disks_origin(path: str | Path, name: str | None = None) -> np.ndarray | None:
-    """Return the direct beam's position that a py4DSTEM file tells for its Bragg disks.
-
-    Returns
-    -------
-    ndarray, float64, shape (scan_y, scan_x, 2), or None
-        (qx, qy) in detector pixels; None where the file has no origin.
-    """
-    path = Path(path).expanduser()
-    with _opened(path) as file:
-        lists = _choose(file, path, name)
-        values = _calibration_values(file, lists)
-        if not all(key in values and values[key].dtype.kind in "iuf" for key in ("qx0", "qy0")):
-            return None
-        return np.stack([np.broadcast_to(values[key][()], lists.shape) for key in ("qx0", "qy0")], axis=-1)
+    """Return what a py4DSTEM file says about the calibration of its Bragg disks, as ``open_disks``."""
+    return open_disks(path, name)[1]
 
 
 def save_disks(
@@ -193,6 +182,8 @@ def _describe(
     theirs: Any, disks: BraggDisks, ours: Calibration, origin: tuple[float, float], pixel: float
 ) -> None:
     """Fill py4DSTEM's calibration."""
+    if disks.origin is not None:
+        theirs.set_origin((disks.origin[..., 0], disks.origin[..., 1]))
     if disks.calibrated:
         theirs.set_origin(origin)
         theirs["Q_pixel_size"], theirs["Q_pixel_units"] = pixel, "A^-1"
@@ -237,27 +228,32 @@ def _dtype(disks: BraggDisks) -> np.dtype:
     return _DISK if disks.uncertainty is None else np.dtype([*_DISK.descr, (_EXTRA, np.float64)])
 
 
-def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the number of disks at each position and what is known of each disk; one scan row at a time.
 
-    The flat qx, qy, intensity, and uncertainty where there is one.
+    The flat qx, qy, intensity, and uncertainty where there is one; and how many were left out, not being finite.
     """
     known = h5py.check_vlen_dtype(lists.dtype).names
     fields = (*_FIELDS, _EXTRA) if _EXTRA in known else _FIELDS
-    counts = np.zeros(lists.shape, np.int64)
+    counts, left_out = np.zeros(lists.shape, np.int64), 0
     rows: list[np.ndarray] = []
     try:
         for number in range(lists.shape[0]):
             row = lists[number]
-            counts[number] = [len(disks) for disks in row]
-            joined = np.concatenate(row)
-            rows.append(np.stack([joined[name].astype(np.float32) for name in fields]))
+            joined, found = np.concatenate(row), [len(disks) for disks in row]
+            with np.errstate(over="ignore"):  # beyond float32 is not finite either
+                values = np.stack([joined[name].astype(np.float32) for name in fields])
+            good = np.isfinite(values[:3]).all(axis=0)
+            column = np.repeat(np.arange(len(row)), found)
+            counts[number] = np.bincount(column[good], minlength=len(row))
+            left_out += int((~good).sum())
+            rows.append(values[:, good])
     except OSError as error:
         raise UserError(
             f"{path.name} is damaged: row {len(rows)} of its Bragg disks cannot be read."
         ) from error
     flat = np.concatenate(rows, axis=1) if rows else np.zeros((len(fields), 0), np.float32)
-    return counts.ravel(), np.ascontiguousarray(flat)
+    return counts.ravel(), np.ascontiguousarray(flat), left_out
 
 
 @contextlib.contextmanager
@@ -274,13 +270,14 @@ def _disk_lists(file: h5py.File) -> Iterator[h5py.Dataset]:
     for member in hdf5.walk(file):
         listed = h5py.check_vlen_dtype(member.dtype)
         named = getattr(listed, "names", None) or ()
-        # 0.13 kept the calibrated vectors too; the raw ones lie beside them.
-        if len(member.shape or ()) == 2 and set(_FIELDS) <= set(named) and "/_v_cal/" not in member.name:
+        # 0.13 kept the calibrated vectors too; the raw ones usually lie beside them.
+        again = "/_v_cal/" in member.name and member.name.replace("/_v_cal/", "/_v_uncal/") in file
+        if len(member.shape or ()) == 2 and set(_FIELDS) <= set(named) and not again:
             yield member
 
 
 def _name(lists: h5py.Dataset) -> str:
-    return str(lists.name).removesuffix("/data").removesuffix("/_v_uncal")
+    return str(lists.name).removesuffix("/data").removesuffix("/_v_uncal").removesuffix("/_v_cal")
 
 
 def _choose(file: h5py.File, path: Path, name: str | None) -> h5py.Dataset:
@@ -295,9 +292,3 @@ def _choose(file: h5py.File, path: Path, name: str | None) -> h5py.Dataset:
     if len(wanted) != 1:
         raise UserError(f"{path.name} has no Bragg disks {name}; it has: {', '.join(found)}.")
     return found[wanted[0]]
-
-
-def _calibration_values(file: h5py.File, lists: h5py.Dataset) -> dict[str, h5py.Dataset]:
-    root = str(lists.name).strip("/").split("/")[0]
-    group = file.get(f"{root}/metadatabundle/calibration")
-    return dict(group.items()) if isinstance(group, h5py.Group) else {}

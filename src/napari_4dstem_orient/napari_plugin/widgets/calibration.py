@@ -87,10 +87,10 @@ class CalibrationWidget(StepWidget):
         self.footer.addWidget(self.apply_button)
         self.figures: dict[str, CalibrationFigure] = {}
         self.sections: dict[str, Section] = {}
-        self._add_figure("Ellipticity", EllipseSection(napari_viewer, self._surface))
+        self._add_figure("Ellipticity", EllipseSection(napari_viewer, self.form.settings))
         self._add_figure("Ring residuals", ResidualsSection(napari_viewer, lambda: self.crystal.choice))
         self._add_figure("Rotation and flip", AxesSection(napari_viewer, self._turn))
-        self._add_figure("Direct-beam shift", ShiftSection(napari_viewer, self._surface))
+        self._add_figure("Direct-beam shift", ShiftSection(napari_viewer, self.form.settings))
         self.form.changed.connect(self._refresh_figures)
         self.fields.inputs["rotation"].native.textEdited.connect(self.figures["Rotation and flip"].refresh)
         self.crystal.currentIndexChanged.connect(self._on_crystal)
@@ -99,9 +99,6 @@ class CalibrationWidget(StepWidget):
     def _add_figure(self, title: str, figure: CalibrationFigure) -> None:
         self.figures[title], self.sections[title] = figure, Section(title, figure)
         self.body.addWidget(self.sections[title])
-
-    def _surface(self) -> str:
-        return str(self.form.settings().surface)
 
     def _turn(self) -> tuple[float, bool]:
         flip = self.fields.flip
@@ -120,13 +117,15 @@ class CalibrationWidget(StepWidget):
         disks = self.session.get(Stage.DISKS)
         if disks is None or self.jobs.running:
             return
-        guess = self.session.calibration.q_pixel
-        self.jobs.run("Fitting the rings", self._take_fit, _fit, disks, self.crystal.choice, guess)
+        guess, settings = self.session.calibration.q_pixel, self.form.settings()
+        self.jobs.run("Fitting the rings", self._take_fit, _fit, disks, self.crystal.choice, guess, settings)
 
     def use_fit(self) -> None:
         """Take the fitted detector pixel."""
         if self._fit is not None:
-            fitted = self.session.calibration.with_(q_pixel=self._fit[0].q_pixel, q_pixel_from="fitted")
+            fit = self._fit[0]
+            told = "fitted" if fit.trustworthy else "doubtful"
+            fitted = self.session.calibration.with_(q_pixel=fit.q_pixel, q_pixel_from=told)
             self.session.set_calibration(fitted)
 
     def apply(self) -> None:
@@ -271,13 +270,13 @@ def _ring_radii(phase: Phase, k_max: float) -> np.ndarray:
 
 
 def _fit(
-    disks: BraggDisks, crystal: str, guess: float | None, progress: Progress
+    disks: BraggDisks, crystal: str, guess: float | None, settings: CalibrationSettings, progress: Progress
 ) -> tuple[PixelSizeFit, Phase]:
     from napari_4dstem_orient.calibration.pixel_size import fit_q_pixel
     from napari_4dstem_orient.crystals.library import find_phase
 
     phase = find_phase(crystal)
-    return fit_q_pixel(disks, phase, guess), phase
+    return fit_q_pixel(disks, phase, guess, settings.fit(disks).origin), phase
 
 
 def _calibrate(

@@ -10,13 +10,13 @@ from qtpy.QtWidgets import QHBoxLayout
 
 from napari_4dstem_orient.calibration.distortion import Distortion, ratio_and_axis
 from napari_4dstem_orient.calibration.ellipse import CHECK, GOOD, EllipseFit, fit_ellipse
-from napari_4dstem_orient.calibration.origin import fit_origin
 from napari_4dstem_orient.napari_plugin.parts.calibration.figure import BLUE, ORANGE, DisksFigure
 from napari_4dstem_orient.napari_plugin.step_widget import button
 
 if TYPE_CHECKING:
     import napari
 
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.disks import BraggDisks
 
 JUDGED = f"Good below {1 + GOOD:g}, poor from {1 + CHECK:g}."
@@ -32,13 +32,13 @@ class EllipseSection(DisksFigure):
     Parameters
     ----------
     viewer : napari.Viewer
-    surface : callable
-        Returns how the direct beam may wander over the scan.
+    centring : callable
+        Returns how the direct beam is found.
     """
 
-    def __init__(self, viewer: napari.Viewer, surface: Callable[[], str]) -> None:
+    def __init__(self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings]) -> None:
         super().__init__(
-            viewer, surface, 135, "Deviation of the rings' radius in per cent against azimuth in degrees"
+            viewer, centring, 135, "Deviation of the rings' radius in per cent against azimuth in degrees"
         )
         self._before: Distortion = NONE
         self.correct_button = button(
@@ -53,9 +53,9 @@ class EllipseSection(DisksFigure):
         self.column.addLayout(row)
 
     @staticmethod
-    def compute(disks: BraggDisks, surface: str) -> EllipseFit:
+    def compute(disks: BraggDisks, centring: CalibrationSettings) -> EllipseFit:
         """Fit the ellipse."""
-        return fit_ellipse(disks, fit_origin(disks, surface).origin)
+        return fit_ellipse(disks, centring.fit(disks).origin)
 
     def refresh(self) -> None:
         """Follow the session."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.latest import Latest
@@ -145,27 +146,29 @@ class DisksFigure(CalibrationFigure):
     Parameters
     ----------
     viewer : napari.Viewer
-    surface : callable
-        Returns how the direct beam may wander over the scan.
+    centring : callable
+        Returns how the direct beam is found.
     height, says
         As for ``CalibrationFigure``.
     """
 
-    def __init__(self, viewer: napari.Viewer, surface: Callable[[], str], height: int, says: str) -> None:
+    def __init__(
+        self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings], height: int, says: str
+    ) -> None:
         super().__init__(viewer, height, says)
-        self._surface = surface
+        self._centring = centring
 
     def inputs(self) -> tuple[Any, ...] | str:
-        """Return the disks and the surface."""
+        """Return the disks and how they are centred."""
         disks = self.session.get(Stage.DISKS)
         if disks is None or not len(disks):
             return "Needs Bragg disks in detector pixels (find them in Bragg disks)."
-        return disks, self._surface()
+        return disks, self._centring()
 
 
 def _same(inputs: tuple[Any, ...], former: tuple[Any, ...] | None) -> bool:
     """Tell whether these are the same objects, or equal plain values; disks are compared by identity."""
     return former is not None and all(
-        one is other or (isinstance(one, str | float) and one == other)
+        one is other or (isinstance(one, str | float | CalibrationSettings) and one == other)
         for one, other in zip(inputs, former, strict=True)
     )

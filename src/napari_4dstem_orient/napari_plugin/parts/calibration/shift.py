@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.calibration.origin import GOOD_SHARE, POOR_SHARE, OriginFit, fit_origin
+from napari_4dstem_orient.calibration.origin import GOOD_SHARE, POOR_SHARE, OriginFit
 from napari_4dstem_orient.napari_plugin.parts.calibration.figure import SMALL, DisksFigure
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
 
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.disks import BraggDisks
 
 COLORS = "RdBu_r"
@@ -32,19 +33,19 @@ class ShiftSection(DisksFigure):
     Parameters
     ----------
     viewer : napari.Viewer
-    surface : callable
-        Returns how the direct beam may wander over the scan.
+    centring : callable
+        Returns how the direct beam is found.
     """
 
-    def __init__(self, viewer: napari.Viewer, surface: Callable[[], str]) -> None:
+    def __init__(self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings]) -> None:
         super().__init__(
-            viewer, surface, 240, "Shift of the direct beam over the scan: measured, fitted and residual"
+            viewer, centring, 240, "Shift of the direct beam over the scan: measured, fitted and residual"
         )
 
     @staticmethod
-    def compute(disks: BraggDisks, surface: str) -> OriginFit:
+    def compute(disks: BraggDisks, centring: CalibrationSettings) -> OriginFit:
         """Fit the direct beam."""
-        return fit_origin(disks, surface)
+        return centring.fit(disks)
 
     def show_answer(self, fit: OriginFit, color: str) -> None:
         """Draw the maps: detector y above, detector x below."""
@@ -99,6 +100,6 @@ def _words(fit: OriginFit, radius: float | None) -> str:
         limits = f"{judged}: {GOOD_SHARE * radius:.2f} and {POOR_SHARE * radius:.2f} px."
     lost = " Grey: not found." if fit.used < 1 else ""
     return (
-        f"{fit.quality(radius).text}. Root mean square {fit.residual:.2f} px from the {fit.surface}; direct beam found "
+        f"{fit.quality(radius).text}. Root mean square {fit.residual:.2f} px from {fit.reference}; direct beam found "
         f"in {fit.used:.0%} of the patterns.{lost} {limits}"
     )

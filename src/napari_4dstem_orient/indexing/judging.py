@@ -95,6 +95,24 @@ class Shortlist:
         return Shortlist(self.candidate, self.pose.joined(pose), torch.cat([self.logit, logit], 1))
 
 
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What is thought of a phase's hypotheses for n patterns.
+
+    Attributes
+    ----------
+    pose : Pose
+        h of each pattern.
+    logit : Tensor, shape (n, h)
+        The referee's.
+    score : Score
+    """
+
+    pose: Pose
+    logit: torch.Tensor
+    score: Score
+
+
 @torch.inference_mode()
 def shortlist(measured: Measured, candidate: Candidate, scout: Referee, corrections: int) -> Shortlist:
     """Look at all proposals of a phase once, and keep the best."""
@@ -131,39 +149,44 @@ def judge(
     keep : int
         Hypotheses to return.
     """
-    candidates = [short.candidate for short in shortlists]
     found = [_finalists(measured, short, referee, corrections) for short in shortlists]
-    scored = [
-        score(measured, pose.rotation, each.reflector, scoring)
-        for each, (pose, _) in zip(candidates, found, strict=True)
+    verdicts = [
+        Verdict(pose, logit, score(measured, pose.rotation, short.candidate.reflector, scoring))
+        for short, (pose, logit) in zip(shortlists, found, strict=True)
     ]
-    logits = torch.cat([logit for _, logit in found], 1)
-    scores = torch.cat([each.value for each in scored], 1)
+    ranks = _likely(verdicts)
+    if corrections:
+        for short, verdict, rank in zip(shortlists, verdicts, ranks, strict=True):
+            _look_closer(measured, short.candidate.reflector, verdict, rank.argmax(1), referee, scoring)
+    parts = [
+        Hypotheses(
+            verdict.pose.rotation.cpu().numpy(),
+            np.full(tuple(probability.shape), short.candidate.phase_id, np.int32),
+            verdict.score.value.cpu().numpy(),
+            verdict.score.explained.cpu().numpy(),
+            probability.cpu().numpy(),
+        )
+        for short, verdict, probability in zip(shortlists, verdicts, _likely(verdicts), strict=True)
+    ]
+    # What the closer look found is likely or not, but no reason to take a neighbour that was not looked at.
+    return likeliest_first(parts, keep, [rank.cpu().numpy() for rank in ranks])
+
+
+def _likely(verdicts: Sequence[Verdict]) -> Sequence[torch.Tensor]:
+    """Return, for each phase, the probabilities of its hypotheses (n, h) among those of all phases."""
+    logits = torch.cat([verdict.logit for verdict in verdicts], 1)
+    scores = torch.cat([verdict.score.value for verdict in verdicts], 1)
     # The referee sees the strongest disks, the score all of them. Relative to the referee's favourite it speaks
     # about the choice among hypotheses and not about "none of them".
     favourite = scores.gather(1, logits.argmax(1, keepdim=True))
     logits = logits + SCORE_WEIGHT * (scores - favourite)
     likely = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)[:, 1:]
-    counts = [logit.shape[1] for _, logit in found]
-    parts = []
-    for each, (pose, _), explained, probability in zip(
-        candidates, found, scored, likely.split(counts, dim=1), strict=True
-    ):
-        if corrections:
-            _look_closer(measured, each.reflector, pose, explained, probability.argmax(1), referee, scoring)
-        parts.append(
-            Hypotheses(
-                pose.rotation.cpu().numpy(),
-                np.full(tuple(probability.shape), each.phase_id, np.int32),
-                explained.value.cpu().numpy(),
-                explained.explained.cpu().numpy(),
-                probability.cpu().numpy(),
-            )
-        )
-    return likeliest_first(parts, keep)
+    return likely.split([verdict.logit.shape[1] for verdict in verdicts], dim=1)
 
 
-def likeliest_first(parts: Sequence[Hypotheses], keep: int) -> Hypotheses:
+def likeliest_first(
+    parts: Sequence[Hypotheses], keep: int, ranks: Sequence[np.ndarray] | None = None
+) -> Hypotheses:
     """Join the hypotheses of several phases: those of the phase that is likeliest as a whole, then the others.
 
     Parameters
@@ -172,35 +195,46 @@ def likeliest_first(parts: Sequence[Hypotheses], keep: int) -> Hypotheses:
         One for each phase, with probabilities.
     keep : int
         Hypotheses to return.
+    ranks : sequence of ndarray, shape (n, h), optional
+        Between 0 and 1: decide within a phase instead of the probabilities.
     """
     probabilities = [part.probability for part in parts if part.probability is not None]
     likeliest = np.stack([probability.sum(1) for probability in probabilities]).argmax(0)
-    preference = [
-        probability + (likeliest == number)[:, None] for number, probability in enumerate(probabilities)
-    ]
+    preference = [rank + (likeliest == number)[:, None] for number, rank in enumerate(ranks or probabilities)]
     return Hypotheses.join(list(parts), keep, preference)
 
 
 def _look_closer(
     measured: Measured,
     reflector: Reflector,
-    pose: Pose,
-    explained: Score,
+    verdict: Verdict,
     best: torch.Tensor,
     referee: Referee,
     scoring: ScoreSettings,
 ) -> None:
-    """Correct, in place, the best hypothesis (n) of patterns with many disks by more of them, and score it again."""
+    """Correct, in place, the best hypothesis (n) of patterns with many disks by more of them, where the score rises.
+
+    Of many disks half may be noise, which misleads. The score tells, for it sees all of them; the referee sees the
+    strongest alone, and judges the pose that is kept.
+    """
     many = (measured.mask.sum(1) > LOOKS).nonzero()[:, 0]
     if not len(many):
         return
-    seen, where = measured[many], (many, best[many])
-    one = pose[where][:, None]
+    seen, best = measured[many], best[many]
+    pose = verdict.pose[many, best][:, None]
     for _ in range(CLOSER):
-        _, one = referee(seen, one, reflector, CLOSE_LOOKS)
-    pose.put(where, one[:, 0])
-    again = score(seen, one.rotation, reflector, scoring)
-    explained.value[where], explained.explained[where] = again.value[:, 0], again.explained[:, 0]
+        _, pose = referee(seen, pose, reflector, CLOSE_LOOKS)
+    closer = score(seen, pose.rotation, reflector, scoring)
+    better = closer.value > verdict.score.value[many, best][:, None]
+    logit, _ = _ask(referee, seen, pose, reflector, better)
+    taken = better[:, 0]
+    where = many[taken], best[taken]
+    verdict.pose.put(where, pose[taken, 0])
+    verdict.logit[where] = logit[taken, 0]
+    verdict.score.value[where], verdict.score.explained[where] = (
+        closer.value[taken, 0],
+        closer.explained[taken, 0],
+    )
 
 
 def _finalists(

@@ -243,6 +243,8 @@ class Phase:
             It describes no crystal, or one whose reflections could not be computed.
         """
         numbers = np.asarray(values["numbers"])
+        if not isinstance(values["name"], str) or numbers.dtype.kind not in "iu":
+            raise ValueError("a crystal has a name and atomic numbers")
         phase = cls(
             values["name"],
             tuple(float(value) for value in values["cell"]),  # type: ignore[arg-type]
@@ -250,7 +252,7 @@ class Phase:
             numbers.astype(int),
             np.asarray(values["occupancy"], float),
         )
-        if not isinstance(values["name"], str) or numbers.dtype.kind not in "iu" or not _is_crystal(phase):
+        if not _is_crystal(phase):
             raise ValueError(f"{phase.name} is described as no possible crystal")
         return phase
 

@@ -26,6 +26,7 @@ LARGEST_PATTERN = 2**30
 """Bytes of one pattern in single precision: 16,384 × 16,384 pixels."""
 RESULT_BYTES = 128
 """What is at least kept in memory of each scan position: disks, a map."""
+_LARGEST_DESCRIPTION = 2**24
 _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -153,6 +154,20 @@ def mapped(path: Path) -> np.ndarray:
     if 0 in shape:
         return np.empty(shape, dtype)
     return np.memmap(path, dtype, "r", offset, shape, "F" if turned else "C")
+
+
+def beside(path: Path) -> bytes:
+    """Return the content of the small file that describes a scan beside it.
+
+    Raises
+    ------
+    UserError
+        It is no regular file, or larger than any description.
+    """
+    check_regular(path)
+    if path.stat().st_size > _LARGEST_DESCRIPTION:
+        raise UserError(f"{path.name} is larger than any description of a scan; take it out of the folder.")
+    return path.read_bytes()
 
 
 def file_hash(path: str | Path) -> str:

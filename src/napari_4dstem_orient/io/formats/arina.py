@@ -27,13 +27,7 @@ def matches(path: Path) -> bool:
     """Whether the name is a master file's, or the content: numbered parts in entry/data."""
     if path.name.lower().endswith(SUFFIXES):
         return True
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return len(_keys(file.get("entry/data"))) > 0
-    except (OSError, KeyError):
-        return False
+    return hdf5_access.whether(path, lambda file: _keys(hdf5_access.member(file, "entry/data")))
 
 
 def _keys(group: Any) -> list[str]:
@@ -45,7 +39,7 @@ def _keys(group: Any) -> list[str]:
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the linked stacks as one, dead pixels (the detector's own mask) as zero."""
     file = hdf5_access.open_file(path)
-    group = file.get("entry/data")
+    group = hdf5_access.member(file, "entry/data")
     if not isinstance(group, h5py.Group) or not len(group):
         raise UserError(f"{path.name} has no entry/data; it is not a Dectris master file.")
     parts: list[Any] = [_part(group, key, path) for key in _keys(group) or sorted(group)]
@@ -56,7 +50,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
                 f"{path.name} links to parts that do not fit together: {part.name} of {Path(part.file.filename).name} "
                 f"is {part.dtype} of shape {shape_text(part.shape)}, the first {dtype} of {shape_text(parts[0].shape)}."
             )
-    mask = file.get("entry/instrument/detector/detectorSpecific/pixel_mask")
+    mask = hdf5_access.member(file, "entry/instrument/detector/detectorSpecific/pixel_mask")
     if isinstance(mask, h5py.Dataset) and mask.shape == detector and mask[()].any():
         parts = [_Masked(part, mask[()] != 0) for part in parts]
     return [Source(parts, "", from_axes([*_steps(path), (None, ""), (None, "")], voltage))]
@@ -64,13 +58,13 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
 
 def _part(group: h5py.Group, key: str, path: Path) -> h5py.Dataset:
     link = group.get(key, getlink=True)
-    try:
-        return group[key]
-    except (KeyError, OSError) as error:
+    part = hdf5_access.member(group, key)
+    if not isinstance(part, h5py.Dataset):
         missing = PureWindowsPath(getattr(link, "filename", key)).name
         raise UserError(
             f"{missing}, which {path.name} points to, is missing or damaged; put it into the same folder."
-        ) from error
+        )
+    return part
 
 
 class _Masked:
@@ -91,9 +85,9 @@ def _steps(path: Path) -> Axes:
     beside = path.with_name(re.sub("_master$", "", path.stem) + path.suffix)
     try:
         if beside != path:
-            with h5py.File(beside, "r") as file:
+            with hdf5_access.open_file(beside) as file:
                 along_x, *along_y = np.ravel(file["STEM Metadata"].attrs["Pixel Size"])
                 return [(along_y[0] if along_y else along_x, "nm"), (along_x, "nm")]
-    except (OSError, KeyError, ValueError):
+    except (UserError, OSError, KeyError, ValueError):
         pass
     return [(None, "nm"), (None, "nm")]

@@ -17,6 +17,7 @@ from defusedxml.ElementTree import fromstring
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.reading import beside
 from napari_4dstem_orient.io.source import Source, records
 from napari_4dstem_orient.io.units import kilovolts, positive, reciprocal_pixel
 from napari_4dstem_orient.scan import Calibration
@@ -65,7 +66,7 @@ def _description(xml: Path) -> Any:
         Not XML, or not EMPAD's.
     """
     try:
-        root = fromstring(xml.read_bytes())
+        root = fromstring(beside(xml))
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise UserError(
             f"{xml.name} cannot be read as EMPAD ({error}); it is cut short, damaged or another format: "

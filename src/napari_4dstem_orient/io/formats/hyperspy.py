@@ -17,11 +17,16 @@ import h5py
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
+from napari_4dstem_orient.io.reading import LARGEST_PIECE
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts, text
 
 NAME = "HyperSpy"
 SUFFIXES = (".hspy", ".zspy", ".zspy.zip")
+_CODECS = {
+    *("blosc", "zstd", "lz4", "zlib", "gzip", "bz2", "lzma", "shuffle", "delta", "packbits", "bitround"),
+    *("fixedscaleoffset", "quantize", "astype", "crc32", "crc32c", "adler32", "fletcher32"),
+}
 _ROOT = "Experiments/.zgroup"
 
 
@@ -75,11 +80,17 @@ def _packed(path: Path) -> list[str]:
     """
     try:
         with zipfile.ZipFile(path) as packed:
-            return packed.namelist()
+            members = packed.infolist()
     except zipfile.BadZipFile as error:
         raise UserError(
             f"{path.name} is neither a zarr folder nor a zip file of one, or it is cut short; copy it again."
         ) from error
+    for one in members:
+        if one.file_size > LARGEST_PIECE:
+            raise UserError(
+                f"{path.name} packs {one.file_size:,} bytes into one piece; save it again in smaller chunks."
+            )
+    return [one.filename for one in members]
 
 
 def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
@@ -88,6 +99,8 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
         data, where = group.get("data"), f"/Experiments/{name}/data"
         if data is None:
             continue
+        if not isinstance(data, h5py.Dataset):
+            _check_codecs(data)
         axes = [_attributes(group, f"axis-{axis}") for axis in range(len(data.shape))]
         steps: Axes = [(axis.get("scale"), axis.get("units")) for axis in axes]
         if detector_first(steps):
@@ -111,6 +124,22 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
                 "signal_type": text(_attributes(group, "metadata/Signal").get("signal_type")),
             },
         )
+
+
+def _check_codecs(data: Any) -> None:
+    """Refuse a zarr array that is packed by anything but what is known to unpack numbers, and nothing else.
+
+    Raises
+    ------
+    UserError
+        Such as Python's pickle, which runs what it unpacks.
+    """
+    for codec in filter(None, (data.compressor, *(data.filters or ()))):
+        if codec.codec_id not in _CODECS:
+            raise UserError(
+                f"{data.name} is packed by {codec.codec_id!r}, which is not opened here, for what it unpacks may run; "
+                "ask for a file packed by blosc, zstd or gzip."
+            )
 
 
 def _attributes(group: Any, path: str) -> dict[str, Any]:

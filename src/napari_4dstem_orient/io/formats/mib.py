@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.reading import beside
 from napari_4dstem_orient.io.source import Source, complete, head, records
 from napari_4dstem_orient.io.units import decoded
 from napari_4dstem_orient.scan import Calibration
@@ -141,7 +142,7 @@ def _told(path: Path) -> dict[str, str]:
 
 
 def _lines(header: Path) -> Iterator[tuple[str, str]]:
-    for line in decoded(header.read_bytes()).splitlines():
+    for line in decoded(beside(header)).splitlines():
         key, between, value = line.partition("\t")
         if between and value.strip():
             yield key.strip().rstrip(":"), value.strip()

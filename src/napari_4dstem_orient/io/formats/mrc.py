@@ -13,6 +13,7 @@ import numpy as np
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
+from napari_4dstem_orient.io.reading import beside
 from napari_4dstem_orient.io.source import Source, complete, head, why_unfit
 from napari_4dstem_orient.io.units import decoded
 
@@ -62,8 +63,8 @@ def _byte_order(header: bytes) -> str:
 def _info(path: Path) -> dict[str, str]:
     """Return the lines of the info.txt that Direct Electron's program writes beside a movie."""
     movie = re.fullmatch(r"(\d{8}_\d+_).*movie\.mrcs?", path.name, re.IGNORECASE)
-    beside = [] if movie is None else sorted(path.parent.glob(f"{movie[1]}*info.txt"))
-    lines = decoded(beside[0].read_bytes()).splitlines() if beside else []
+    notes = [] if movie is None else sorted(path.parent.glob(f"{movie[1]}*info.txt"))
+    lines = decoded(beside(notes[0])).splitlines() if notes else []
     split = (line.partition("=") for line in lines)
     return {key.strip(): value.strip() for key, between, value in split if between}
 

@@ -226,7 +226,7 @@ def test_a_stored_referee_is_data_and_a_damaged_one_is_refused(tmp_path):
     save_referee(network, {"by": "test"}, path)
     assert torch.equal(load_referee("cpu", path).rows.weight, network.rows.weight)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(UserError, match="not a readable referee"):
+    with pytest.raises(UserError, match=r"referee\.safetensors cannot be read as a referee"):
         load_referee("cpu", path)
 
 

@@ -273,7 +273,7 @@ def test_bad_model_files_are_refused_in_one_sentence(trained, tmp_path, damage):
         save_file(tensors, path, metadata)
     with pytest.raises(UserError) as caught:
         load_model(path)
-    assert str(path) in str(caught.value)
+    assert path.name in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

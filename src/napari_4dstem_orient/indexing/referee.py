@@ -7,7 +7,6 @@ referee serves all crystals, and phases can be compared by its verdicts.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ import torch
 from torch import nn
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.referee_view import EXTENT, FEATURES, LOOKS, PAIRING, Pose, View, view_of
 from napari_4dstem_orient.indexing.rotations import from_vector
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.reading import check_room, file_hash, reading
 from napari_4dstem_orient.resource_files import resource
 
 FORMAT = "napari-4dstem-orient referee 1"
@@ -39,6 +38,10 @@ ALIKE = math.radians(2)
 """Hypotheses closer than this are one."""
 LARGEST_TURN = 0.15
 """Radians; a single correction turns no farther."""
+
+
+_MOST_ROWS = 3 * 4096
+"""Weights of the rows; the widest that anybody trains has less."""
 
 
 def _relu() -> nn.ReLU:
@@ -136,19 +139,20 @@ def load_referee(device: torch.device | str = "cpu", path: str | Path | None = N
     UserError
         If the file is damaged or holds something else.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
-    path = Path(path or resource(JUDGE))
-    try:
-        content = path.read_bytes()
-        weights = load(content)
-        referee = Referee(weights["rows.weight"].shape[1])
+    with reading(path or resource(JUDGE), "a referee") as path:
+        check_room(2 * path.stat().st_size, "The referee")
+        weights = load_file(path)
+        if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+            raise ValueError("its weights are not finite numbers")
+        width = weights["rows.weight"].shape[1]
+        if not 0 < width <= weights["rows.weight"].numel() <= _MOST_ROWS:
+            raise ValueError(f"it is {width} wide")
+        referee = Referee(width)
         referee.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(f"{path} is not a readable referee of this program; install it again.") from error
-    referee.sha256 = hashlib.sha256(content).hexdigest()
-    return referee.to(device).eval()
+        referee.sha256 = file_hash(path)
+        return referee.to(device).eval()
 
 
 def _pool(tokens: torch.Tensor, view: View) -> torch.Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.reading import check_room, from_json, reading
 
 
 def save_state(
@@ -53,7 +56,7 @@ def restore_state(
         If the file is damaged.
     """
     tensors = _read(path)[1]
-    try:
+    with damaged(path):
         network.load_state_dict(_under("network.", tensors))
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in _under("optimizer.", tensors).items():
@@ -61,19 +64,29 @@ def restore_state(
             state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
         generator.set_state(tensors["generator"])
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is a damaged training checkpoint; remove it to start again.") from error
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Say what to do, whatever a checkpoint does."""
+    try:
+        with reading(path, "a training checkpoint"):
+            yield
+    except UserError as error:
+        why = str(error).rstrip(".")
+        raise UserError(
+            f"{path} is a damaged training checkpoint ({why}); remove it to start again."
+        ) from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with damaged(path):
+        check_room(2 * path.stat().st_size, "The checkpoint")
         with safe_open(path, framework="pt") as file:
-            story = json.loads((file.metadata() or {})["story"])
+            story = from_json((file.metadata() or {})["story"], dict)
             return story, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is a damaged training checkpoint; remove it to start again.") from error
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

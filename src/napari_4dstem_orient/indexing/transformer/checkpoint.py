@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,11 +22,18 @@ from napari_4dstem_orient.indexing.transformer.published import (
     PublishedTransformer,
 )
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.reading import check_room, file_hash, from_json, reading
+from napari_4dstem_orient.parameters import from_plain
 
 Network = OrientationTransformer | PublishedTransformer
 AnySettings = NetworkSettings | PublishedSettings
 
 FORMAT = "napari-4dstem-orient model 1"
+LARGEST_NETWORK = {
+    **dict.fromkeys(("tokens", "width", "radial_bins", "azimuth_bins", "intensity_bins"), 4096),
+    **{"heads": 64, "layers": 64, "feedforward": 16384, "harmonics": 256, "hypotheses": 64, "phases": 64},
+}
+"""Sizes beyond which nobody trains, and some of which no memory holds."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +167,24 @@ class Model:
 
 def build_network(card: ModelCard) -> Network:
     """Make an untrained network of the card's architecture and size."""
+    settings = network_settings(card)
+    if isinstance(settings, PublishedSettings):
+        return PublishedTransformer(settings, q_span=card.q_span)
+    return OrientationTransformer(settings, q_span=card.q_span)
+
+
+def network_settings(card: ModelCard) -> AnySettings:
+    """Return the size of a card's network; ValueError where there could be no such network."""
     if card.network.get("architecture") == PUBLISHED:
-        return PublishedTransformer(PublishedSettings(**card.network), q_span=card.q_span)
-    return OrientationTransformer(NetworkSettings(**card.network), q_span=card.q_span)
+        settings: AnySettings = from_plain(PublishedSettings, card.network)
+    else:
+        settings = from_plain(NetworkSettings, card.network)
+    for name, size in vars(settings).items():
+        if isinstance(size, int) and not 1 <= size <= LARGEST_NETWORK[name]:
+            raise ValueError(f"a network with {size} {name} is none")
+    if settings.width % settings.heads:
+        raise ValueError(f"a width of {settings.width} cannot be shared by {settings.heads} heads")
+    return settings
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -195,26 +216,44 @@ def read_card(path: str | Path) -> ModelCard:
     UserError
         If the file is missing, corrupt or not a model of this program.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"There is no model file {path}.")
-    try:
+    with reading(path, "a model") as path:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path} is not a readable model file (corrupt, or not safetensors): {error}"
-        ) from error
-    try:
-        card = ModelCard(**json.loads(metadata["card"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} is a safetensors file but not a model of this program (it has no card)."
-        ) from error
-    if card.format != FORMAT:
-        raise UserError(f"{path} is a {card.format!r}; this program reads {FORMAT!r}.")
+        if "card" not in metadata:
+            raise UserError(f"{path} is a safetensors file but not a model of this program (it has no card).")
+        return card_of(from_json(metadata["card"], dict))
+
+
+def card_of(told: dict[str, Any]) -> ModelCard:
+    """Make a card of plain values, which may come from anywhere.
+
+    Raises
+    ------
+    UserError
+        It is of another format.
+    KeyError, TypeError, ValueError
+        It describes no model.
+    """
+    if told.get("format") != FORMAT:
+        raise UserError(f"It is a {told.get('format')!r}; this program reads {FORMAT!r}.")
+    card = from_plain(ModelCard, told)
+    ranges = {"voltage": (1, 5000), "k_max": (0.05, 20), "precession": (0, 10), "q_span": (0.05, 50)}
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(card, name) <= high:
+            raise ValueError(f"{name} is {getattr(card, name)} and must lie between {low} and {high}")
+    if not card.phases or network_settings(card).phases != len(card.phases):
+        raise ValueError(
+            f"its network tells {network_settings(card).phases} phases apart, it names {len(card.phases)}"
+        )
+    for one in (*card.phases, *(other["phase"] for other in card.others)):
+        Phase.from_dict(one)
+    for other in card.others:
+        if not (1 <= other["voltage"] <= 5000 and 0 <= other["precession"] <= 10):
+            raise ValueError(
+                f"it was trained at {other['voltage']} kV with {other['precession']}° precession"
+            )
     return card
 
 
@@ -226,33 +265,44 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> Model:
     UserError
         If the file is missing, corrupt, foreign or does not hold what its card says.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from napari_4dstem_orient.crystals.kinematic import electron_wavelength
-
     card = read_card(path)
-    try:
+    with reading(path, "the network that its card describes") as path:
+        check_room(2 * path.stat().st_size, "The model")
         tensors = load_file(path, device=str(device))
-        network = build_network(card).to(device)
+        for name, value in tensors.items():
+            if not value.is_floating_point() or not bool(torch.isfinite(value).all()):
+                raise UserError(f"{path} holds {name} that are not finite numbers; train the model again.")
+        with torch.device("meta"):  # nothing is allocated before the shapes are known to be right
+            shapes = build_network(card).state_dict()
         prefix = "network."
         weights = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+        _check_shapes(weights, {name: value.shape for name, value in shapes.items()})
+        network = build_network(card).to(device)
         network.load_state_dict(weights)
-        reflectors = tuple(
-            Reflector(
-                tensors[f"reflections.{index}.g"],
-                tensors[f"reflections.{index}.intensity"],
-                tensors[f"reflections.{index}.extinction"],
-                electron_wavelength(card.voltage),
-                card.precession,
-            )
-            for index in range(len(card.phases))
+        reflectors = tuple(_reflector(tensors, index, card) for index in range(len(card.phases)))
+        return Model(card, network.eval(), card.crystals, reflectors, file_hash(path))
+
+
+def _check_shapes(weights: dict[str, torch.Tensor], shapes: dict[str, torch.Size]) -> None:
+    """Raise ValueError where weights are missing, or of other shapes than the network's."""
+    for name in sorted({*weights, *shapes}):
+        there = tuple(weights[name].shape) if name in weights else "none"
+        wanted = tuple(shapes[name]) if name in shapes else "none"
+        if there != wanted:
+            raise ValueError(f"{name} has the shape {there} instead of {wanted}")
+
+
+def _reflector(tensors: dict[str, torch.Tensor], index: int, card: ModelCard) -> Reflector:
+    """Return the reflections of one of a model's crystals; ValueError where they contradict each other."""
+    from napari_4dstem_orient.crystals.kinematic import electron_wavelength
+
+    g, intensity, extinction = (
+        tensors[f"reflections.{index}.{name}"] for name in ("g", "intensity", "extinction")
+    )
+    if not len(g) or g.shape[1:] != (3,) or not intensity.shape == extinction.shape == g.shape[:1]:
+        raise ValueError(
+            f"the reflections of crystal {index} have the shapes {tuple(g.shape)}, {tuple(intensity.shape)}"
         )
-    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"{path} does not hold the network that its card describes; is it damaged?"
-        ) from error
-    if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
-        raise UserError(f"{path} holds weights that are not finite numbers; train the model again.")
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Model(card, network.eval(), card.crystals, reflectors, digest)
+    return Reflector(g, intensity, extinction, electron_wavelength(card.voltage), card.precession)

@@ -12,14 +12,14 @@ from napari_4dstem_orient import __version__
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.devices import choose_device
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.resumable import read_story
+from napari_4dstem_orient.indexing.resumable import damaged, read_story
 from napari_4dstem_orient.indexing.transformer.budget import (
     check_budget,
     measure_speed,
     patterns_within,
     refuse_too_large,
 )
-from napari_4dstem_orient.indexing.transformer.checkpoint import AnySettings, Model, ModelCard
+from napari_4dstem_orient.indexing.transformer.checkpoint import AnySettings, Model, ModelCard, card_of
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, checkpoint_of
 from napari_4dstem_orient.indexing.transformer.published import (
@@ -34,6 +34,7 @@ from napari_4dstem_orient.indexing.transformer.training import (
     train_model,
     train_to_the_end,
 )
+from napari_4dstem_orient.parameters import from_plain
 from napari_4dstem_orient.progress import Progress, silent
 
 SETTINGS = TrainingSettings(every=20_480)
@@ -87,11 +88,11 @@ def find_unfinished(out: str | Path) -> Unfinished | None:
     path = checkpoint_of(out)
     if not path.exists():
         return None
-    story = read_story(path)
-    try:
-        return Unfinished(ModelCard(**story["card"]), story["seen"], story["history"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is a damaged training checkpoint; remove it to start again.") from error
+    with damaged(path):
+        story = read_story(path)
+        begun = Unfinished(card_of(story["card"]), int(story["seen"]), list(story["history"]))
+        from_plain(TrainingSettings, vars(begun.settings))
+        return begun
 
 
 def train_plan(

@@ -1,7 +1,7 @@
 """Write the bundled crystals, ``resources/crystals/*.cif``: ``python tools/make_crystals.py``.
 
 Each row of the table is a crystal with the source of its lattice constants. The symmetry operations of its
-setting (spglib's) are listed in full, so that no reader has to guess the origin.
+setting (gemmi's) are listed in full, so that no reader has to guess the origin.
 """
 
 from __future__ import annotations
@@ -9,18 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymatgen.core.operations import SymmOp
-
-from napari_4dstem_orient.crystals.space_groups import setting, setting_operations
+import gemmi
 
 OUT = Path(__file__).parents[1] / "resources" / "crystals"
 
 KING = "H. W. King, Bulletin of Alloy Phase Diagrams 2 (1981) 401, 25 C"
 WYCKOFF = "R. W. G. Wyckoff, Crystal Structures 1 (1963)"
-SETTINGS = {"Pm-3m": 517, "Pn-3m:2": 522, "Fm-3m": 523, "Fd-3m:2": 526, "Im-3m": 529, "F-43m": 512}
-SETTINGS |= {"P6_3/mmc": 488, "P4_2/mnm": 419}
-"""spglib's numbers of the settings used here."""
-
 Site = tuple[str, float, float, float]
 
 
@@ -133,10 +127,9 @@ CRYSTALS = [
 
 def cif(crystal: Crystal) -> str:
     """Return the text of a crystal's CIF."""
-    group = setting(SETTINGS[crystal.setting])
-    pairs = zip(*setting_operations(SETTINGS[crystal.setting]), strict=True)
-    operations = [SymmOp.from_rotation_and_translation(w, t).as_xyz_str() for w, t in pairs]
-    symbol = group.international.replace("_", "") + (f" :{group.choice}" if group.choice else "")
+    group = gemmi.find_spacegroup_by_name(crystal.setting)
+    operations = [operation.triplet().replace(",", ", ") for operation in group.operations()]
+    symbol = group.hm + (f" :{group.ext}" if group.ext.strip("\0 ") else "")
     title = crystal.common if crystal.common != "?" else crystal.mineral
     gamma = 120 if crystal.setting.startswith("P6") else 90
     lines = [

@@ -86,7 +86,6 @@ def map_(
             "leave out --min-reliability and --min-phase-margin, or use the transformer."
         )
 
-    from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.indexing.settings import AcceptanceSettings
     from napari_4dstem_orient.io.export import ExportError
     from napari_4dstem_orient.io.export import export as export_map
@@ -94,7 +93,7 @@ def map_(
     from napari_4dstem_orient.pipeline import map_scan
     from napari_4dstem_orient.scan import Calibration
 
-    phases = [find_phase(name) for name in phase]
+    phases = options.read_phases(phase)
     template = None
     if method is Method.template:
         from napari_4dstem_orient.indexing.settings import TemplateSettings

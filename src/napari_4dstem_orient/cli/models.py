@@ -68,7 +68,6 @@ def train(
     if patterns is not None and minutes is not None:
         raise UserError("Give --patterns or --minutes, not both.")
 
-    from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
     from napari_4dstem_orient.indexing.transformer.run import train_plan
 
@@ -79,7 +78,7 @@ def train(
         plan = replace(plan, minutes=minutes)
     elif patterns is None:
         patterns = 2_000_000
-    phases = [find_phase(name) for name in phase]
+    phases = options.read_phases(phase)
     with progress_bars() as report:
         model = train_plan(
             phases,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from napari_4dstem_orient.memory import EXPLAINED, LEAST_MEMORY
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+    from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.io.partial import Partial
 
@@ -23,7 +25,9 @@ Input = Annotated[
 Phases = Annotated[
     list[str],
     typer.Option(
-        "--phase", help="A CIF file or the name of a bundled crystal; again for more.", metavar="CIF|NAME"
+        "--phase",
+        help="A CIF file or the name of a bundled crystal; again for more. FILE.cif::BLOCK is one block of several.",
+        metavar="CIF|NAME",
     ),
 ]
 Model = Annotated[
@@ -119,6 +123,19 @@ def read_origin(text: str | None) -> CalibrationSettings | None:
             f"--origin {text} is neither one of {', '.join(ORIGINS)} nor a row and a column in px, such as 63.5,64."
         )
     return CalibrationSettings(row=row, col=col)
+
+
+def read_phases(names: Sequence[str]) -> list[Phase]:
+    """Return crystals by name or file, and say what is odd about the files but does no harm."""
+    from napari_4dstem_orient.crystals.library import look_up
+
+    phases = []
+    for name in names:
+        found = look_up(name)
+        if found.notes:
+            typer.echo(f"Note on {name}: {' '.join(found.notes)}", err=True)
+        phases.append(found.phase)
+    return phases
 
 
 def read_probe(where: str | None) -> Probe | None:

@@ -205,6 +205,7 @@ def _potentials(
     phase: Phase, voltage: float, k_max: float, absorbing: bool, thermal: float, largest: np.ndarray
 ) -> np.ndarray:
     """Return the complex U_g of all reflections up to ``k_max`` in a box of Miller indices."""
+    phase.check_reflections(k_max)
     crystal = phase.to_py4dstem()
     crystal.positions = crystal.positions - phase.inversion_centre
     with contextlib.redirect_stdout(io.StringIO()):

@@ -14,23 +14,28 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_4dstem_orient.crystals.cif_atoms import FULL, MOST_ATOMS, Listed, listed_atoms
 from napari_4dstem_orient.crystals.cif_checks import (
-    FULL,
+    SAME_SITE,
     Atoms,
     contents,
     contradiction,
+    declared_formula,
     differences,
     distances,
+    moves,
+    wrong_unit,
 )
 from napari_4dstem_orient.crystals.cif_symmetry import Operations, operations_of
 from napari_4dstem_orient.crystals.cif_text import Block, crystal_block, number
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.crystals.rounding import Cell, restored, symmetric_cell
+from napari_4dstem_orient.errors import UserError, one_line
 
-SAME_SITE = 0.05
-"""Å: atoms closer than this are one site written twice (coordinates are often rounded to three digits)."""
-MOST_ATOMS = 2000
-"""In a cell; diffraction from a larger one cannot be simulated here in reasonable time."""
+FARTHEST = 0.25
+"""Å; no listed position is moved farther to the special one that it stands for."""
+LONGEST_AXIS = 1e5
+"""Å; what is longer was never meant as a cell."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,15 @@ class CifReading:
     notes: tuple[str, ...]
 
 
-def read_cif(path: str | Path) -> Phase:
+def read_cif(path: str | Path, block: str | None = None) -> Phase:
     """Read the crystal of a CIF.
 
     Parameters
     ----------
     path : str or Path
-        A CIF holding one crystal.
+        A CIF.
+    block : str, optional
+        Name of the data block, of a CIF that holds several crystals.
 
     Returns
     -------
@@ -61,45 +68,72 @@ def read_cif(path: str | Path) -> Phase:
         operations that do not fit the cell, the declared space group or the formula, or atoms that are too
         close.
     """
-    return inspect_cif(path).phase
+    return inspect_cif(path, block).phase
 
 
-def inspect_cif(path: str | Path) -> CifReading:
+def inspect_cif(path: str | Path, block: str | None = None) -> CifReading:
     """Read the crystal of a CIF as ``read_cif`` does, with notes on harmless oddities."""
     path = Path(path)
-    block = crystal_block(path)
-    cell = _cell(block, path.name)
-    listed = _listed_atoms(block, path.name)
-    lattice = Phase("", cell, listed.positions, listed.numbers, listed.occupancy).lattice
-    settings = operations_of(block, lattice, path.name)
-    operations, atoms = _fitting(block, listed, settings, lattice, path.name)
-    phase = Phase(_name(block, atoms), cell, atoms.positions, atoms.numbers, atoms.occupancy)
-    return CifReading(phase, tuple(differences(block, operations, phase)))
+    found, name = crystal_block(path, block), path.name
+    _refuse_what_is_no_plain_crystal(found, name)
+    cell = _cell(found, name)
+    listed = listed_atoms(found, set(declared_formula(found)), name)
+    lattice = _lattice(cell)
+    settings = operations_of(found, lattice, name)
+    operations, atoms = _fitting(found, listed, settings, lattice, name)
+    phase = Phase(
+        _name(found, atoms),
+        symmetric_cell(cell, lattice, operations.rotations),
+        atoms.positions,
+        atoms.numbers,
+        atoms.occupancy,
+    )
+    try:
+        phase = restored(phase, listed.unit, _angle_unit(found))
+        notes = [*listed.notes, *differences(found, operations, phase), *moves(listed.written, phase)]
+    except ValueError as error:
+        raise UserError(f"{name} cannot be read: {error}; correct the CIF or take another one.") from error
+    return CifReading(phase, tuple(notes))
+
+
+def _refuse_what_is_no_plain_crystal(block: Block, name: str) -> None:
+    """Refuse structures that one cell does not describe, or whose operations are of another kind."""
+    modulated = ("_cell_modulation_dimension", "_cell_wave_vector", "_space_group_ssg_", "_cell_subsystem")
+    magnetic = ("_space_group_symop_magn", "_space_group_magn", "_atom_site_moment")
+    if block.has(*modulated) and block.text("_cell_modulation_dimension") != "0":
+        raise UserError(f"{name} describes a modulated structure; take a CIF of its average structure.")
+    if block.has(*magnetic):
+        raise UserError(f"{name} describes a magnetic structure; take a CIF of the crystal without moments.")
 
 
 def _fitting(
-    block: Block, listed: Atoms, settings: list[Operations], lattice: np.ndarray, name: str
+    block: Block, listed: Listed, settings: list[Operations], lattice: np.ndarray, name: str
 ) -> tuple[Operations, Atoms]:
     """Return the one setting, and its atoms, that contradicts nothing else in the file."""
-    crystals = [(operations, _expand(listed, operations, lattice)) for operations in settings]
+    crystals = [(operations, _expand(listed, operations, lattice, name)) for operations in settings]
+    impossible = [wrong_unit(atoms, lattice) for _, atoms in crystals]
+    if all(impossible):
+        raise UserError(f"{name} cannot be read: {impossible[0]}.")
     problems = [contradiction(block, atoms, lattice) for _, atoms in crystals]
     fitting = [crystal for crystal, problem in zip(crystals, problems, strict=True) if problem is None]
     if len(fitting) == 1:
         return fitting[0]
     if len(settings) == 1:
         raise UserError(f"{name} contradicts itself: {problems[0]}; correct the CIF or take another one.")
+    symbols = ", ".join(operations.symbol for operations, _ in fitting or crystals)
     raise UserError(
-        f"{name} lists no symmetry operations, and {len(fitting)} of the {len(settings)} settings that its "
-        "space group may mean fit its atoms; write it again with its symmetry operations listed."
+        f"{name} lists no symmetry operations, and {len(fitting) or 'none'} of the {len(settings)} settings that its "
+        f"space group may mean ({one_line(symbols, 150)}) fit its atoms; write it again with its symmetry operations "
+        "listed."
     )
 
 
-def _cell(block: Block, name: str) -> tuple[float, float, float, float, float, float]:
-    lengths = [number(block.get(f"_cell_length_{axis}")) for axis in "abc"]
-    angles = [number(block.get(f"_cell_angle_{angle}", 90)) for angle in ("alpha", "beta", "gamma")]
+def _cell(block: Block, name: str) -> Cell:
+    lengths = [number(block.text(f"_cell_length_{axis}")) for axis in "abc"]
+    angles = [number(block.text(f"_cell_angle_{angle}") or "90") for angle in ("alpha", "beta", "gamma")]
     a, b, g = np.cos(np.deg2rad(angles))
     volume = 1 - a * a - b * b - g * g + 2 * a * b * g
-    possible = [0 < length < 1000 for length in lengths] + [0 < angle < 180 for angle in angles]
+    possible = [0 < length < LONGEST_AXIS for length in lengths] + [0 < angle < 180 for angle in angles]
     if not (all(possible) and volume > 1e-6):
         raise UserError(
             f"{name} gives no possible unit cell ({lengths} Å, {angles}°); check its _cell_ lines."
@@ -107,78 +141,61 @@ def _cell(block: Block, name: str) -> tuple[float, float, float, float, float, f
     return (lengths[0], lengths[1], lengths[2], angles[0], angles[1], angles[2])
 
 
-def _listed_atoms(block: Block, name: str) -> Atoms:
-    """Return the atoms as the file lists them, before any symmetry."""
-    columns = [block.get(f"_atom_site_fract_{axis}") for axis in "xyz"]
-    rows = len(columns[0] or [])
-    if not all(isinstance(column, list) and len(column) == rows for column in columns):
-        raise UserError(
-            f"{name} lists atoms without all three coordinates; get the CIF again from its source."
-        )
-    parsed = [[number(value) for value in column] for column in columns if column]
-    positions = np.array(parsed, dtype=np.float64).T
-    labels = block.get("_atom_site_type_symbol") or block.get("_atom_site_label") or [""] * rows
-    occupancy = np.array([number(value) for value in block.get("_atom_site_occupancy", [1] * rows)])
-    occupancy = np.where(np.isnan(occupancy), 1.0, occupancy)
-    numbers = np.array([_atomic_number(label, name) for label in labels])
-    unknown = np.isnan(positions).any(axis=1)
-    if unknown.any():
-        label = labels[int(np.flatnonzero(unknown)[0])]
-        raise UserError(f"{name} gives no coordinates for the atom {label}; remove it or complete the CIF.")
-    keep = occupancy > 0
-    if not keep.any():
-        raise UserError(f"{name} lists no atoms; choose a CIF of a crystal structure.")
-    return Atoms(positions[keep], numbers[keep], occupancy[keep])
+def _lattice(cell: Cell) -> np.ndarray:
+    return Phase("", cell, np.zeros((0, 3)), np.zeros(0, int), np.zeros(0)).lattice
 
 
-def _atomic_number(label: str, name: str) -> int:
-    """Return the atomic number of a type symbol or label such as ``Cu``, ``CU1``, ``O2-`` or ``D``."""
-    from pymatgen.core.periodic_table import Element
-
-    letters = (re.match(r"[A-Za-z]*", label) or [""])[0]
-    for symbol in (letters[:2].capitalize(), letters[:1].upper()):
-        if symbol in ("D", "T"):
-            return 1
-        if symbol and Element.is_valid_symbol(symbol):
-            return int(Element(symbol).Z)
-    raise UserError(f"{name} has an atom {label!r}, which names no element; correct its type symbol.")
+def _angle_unit(block: Block) -> float:
+    """Return the last decimal place, in degrees, of the angles that symmetry does not fix."""
+    texts = [block.text(f"_cell_angle_{angle}") or "90" for angle in ("alpha", "beta", "gamma")]
+    decimals = [re.sub(r"^[^.]*\.?|\(.*", "", text) for text in texts if number(text) not in (60, 90, 120)]
+    return max((10.0 ** -len(places) for places in decimals), default=0.0)
 
 
-def _expand(listed: Atoms, operations: Operations, lattice: np.ndarray) -> Atoms:
+def _expand(listed: Listed, operations: Operations, lattice: np.ndarray, name: str) -> Atoms:
     """Return all atoms of the cell.
 
     A listed position that some operations map onto itself, nearly, is first moved to the mean of those
     images: the special position that a rounded coordinate (0.333) stands for.
     """
-    positions, numbers, occupancy = [], [], []
-    for position, element, occupied in zip(listed.positions, listed.numbers, listed.occupancy, strict=True):
+    near = float(np.clip(1.1 * listed.unit * np.linalg.norm(lattice, axis=1).max(), SAME_SITE, FARTHEST))
+    positions: list[np.ndarray] = []
+    rows: list[int] = []
+    for row, position in enumerate(listed.positions):
         images = operations.apply(position)
         shift = images - position
         shift -= np.rint(shift)
-        own = np.linalg.norm(shift @ lattice, axis=1) < SAME_SITE
+        own = np.linalg.norm(shift @ lattice, axis=1) < near
         orbit: list[np.ndarray] = []
         for image in operations.apply(position + shift[own].mean(axis=0)):
             away = np.reshape([image - known for known in orbit], (-1, 3))
             if not np.any(np.linalg.norm((away - np.rint(away)) @ lattice, axis=1) < SAME_SITE):
                 orbit.append(image)
         positions += orbit
-        numbers += [element] * len(orbit)
-        occupancy += [occupied] * len(orbit)
+        rows += [row] * len(orbit)
         if len(positions) > MOST_ATOMS:
-            raise UserError(
-                f"The CIF's cell has more than {MOST_ATOMS} atoms; take a crystal with a smaller cell."
-            )
+            raise UserError(f"{name} has more than {MOST_ATOMS} atoms in its cell; take a smaller one.")
     wrapped = np.mod(np.round(positions, 12), 1.0)
-    return _merged(Atoms(wrapped, np.array(numbers), np.array(occupancy)), lattice)
+    return _sharing(listed, wrapped, rows, lattice)
 
 
-def _merged(atoms: Atoms, lattice: np.ndarray) -> Atoms:
-    """Leave out atoms that the file lists twice: the same element filling the same place."""
-    close = distances(atoms.positions, lattice) < SAME_SITE
-    filled = atoms.occupancy[:, None] + atoms.occupancy > FULL
-    same = (close & filled & (atoms.numbers[:, None] == atoms.numbers)) | np.eye(len(close), dtype=bool)
-    first = same.argmax(axis=1) == np.arange(len(atoms.numbers))
-    return Atoms(atoms.positions[first], atoms.numbers[first], atoms.occupancy[first])
+def _sharing(listed: Listed, positions: np.ndarray, rows: list[int], lattice: np.ndarray) -> Atoms:
+    """Put atoms that share a site in exactly one place, and what one element has there together.
+
+    Fe2+ and Fe3+ on one site are iron. An atom that the file lists twice, in places that its operations make the
+    same, counts once.
+    """
+    site_of = (distances(positions, lattice) < SAME_SITE).argmax(axis=1)  # the first atom there
+    place_of = (distances(listed.positions, lattice) < SAME_SITE).argmax(axis=1)
+    kept: dict[tuple[int, int], tuple[int, float]] = {}
+    for site, row in zip(site_of.tolist(), rows, strict=True):
+        element, share = int(listed.numbers[row]), float(listed.occupancy[row])
+        first, filled = kept.setdefault((site, element), (row, 0.0))
+        another = place_of[row] == place_of[first] or listed.species[row] != listed.species[first]
+        if filled == 0 or (another and filled + share <= FULL):
+            kept[site, element] = first, min(filled + share, 1.0)
+    where, elements = np.array(list(kept)).T
+    return Atoms(positions[where], elements, np.array([filled for _, filled in kept.values()]))
 
 
 def _name(block: Block, atoms: Atoms) -> str:
@@ -186,5 +203,5 @@ def _name(block: Block, atoms: Atoms) -> str:
     from pymatgen.core.composition import Composition
 
     formula = Composition(contents(atoms)).reduced_formula
-    mineral = str(block.get("_chemical_name_mineral", "?")).strip()
-    return formula if mineral in ("?", ".", "") else f"{formula} ({mineral})"
+    mineral = block.text("_chemical_name_mineral")
+    return f"{formula} ({one_line(mineral, 60)})" if mineral else formula

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from napari_4dstem_orient.crystals.cif_symmetry import Operations
-from napari_4dstem_orient.crystals.cif_text import STRAY, Block, number
+from napari_4dstem_orient.crystals.cif_atoms import FULL
+from napari_4dstem_orient.crystals.cif_symmetry import Operations, declared_settings
+from napari_4dstem_orient.crystals.cif_text import Block, number
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.crystals.space_groups import TOLERANCE
 
+SAME_SITE = 0.05
+"""Å: atoms closer than this are on one site (coordinates are often rounded to three digits)."""
 TOO_CLOSE = 0.6
 """Å: no two atoms are this close; the shortest bond, H–H, has 0.74 Å."""
-FULL = 1.02
-"""Atoms whose occupancies add up to more than this cannot share a place."""
+VOLUME = (0.5, 300.0)
+"""Å³ of the cell for each atom; diamond has 5.7, the emptiest frameworks some 100. Less than 2 is told by distances."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +36,26 @@ def distances(positions: np.ndarray, lattice: np.ndarray) -> np.ndarray:
     return np.asarray(Lattice(lattice).get_all_distances(positions, positions))
 
 
+def wrong_unit(atoms: Atoms, lattice: np.ndarray) -> str | None:
+    """Say that the cell is far too large or small for its atoms, and what its unit may be, or None."""
+    volume = abs(float(np.linalg.det(lattice))) / len(atoms.numbers)
+    least, most = VOLUME
+    if least <= volume <= most:
+        return None
+    units = {"picometres (pm)": 1e-6, "nanometres (nm)": 1e3}
+    likely = [unit for unit, factor in units.items() if least <= volume * factor <= most]
+    hint = f"; they look like {likely[0]}" if likely else ""
+    return f"its cell lengths give {volume:.3g} Å³ for each atom, which no crystal has{hint}: write them in Å"
+
+
 def contradiction(block: Block, atoms: Atoms, lattice: np.ndarray) -> str | None:
     """Say how the atoms contradict chemistry or what the file declares, or None."""
     apart = distances(atoms.positions, lattice)
+    filled = (apart < SAME_SITE) @ atoms.occupancy
+    if filled.max() > FULL:
+        there = np.flatnonzero(apart[filled.argmax()] < SAME_SITE)
+        names = " and ".join(dict.fromkeys(_symbol(atoms.numbers[atom]) for atom in there))
+        return f"the occupancies of {names} on one site add up to {filled.max():.4g}"
     shared = atoms.occupancy[:, None] + atoms.occupancy > FULL
     clash = shared & (apart < TOO_CLOSE) & ~np.eye(len(apart), dtype=bool)
     if clash.any():
@@ -45,29 +64,40 @@ def contradiction(block: Block, atoms: Atoms, lattice: np.ndarray) -> str | None
             f"its symmetry operations bring two atoms to {apart[first, second]:.2f} Å of each other "
             f"({_symbol(atoms.numbers[first])} and {_symbol(atoms.numbers[second])})"
         )
-    declared = _formula(block.get("_chemical_formula_sum"))
-    if declared is None:
+    declared = declared_formula(block)
+    if not declared:
         return None
-    mine, units = contents(atoms), number(block.get("_cell_formula_units_z"))
+    mine, units = contents(atoms), number(block.text("_cell_formula_units_z"))
     smallest = _smallest(declared)
-    if np.isnan(units):
-        possible = [_times(smallest, sum(mine.values()) / sum(smallest.values()))]
+    if not units > 0:
+        heavy = [
+            sum(n for each, n in what.items() if each != "H" or "H" in mine) for what in (mine, smallest)
+        ]
+        possible = [_times(smallest, heavy[0] / max(heavy[1], 1e-9))]
     else:  # Some programs write the formula of the whole cell beside the Z of the smallest formula.
         possible = [declared, _times(declared, units), _times(smallest, units)]
     if any(_same_contents(mine, each) for each in possible):
         return None
-    expected = f"a multiple of {_text(smallest)}" if np.isnan(units) else _text(_times(declared, units))
+    expected = f"a multiple of {_text(smallest)}" if not units > 0 else _text(_times(declared, units))
     return f"its symmetry operations give a cell of {_text(mine)}, but it declares {expected}"
 
 
-def _formula(text: Any) -> dict[str, float] | None:
-    """Return the elements of a formula such as ``Cu2 O1`` or ``'O2 Ti'``, or None if there is none."""
-    found = re.findall(r"([A-Z][a-z]?)\s*(\d*\.?\d*)", str(text)) if text and str(text) not in "?." else []
+def declared_formula(block: Block) -> dict[str, float]:
+    """Return the elements of a formula such as ``Cu2 O1``, ``CU2 O1`` or ``Ca5(PO4)3F``; none if it is none."""
+    from pymatgen.core.composition import Composition
+
+    text = block.text("_chemical_formula_sum") or ""
+    if text == text.upper() and len(text.split()) > 1:
+        text = text.title()  # its words are elements
+    try:
+        found = Composition(text.replace(" ", "")).get_el_amt_dict() if len(text) < 500 else {}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
     formula: dict[str, float] = {}
-    for symbol, count in found:
-        symbol = "H" if symbol == "D" else symbol
-        formula[symbol] = formula.get(symbol, 0.0) + float(count or 1)
-    return formula or None
+    for symbol, count in found.items():
+        symbol = "H" if symbol in ("D", "T") else symbol
+        formula[symbol] = formula.get(symbol, 0.0) + float(count)
+    return formula if all(0 < count < 1e6 for count in formula.values()) else {}
 
 
 def contents(atoms: Atoms) -> dict[str, float]:
@@ -100,27 +130,48 @@ def _text(formula: dict[str, float]) -> str:
 
 
 def _symbol(atomic_number: int) -> str:
-    from pymatgen.core.periodic_table import Element
+    import gemmi
 
-    return str(Element.from_Z(int(atomic_number)).symbol)
+    return str(gemmi.Element(int(atomic_number)).name)
 
 
 def differences(block: Block, operations: Operations, phase: Phase) -> list[str]:
     """Return harmless differences between the file and its crystal."""
-    notes = []
+    notes = list(block.notes)
     if not operations.listed:
         notes.append(f"It lists no symmetry operations; those of {operations.symbol} were used.")
-    if block[STRAY]:
-        notes.append(f"It has text that belongs to nothing and was passed over: {', '.join(block[STRAY])}.")
+    for text, settings in declared_settings(block).items():
+        if not any(each.same_as(operations) for each in settings):
+            notes.append(
+                f"It calls its setting {text}, but lists operations about another origin or axes; they were used."
+            )
+            break
     found, symbol = phase.space_group, phase.space_group_symbol
     if found != operations.number:
+        higher = phase.operation_count > len(operations.rotations)
         notes.append(
-            f"Its atoms have the symmetry {symbol} ({found}), higher than that of its operations, "
-            f"{operations.symbol} ({operations.number}); {symbol} is used."
+            f"Its atoms have the symmetry {symbol} ({found}), {'higher' if higher else 'other'} than that of its "
+            f"operations, {operations.symbol} ({operations.number}); {symbol} is used."
         )
-    declared = _formula(block.get("_chemical_formula_sum"))
-    if declared is None:
+    volume = number(block.text("_cell_volume"))
+    actual = abs(float(np.linalg.det(phase.lattice)))
+    if volume > 0 and abs(volume / actual - 1) > 0.02:
+        notes.append(f"It declares a volume of {volume:g} Å³, but its cell has {actual:.4g} Å³.")
+    declared = declared_formula(block)
+    if not declared:
         notes.append("It declares no formula to compare the atoms with.")
     elif "H" in declared and 1 not in phase.numbers:
         notes.append("Its hydrogen atoms are not listed.")
     return notes
+
+
+def moves(written: np.ndarray, phase: Phase) -> list[str]:
+    """Say how far listed atoms were moved to the symmetric places that their rounded coordinates stand for."""
+    away = written[:, None] - phase.positions
+    away -= np.rint(away)
+    farthest = float(np.linalg.norm(away @ phase.lattice, axis=2).min(axis=1).max())
+    if farthest <= TOLERANCE:
+        return []
+    return [
+        f"Its rounded coordinates were moved to the symmetric places that they stand for ({farthest:.3f} Å)."
+    ]

@@ -1,20 +1,19 @@
-"""The symmetry operations of a CIF: those it lists, or those its space group's only fitting setting has."""
+"""The symmetry operations of a CIF: those it lists, or those of the settings that its space group's name may mean."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.crystals.space_groups import (
-    SETTINGS,
-    setting,
-    setting_operations,
-    type_of_operations,
-)
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.crystals.cif_text import Block, Column
+from napari_4dstem_orient.crystals.space_groups import type_of_operations
+from napari_4dstem_orient.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    import gemmi
 
 OPERATION_NAMES = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 SYMBOL_NAMES = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m", "_space_group_name_h-m_full")
@@ -22,6 +21,9 @@ NUMBER_NAMES = ("_space_group_it_number", "_symmetry_int_tables_number")
 HALL_NAMES = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
 OLD_CHOICES = {"s": "1", "z": "2", "h": "H", "r": "R"}
 """Origin choice or axes at the end of older symbols: ``F d -3 m Z``, ``R -3 m H``."""
+MOST_OPERATIONS = 768
+"""A space group has at most 192 in its own cell, and four times as many in a cell of four."""
+_OPERATION = re.compile(r"([+-]?(\d{1,4}|\d?\.\d{1,9}|\d{1,2}/\d{1,2}|[xyz]|[1-9]\.\d{0,9}))+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +34,11 @@ class Operations:
     ----------
     rotations : ndarray, int, shape (n, 3, 3)
     translations : ndarray, shape (n, 3)
+        From 0 to 1, in steps of 1/24.
     number : int
         Space-group number that these operations have, whatever the file says.
     symbol : str
-        Its short Hermann-Mauguin symbol.
+        Its Hermann-Mauguin symbol.
     listed : bool
         Whether the file lists them.
     """
@@ -50,14 +53,18 @@ class Operations:
         """Return the images of a fractional position, shape (n, 3)."""
         return np.asarray(self.rotations @ position + self.translations)
 
+    def same_as(self, other: Operations) -> bool:
+        """Tell whether these are the same operations, about the same origin and axes."""
+        mine, theirs = (_keys(each.rotations, each.translations) for each in (self, other))
+        return {tuple(key) for key in mine} == {tuple(key) for key in theirs}
 
-def operations_of(block: dict[str, Any], lattice: np.ndarray, name: str) -> list[Operations]:
+
+def operations_of(block: Block, lattice: np.ndarray, name: str) -> list[Operations]:
     """Return the operations of a CIF block.
 
     Parameters
     ----------
-    block : dict
-        Lower-case CIF names to texts.
+    block : Block
     lattice : ndarray, shape (3, 3)
         Lattice vectors in Å, one a row.
     name : str
@@ -75,29 +82,117 @@ def operations_of(block: dict[str, Any], lattice: np.ndarray, name: str) -> list
         If they are no group, do not fit the cell, contradict the declared space group, or are not given at
         all.
     """
-    declared = _declared_settings(block)
-    texts = next((block[key] for key in OPERATION_NAMES if block.get(key)), None)
-    if texts is None:
-        possible = set.intersection(*declared.values()) if declared else set()
-        settings = [_of_setting(hall) for hall in sorted(possible)]
-        settings = [each for each in settings if _fits(each.rotations, lattice)]
+    declared, texts = declared_settings(block), block.column(*OPERATION_NAMES)
+    if texts:
+        operations = _listed(texts, lattice, name)
+        for text, settings in declared.items():
+            if operations.number not in {each.number for each in settings}:
+                raise UserError(
+                    f"{name} contradicts itself: its symmetry operations are those of {operations.symbol} "
+                    f"({operations.number}), but it declares {text}; correct the CIF or take another one."
+                )
+        return [operations]
+    settings = _common(list(declared.values()))
+    if declared and not settings:
+        raise UserError(
+            f"{name} contradicts itself: it declares the space groups {' and '.join(declared)}; correct the CIF."
+        )
+    settings = [each for each in settings if _fits(each.rotations, lattice)]
+    if not settings:
+        told = block.text(*SYMBOL_NAMES, *HALL_NAMES, *NUMBER_NAMES)
+        raise UserError(
+            f"{name} lists no symmetry operations and names no space group that fits its cell"
+            f"{f' (but {told})' if told else ''}; write it again with its symmetry operations listed."
+        )
+    return settings
+
+
+def declared_settings(block: Block) -> dict[str, list[Operations]]:
+    """Return what the block calls its space group, each with the settings that it may mean.
+
+    A symbol that is in no table (a setting or a spelling of its own) says nothing and is left out.
+    """
+    declared = {}
+    ways = ((HALL_NAMES, _of_hall), (SYMBOL_NAMES, _of_symbol), (NUMBER_NAMES, _of_number))
+    for names, settings_of in ways:
+        text = block.text(*names)
+        if text and (settings := settings_of(text)):
+            declared[text] = settings
+    return declared
+
+
+def _common(declared: list[list[Operations]]) -> list[Operations]:
+    """Return the settings that all declarations may mean.
+
+    If they agree on the space group and not on its setting, any of theirs may be meant.
+    """
+    settings: list[Operations] = []
+    for further in declared:
+        numbers = {each.number for each in further}
         if not settings:
-            raise UserError(
-                f"{name} lists no symmetry operations and names no space group that fits its cell; write it "
-                "again with its symmetry operations listed."
-            )
-        return settings
-    operations = _listed([texts] if isinstance(texts, str) else texts, lattice, name)
-    for text, halls in declared.items():
-        if operations.number not in {setting(hall).number for hall in halls}:
-            raise UserError(
-                f"{name} contradicts itself: its symmetry operations are those of {operations.symbol} "
-                f"({operations.number}), but it declares {text}; correct the CIF or take another one."
-            )
-    return [operations]
+            settings = further
+            continue
+        both = [each for each in settings if any(each.same_as(other) for other in further)]
+        settings = both or [
+            each for each in settings + further if each.number in numbers & {one.number for one in settings}
+        ]
+        if not settings:
+            return []
+    return settings
 
 
-def _listed(texts: list[str], lattice: np.ndarray, name: str) -> Operations:
+def _of_hall(text: str) -> list[Operations]:
+    import gemmi
+
+    try:
+        group = gemmi.symops_from_hall(text.replace("_", " "))
+        rotations, translations = _arrays(list(group))
+    except (RuntimeError, ValueError):
+        return []
+    found = gemmi.find_spacegroup_by_ops(group)
+    if found is not None:
+        return [_tabulated(found)]
+    kind = type_of_operations(rotations, translations)
+    return [Operations(rotations, translations, int(kind.number), text, False)] if kind else []
+
+
+def _of_symbol(text: str) -> list[Operations]:
+    """Return the settings of a Hermann-Mauguin symbol, short or full, spaced or not: all that it may mean."""
+    import gemmi
+
+    symbol = re.sub(r"\(\s*((no\.?|#)\s*\d+|\d\d+)\s*\)|#\s*\d+", "", text, flags=re.I)  # (No. 225)
+    symbol = re.sub(r"[_()]", "", symbol).strip()  # P 2(1)/c
+    base, _, choice = (part.strip() for part in symbol.partition(":"))
+    if len(base) > 2 and not choice and base[-1].lower() in OLD_CHOICES and base[-2] != "/":
+        base, choice = base[:-1].strip(), OLD_CHOICES[base[-1].lower()]
+    found = gemmi.find_spacegroup_by_name(base) if len(base) < 40 and base.isascii() else None
+    if found is None:
+        return []
+    table = [each for each in gemmi.spacegroup_table() if (each.number, each.hm) == (found.number, found.hm)]
+    return [_tabulated(each) for each in table if choice.upper() in ("", each.ext)]
+
+
+def _of_number(text: str) -> list[Operations]:
+    import gemmi
+
+    table = gemmi.spacegroup_table_itb()
+    return [_tabulated(each) for each in table if text.isdecimal() and each.number == int(text)]
+
+
+def _tabulated(group: gemmi.SpaceGroup) -> Operations:
+    return Operations(*_arrays(list(group.operations())), group.number, group.xhm(), False)
+
+
+def _arrays(operations: list[gemmi.Op]) -> tuple[np.ndarray, np.ndarray]:
+    """Return rotations and translations of gemmi's operations, which count in 1/24."""
+    rotations = np.array([operation.rot for operation in operations])
+    if (rotations % 24).any():
+        raise ValueError("an operation is no symmetry of a lattice")
+    translations = np.array([operation.tran for operation in operations])
+    return (rotations // 24).astype(np.intc), np.mod(translations, 24) / 24
+
+
+def _listed(texts: Column, lattice: np.ndarray, name: str) -> Operations:
     rotations, translations = _parsed(texts, name)
     if not _is_group(rotations, translations):
         raise UserError(f"{name} lists symmetry operations that form no group; its list may be cut short.")
@@ -112,37 +207,41 @@ def _listed(texts: list[str], lattice: np.ndarray, name: str) -> Operations:
     return Operations(rotations, translations, int(found.number), str(found.international_short), True)
 
 
-def _parsed(texts: list[str], name: str) -> tuple[np.ndarray, np.ndarray]:
-    from pymatgen.core.operations import SymmOp
+def _parsed(texts: Column, name: str) -> tuple[np.ndarray, np.ndarray]:
+    import gemmi
 
-    term = r"(\d+(\.\d+)?(/[1-9]\d*)?|(\d\*?)?[xyz])"
-    row = re.compile(rf"[+-]?{term}([+-]{term})*")
+    # Without quotes, "x, y, z" is three values.
+    together = " ".join("".join((text or "?").split()) for text in texts)
+    lines = list(dict.fromkeys(re.sub(r"\s*,\s*", ",", together).lower().split()))
+    if len(lines) > MOST_OPERATIONS:
+        raise UserError(f"{name} lists {len(lines)} symmetry operations; no crystal here has so many.")
     operations = []
-    for text in texts:
-        compact = text.replace(" ", "").lower()
-        if not (compact.count(",") == 2 and all(row.fullmatch(part) for part in compact.split(","))):
+    for line in lines:
+        try:
+            if not all(_OPERATION.fullmatch(part) for part in line.split(",")):
+                raise ValueError(line)
+            operations.append(gemmi.Op(line.replace("*", "")))
+            _arrays(operations[-1:])
+        except (ValueError, RuntimeError) as error:
             raise UserError(
-                f"{name} lists a symmetry operation that cannot be read: {text!r}; correct the CIF."
-            )
-        operations.append(SymmOp.from_xyz_str(compact.replace("*", "")))
-    rotations = np.array([operation.rotation_matrix for operation in operations])
-    translations = np.array([operation.translation_vector for operation in operations])
-    # Translations are multiples of 1/24; a file may round them to 0.3333.
-    return np.rint(rotations).astype(np.intc), np.mod(np.rint(translations * 24) / 24, 1.0)
+                f"{name} lists a symmetry operation that cannot be read: {one_line(line, 80)!r}; correct the CIF."
+            ) from error
+    return _arrays(operations)
 
 
 def _is_group(rotations: np.ndarray, translations: np.ndarray) -> bool:
     """Tell whether every product of two operations is listed, up to lattice translations."""
+    known = {tuple(key) for key in _keys(rotations, translations)}
+    for one, shift in zip(rotations, translations, strict=True):
+        if any(tuple(key) not in known for key in _keys(one @ rotations, translations @ one.T + shift)):
+            return False
+    return True
 
-    def keys(w: np.ndarray, t: np.ndarray) -> np.ndarray:
-        return np.concatenate(
-            [w.reshape(-1, 9), np.mod(np.rint(t.reshape(-1, 3) * 24), 24).astype(int)], axis=1
-        )
 
-    known = {tuple(key) for key in keys(rotations, translations)}
-    products = rotations[:, None] @ rotations
-    shifts = np.einsum("aij,bj->abi", rotations, translations) + translations[:, None]
-    return {tuple(key) for key in np.unique(keys(products, shifts), axis=0)} == known
+def _keys(rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
+    """Return whole numbers that tell operations apart, shape (n, 12)."""
+    shifts = np.mod(np.rint(translations * 24), 24).astype(int)
+    return np.concatenate([rotations.reshape(-1, 9), shifts], axis=1)
 
 
 def _fits(rotations: np.ndarray, lattice: np.ndarray) -> bool:
@@ -151,46 +250,3 @@ def _fits(rotations: np.ndarray, lattice: np.ndarray) -> bool:
     size = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
     turned = np.swapaxes(rotations, 1, 2) @ metric @ rotations
     return bool(np.all(np.abs(turned - metric) < 0.01 * size))
-
-
-def _declared_settings(block: dict[str, Any]) -> dict[str, set[int]]:
-    """Return what the block calls its space group, each with spglib's numbers of the settings it may mean.
-
-    A symbol that is in no table (a setting or a spelling of its own) says nothing and is left out.
-    """
-    declared = {}
-    for names, means in ((HALL_NAMES, _is_hall), (SYMBOL_NAMES, _is_symbol), (NUMBER_NAMES, _is_number)):
-        text = next((str(block[key]).strip() for key in names if key in block), "?")
-        if halls := {hall for hall in SETTINGS if means(text, hall)}:
-            declared[text] = halls
-    return declared
-
-
-def _is_hall(text: str, hall: int) -> bool:
-    return (
-        text.replace(" ", "").replace("_", "").lower() == setting(hall).hall_symbol.replace(" ", "").lower()
-    )
-
-
-def _is_symbol(text: str, hall: int) -> bool:
-    base, _, choice = text.partition(":")
-    plain = _plain(base)
-    if not choice and len(plain) > 2 and plain[-1] in OLD_CHOICES:
-        plain, choice = plain[:-1], OLD_CHOICES[plain[-1]]
-    found = setting(hall)
-    spellings = (found.international_short, found.international_full, *found.international.split("="))
-    return choice.strip().upper() in ("", found.choice.upper()) and plain in map(_plain, spellings)
-
-
-def _is_number(text: str, hall: int) -> bool:
-    return text.isdigit() and int(text) == setting(hall).number
-
-
-def _plain(symbol: str) -> str:
-    return re.sub(r"[\s_()]", "", symbol).lower()
-
-
-def _of_setting(hall: int) -> Operations:
-    found = setting(hall)
-    symbol = found.international_short + (f":{found.choice}" if found.choice else "")
-    return Operations(*setting_operations(hall), int(found.number), symbol, False)

@@ -1,75 +1,192 @@
-"""The text of a CIF: its data blocks and numbers, as they stand."""
+"""The text of a CIF: its data blocks and numbers, as they stand. gemmi knows the grammar, this what people do to it."""
 
 from __future__ import annotations
 
 import re
-import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.errors import UserError, one_line
 
 LARGEST = 10_000_000
 """Bytes; a longer file is not a crystal's CIF."""
+BLOCK_AFTER = "::"
+"""Between a file and the block of it that is meant."""
 
-Block = dict[str, Any]
-"""One data block: lower-case names to a text or, from a loop, a list of texts."""
-STRAY = "stray text"
-"""Entry of a block for texts that belong to no name (a symbol with spaces and without quotes, say)."""
+Column = Sequence[str | None]
+"""Texts; None where the file says that it does not know."""
+
+_ESSENTIAL = ("_cell_length", "_cell_angle", "_atom_site_", "_symmetry_", "_space_group_")
+_VALUE = re.compile(r"""('([^']|'(?=\S))*'|"([^"]|"(?=\S))*"|[^\s'"\#$_\[\]]\S*)\s*(\#.*)?""")
+"""What may follow a name on its line."""
 
 
-def crystal_block(path: Path) -> Block:
-    """Return the one data block of a CIF that describes a crystal.
+@dataclass(frozen=True)
+class Block:
+    """One data block of a CIF.
+
+    Attributes
+    ----------
+    name : str
+        What follows ``data_``.
+    columns : dict of str to list
+        Names, in lower case and with "_" for ".", to their values; of one that is in no loop, a list of one.
+    notes : tuple of str
+        What had to be mended before it could be read.
+    """
+
+    name: str
+    columns: dict[str, list[str | None]]
+    notes: tuple[str, ...] = ()
+
+    def column(self, *names: str) -> Column:
+        """Return the values under the first of these names that has any; of unknown ones if none has any."""
+        there = [self.columns[name] for name in names if name in self.columns]
+        return next((values for values in there if any(values)), there[0] if there else ())
+
+    def text(self, *names: str) -> str | None:
+        """Return the first value under the first of these names that has any."""
+        return next((value for value in self.column(*names) if value), None)
+
+    def has(self, *beginnings: str) -> bool:
+        """Tell whether there is a value under a name that begins so."""
+        return any(any(values) for name, values in self.columns.items() if name.startswith(beginnings))
+
+
+def crystal_block(path: Path, wanted: str | None = None) -> Block:
+    """Return the data block of a CIF that describes a crystal.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : str, optional
+        The name of the block, of a file that describes several crystals.
 
     Raises
     ------
     UserError
-        If the file cannot be read, is not a CIF, or describes no crystal or several.
+        If the file cannot be read, is not a CIF, or describes no crystal, or several of which none is chosen.
     """
-    name = path.name
-    crystals = [block for block in _blocks(path) if isinstance(block.get("_atom_site_fract_x"), list)]
+    name, blocks = path.name, _blocks(path)
+    crystals = [block for block in blocks if block.column("_atom_site_fract_x")]
+    if wanted is not None:
+        crystals = [block for block in crystals if block.name.lower() == wanted.strip().lower()] or crystals
+    names = ", ".join(block.name for block in crystals)
+    if wanted is not None and names.lower() != wanted.strip().lower():
+        raise UserError(
+            f"{name} has no single block {wanted!r} with a crystal; choose one of {names or '(none)'}."
+        )
+    if not crystals and any(block.has("_atom_site_cartn_") for block in blocks):
+        raise UserError(
+            f"{name} gives its atoms in Å and not as fractions of the cell (a protein's CIF does); "
+            "choose a CIF with _atom_site_fract_x, _y and _z."
+        )
     if not crystals:
         raise UserError(
             f"{name} lists no atoms with fractional coordinates; choose a CIF of a crystal structure."
         )
     if len(crystals) > 1:
-        raise UserError(
-            f"{name} holds {len(crystals)} crystals; put the one you want into a file of its own."
-        )
+        how = f"give {name}{BLOCK_AFTER} and one of these names"
+        if len({block.name.lower() for block in crystals}) < len(crystals):
+            how = "put the one you want into a file of its own"
+        raise UserError(f"{name} holds {len(crystals)} crystals ({one_line(names, 200)}); {how}.")
     return crystals[0]
 
 
 def _blocks(path: Path) -> list[Block]:
-    """Split the file into its data blocks."""
+    text, name = _decoded(path), path.name
+    if not re.search(r"^\s*data_", text, flags=re.I | re.M):
+        raise UserError(f"{name} is not a CIF (no data_ block in it); choose a crystal's .cif file.")
+    return _parsed(text, name)
+
+
+def _decoded(path: Path) -> str:
+    """Return the file's text, in whatever encoding and with whatever line ends it was written."""
     try:
         raw = path.read_bytes() if path.stat().st_size < LARGEST else b"\0"
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
-    text = raw.decode("utf-8", errors="replace")
-    text = re.sub(r"^\s*(loop_|data_)", lambda found: found[0].lower(), text, flags=re.I | re.M)
-    parts = re.split(r"^\s*(?=data_\S)", text, flags=re.M)[1:]
-    if b"\0" in raw or not parts:
-        raise UserError(f"{path.name} is not a CIF (no data_ block in it); choose a crystal's .cif file.")
+    utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
-        return [_block(part) for part in parts]
-    except (ValueError, IndexError, ZeroDivisionError) as error:
+        text = raw.decode("utf-16" if utf_16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0" if utf_16 else raw.decode("latin-1")
+    if "\0" in text:
+        raise UserError(f"{path.name} is not a CIF (no data_ block in it); choose a crystal's .cif file.")
+    # Spaces and minus signs of word processors, the mark for the end of a DOS file, and page breaks.
+    table = str.maketrans({"\u00a0": " ", "\u2212": "-", "\ufeff": "", "\x1a": "", "\f": "\n", "\v": "\n"})
+    return re.sub(r"\r\n?", "\n", text.translate(table))
+
+
+def _parsed(text: str, name: str) -> list[Block]:
+    from gemmi import cif
+
+    def read(text: str, notes: tuple[str, ...] = ()) -> list[Block]:
+        return [_block(block, name, notes) for block in cif.read_string(text, check_level=0)]
+
+    try:
+        return read(text)
+    except (ValueError, RuntimeError):
+        pass
+    try:
+        return read(*_mended(text))
+    except (ValueError, RuntimeError) as error:
+        line, what = (re.findall(r"^\w+:(\d+)\S*\s*(.*)", str(error), flags=re.S) or [("?", str(error))])[0]
         raise UserError(
-            f"{path.name} is a broken CIF ({error}); it may be cut short: get it again from its source."
+            f"{name} is a broken CIF (line {line}: {one_line(what, 80)}); it may be cut short: correct it, or get it "
+            "again from its source."
         ) from error
 
 
-def _block(text: str) -> Block:
-    """Parse one data block, with what belongs to no name under ``STRAY``."""
-    from pymatgen.io.cif import CifBlock
+def _mended(text: str) -> tuple[str, tuple[str, ...]]:
+    """Put quotes around values of several words, leave out what stands before the first block, and say so."""
+    notes, lines, inside = [], [], False
+    if text.lower().startswith("#\\#cif_2"):
+        text = re.sub(r"(\"\"\"|''')(.*?)\1", r"\n;\2\n;\n", text, flags=re.S)
+    start = re.search(r"^\s*(data_|global_\s*$)", text, flags=re.I | re.M)
+    before = text[: start.start()] if start else ""
+    if re.search(r"^\s*[^#\s]", before, flags=re.M):
+        notes.append("It has text before its first data_ line, which was passed over.")
+        text = text[len(before) :]
+    for line in text.split("\n"):
+        if line.startswith(";"):
+            inside = not inside
+        found = None if inside else re.fullmatch(r"\s*(_\S+|data_\S+)\s+([^_\s].*?)\s*", line, flags=re.I)
+        if found and found[1][0] != "_" and not found[2].startswith("#"):
+            line = found[1]
+        elif found and found[1][0] == "_" and not _VALUE.fullmatch(found[2]):
+            value = found[2].strip("'\"")
+            notes.append(f"Its value {one_line(value, 80)!r} lacks quotes and was taken as one.")
+            line = f"{found[1]}\n;{value}\n;"
+        lines.append(line)
+    return "\n".join(lines), tuple(notes)
 
-    with warnings.catch_warnings(record=True) as issues:
-        warnings.simplefilter("always")
-        block = CifBlock.from_str(text).data
-    plain = {name.lower().replace(".", "_"): value for name, value in block.items()}
-    return plain | {STRAY: [str(issue.message).rpartition(": ")[2] for issue in issues]}
+
+def _block(block: object, name: str, notes: tuple[str, ...]) -> Block:
+    """Collect what a block of gemmi's holds; saved frames are no part of a crystal."""
+    from gemmi import cif
+
+    columns: dict[str, list[str | None]] = {}
+    for item in block:  # type: ignore[attr-defined]
+        if item.pair is not None:
+            found = {item.pair[0]: [item.pair[1]]}
+        elif item.loop is not None:
+            loop = item.loop
+            found = {tag: loop.values[column :: loop.width()] for column, tag in enumerate(loop.tags)}
+        else:
+            continue
+        for tag, values in found.items():
+            key = tag.lower().replace(".", "_")
+            texts = [None if cif.is_null(value) else cif.as_string(value).strip() for value in values]
+            if columns.setdefault(key, texts) != texts and key.startswith(_ESSENTIAL):
+                raise UserError(f"{name} gives {tag} twice, with different values; leave only the right one.")
+    return Block(block.name.strip(), columns, notes)  # type: ignore[attr-defined]
 
 
-def number(text: Any) -> float:
+def number(text: str | None) -> float:
     """Return a CIF number without its standard uncertainty (``3.615(2)`` is 3.615), or NaN if it is none."""
-    found = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\(\d*\)?)?", str(text).strip())
+    found = re.fullmatch(
+        r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)(?:\(\d*\)?)?", (text or "").strip()
+    )
     return float(found[1]) if found else float("nan")

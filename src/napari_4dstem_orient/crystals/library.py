@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from napari_4dstem_orient.crystals.cif import read_cif
+from napari_4dstem_orient.crystals.cif import CifReading, inspect_cif
+from napari_4dstem_orient.crystals.cif_text import BLOCK_AFTER
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.resource_files import resource
@@ -20,18 +21,26 @@ def bundled() -> dict[str, Path]:
 def find_phase(name_or_path: str | Path) -> Phase:
     """Return a bundled crystal (upper or lower case alike) or that of a CIF.
 
+    Of a CIF that holds several crystals, ``FILE.cif::BLOCK`` names the data block.
+
     Raises
     ------
     UserError
         If there is neither such a crystal nor such a file, or the CIF is refused (see ``read_cif``).
     """
+    return look_up(name_or_path).phase
+
+
+def look_up(name_or_path: str | Path) -> CifReading:
+    """Return a crystal as ``find_phase`` does, with notes on what is odd about its file but does no harm."""
     crystals = bundled()
     by_lower = {name.lower(): path for name, path in crystals.items()}
     wanted = str(name_or_path).strip()
     if wanted.lower() in by_lower:
         return _read_bundled(by_lower[wanted.lower()])
-    if Path(wanted).suffix.lower() == ".cif" or Path(wanted).exists():
-        return read_cif(wanted)
+    file, _, block = wanted.partition(BLOCK_AFTER)
+    if Path(file).suffix.lower() == ".cif" or Path(file).exists():
+        return inspect_cif(file, block or None)
     near = [by_lower[name].stem for name in get_close_matches(wanted.lower(), by_lower, n=3, cutoff=0.5)]
     hint = f" (nearest: {', '.join(near)})" if near else ""
     known = ", ".join(crystals)
@@ -41,5 +50,5 @@ def find_phase(name_or_path: str | Path) -> Phase:
 
 
 @cache
-def _read_bundled(path: Path) -> Phase:
-    return read_cif(path)
+def _read_bundled(path: Path) -> CifReading:
+    return inspect_cif(path)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.errors import one_line
+from napari_4dstem_orient.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import orix.crystal_map
     import orix.quaternion
     import py4DSTEM.process.diffraction
 
-
+MOST_TRIED = 10_000_000
+"""Miller indices that are tried for reflections, of some 100 bytes each: a cell of 51 Å up to 2.1 Å⁻¹."""
+MOST_TERMS = 100_000_000
+"""Reflections times atoms, of 8 bytes each."""
 _LONGEST_NAME = 120
-_MOST_TERMS = 5e7
-"""Reflections times atoms when the shortest reflection is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,26 +84,40 @@ class Phase:
     def _spglib(self) -> Any:
         from napari_4dstem_orient.crystals.space_groups import symmetry_of_atoms
 
-        found = symmetry_of_atoms(self.lattice, *self._sites())
+        found = symmetry_of_atoms(self.lattice, *self.sites[:2])
         if found is None:
             raise ValueError(f"no symmetry is found for {self.name}: do two atoms coincide?")
         return found
 
-    def _sites(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places that hold atoms and a number for what each holds.
+    @cached_property
+    def sites(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places that hold atoms, shape (m, 3); a number for what each holds, (m,); the place of each atom, (n,).
 
         Atoms that share a place are one site, and sites are alike if they hold the same elements in equal
         shares.
         """
         held: dict[tuple[float, ...], list[tuple[int, float]]] = {}
-        where: dict[tuple[float, ...], np.ndarray] = {}
-        for position, number, share in zip(self.positions, self.numbers, self.occupancy, strict=True):
+        first: list[int] = []
+        owner: dict[tuple[float, ...], int] = {}
+        of_atom = np.zeros(len(self.numbers), int)
+        for atom, (position, number, share) in enumerate(
+            zip(self.positions, self.numbers, self.occupancy, strict=True)
+        ):
             place = tuple(np.round(np.mod(position + 1e-4, 1.0), 3))
+            if place not in owner:
+                owner[place] = len(first)
+                first.append(atom)
+            of_atom[atom] = owner[place]
             held.setdefault(place, []).append((int(number), round(float(share), 3)))
-            where.setdefault(place, position)
         contents = [tuple(sorted(atoms)) for atoms in held.values()]
         different = sorted(set(contents))
-        return np.array(list(where.values())), np.array([different.index(atoms) for atoms in contents])
+        kinds = np.array([different.index(atoms) for atoms in contents])
+        return self.positions[first], kinds, of_atom
+
+    @property
+    def operation_count(self) -> int:
+        """How many symmetry operations the cell has, those of its centring included."""
+        return len(self._spglib.rotations)
 
     @property
     def space_group(self) -> int:
@@ -141,8 +156,30 @@ class Phase:
                 return np.asarray(translation / 2)
         return np.zeros(3)
 
+    def check_reflections(self, k_max: float) -> None:
+        """Raise UserError where the reflections up to ``k_max`` (Å⁻¹) are too many to compute."""
+        near = np.stack(np.meshgrid(*[(-1, 0, 1)] * 3, indexing="ij"), -1).reshape(-1, 3)
+        length = np.linalg.norm(near @ np.linalg.inv(self.lattice).T, axis=1)
+        tried = (2 * np.ceil(k_max / length[length > 0].min()) + 1) ** 3  # as py4DSTEM looks for them
+        inside = 4 / 3 * np.pi * k_max**3 * abs(np.linalg.det(self.lattice))
+        self._refuse_more_than(float(tried), float(inside), k_max)
+
+    def _refuse_more_than(self, tried: float, inside: float, k_max: float) -> None:
+        if tried > MOST_TRIED or inside * len(self.numbers) > MOST_TERMS:
+            a, b, c = self.cell[:3]
+            raise UserError(
+                f"{self.name}, {len(self.numbers)} atoms in a cell of {a:.4g} × {b:.4g} × {c:.4g} Å, has too many "
+                f"reflections up to {k_max:.3g} Å⁻¹; check its cell, or take a crystal with a smaller one."
+            )
+
     def reflections(self, k_max: float) -> Reflections:
-        """Return all reflections with 0 < |g| ≤ k_max (Å⁻¹) and a structure factor."""
+        """Return all reflections with 0 < |g| ≤ k_max (Å⁻¹) and a structure factor.
+
+        Raises
+        ------
+        UserError
+            They are too many.
+        """
         return _reflections(self, float(k_max))
 
     def same_crystal(self, other: Phase, tolerance: float = 0.005) -> bool:
@@ -271,7 +308,7 @@ def _is_crystal(phase: Phase) -> bool:
         and ((phase.numbers > 0) & (phase.numbers < 120)).all()
         and ((phase.occupancy > 0) & (phase.occupancy <= 1.01)).all()
     )
-    return bool(possible) and 0 < atoms * np.prod(2 * _farthest(phase) + 1.0) < _MOST_TERMS
+    return bool(possible) and 0 < atoms * np.prod(2 * _farthest(phase) + 1.0) < MOST_TERMS
 
 
 def _same_operations(one: np.ndarray, other: np.ndarray) -> bool:
@@ -292,16 +329,29 @@ def _shortest_reflection(phase: Phase) -> float:
     Which ones are absent does not depend on how strongly the atoms scatter, so that any numbers will do that do not
     cancel by chance; py4DSTEM, which knows the true ones, takes seconds to import.
     """
-    most = _farthest(phase).astype(int)
-    hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), -1).reshape(-1, 3)
+    most = _farthest(phase)
+    box = float(np.prod(2 * most + 1))
+    phase._refuse_more_than(box, box, 3.0 / min(phase.cell[:3]))
+    hkl = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most.astype(int)), indexing="ij"), -1).reshape(
+        -1, 3
+    )
     strength = phase.occupancy * np.asarray(phase.numbers, float) ** 0.77
-    present = np.abs(np.exp(2j * np.pi * hkl @ phase.positions.T) @ strength) > 1e-3 * strength.sum()
     length = np.linalg.norm(hkl @ np.linalg.inv(phase.lattice).T, axis=1)
-    return float(length[present & (length > 1e-6)].min())
+    order = np.argsort(length, kind="stable")
+    some = max(1, 1_000_000 // len(strength))  # at a time: all at once, a large cell's take gigabytes
+    for start in range(0, len(order), some):
+        part = order[start : start + some]
+        present = (
+            np.abs(np.exp(2j * np.pi * hkl[part] @ phase.positions.T) @ strength) > 1e-3 * strength.sum()
+        )
+        if (found := length[part][present & (length[part] > 1e-6)]).size:
+            return float(found[0])
+    raise UserError(f"{phase.name} has no reflections; check its atoms.")
 
 
 @lru_cache(maxsize=64)
 def _reflections(phase: Phase, k_max: float) -> Reflections:
+    phase.check_reflections(k_max)
     crystal = phase.to_py4dstem()
     crystal.calculate_structure_factors(k_max)
     beside = crystal.g_vec_leng > 1e-6

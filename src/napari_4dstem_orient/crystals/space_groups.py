@@ -8,43 +8,30 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-SETTINGS = range(1, 531)
-"""spglib's numbers of all settings of all space groups."""
+TOLERANCE = 1e-3
+"""Å; atoms this near to a symmetric place are there."""
 
 
-@cache
-def setting(hall: int) -> Any:
-    """Return spglib's ``SpaceGroupType`` of a setting: number, symbols, choice of origin or axes."""
-    import spglib
-
-    return _ask(spglib.get_spacegroup_type, hall)
-
-
-def setting_operations(hall: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a setting's rotations (n, 3, 3) and translations (n, 3) on fractional coordinates."""
-    import spglib
-
-    found = _ask(spglib.get_symmetry_from_database, hall)
-    return found["rotations"], found["translations"]
-
-
-def type_of_operations(rotations: np.ndarray, translations: np.ndarray, lattice: np.ndarray) -> Any:
+def type_of_operations(
+    rotations: np.ndarray, translations: np.ndarray, lattice: np.ndarray | None = None
+) -> Any:
     """Return the ``SpaceGroupType`` that some operations belong to."""
     import spglib
 
     return _ask(spglib.get_spacegroup_type_from_symmetry, rotations, translations, lattice, 1e-3)
 
 
-def symmetry_of_atoms(lattice: np.ndarray, positions: np.ndarray, kinds: np.ndarray) -> Any:
-    """Return spglib's ``SpglibDataset`` of atoms (tolerance 0.001 Å)."""
+def symmetry_of_atoms(
+    lattice: np.ndarray, positions: np.ndarray, kinds: np.ndarray, tolerance: float = TOLERANCE
+) -> Any:
+    """Return spglib's ``SpglibDataset`` of atoms."""
     import spglib
 
-    return _ask(spglib.get_symmetry_dataset, (lattice, positions, kinds), 1e-3)
+    return _ask(spglib.get_symmetry_dataset, (lattice, positions, kinds), tolerance)
 
 
 def _ask(function: Callable[..., Any], *arguments: Any) -> Any:

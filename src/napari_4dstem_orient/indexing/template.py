@@ -110,6 +110,7 @@ class TemplateMatcher:
 
     def _parts(self, phase: Phase) -> Iterator[Any]:
         """Yield py4DSTEM's crystal with the templates of one triangle of zone axes after the other."""
+        phase.check_reflections(self.k_max)
         crystal = phase.to_py4dstem()
         # Else py4DSTEM looks for a symmetry that it does not need, and finds none where atoms share a site.
         crystal.pymatgen_available = False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem
 
@@ -87,13 +88,19 @@ class PhaseList(QListWidget):
         return item
 
     def _on_changed(self, changed: QListWidgetItem) -> None:
-        from napari_4dstem_orient.crystals.library import find_phase
+        from napari_4dstem_orient.crystals.library import look_up
 
         phases: list[Phase] = []
         for item in ticked_items(self):
             try:
                 source = item.data(Qt.ItemDataRole.UserRole)
-                phases.append(self._crystals.get(source) or find_phase(source))
+                if source in self._crystals:
+                    phases.append(self._crystals[source])
+                    continue
+                found = look_up(source)
+                phases.append(found.phase)
+                if found.notes and source == changed.data(Qt.ItemDataRole.UserRole):
+                    show_info(f"Note on {item.text()}: {' '.join(found.notes)}")
             except UserError as error:
                 notify(error)
                 item.setCheckState(Qt.CheckState.Unchecked)  # comes back here without it

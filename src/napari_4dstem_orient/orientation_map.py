@@ -25,6 +25,7 @@ class Reason(IntEnum):
     NOT_RUN = 3
     UNRELIABLE = 4
     AMBIGUOUS_PHASE = 5
+    DISKS_ELSEWHERE = 6
 
     @property
     def text(self) -> str:
@@ -36,6 +37,9 @@ class Reason(IntEnum):
             Reason.NOT_RUN: "not indexed: not run yet",
             Reason.UNRELIABLE: "not indexed: no answer is reliable enough",
             Reason.AMBIGUOUS_PHASE: "not indexed: no phase is likely enough against the others",
+            Reason.DISKS_ELSEWHERE: (
+                "not indexed: too few of its disks lie where the crystal has reflections (is the pixel size right?)"
+            ),
         }[self]
 
 

@@ -123,7 +123,18 @@ FEW_DISKS = 6
 
 
 class MapBuilder:
-    """Collects hypotheses batch by batch into an orientation map."""
+    """Collects hypotheses batch by batch into an orientation map.
+
+    Parameters
+    ----------
+    scan_shape : tuple of int
+    phases : tuple of Phase
+    acceptance : AcceptanceSettings
+    runners_up : int
+        Further hypotheses to keep.
+    listed : ndarray of int, shape (scan_y, scan_x), optional
+        Disks of each position's list, the direct beam among them; they tell why a position was not tried.
+    """
 
     def __init__(
         self,
@@ -131,8 +142,10 @@ class MapBuilder:
         phases: tuple[Phase, ...],
         acceptance: AcceptanceSettings,
         runners_up: int,
+        listed: np.ndarray | None = None,
     ) -> None:
         positions = scan_shape[0] * scan_shape[1]
+        self.listed = np.zeros(positions, int) if listed is None else listed.ravel()
         self.scan_shape = scan_shape
         self.phases = phases
         self.acceptance = acceptance
@@ -204,8 +217,9 @@ class MapBuilder:
         return reliability, of_winner - second, doubt.astype(np.uint8)
 
     def leave_out(self, where: np.ndarray) -> None:
-        """Enter positions that have too few disks to try."""
-        self.reason[where] = Reason.TOO_FEW_DISKS
+        """Enter positions that have too few disks to try: of all they list, or of those that could be reflections."""
+        enough = self.listed[where] > self.acceptance.min_disks  # one of them is the direct beam
+        self.reason[where] = np.where(enough, Reason.DISKS_ELSEWHERE, Reason.TOO_FEW_DISKS)
 
     def so_far(self, method: str) -> OrientationMap:
         """Return a map of what is done; the other positions look like their neighbour on the coarse grid."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -88,35 +89,87 @@ def why_not(
     precession : float
         Half-angle in degrees.
     """
+    misfit = _misfit(card, phases, voltage, reach, precession)
+    return None if misfit is None else misfit.text
+
+
+class _Misfit(NamedTuple):
+    """Why a model does not fit.
+
+    Attributes
+    ----------
+    passed : int
+        What fits all the same: 0 nothing, 1 the crystal, 2 also the voltage is known, 3 and fits, 4 and the k range.
+    off : float
+        How far off it is in what does not.
+    text : str
+    """
+
+    passed: int
+    off: float
+    text: str
+
+    @property
+    def nearness(self) -> tuple[int, float]:
+        """Larger for a model that comes nearer."""
+        return self.passed, -self.off
+
+
+def _misfit(
+    card: ModelCard,
+    phases: Sequence[Phase],
+    voltage: float | None,
+    reach: float | None,
+    precession: float,
+) -> _Misfit | None:
+    """See ``why_not``."""
     used = _users(card, phases)
     for crystal, users in zip(card.crystals, used, strict=True):
         if not users:
             wanted = ", ".join(phase.name for phase in phases) or "none"
-            return f"it was trained for {crystal.name} (a = {crystal.cell[0]:.3f} Å), another crystal than {wanted}"
+            trained = f"{crystal.name} (a = {crystal.cell[0]:.3f} Å)"
+            return _Misfit(0, 0.0, f"it was trained for {trained}, another crystal than {wanted}")
     if voltage is None:
-        return "the scan's voltage is unknown"
-    reasons = [_why_not_this(card, phase, voltage, reach, precession) for phase in used[0]]
-    return None if None in reasons else reasons[0]
+        return _Misfit(1, 0.0, "the scan's voltage is unknown")
+    misfits = [_misfit_of_beam(card, phase, voltage, reach, precession) for phase in used[0]]
+    wrong = [misfit for misfit in misfits if misfit is not None]
+    return max(wrong, key=lambda misfit: misfit.nearness) if len(wrong) == len(misfits) else None
 
 
-def _why_not_this(
+def _misfit_of_beam(
     card: ModelCard, phase: Phase, voltage: float, reach: float | None, precession: float
-) -> str | None:
+) -> _Misfit | None:
     """Say why a model does not fit a crystal of its (first) phase's structure, or return None."""
     beams = [condition for conditions in card.conditions for condition in conditions]
     trained = [electron_wavelength(kv) * crystal.nearest for crystal, kv, _, _ in beams]
     curvature = electron_wavelength(voltage) * phase.nearest
-    if not (1 - CURVATURE_TOLERANCE) * min(trained) <= curvature <= (1 + CURVATURE_TOLERANCE) * max(trained):
-        voltages = sorted({round(kv) for _, kv, _, _ in beams})
-        known = " to ".join(f"{kv:g}" for kv in dict.fromkeys((voltages[0], voltages[-1])))
-        return f"it was trained for {known} kV, the scan was taken at {voltage:g} kV"
+    least, most = (1 - CURVATURE_TOLERANCE) * min(trained), (1 + CURVATURE_TOLERANCE) * max(trained)
+    if not least <= curvature <= most:
+        voltages = [kv for _, kv, _, _ in beams]
+        off = max(least / curvature, curvature / most)
+        if min(voltages) <= voltage <= max(voltages):  # it is the crystal that is too large or too small
+            nearest = _range(least / electron_wavelength(voltage), most / electron_wavelength(voltage), ".3g")
+            expected = f"at {voltage:g} kV it expects the first reflection at {nearest} Å⁻¹"
+            return _Misfit(2, off, f"{expected}, that of {phase.name} lies at {phase.nearest:.3g} Å⁻¹")
+        known = _range(min(voltages), max(voltages), ".0f")
+        return _Misfit(2, off, f"it was trained for {known} kV, the scan was taken at {voltage:g} kV")
     k_max = card.k_max * card.crystals[0].stretch_to(phase)
     if reach is not None and reach < 0.5 * k_max:
-        return f"it expects disks up to {k_max:.3g} Å⁻¹, the detector only reaches {reach:.2g} Å⁻¹"
+        text = f"it expects disks up to {k_max:.3g} Å⁻¹, the detector only reaches {reach:.2g} Å⁻¹"
+        return _Misfit(3, k_max / max(reach, 1e-6), text)
     cones = [cone for _, _, cone, _ in beams]
-    if not min(cones) - PRECESSION_TOLERANCE <= precession <= max(cones) + PRECESSION_TOLERANCE:
-        return f"it was trained for up to {max(cones):g}° precession, the scan has {precession:g}°"
+    off = max(min(cones) - precession, precession - max(cones))
+    if off > PRECESSION_TOLERANCE:
+        known = f"up to {max(cones):g}°" if precession > max(cones) else f"at least {min(cones):g}°"
+        return _Misfit(4, off, f"it was trained for {known} precession, the scan has {precession:g}°")
     return None
+
+
+def _range(least: float, most: float, style: str) -> str:
+    return " to ".join(dict.fromkeys((format(least, style), format(most, style))))
+
+
+_UNKNOWN = _Misfit(0, 0.0, "none was trained for such a crystal")
 
 
 def choose_models(
@@ -131,29 +184,33 @@ def choose_models(
     Raises
     ------
     UserError
-        Naming the phase without a model and why each candidate does not fit.
+        Naming each phase without a model, and why the one that comes nearest does not fit.
     """
-
-    def why_not_for(model: AvailableModel, phase: Phase) -> str | None:
-        looked_for = phases if len(model.card.phases) > 1 else [phase]
-        return why_not(model.card, looked_for, voltage, reach, precession)
 
     candidates = sorted(available, key=lambda model: (-len(model.card.phases), len(model.card.others)))
     chosen: list[Use] = []
+    missing: dict[str, list[str]] = {}
     for phase in phases:
         if any(phase is known for use in chosen for known in use.phases):
             continue
         knowing = [model for model in candidates if _knows(model.card, phase)]
-        reasons = [why_not_for(model, phase) for model in knowing]
-        if None not in reasons:
-            because = f": {reasons[0]}" if reasons else ""
-            raise UserError(
-                f"No model fits {phase.name}{because}; train one with 'napari-4dstem-orient train' or use template "
-                "matching."
-            )
-        model = knowing[reasons.index(None)]
-        users = _users(model.card, phases)
-        chosen.append(Use(model.path, (phase,) if len(users) == 1 else tuple(own[0] for own in users)))
+        looked_for = [phases if len(model.card.phases) > 1 else [phase] for model in knowing]
+        misfits = [
+            _misfit(model.card, wanted, voltage, reach, precession)
+            for model, wanted in zip(knowing, looked_for, strict=True)
+        ]
+        if None in misfits:
+            model = knowing[misfits.index(None)]
+            users = _users(model.card, phases)
+            chosen.append(Use(model.path, (phase,) if len(users) == 1 else tuple(own[0] for own in users)))
+        else:
+            nearest = max(filter(None, misfits), key=lambda misfit: misfit.nearness, default=_UNKNOWN)
+            missing.setdefault(nearest.text, []).append(phase.name)
+    if missing:
+        why = "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in missing.items())
+        raise UserError(
+            f"No model fits {why}; train one with 'napari-4dstem-orient train' or use template matching."
+        )
     return chosen
 
 

@@ -152,9 +152,8 @@ class TemplateMatcher:
     ) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach = reach_of(disks, self.k_max)
-        builder = MapBuilder(
-            disks.scan_shape, self.phases, self.acceptance, self.settings.matches * len(self.phases) - 1
-        )
+        runners_up = self.settings.matches * len(self.phases) - 1
+        builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, disks.counts)
         counts = disks.counts.ravel()
         batches = [batch for part in coarse_first(disks.scan_shape) for batch in self._batches(part, counts)]
         if self._by_torch:

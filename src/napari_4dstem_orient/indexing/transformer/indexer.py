@@ -108,7 +108,7 @@ class TransformerIndexer:
 
     def builder(self, disks: BraggDisks) -> MapBuilder:
         """Return an empty map of a scan."""
-        return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP)
+        return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP, disks.counts)
 
     def batches(self, disks: BraggDisks) -> list[np.ndarray]:
         """Split the scan positions, a coarse grid first."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.scan import both_steps
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -121,11 +122,13 @@ class OrientationMap:
     method : str
         ``"transformer"`` or ``"template"``.
     r_pixel : float or None
-        Scan step in nm.
+        Scan step in nm; where those along the two axes differ, their geometric mean.
     provenance : dict
         Program version, inputs, parameters, model hash, device, as plain JSON values.
     certainty : Certainty or None
         None where the method does not know (template matching).
+    r_aspect : float
+        Scan step down the rows over that along them.
     """
 
     phases: tuple[Phase, ...]
@@ -140,6 +143,7 @@ class OrientationMap:
     r_pixel: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     certainty: Certainty | None = None
+    r_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         shape = self.phase_id.shape
@@ -168,6 +172,11 @@ class OrientationMap:
     def scan_shape(self) -> tuple[int, int]:
         """Number of scan positions along (y, x)."""
         return self.phase_id.shape[0], self.phase_id.shape[1]
+
+    @property
+    def steps(self) -> tuple[float, float] | None:
+        """Scan steps in nm down the rows and along them; None where they are unknown."""
+        return both_steps(self.r_pixel, self.r_aspect)
 
     @property
     def indexed(self) -> np.ndarray:

@@ -322,7 +322,7 @@ def with_origin(
         "phases": [phase.to_dict() for phase in answer.phases],
         **answer.provenance,
     }
-    return replace(answer, r_pixel=known.r_pixel, provenance=provenance)
+    return replace(answer, r_pixel=known.r_pixel, r_aspect=known.r_aspect, provenance=provenance)
 
 
 def environment() -> dict[str, Any]:

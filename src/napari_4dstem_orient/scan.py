@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,9 @@ class Calibration:
     q_pixel : float or None
         Size of a detector pixel in Å⁻¹.
     r_pixel : float or None
-        Scan step in nm.
+        Scan step in nm; where those along the two axes differ, their geometric mean.
+    r_aspect : float
+        Step down the rows over that along them; 1 where they are equal.
     semiangle : float or None
         Convergence semiangle in mrad.
     rotation : float
@@ -70,6 +73,7 @@ class Calibration:
     precession: float = 0.0
     distortion: tuple[float, float] = (0.0, 0.0)
     unclear: str = ""
+    r_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         along, aslant = map(float, self.distortion)
@@ -79,7 +83,7 @@ class Calibration:
                 f"The calibration's distortion is {self.distortion}; both numbers together must be below "
                 f"{LARGEST_DISTORTION:g}, such as 0.01 for rings that are 2 % longer than wide."
             )
-        for name in ("voltage", "q_pixel", "r_pixel", "semiangle"):
+        for name in ("voltage", "q_pixel", "r_pixel", "semiangle", "r_aspect"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise UserError(
@@ -93,8 +97,14 @@ class Calibration:
             )
 
     def with_(self, **changes: Any) -> Calibration:
-        """Return a copy with the given fields replaced."""
-        return replace(self, **changes)
+        """Return a copy with the given fields replaced; a scan step given alone is that along both axes."""
+        alone = {"r_aspect": 1.0} if "r_pixel" in changes else {}
+        return replace(self, **{**alone, **changes})
+
+    @property
+    def steps(self) -> tuple[float, float] | None:
+        """Scan steps in nm down the rows and along them; None where they are unknown."""
+        return both_steps(self.r_pixel, self.r_aspect)
 
     @property
     def exploratory(self) -> tuple[str, ...]:
@@ -122,6 +132,11 @@ def _no_such_voltage(given: float) -> str:
         f"The voltage is {given:g} kV, but electron microscopes run between {VOLTAGES[0]:g} and "
         f"{VOLTAGES[1]:g} kV{likely}"
     )
+
+
+def both_steps(r_pixel: float | None, r_aspect: float) -> tuple[float, float] | None:
+    """Return the steps down the rows and along them, from their geometric mean and their ratio."""
+    return None if r_pixel is None else (r_pixel * math.sqrt(r_aspect), r_pixel / math.sqrt(r_aspect))
 
 
 @dataclass(frozen=True, eq=False)

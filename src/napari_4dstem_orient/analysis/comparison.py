@@ -89,9 +89,9 @@ class Comparison:
     similarity: dict[str, np.ndarray]
 
     @property
-    def r_pixel(self) -> float | None:
-        """Scan step in nm, where known."""
-        return self.maps[0].r_pixel or self.maps[1].r_pixel
+    def steps(self) -> tuple[float, float] | None:
+        """Scan steps in nm down the rows and along them, where known."""
+        return self.maps[0].steps or self.maps[1].steps
 
     @property
     def exploratory(self) -> str:
@@ -161,8 +161,8 @@ class Comparison:
 
         rows, cols = np.indices(self.angle.shape)
         columns = {"row": rows, "column": cols}
-        if self.r_pixel is not None:
-            columns |= {"y_nm": rows * self.r_pixel, "x_nm": cols * self.r_pixel}
+        if self.steps is not None:
+            columns |= {"y_nm": rows * self.steps[0], "x_nm": cols * self.steps[1]}
         columns["agreement"] = np.array([kind.name.lower() for kind in Agreement])[self.agreement]
         for name, found in zip(self.names, self.maps, strict=True):
             phases = np.array([*(phase.name for phase in found.phases), "not indexed"])

@@ -84,7 +84,7 @@ def two_point(
     first: np.ndarray,
     second: np.ndarray,
     where: tuple[np.ndarray, np.ndarray],
-    r_pixel: float | None = None,
+    r_pixel: float | tuple[float, float] | None = None,
     progress: Progress = silent,
 ) -> TwoPoint:
     """Correlate two fields over a scan: C(r) = ⟨(F(x) - ⟨F⟩) · (G(x + r) - ⟨G⟩)⟩ / √(var F var G).
@@ -97,8 +97,8 @@ def two_point(
         The same field twice for the autocorrelation.
     where : (ndarray, ndarray) of bool, shape (scan_y, scan_x)
         Where each field has a value.
-    r_pixel : float, optional
-        Scan step in nm.
+    r_pixel : float or (float, float), optional
+        Scan step in nm, or steps down the rows and along them.
     progress : Progress
     """
     from scipy.fft import irfft2, next_fast_len, rfft2
@@ -116,9 +116,10 @@ def two_point(
     pairs = np.rint(_unwrapped(irfft2(masks[0].conj() * masks[1], shape), rows, cols)).astype(np.int64)
     summed = _unwrapped(irfft2(total, shape), rows, cols)
     length = np.sqrt(_variance(one, where[0]) * _variance(other, where[1]))
+    down, along = np.broadcast_to(r_pixel or 1.0, 2).tolist()
     with np.errstate(invalid="ignore", divide="ignore"):
         by_shift = np.where(pairs > 0, summed / (pairs * length), np.nan).astype(np.float32)
-    return TwoPoint(by_shift, pairs, *_rings(by_shift, pairs, (rows, cols), r_pixel or 1.0))
+    return TwoPoint(by_shift, pairs, *_rings(by_shift, pairs, (rows, cols), (down, along)))
 
 
 def correlation_length(correlation: TwoPoint) -> float:
@@ -186,15 +187,18 @@ def _unwrapped(wrapped: np.ndarray, rows: int, cols: int) -> np.ndarray:
 
 
 def _rings(
-    by_shift: np.ndarray, pairs: np.ndarray, shape: tuple[int, int], step: float
+    by_shift: np.ndarray, pairs: np.ndarray, shape: tuple[int, int], steps: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Average over rings one position wide, out to half of the longer side."""
-    down, right = np.arange(1 - shape[0], shape[0]), np.arange(1 - shape[1], shape[1])
+    """Average over rings as wide as the shorter step, out to half of the longer side."""
+    down, right = (np.arange(1 - size, size) * step for size, step in zip(shape, steps, strict=True))
     distance = np.hypot(down[:, None], right)
-    ring = np.rint(distance).astype(int)
-    known = (pairs > 0) & (ring <= max(shape) // 2)
+    width = min(steps)
+    ring = np.rint(distance / width).astype(int)
+    known = (pairs > 0) & (
+        ring <= max(size * step for size, step in zip(shape, steps, strict=True)) / width // 2
+    )
     weight = np.bincount(ring[known], pairs[known])
     there = weight > 0
     r = np.bincount(ring[known], pairs[known] * distance[known])[there] / weight[there]
     mean = np.bincount(ring[known], pairs[known] * by_shift[known])[there] / weight[there]
-    return r * step, mean
+    return r, mean

@@ -110,9 +110,9 @@ def zone_axis_correlations(found: Comparison, progress: Progress = silent) -> Zo
     curves = {}
     for done, (name, a, b) in enumerate(pairs):
         progress(done, len(pairs))
-        curves[name] = two_point(fields[a], fields[b], (wheres[a], wheres[b]), found.r_pixel)
+        curves[name] = two_point(fields[a], fields[b], (wheres[a], wheres[b]), found.steps)
     progress(len(pairs), len(pairs))
-    return ZoneAxisCorrelations(phase, curves, "positions" if found.r_pixel is None else "nm")
+    return ZoneAxisCorrelations(phase, curves, "positions" if found.steps is None else "nm")
 
 
 def _commonest(found: Comparison) -> Phase:

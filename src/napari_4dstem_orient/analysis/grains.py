@@ -117,8 +117,11 @@ class Grains:
 
         Along the sides of square positions, as drawn: a slanting boundary counts as its steps.
         """
-        count = (self.boundaries.down == kind).sum() + (self.boundaries.right == kind).sum()
-        return float(count * (self.orientation_map.r_pixel or 1.0))
+        down, along = self.orientation_map.steps or (1.0, 1.0)
+        # Between a position and the one below it, the boundary is as long as a step along the row.
+        return float(
+            (self.boundaries.down == kind).sum() * along + (self.boundaries.right == kind).sum() * down
+        )
 
 
 def find_grains(

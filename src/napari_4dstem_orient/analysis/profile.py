@@ -63,6 +63,6 @@ def line_profile(
             to_start[here] = misorientation(rotation[here], rotation[0], phase)
         pairs = np.flatnonzero(here[1:] & here[:-1])
         to_former[pairs + 1] = misorientation(rotation[pairs + 1], rotation[pairs], phase)
-    step = orientation_map.r_pixel
-    distance = np.hypot(*(positions - positions[0]).T) * (step or 1.0)
-    return Profile(positions, distance, to_start, to_former, "positions" if step is None else "nm")
+    steps = orientation_map.steps
+    distance = np.hypot(*((positions - positions[0]) * (steps or (1.0, 1.0))).T)
+    return Profile(positions, distance, to_start, to_former, "positions" if steps is None else "nm")

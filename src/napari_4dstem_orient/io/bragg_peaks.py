@@ -198,7 +198,7 @@ def _describe(
             theirs["QR_rotation"] = float(np.deg2rad(ours.rotation))
             theirs["QR_rotation_degrees"] = float(ours.rotation)
             theirs["QR_flip"] = bool(ours.flip)
-    if ours.r_pixel is not None:
+    if ours.r_pixel is not None and ours.r_aspect == 1:  # theirs knows one for both axes
         theirs["R_pixel_size"], theirs["R_pixel_units"] = ours.r_pixel, "nm"
     if ours.semiangle is not None:
         theirs["convergence_semiangle_mrad"] = ours.semiangle

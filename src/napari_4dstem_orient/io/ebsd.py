@@ -136,21 +136,22 @@ def save_ctf(orientation_map: OrientationMap, path: str | Path) -> None:
 def _grid(orientation_map: OrientationMap) -> tuple[np.ndarray, np.ndarray]:
     """Return x (along the columns) and y (down the rows) of every position in µm, row-major."""
     rows, cols = orientation_map.scan_shape
-    step = _step(orientation_map)
+    down, along = _steps(orientation_map)
     row, col = np.divmod(np.arange(rows * cols), cols)
-    return col * step, row * step
+    return col * along, row * down
 
 
-def _step(orientation_map: OrientationMap) -> float:
-    """Return the scan step in µm, or 1 where it is unknown."""
-    return 1.0 if orientation_map.r_pixel is None else orientation_map.r_pixel / 1000
+def _steps(orientation_map: OrientationMap) -> tuple[float, float]:
+    """Return the scan steps down the rows and along them in µm, or 1 where they are unknown."""
+    down, along = orientation_map.steps or (1000.0, 1000.0)
+    return down / 1000, along / 1000
 
 
 def _ang_header(orientation_map: OrientationMap) -> list[str]:
     from napari_4dstem_orient import __version__
 
     rows, cols = orientation_map.scan_shape
-    step = _step(orientation_map)
+    down, along = _steps(orientation_map)
     confidence = "score" if orientation_map.certainty is None else "reliability (probability of being right)"
     notes = [
         EULER_FRAME,
@@ -175,8 +176,8 @@ def _ang_header(orientation_map: OrientationMap) -> list[str]:
     return [
         *lines,
         "GRID: SqrGrid",
-        f"XSTEP: {step:.7f}",
-        f"YSTEP: {step:.7f}",
+        f"XSTEP: {along:.7f}",
+        f"YSTEP: {down:.7f}",
         f"NCOLS_ODD: {cols}",
         f"NCOLS_EVEN: {cols}",
         f"NROWS: {rows}",
@@ -231,7 +232,7 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
     from napari_4dstem_orient import __version__
 
     rows, cols = orientation_map.scan_shape
-    step = _step(orientation_map)
+    down, along = _steps(orientation_map)
     contrasts = "BC is the score" + ("" if orientation_map.certainty is None else ", BS the reliability")
     remark = f"{EULER_FRAME}. {CRYSTAL_FRAME}. {contrasts}, times 255"
     remark += f". {_NO_STEP}" if orientation_map.r_pixel is None else ""
@@ -243,8 +244,8 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
         "JobMode\tGrid",
         f"XCells\t{cols}",
         f"YCells\t{rows}",
-        f"XStep\t{step:.7f}",
-        f"YStep\t{step:.7f}",
+        f"XStep\t{along:.7f}",
+        f"YStep\t{down:.7f}",
         "AcqE1\t0.0000",
         "AcqE2\t0.0000",
         "AcqE3\t0.0000",

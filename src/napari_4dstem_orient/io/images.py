@@ -18,6 +18,7 @@ from napari_4dstem_orient.analysis.colors import (
 )
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.quantities import step_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ def save_ipf_image(orientation_map: OrientationMap, path: str | Path, direction:
             figure.savefig(temporary, dpi=_DPI)
     else:
         rgb = np.rint(255 * ipf_colors(orientation_map, direction)[..., :3]).astype(np.uint8)
-        _save_tiff(rgb, path, orientation_map.r_pixel, _told(orientation_map, DIRECTION_TEXT[direction]))
+        _save_tiff(rgb, path, orientation_map.steps, _told(orientation_map, DIRECTION_TEXT[direction]))
 
 
 def save_channel_image(orientation_map: OrientationMap, path: str | Path, channel: str) -> None:
@@ -87,13 +88,13 @@ def save_channel_image(orientation_map: OrientationMap, path: str | Path, channe
     if suffix != ".png":
         scalar = shown.values is not None
         pixels = scalar_values(orientation_map, channel) if scalar else _phase_pixels(orientation_map)
-        _save_tiff(pixels, path, orientation_map.r_pixel, _told(orientation_map, shown.label or shown.title))
+        _save_tiff(pixels, path, orientation_map.steps, _told(orientation_map, shown.label or shown.title))
     elif shown.values is None:
         save_phase_image(orientation_map, path)
     else:
         values = scalar_values(orientation_map, channel)
-        title, step = shown.title.capitalize(), orientation_map.r_pixel
-        save_scalar_image(values, path, title, shown.label, step, orientation_map.exploratory)
+        title, steps = shown.title.capitalize(), orientation_map.steps
+        save_scalar_image(values, path, title, shown.label, steps, orientation_map.exploratory)
 
 
 def _told(orientation_map: OrientationMap, text: str) -> str:
@@ -118,12 +119,12 @@ def ipf_figure(orientation_map: OrientationMap, direction: LabAxis = "z") -> Fig
         for number, phase in enumerate(orientation_map.phases)
         if (orientation_map.phase_id == number).any()
     ] or list(orientation_map.phases)
-    figure, axes, keys = _page(rgb.shape[:2], len(present))
-    axes.imshow(rgb, interpolation="nearest")
+    figure, axes, keys = _page(rgb.shape[:2], len(present), orientation_map.r_aspect)
+    axes.imshow(rgb, interpolation="nearest", aspect="auto")
     for key, phase in zip(keys, present, strict=True):
         draw_color_key(key, phase, size=_KEY)
     _title(axes, DIRECTION_TEXT[direction], _subtitle(orientation_map))
-    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
+    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.steps)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
     _badge(figure, orientation_map.exploratory)
     return figure
@@ -134,7 +135,7 @@ def save_scalar_image(
     path: str | Path,
     title: str,
     label: str = "",
-    r_pixel: float | None = None,
+    r_pixel: float | tuple[float, float] | None = None,
     exploratory: str = "",
 ) -> None:
     """Write a scalar layer (score, disk count, virtual image) as a PNG with colour bar and scale bar.
@@ -146,8 +147,8 @@ def save_scalar_image(
     path : path
     title, label : str
         Above the picture, and beside the colour bar.
-    r_pixel : float, optional
-        Scan step in nm.
+    r_pixel : float or (float, float), optional
+        Scan step in nm, or steps down the rows and along them.
     exploratory : str
         Why the values are for a first look only, said below the picture; empty where they are not.
 
@@ -158,14 +159,16 @@ def save_scalar_image(
     """
     from matplotlib import colormaps
 
-    figure, axes, (side,) = _page(values.shape, 1)
-    shown = axes.imshow(values, interpolation="nearest", cmap=colormaps["viridis"].with_extremes(bad="black"))
+    down, along = np.broadcast_to(r_pixel or 1.0, 2).tolist()
+    figure, axes, (side,) = _page(values.shape, 1, down / along)
+    colormap = colormaps["viridis"].with_extremes(bad="black")
+    shown = axes.imshow(values, interpolation="nearest", aspect="auto", cmap=colormap)
     side.axis("off")
     bar = figure.colorbar(shown, cax=side.inset_axes((0.0, 0.0, 0.09, 1.0)))
     bar.set_label(label, size=9)
     bar.ax.tick_params(labelsize=8)
     _title(axes, title, f"{values.shape[0]} × {values.shape[1]} positions")
-    _scale_bar(axes, values.shape[1], r_pixel)
+    _scale_bar(axes, values.shape[1], None if r_pixel is None else (down, along))
     _badge(figure, exploratory)
     with writing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
@@ -185,8 +188,9 @@ def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
     colors = [
         to_rgb(PHASE_COLOURS[number % len(PHASE_COLOURS)]) for number in range(len(orientation_map.phases))
     ]
-    figure, axes, (side,) = _page(orientation_map.scan_shape, 1)
-    axes.imshow(np.array([*colors, (0, 0, 0)])[orientation_map.phase_id], interpolation="nearest")
+    figure, axes, (side,) = _page(orientation_map.scan_shape, 1, orientation_map.r_aspect)
+    shown = np.array([*colors, (0, 0, 0)])[orientation_map.phase_id]
+    axes.imshow(shown, interpolation="nearest", aspect="auto")
     side.axis("off")
     handles = [
         Patch(facecolor=color, label=f"{phase.name} ({(orientation_map.phase_id == number).mean():.1%})")
@@ -194,19 +198,19 @@ def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
     ]
     side.legend(handles=handles, loc="center left", frameon=False, fontsize=9, borderaxespad=0)
     _title(axes, "Phase", _subtitle(orientation_map))
-    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.r_pixel)
+    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.steps)
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
     _badge(figure, orientation_map.exploratory)
     with writing(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
 
 
-def _page(shape: tuple[int, ...], keys: int) -> tuple[Figure, Axes, list[Axes]]:
-    """Lay out a figure: the map with whole pixels for each scan position, on its right the keys."""
+def _page(shape: tuple[int, ...], keys: int, aspect: float) -> tuple[Figure, Axes, list[Axes]]:
+    """Lay out a figure: the map with whole pixels for each scan position (of a row, where steps differ), and keys."""
     from matplotlib.figure import Figure
 
-    zoom = max(1, round(_LONG_SIDE / max(shape)))
-    tall, wide = shape[0] * zoom, shape[1] * zoom
+    zoom = max(1, round(_LONG_SIDE / max(shape[0] * aspect, shape[1])))
+    tall, wide = max(1, round(shape[0] * zoom * aspect)), shape[1] * zoom
     body = max(tall, keys * _KEY)
     width, height = _MARGIN + wide + _GAP + _KEY + _MARGIN, _TOP + body + _BOTTOM
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
@@ -228,14 +232,16 @@ def _title(axes: Axes, title: str, subtitle: str) -> None:
 
 def _subtitle(orientation_map: OrientationMap) -> str:
     rows, cols = orientation_map.scan_shape
-    step = "" if orientation_map.r_pixel is None else f" · step {orientation_map.r_pixel:.4g} nm"
+    steps = orientation_map.steps
+    step = "" if steps is None else " · " + step_text(steps, ".4g").removeprefix("Scan ")
     return f"{orientation_map.method} · {rows} × {cols} positions{step}"
 
 
-def _scale_bar(axes: Axes, cols: int, r_pixel: float | None) -> None:
+def _scale_bar(axes: Axes, cols: int, steps: tuple[float, float] | None) -> None:
     """Draw a bar of a round length below the map's left corner."""
-    length, text = round_length(cols * (r_pixel or 1) / 4, "positions" if r_pixel is None else "nm")
-    end = length / (r_pixel or 1) / cols
+    along = 1.0 if steps is None else steps[1]
+    length, text = round_length(cols * along / 4, "positions" if steps is None else "nm")
+    end = length / along / cols
     place = _below(axes, 32)
     style: dict[str, Any] = {"color": "black", "linewidth": 4, "solid_capstyle": "butt", "clip_on": False}
     axes.plot([0, end], [0, 0], transform=place, **style)
@@ -288,11 +294,11 @@ def _not_indexed(axes: Axes, share: float) -> None:
         axes.legend(handles=[handle], **style, **place)
 
 
-def _save_tiff(pixels: np.ndarray, path: str | Path, r_pixel: float | None, title: str) -> None:
+def _save_tiff(pixels: np.ndarray, path: str | Path, steps: tuple[float, float] | None, title: str) -> None:
     import tifffile
 
-    scale: dict[str, Any] = {} if r_pixel is None else {"resolution": (1 / r_pixel, 1 / r_pixel)}
-    metadata = {"Info": title} | ({} if r_pixel is None else {"unit": "nm"})
+    scale: dict[str, Any] = {} if steps is None else {"resolution": (1 / steps[1], 1 / steps[0])}
+    metadata = {"Info": title} | ({} if steps is None else {"unit": "nm"})
     # Through memory: tifffile's own error on a full disk does not say so.
     packed = BytesIO()
     kind = "rgb" if pixels.ndim == 3 else "minisblack"

@@ -30,7 +30,7 @@ def save_ome_tiff(orientation_map: OrientationMap, path: str | Path) -> None:
     """
     import tifffile
 
-    step = orientation_map.r_pixel
+    steps = orientation_map.steps
     notes = "; ".join(conventions(orientation_map))
     known = quantities(orientation_map)
     # Through memory: tifffile's own error on a full disk does not say so.
@@ -38,8 +38,8 @@ def save_ome_tiff(orientation_map: OrientationMap, path: str | Path) -> None:
     with tifffile.TiffWriter(packed, ome=True) as tiff:
         for axis, title in DIRECTION_TEXT.items():
             rgb = np.rint(255 * ipf_colors(orientation_map, axis)[..., :3]).astype(np.uint8)
-            about = {"axes": "YXS", "Name": title, "Description": notes} | _size(step)
-            tiff.write(rgb, photometric="rgb", metadata=about, **_resolution(step))
+            about = {"axes": "YXS", "Name": title, "Description": notes} | _size(steps)
+            tiff.write(rgb, photometric="rgb", metadata=about, **_resolution(steps))
         about = {
             "axes": "CYX",
             "Name": "quantities",
@@ -47,23 +47,27 @@ def save_ome_tiff(orientation_map: OrientationMap, path: str | Path) -> None:
             "Channel": {"Name": [f"{name} ({unit})" if unit else name for name, unit, _ in known]},
         }
         stack = np.stack([values for *_, values in known]).astype(np.float32)
-        tiff.write(stack, photometric="minisblack", metadata=about | _size(step), **_resolution(step))
+        tiff.write(stack, photometric="minisblack", metadata=about | _size(steps), **_resolution(steps))
     with writing(path) as temporary:
         temporary.write_bytes(packed.getvalue())
 
 
-def _size(step: float | None) -> dict[str, Any]:
+def _size(steps: tuple[float, float] | None) -> dict[str, Any]:
     """Return the size of a pixel as OME has it."""
-    if step is None:
+    if steps is None:
         return {}
     return {
-        "PhysicalSizeX": step,
+        "PhysicalSizeX": steps[1],
         "PhysicalSizeXUnit": "nm",
-        "PhysicalSizeY": step,
+        "PhysicalSizeY": steps[0],
         "PhysicalSizeYUnit": "nm",
     }
 
 
-def _resolution(step: float | None) -> dict[str, Any]:
+def _resolution(steps: tuple[float, float] | None) -> dict[str, Any]:
     """Return the size of a pixel as plain TIFF has it: pixels per centimetre."""
-    return {} if step is None else {"resolution": (1e7 / step,) * 2, "resolutionunit": "CENTIMETER"}
+    return (
+        {}
+        if steps is None
+        else {"resolution": (1e7 / steps[1], 1e7 / steps[0]), "resolutionunit": "CENTIMETER"}
+    )

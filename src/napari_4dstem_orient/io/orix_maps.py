@@ -43,7 +43,7 @@ def to_orix(orientation_map: OrientationMap) -> orix.crystal_map.CrystalMap:
     from orix.quaternion import Rotation
 
     rows, cols = orientation_map.scan_shape
-    step = orientation_map.r_pixel or 1.0
+    down, along = orientation_map.steps or (1.0, 1.0)
     row, col = np.divmod(np.arange(rows * cols), cols)
     phases = {number: phase.to_orix() for number, phase in enumerate(orientation_map.phases)}
     for number, phase in phases.items():
@@ -60,8 +60,8 @@ def to_orix(orientation_map: OrientationMap) -> orix.crystal_map.CrystalMap:
     return CrystalMap(
         rotations=Rotation(quaternions(orientation_map.rotation.reshape(-1, 3, 3))),
         phase_id=orientation_map.phase_id.ravel(),
-        x=col * step,
-        y=row * step,
+        x=col * along,
+        y=row * down,
         phase_list=PhaseList(phases),
         prop={name: values.ravel() for name, values in properties.items()},
         scan_unit="px" if orientation_map.r_pixel is None else "nm",

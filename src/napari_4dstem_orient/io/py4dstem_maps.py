@@ -131,7 +131,10 @@ def save_py4dstem_map(
 
 def _microscope(orientation_map: OrientationMap, calibration: Calibration | None) -> dict[str, Any]:
     """Return what py4DSTEM's calibration is told."""
-    step, voltage = orientation_map.r_pixel, None if calibration is None else calibration.voltage
+    voltage = None if calibration is None else calibration.voltage
+    step = (
+        orientation_map.r_pixel if orientation_map.r_aspect == 1 else None
+    )  # theirs knows one for both axes
     known: dict[str, Any] = {} if step is None else {"R_pixel_size": step, "R_pixel_units": "nm"}
     return known | ({} if voltage is None else {"voltage_kV": voltage})
 
@@ -164,9 +167,9 @@ def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
 
 def _axes(orientation_map: OrientationMap, values: np.ndarray) -> dict[str, list[Any]]:
     """Return what an emdfile Array is told of its axes; those after the scan's are counted."""
-    step = orientation_map.r_pixel
-    unit = "positions" if step is None else "nm"
-    scan = [np.arange(size) * (step or 1.0) for size in orientation_map.scan_shape]
+    unit = "positions" if orientation_map.steps is None else "nm"
+    steps = orientation_map.steps or (1.0, 1.0)
+    scan = [np.arange(size) * step for size, step in zip(orientation_map.scan_shape, steps, strict=True)]
     names = ["row", "column", "match", "crystal axis", "lab axis"]
     return {
         "dims": scan + [np.arange(size) for size in values.shape[2:]],

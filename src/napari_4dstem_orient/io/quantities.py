@@ -49,15 +49,22 @@ def quantities(orientation_map: OrientationMap) -> list[Quantity]:
     return found
 
 
+def step_text(steps: tuple[float, float] | None, digits: str) -> str:
+    """Return what a reader of a map is told of its scan steps (nm)."""
+    if steps is None:
+        return "The scan step is unknown"
+    down, along = (f"{step:{digits}}" for step in steps)
+    return f"Scan step {along} nm" if down == along else f"Scan steps {along} nm along x, {down} nm along y"
+
+
 def conventions(orientation_map: OrientationMap) -> list[str]:
     """Return the sentences that a reader of the numbers needs, without full stops."""
     names = (f"{number} {phase.name}" for number, phase in enumerate(orientation_map.phases, start=1))
-    step = orientation_map.r_pixel
     return [
         f"{EULER_FRAME}; the beam travels along -z",
         CRYSTAL_FRAME,
         GRID,
-        "The scan step is unknown" if step is None else f"Scan step {step:.6g} nm",
+        step_text(orientation_map.steps, ".6g"),
         f"Phases: {', '.join(names)}",
         f"Method: {orientation_map.method}; where there is no answer there is no number",
         *([orientation_map.exploratory] if orientation_map.exploratory else []),

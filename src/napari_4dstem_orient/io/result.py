@@ -3,7 +3,7 @@
 Layout (ny, nx: scan positions down the rows and along the columns)::
 
     /                            attributes: format, format_version, program_version
-    /orientation                 attributes: frame, method, r_pixel (nm; absent where unknown)
+    /orientation                 attributes: frame, method, r_pixel (nm; absent where unknown), r_aspect (absent for 1)
     /orientation/rotation        float32 (ny, nx, 3, 3)     see the attribute ``frame``
     /orientation/phase_id        int32   (ny, nx)           index into phases; -1 not indexed
     /orientation/score           float32 (ny, nx)           0 to 1
@@ -99,6 +99,8 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: boo
     group.attrs.update(frame=FRAME, method=orientation_map.method)
     if orientation_map.r_pixel is not None:
         group.attrs["r_pixel"] = float(orientation_map.r_pixel)
+    if orientation_map.r_aspect != 1:
+        group.attrs["r_aspect"] = float(orientation_map.r_aspect)
     certainty = orientation_map.certainty
     parts = [(orientation_map, _DTYPES), *([(certainty, _CERTAINTY)] if certainty else [])]
     for owner, dtypes in parts:
@@ -172,16 +174,19 @@ def read_map(parent: h5py.Group) -> OrientationMap:
     phases = tuple(Phase.from_dict(values) for values in from_json(hdf5.words(group, "phases"), list))
     _check(arrays, len(phases))
     certainty = Certainty(**{name: arrays.pop(name) for name in certain}) if certain else None
-    r_pixel = group.attrs.get("r_pixel")
+    r_pixel, r_aspect = group.attrs.get("r_pixel"), float(group.attrs.get("r_aspect", 1.0))
     method = str(group.attrs["method"])
     if method not in METHODS or (r_pixel is not None and not 0 < float(r_pixel) < np.inf):
         raise ValueError(f"the method {method} with a scan step of {r_pixel} nm is none")
+    if not 0 < r_aspect < np.inf:
+        raise ValueError(f"scan steps with a ratio of {r_aspect} are none")
     provenance = from_json(hdf5.words(parent, "provenance"), dict)
     why_exploratory(provenance)
     return OrientationMap(
         phases=phases,
         method=method,
         r_pixel=None if r_pixel is None else float(r_pixel),
+        r_aspect=r_aspect,
         provenance=provenance,
         certainty=certainty,
         **arrays,

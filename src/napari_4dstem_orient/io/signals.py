@@ -38,16 +38,16 @@ def save_hspy(
     UserError
         The file cannot be written.
     """
-    step = orientation_map.r_pixel
+    steps = orientation_map.steps
     notes = "\n".join(conventions(orientation_map))
     parts = {each.name: each for each in quantities(orientation_map)}
     angles = np.stack([parts.pop(name).values for name in ("phi1", "Phi", "phi2")], axis=-1)
-    signals = [_signal("orientation", angles, step, notes, "Euler angles (deg)", "Bunge angle")]
+    signals = [_signal("orientation", angles, steps, notes, "Euler angles (deg)", "Bunge angle")]
     signals += [
-        _signal(name.replace("_", " "), values, step, notes, name) for name, _, values in parts.values()
+        _signal(name.replace("_", " "), values, steps, notes, name) for name, _, values in parts.values()
     ]
     if disks is not None:
-        signals.append(_vectors(disks, step, calibration))
+        signals.append(_vectors(disks, steps, calibration))
     with writing(path) as temporary:
         temporary.write_bytes(_packed(signals, temporary))
 
@@ -70,18 +70,25 @@ def _packed(signals: list[dict[str, Any]], scratch: Path) -> bytes:
 
 
 def _signal(
-    title: str, values: np.ndarray, step: float | None, notes: str, quantity: str, extra_axis: str = ""
+    title: str,
+    values: np.ndarray,
+    steps: tuple[float, float] | None,
+    notes: str,
+    quantity: str,
+    extra_axis: str = "",
 ) -> dict[str, Any]:
     """Describe an image, or where ``extra_axis`` is named one value after the other at each position."""
     data = np.asarray(values, np.float32)
     navigates = bool(extra_axis)
-    axes = _scan_axes(data.shape[:2], step, navigates)
+    axes = _scan_axes(data.shape[:2], steps, navigates)
     if extra_axis:
         axes.append(_axis(extra_axis, data.shape[2], 1.0, "", 2, navigate=False))
     return _dictionary(title, data, axes, {"signal_type": "", "quantity": quantity}, notes)
 
 
-def _vectors(disks: BraggDisks, step: float | None, calibration: Calibration | None) -> dict[str, Any]:
+def _vectors(
+    disks: BraggDisks, steps: tuple[float, float] | None, calibration: Calibration | None
+) -> dict[str, Any]:
     """Describe the disks as pyxem's ragged diffraction vectors."""
     lists = np.empty(disks.scan_shape, object)
     for position in np.ndindex(*disks.scan_shape):
@@ -90,7 +97,7 @@ def _vectors(disks: BraggDisks, step: float | None, calibration: Calibration | N
     signal = _dictionary(
         "Bragg disks",
         lists,
-        _scan_axes(disks.scan_shape, step, True),
+        _scan_axes(disks.scan_shape, steps, True),
         {"signal_type": "diffraction_vectors"},
         _CALIBRATED if disks.calibrated else _IN_PIXELS,
         ragged=True,
@@ -112,9 +119,11 @@ def _microscope(calibration: Calibration) -> dict[str, float]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _scan_axes(shape: tuple[int, ...], step: float | None, navigates: bool) -> list[dict[str, Any]]:
-    scale, units = (1.0, "") if step is None else (float(step), "nm")
-    return [_axis(name, shape[i], scale, units, i, navigates) for i, name in enumerate(("y", "x"))]
+def _scan_axes(
+    shape: tuple[int, ...], steps: tuple[float, float] | None, navigates: bool
+) -> list[dict[str, Any]]:
+    scales, units = ((1.0, 1.0), "") if steps is None else (steps, "nm")
+    return [_axis(name, shape[i], float(scales[i]), units, i, navigates) for i, name in enumerate(("y", "x"))]
 
 
 def _axis(name: str, size: int, scale: float, units: str, index: int, navigate: bool) -> dict[str, Any]:

@@ -44,12 +44,12 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
 def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:
     rows, cols = orientation_map.scan_shape
     row, col = np.divmod(np.arange(rows * cols), cols)
-    step = np.nan if orientation_map.r_pixel is None else orientation_map.r_pixel
+    down, along = orientation_map.steps or (np.nan, np.nan)
     columns = {
         "row": [str(number) for number in row.tolist()],
         "column": [str(number) for number in col.tolist()],
-        "x_nm": _texts(col * step, ".6g"),
-        "y_nm": _texts(row * step, ".6g"),
+        "x_nm": _texts(col * along, ".6g"),
+        "y_nm": _texts(row * down, ".6g"),
         # A # begins a comment for readers of such tables, even in the middle of a line.
         "phase": _named(orientation_map, [p.name.replace("#", "no. ") for p in orientation_map.phases]),
     }

@@ -152,7 +152,7 @@ class Cursor:
             viewer,
             MARKER,
             here,
-            self.session.calibration.r_pixel,
+            self.session.calibration.steps,
             kind="points",
             size=[1.0, ring, 0.85 * ring],
             symbol=["square", "disc", "disc"],

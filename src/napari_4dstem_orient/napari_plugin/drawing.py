@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def draw(
-    viewer: napari.Viewer, name: str, mode: str, r_pixel: float | None, drawn: Callable[[], Any]
+    viewer: napari.Viewer, name: str, mode: str, steps: tuple[float, float] | None, drawn: Callable[[], Any]
 ) -> None:
     """Let the user draw one shape, in place of the former; then the mouse is free again.
 
@@ -27,8 +27,8 @@ def draw(
         Of the layer.
     mode : str
         napari's: ``"add_line"``, ``"add_rectangle"``, ``"add_polygon"``.
-    r_pixel : float or None
-        Scan step in nm.
+    steps : (float, float) or None
+        Scan steps in nm, down the rows and along them.
     drawn : callable
         Called when the shape is complete.
     """
@@ -36,7 +36,7 @@ def draw(
     if layer is not None:
         viewer.layers.remove(layer)
     layer = put_layer(
-        viewer, name, [], r_pixel, kind="shapes", edge_color="#ff2fd0", face_color="transparent", ndim=2
+        viewer, name, [], steps, kind="shapes", edge_color="#ff2fd0", face_color="transparent", ndim=2
     )
     assert isinstance(layer, Shapes)
     viewer.layers.selection.active = layer

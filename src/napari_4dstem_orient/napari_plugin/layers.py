@@ -22,7 +22,7 @@ def put_layer(
     viewer: napari.Viewer,
     name: str,
     data: Any,
-    r_pixel: float | None,
+    steps: tuple[float, float] | None,
     kind: str = "image",
     *,
     exploratory: str = "",
@@ -37,8 +37,8 @@ def put_layer(
         What the layer shows; its first name.
     data : array
         As the layer type wants it, in scan positions (row, column).
-    r_pixel : float or None
-        Scan step in nm.
+    steps : (float, float) or None
+        Scan steps in nm, down the rows and along them.
     kind : str
         napari's layer type.
     exploratory : str
@@ -53,12 +53,12 @@ def put_layer(
         if kind == "image":
             options.setdefault("contrast_limits", _limits(data))
         add = getattr(viewer, f"add_{kind}")
-        return add(data, name=badged(name, exploratory), metadata=metadata, **placement(r_pixel), **options)
+        return add(data, name=badged(name, exploratory), metadata=metadata, **placement(steps), **options)
     if layer.name == badged(name, layer.metadata.get(EXPLORATORY, "")):  # not one that the user gave
         layer.name = badged(name, exploratory)
     layer.metadata = {**layer.metadata, EXPLORATORY: exploratory}
     layer.data = data
-    place(layer, r_pixel)
+    place(layer, steps)
     if kind == "image":
         layer.contrast_limits_range = layer.contrast_limits = options.get("contrast_limits", _limits(data))
     return layer
@@ -81,11 +81,11 @@ def remove_layers(viewer: napari.Viewer) -> None:
             viewer.layers.remove(layer)
 
 
-def rescale(viewer: napari.Viewer, r_pixel: float | None) -> None:
+def rescale(viewer: napari.Viewer, steps: tuple[float, float] | None) -> None:
     """Put all scan layers on another scan step."""
     touched = False
     for layer in scan_layers(viewer):
-        touched |= place(layer, r_pixel)
+        touched |= place(layer, steps)
     if touched:
         viewer.reset_view()
 

@@ -226,7 +226,7 @@ def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look
         rgb=True,
         name=_name(orientation_map, kind),
         metadata=_metadata(orientation_map, kind, look),
-        **placement(orientation_map.r_pixel),
+        **placement(orientation_map.steps),
     )
 
 
@@ -235,7 +235,7 @@ def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: Look) 
         layer.name = _name(orientation_map, kind)
     layer.metadata = _metadata(orientation_map, kind, look)
     layer.data = _pixels(orientation_map, kind, look)
-    place(layer, orientation_map.r_pixel)
+    place(layer, orientation_map.steps)
 
 
 def _name(orientation_map: OrientationMap, kind: str) -> str:

@@ -61,7 +61,7 @@ def opening_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray) -> Iterat
     """Take a scan and show its overview, in steps."""
     remove_layers(viewer)
     yield
-    put_layer(viewer, OVERVIEW, image, scan.calibration.r_pixel)
+    put_layer(viewer, OVERVIEW, image, scan.calibration.steps)
     viewer.reset_view()
     yield
     take_scan(viewer, scan)
@@ -92,7 +92,7 @@ def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
 
 def as_layer(scan: Scan, seconds: float = OVERVIEW_SECONDS) -> LayerTuple:
     """Return a scan's overview as what napari takes for a layer."""
-    look = {"name": OVERVIEW, "metadata": {OURS: OVERVIEW}, **placement(scan.calibration.r_pixel)}
+    look = {"name": OVERVIEW, "metadata": {OURS: OVERVIEW}, **placement(scan.calibration.steps)}
     return overview(scan, seconds), look, "image"
 
 
@@ -156,7 +156,7 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | Non
     stage = Stage.CALIBRATED if disks.calibrated else Stage.DISKS
     session.put(stage, disks, settings={"file": disks.provenance.get("source")})
     install_cursor(viewer)
-    rescale(viewer, session.calibration.r_pixel)
+    rescale(viewer, session.calibration.steps)
     show_disk_count(viewer, disks.counts)
 
 
@@ -171,7 +171,9 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
     session = session_for(viewer)
     _check_shape(session, "map", orientation_map.scan_shape)
     if session.scan_shape is None:
-        session.set_calibration(session.calibration.with_(r_pixel=orientation_map.r_pixel))
+        session.set_calibration(
+            session.calibration.with_(r_pixel=orientation_map.r_pixel, r_aspect=orientation_map.r_aspect)
+        )
     stage = Stage.TRANSFORMER_MAP if orientation_map.method == "transformer" else Stage.TEMPLATE_MAP
     session.put(stage, orientation_map, settings={"file": path})
     install_cursor(viewer)
@@ -182,8 +184,8 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
 def show_disk_count(viewer: napari.Viewer, counts: np.ndarray) -> None:
     """Show how many disks were found at each scan position, shape (scan_y, scan_x)."""
     new = find_layer(viewer, "disk count") is None
-    r_pixel = session_for(viewer).calibration.r_pixel
-    put_layer(viewer, "disk count", counts.astype(np.int32), r_pixel, colormap="viridis")
+    steps = session_for(viewer).calibration.steps
+    put_layer(viewer, "disk count", counts.astype(np.int32), steps, colormap="viridis")
     viewer.canvas.overlays.scale_bar.visible = True
     if new and len(viewer.layers) == 1:
         viewer.reset_view()

@@ -10,14 +10,14 @@ from typing import Any
 from napari.layers import Layer
 
 
-def placement(r_pixel: float | None) -> dict[str, Any]:
-    """Return scale and units of a layer with one pixel for each scan position."""
-    return {"scale": (r_pixel or 1.0,) * 2, "units": ("nanometer" if r_pixel else "pixel",) * 2}
+def placement(steps: tuple[float, float] | None) -> dict[str, Any]:
+    """Return scale and units of a layer with one pixel for each scan position, from the scan steps in nm."""
+    return {"scale": steps or (1.0, 1.0), "units": ("nanometer" if steps else "pixel",) * 2}
 
 
-def place(layer: Layer, r_pixel: float | None) -> bool:
+def place(layer: Layer, steps: tuple[float, float] | None) -> bool:
     """Give a layer one pixel for each scan position, and say whether it had another size."""
-    wanted = placement(r_pixel)
+    wanted = placement(steps)
     if tuple(layer.scale) == wanted["scale"] and tuple(map(str, layer.units)) == wanted["units"]:
         return False
     layer.scale, layer.units = wanted["scale"], wanted["units"]

@@ -92,9 +92,9 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
     yield
     _show_choice(panels, session, project)
     yield
-    r_pixel = state.calibration.r_pixel
+    steps = state.calibration.steps
     if image is not None:
-        put_layer(viewer, OVERVIEW, image, r_pixel)
+        put_layer(viewer, OVERVIEW, image, steps)
         yield
     if Stage.DISKS in state.results or Stage.CALIBRATED in state.results:
         shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))

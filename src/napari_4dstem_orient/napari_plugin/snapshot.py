@@ -160,11 +160,11 @@ class Snapshot:
 
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
-        r_pixel = self.calibration.r_pixel
+        known = self.calibration
         badge = {"exploratory": list(self.calibration.exploratory)}
 
         def show(grown: OrientationMap) -> None:
-            grown = replace(grown, r_pixel=r_pixel, provenance=badge)
+            grown = replace(grown, r_pixel=known.r_pixel, r_aspect=known.r_aspect, provenance=badge)
             paint_first(grown)
             see(grown)
 

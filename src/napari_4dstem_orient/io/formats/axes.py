@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,11 +35,11 @@ def from_axes(axes: Axes, voltage: float | None, semiangle: float | None = None)
             q_pixel, distortion = along * (1 - stretch), (stretch, 0.0)
         else:
             unclear = f"detector pixels of {down:.4g} Å⁻¹ down the rows and {along:.4g} Å⁻¹ along them"
-    r_pixel = None
+    r_pixel, r_aspect = None, 1.0
     if steps is not None:
-        r_pixel = steps[1] if _equal(*steps) else None
-        if r_pixel is None:
-            odd = f"scan steps of {steps[0]:.4g} nm down the rows and {steps[1]:.4g} nm along them"
+        r_pixel = steps[1]
+        if not _equal(*steps):
+            r_pixel, r_aspect = math.sqrt(steps[0] * steps[1]), steps[0] / steps[1]
     return Calibration(
         voltage,
         q_pixel,
@@ -46,6 +47,7 @@ def from_axes(axes: Axes, voltage: float | None, semiangle: float | None = None)
         semiangle,
         q_pixel_from="file" if q_pixel is not None else "unknown",
         distortion=distortion,
+        r_aspect=r_aspect,
         unclear="; ".join(filter(None, (unclear, odd))),
     )
 

@@ -175,7 +175,7 @@ class CompareWidget(StepWidget):
             self.viewer,
             DIFFERENCE,
             angle,
-            found.r_pixel,
+            found.steps,
             exploratory=found.exploratory,
             colormap="cividis",
             contrast_limits=(0.0, top),
@@ -204,7 +204,7 @@ class CompareWidget(StepWidget):
         colors |= dict(colours.items())
         colormap = DirectLabelColormap(color_dict=colors)
         layer = put_layer(
-            self.viewer, name, data, self.found.r_pixel if self.found else None, "labels", colormap=colormap
+            self.viewer, name, data, self.found.steps if self.found else None, "labels", colormap=colormap
         )
         if name == CLASSES:
             layer.features = pd.DataFrame({"answers": CLASS_NAMES})

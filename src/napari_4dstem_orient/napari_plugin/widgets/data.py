@@ -135,7 +135,7 @@ class DataWidget(StepWidget):
         unknown = [name for name in ("voltage", "q_pixel") if getattr(self.session.calibration, name) is None]
         self.doubts.setVisible(self.session.scan_shape is not None and bool(unknown))
         self.doubts.setText(" ".join(DOUBTS[name] for name in unknown))
-        rescale(self.viewer, self.session.calibration.r_pixel)
+        rescale(self.viewer, self.session.calibration.steps)
         if scan is not None and scan.data is not self._shown and idle:
             self._shown = scan.data
             self.patterns.set_summed({})
@@ -187,9 +187,9 @@ class DataWidget(StepWidget):
             yield from opening_scan(self.viewer, opened.scan, opened.overview)
 
     def _show_images(self, images: dict[str, np.ndarray]) -> Iterator[None]:
-        r_pixel = self.session.calibration.r_pixel
+        steps = self.session.calibration.steps
         for name in ("annular dark field", "bright field"):
-            put_layer(self.viewer, name, images[name], r_pixel, visible=name == "bright field")
+            put_layer(self.viewer, name, images[name], steps, visible=name == "bright field")
             yield
         former = find_layer(self.viewer, OVERVIEW)
         if former is not None:

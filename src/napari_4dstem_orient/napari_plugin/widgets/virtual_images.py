@@ -200,7 +200,7 @@ class VirtualImagesWidget(StepWidget):
 
     def draw_rectangle(self) -> None:
         """Let the user drag a rectangle over the scan, in place of the former one."""
-        draw(self.viewer, RECTANGLE, "add_rectangle", self.session.calibration.r_pixel, self._on_drawn)
+        draw(self.viewer, RECTANGLE, "add_rectangle", self.session.calibration.steps, self._on_drawn)
 
     def _on_drawn(self) -> None:
         layer = find_layer(self.viewer, RECTANGLE)
@@ -329,7 +329,7 @@ class VirtualImagesWidget(StepWidget):
         if index >= len(self.detectors) or image.shape != self.session.scan_shape:
             return
         selected = set(self.viewer.layers.selection)
-        layer = put_layer(self.viewer, f"virtual image {index + 1}", image, self.session.calibration.r_pixel)
+        layer = put_layer(self.viewer, f"virtual image {index + 1}", image, self.session.calibration.steps)
         layer.name = self._name(self.detectors[index])
         if selected:
             self.viewer.layers.selection = selected

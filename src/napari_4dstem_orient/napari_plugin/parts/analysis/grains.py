@@ -111,7 +111,7 @@ class GrainsSection(QWidget):
             self.analysed.viewer,
             GRAINS,
             grains.label,
-            shown.r_pixel,
+            shown.steps,
             "labels",
             exploratory=shown.exploratory,
             opacity=0.5,
@@ -135,7 +135,7 @@ class GrainsSection(QWidget):
             viewer,
             BOUNDARIES,
             lines,
-            grains.orientation_map.r_pixel,
+            grains.orientation_map.steps,
             kind="vectors",
             exploratory=grains.orientation_map.exploratory,
             edge_width=WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4),
@@ -153,9 +153,9 @@ class GrainsSection(QWidget):
         self.analysed.select(number)
         middle = grains.middle[number - 1]
         self.analysed.session.move_to(*(int(each) for each in middle))
-        step = grains.orientation_map.r_pixel or 1.0
+        steps = grains.orientation_map.steps or (1.0, 1.0)
         camera = self.analysed.viewer.scene.camera
-        camera.center = (*camera.center[:-2], *(middle * step))
+        camera.center = (*camera.center[:-2], *(middle * steps))
 
     def _select_here(self, *_: object) -> None:
         if self.analysed.session.position is not None:
@@ -181,7 +181,7 @@ class GrainsSection(QWidget):
             viewer,
             SELECTED,
             outline(grains.label == number),
-            grains.orientation_map.r_pixel,
+            grains.orientation_map.steps,
             kind="vectors",
             edge_color="#ff2fd0",
             vector_style="line",
@@ -230,7 +230,7 @@ def summary(grains: Grains) -> str:
 
     if not len(grains):
         return "No grain is as large as asked."
-    unit = "positions" if grains.orientation_map.r_pixel is None else "nm"
+    unit = "positions" if grains.orientation_map.steps is None else "nm"
     words = f"{len(grains):,} grains"
     if grains.diameter is not None:
         words += f", median diameter {np.median(grains.diameter):.3g} nm"

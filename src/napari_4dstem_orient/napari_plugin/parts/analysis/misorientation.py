@@ -108,7 +108,7 @@ class MisorientationSection(QWidget):
             viewer,
             PICKED,
             np.array(self.picked, float),
-            self.analysed.session.calibration.r_pixel,
+            self.analysed.session.calibration.steps,
             kind="points",
             size=1.0,
             symbol="cross",
@@ -136,7 +136,7 @@ class MisorientationSection(QWidget):
             self.analysed.viewer,
             LINE,
             "add_line",
-            self.analysed.session.calibration.r_pixel,
+            self.analysed.session.calibration.steps,
             self._follow,
         )
 

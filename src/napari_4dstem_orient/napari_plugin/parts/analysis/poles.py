@@ -113,7 +113,7 @@ class PolesSection(QWidget):
 
     def _draw(self, mode: str) -> None:
         self.of.setCurrentText("region drawn")
-        step = self.analysed.session.calibration.r_pixel
+        step = self.analysed.session.calibration.steps
         draw(self.analysed.viewer, REGION, mode, step, self.show_figures)
 
     def show_figures(self) -> None:

@@ -102,7 +102,7 @@ class ProbeChooser(QWidget):
                 self._viewer,
                 REGION,
                 [],
-                session_for(self._viewer).calibration.r_pixel,
+                session_for(self._viewer).calibration.steps,
                 kind="shapes",
                 ndim=2,
                 face_color="#40c0ff40",

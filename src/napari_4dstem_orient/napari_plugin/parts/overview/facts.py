@@ -26,16 +26,21 @@ def facts_text(session: Session) -> str:
         det_rows, det_cols = scan.detector_shape
         size += f" · {det_rows} × {det_cols} px"
     where = textwrap.shorten(name_of(scan), LONGEST, placeholder=" …")
+    steps = dict.fromkeys(f"{step:.4g}" for step in known.steps or ())  # down the rows × along them, or both
     units = [
-        f"{value:.4g} {unit}" if value is not None else f"{name} unknown"
+        f"{value} {unit}" if value is not None else f"{name} unknown"
         for name, value, unit in (
-            ("voltage", known.voltage, "kV"),
-            ("pixel", known.q_pixel, "Å⁻¹/px"),
-            ("scan step", known.r_pixel, "nm/step"),
+            ("voltage", _digits(known.voltage), "kV"),
+            ("pixel", _digits(known.q_pixel), "Å⁻¹/px"),
+            ("scan step", " × ".join(steps) or None, "nm/step"),
         )
     ]
     trust = "⚠ exploratory" if known.exploratory else "pixel size fitted to a crystal"
     return f"<b>{escape(where)}</b><br>{size} · <b>{trust}</b><br>{' · '.join(units)}"
+
+
+def _digits(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4g}"
 
 
 def name_of(scan: Scan | None) -> str:
@@ -57,4 +62,6 @@ def facts_tooltip(session: Session) -> str:
         if reasons
         else "The voltage is known, and the pixel size was fitted to a crystal."
     )
-    return "\n".join([*told, why, *shown])
+    unclear = session.calibration.unclear
+    unused = [f"Not used: the file tells {unclear}."] if unclear else []
+    return "\n".join([*told, why, *unused, *shown])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -101,13 +101,15 @@ def calibration(
     root = dataset.name.strip("/").split("/")[0]
     bundle = member(file, f"{root}/metadatabundle")
     if isinstance(bundle, h5py.Group):
-        return py4dstem_calibration(bundle, voltage)
+        found = ((name, member(bundle, name)) for name in bundle)
+        return py4dstem_calibration(
+            {name: one for name, one in found if isinstance(one, h5py.Group)}, voltage
+        )
     return from_axes(axes, voltage)
 
 
-def py4dstem_calibration(bundle: h5py.Group, voltage: float | None = None) -> Calibration:
-    """Return the calibration in a py4DSTEM file's ``metadatabundle``."""
-    groups = {name: group for name in bundle if isinstance(group := member(bundle, name), h5py.Group)}
+def py4dstem_calibration(groups: Mapping[str, h5py.Group], voltage: float | None = None) -> Calibration:
+    """Return the calibration in the groups of a py4DSTEM file's ``metadatabundle``."""
     values = {key: value for group in groups.values() for key, value in scalars(group).items()}
     voltage = voltage or next((kilovolts(values[key]) for key in _VOLTAGE_KEYS if key in values), None)
     step, pixel = ((values.get(f"{of}_pixel_size"), values.get(f"{of}_pixel_units")) for of in "RQ")

@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+FILES = TEXT, DATA, PICTURE = "benchmark.md", "benchmark.json", "benchmark.png"
+
+
 def write_findings(found: Findings, folder: Path) -> str:
-    """Write ``benchmark.md``, ``benchmark.json`` and, where scans were timed, ``benchmark.png``; return the text."""
+    """Write text, JSON and, where scans were timed, the picture; return the text."""
     text = findings_text(found)
     for name, content in (
-        ("benchmark.md", text),
-        ("benchmark.json", json.dumps(found.to_dict(), indent=1, ensure_ascii=False)),
+        (TEXT, text),
+        (DATA, json.dumps(found.to_dict(), indent=1, ensure_ascii=False)),
     ):
         with writing(folder / name) as temporary:
             temporary.write_text(content + "\n", encoding="utf-8")
     if found.rates:
-        save(figure(found), folder / "benchmark.png")
+        save(figure(found), folder / PICTURE)
     return text
 
 

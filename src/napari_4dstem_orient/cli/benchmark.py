@@ -33,15 +33,17 @@ def benchmark(
         ),
     ] = None,
     device: options.Device = "auto",
+    force: options.Force = False,
 ) -> None:
     """Time every step on the copper sample's patterns; print patterns per second and ratios to py4DSTEM."""
-    from napari_4dstem_orient.benchmarks.report import findings_text, write_findings
+    from napari_4dstem_orient.benchmarks.report import FILES, findings_text, write_findings
     from napari_4dstem_orient.benchmarks.suite import USUAL_PARTS, Plan, run_benchmarks
     from napari_4dstem_orient.io.atomic import make_folder
+    from napari_4dstem_orient.io.outputs import check_outputs
 
     plan = Plan(part or USUAL_PARTS, largest, runs, positions, memory_scan or (512,), device)
     folder = make_folder(out)
-    options.writable(folder / "benchmark.json")
+    check_outputs([(folder / name, "") for name in FILES], force=force)
     with progress_bars() as report:
         found = run_benchmarks(plan, folder, report, lambda found: write_findings(found, folder))
     typer.echo(findings_text(found))

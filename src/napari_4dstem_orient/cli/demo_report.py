@@ -22,6 +22,10 @@ WITHIN = 5.0
 """Degrees from the truth that count as right on the copper sample."""
 
 
+SILVER, COPPER = "silver-twins", "copper-polycrystal"
+"""What the samples' files are called."""
+
+
 def describe_environment() -> str:
     """Return the program's version and the device, in words."""
     from napari_4dstem_orient import __version__
@@ -79,7 +83,7 @@ def silver(report: Report) -> tuple[str, OrientationMap, str]:
             *misorientation_table(answers, phase),
         ]
     )
-    return text, result, "silver-twins"
+    return text, result, SILVER
 
 
 def zone_table(answers: dict[str, list[np.ndarray]], phase: Phase) -> list[str]:
@@ -134,7 +138,7 @@ def copper(report: Report) -> tuple[str, OrientationMap, str]:
     figures = [copper_figures(answer, truth, phase) for answer in (result, matched)]
     for name in figures[0]:
         lines.append(f"{name:24}" + "".join(f"{figure[name]:>12}" for figure in figures))
-    return "\n".join(lines), result, "copper-polycrystal"
+    return "\n".join(lines), result, COPPER
 
 
 def copper_figures(answer: OrientationMap, truth: CopperTruth, phase: Phase) -> dict[str, str]:

@@ -31,19 +31,20 @@ def detect(
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
     memory: options.Memory = MEMORY,
+    force: options.Force = False,
 ) -> None:
     """Find the Bragg disks of a scan and save them in a file that py4DSTEM reads.
 
     Interrupted, the same command goes on where it was: until the file is there, DISKS.h5.partial keeps what is done.
     """
-    options.writable(output)
-
     from napari_4dstem_orient.io.bragg_peaks import save_disks
     from napari_4dstem_orient.io.load import load
+    from napari_4dstem_orient.io.outputs import check_outputs
     from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.pipeline import find_disks
     from napari_4dstem_orient.spread import workers as doing
 
+    check_outputs([(output, "emd")], [source, probe], force)
     scan = load(
         source,
         dataset,

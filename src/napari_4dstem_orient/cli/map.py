@@ -73,12 +73,12 @@ def map_(
     export: Annotated[
         list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """Map the crystal orientations of a scan and save the result.
 
     Interrupted, the same command goes on where it was: until all files are there, RESULT.h5.partial keeps what is done.
     """
-    options.writable(output)
     centring = options.read_origin(origin)
     if method is Method.template and (min_reliability or min_phase_margin):
         raise UserError(
@@ -87,19 +87,23 @@ def map_(
         )
 
     from napari_4dstem_orient.indexing.settings import AcceptanceSettings
-    from napari_4dstem_orient.io.export import ExportError
+    from napari_4dstem_orient.io.export import ExportError, export_files
     from napari_4dstem_orient.io.export import export as export_map
+    from napari_4dstem_orient.io.outputs import check_outputs
     from napari_4dstem_orient.io.partial import Partial
     from napari_4dstem_orient.pipeline import map_scan
     from napari_4dstem_orient.scan import Calibration
 
+    exports = [choice.value for choice in export or ()]
+    files = export_files(exports, output.stem).items()
+    outputs = [(output, "h5"), *((output.parent / file, name) for file, name in files)]
+    check_outputs(outputs, [source, probe, model, *phase], force)
     phases = options.read_phases(phase)
     template = None
     if method is Method.template:
         from napari_4dstem_orient.indexing.settings import TemplateSettings
 
         template = TemplateSettings(engine=engine.value)
-    exports = [choice.value for choice in export or ()]
     partial = Partial(output)
     with progress_bars() as report:
         result, disks = map_scan(

@@ -62,15 +62,19 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Determines weights and patterns.")] = 0,
     device: options.Device = "auto",
+    force: options.Force = False,
 ) -> None:
     """Train a model on simulated patterns; stopped, the same command goes on from its checkpoint."""
-    options.writable(output)
     if patterns is not None and minutes is not None:
         raise UserError("Give --patterns or --minutes, not both.")
 
     from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
     from napari_4dstem_orient.indexing.transformer.run import train_plan
+    from napari_4dstem_orient.indexing.transformer.training import files_of_training
+    from napari_4dstem_orient.io.outputs import check_outputs
 
+    crystals = [*phase, *(_parts(text)[0] for text in also or ())]
+    check_outputs([(file, "") for file in files_of_training(output)], [start_from, *crystals], force)
     plan = TrainingPlan(voltage, k_max, precession or 0.0, seed=seed)
     if thickness_range is not None:
         plan = replace(plan, thinnest=thickness_range[0], thickest=thickness_range[1])
@@ -100,7 +104,7 @@ def _condition(text: str) -> tuple[Phase, float, float]:
     """Read a crystal and a beam, such as ``Ag,200,1``."""
     from napari_4dstem_orient.crystals.library import find_phase
 
-    name, *numbers = text.rsplit(",", 2 if text.count(",") > 1 else 1)
+    name, numbers = _parts(text)
     try:
         voltage, precession = [*map(float, numbers), 0.0][:2]
     except ValueError as error:
@@ -108,6 +112,11 @@ def _condition(text: str) -> tuple[Phase, float, float]:
             f"--also {text}: give a crystal, kV and perhaps degrees, such as Ag,200,1."
         ) from error
     return find_phase(name), voltage, precession
+
+
+def _parts(text: str) -> tuple[str, list[str]]:
+    name, *numbers = text.rsplit(",", 2 if text.count(",") > 1 else 1)
+    return name, numbers
 
 
 def _tell_figures(figures: dict[str, float]) -> None:
@@ -141,6 +150,7 @@ def evaluate(
         ),
     ] = None,
     device: options.Device = "auto",
+    force: options.Force = False,
 ) -> None:
     """Measure a model on simulated patterns that it has not seen, with template matching beside it."""
     if robustness and not template_patterns:
@@ -151,11 +161,16 @@ def evaluate(
     from napari_4dstem_orient.indexing.phase_accuracy import evaluate_phases
     from napari_4dstem_orient.indexing.robustness import measure_robustness
     from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
-    from napari_4dstem_orient.io.atomic import make_folder
 
-    if report is not None:
-        options.writable(make_folder(report) / "report.md")
     loaded = load_model(model)
+    if report is not None:
+        from napari_4dstem_orient.evaluation_report.write import report_files
+        from napari_4dstem_orient.io.atomic import make_folder
+        from napari_4dstem_orient.io.outputs import check_outputs
+
+        folder = make_folder(report)
+        written = [(folder / name, "") for name in report_files(len(loaded.crystals))]
+        check_outputs(written, [model, *(against or ())], force)
     with progress_bars() as bar:
         trials = run_trials(loaded, patterns, template_patterns, device, bar("Evaluating"), tell=_tell_trial)
         readings = (

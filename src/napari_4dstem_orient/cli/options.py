@@ -97,12 +97,10 @@ ClusterAddress = Annotated[
     ),
 ]
 
-
-def writable(path: Path) -> None:
-    """Raise UserError now, rather than after the work, where a file cannot be written."""
-    from napari_4dstem_orient.io.atomic import check_writable
-
-    check_writable(path)
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Replace files that this command did not make; never what it reads."),
+]
 
 
 def read_origin(text: str | None) -> CalibrationSettings | None:

@@ -14,6 +14,9 @@ from napari_4dstem_orient.indexing.robustness import TEMPLATE, Reading
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.io.atomic import make_folder, writing
 
+FIGURES = ("sampling", "losses", "similar", "similarity", "worse", "reliability", "robustness")
+"""Of each phase."""
+
 NOT_SAID = float("nan")
 PAPER = Accuracy(
     phase="Cu",
@@ -68,6 +71,11 @@ def write_report(
     with writing(path) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
+
+
+def report_files(phases: int) -> list[str]:
+    """Return the names of the files that the report on a model of so many phases may have."""
+    return ["report.md", *(f"{phase}-{figure}.png" for phase in range(phases) for figure in FIGURES)]
 
 
 ROBUSTNESS = (

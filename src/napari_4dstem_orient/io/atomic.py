@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.inputs import refuse_inputs
 from napari_4dstem_orient.io.temporaries import sweep, temporary_beside
 
 _NO_FILE = -1
@@ -38,7 +39,7 @@ _WHY: dict[int | None, str] = {
 
 
 @contextmanager
-def writing(path: str | Path, private: bool = False) -> Iterator[Path]:
+def writing(path: str | Path, private: bool = False, inputs: Iterable[str | Path] = ()) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write to; it becomes ``path`` when the block succeeds.
 
     An existing file stays untouched until then, and for good when the block fails. It keeps its mode, access list and,
@@ -51,6 +52,8 @@ def writing(path: str | Path, private: bool = False) -> Iterator[Path]:
         Where the file shall be. Its folder must exist.
     private : bool
         For its owner only, whatever an existing file allows; otherwise a new file is what the user's umask makes it.
+    inputs : iterable of path
+        What the content was made from, which is never replaced.
 
     Yields
     ------
@@ -61,8 +64,9 @@ def writing(path: str | Path, private: bool = False) -> Iterator[Path]:
     ------
     UserError
         Folder missing or not writable, disk full, or ``path`` is write-protected, or something that is no file: a
-        folder, a device, a pipe, a socket.
+        folder, a device, a pipe, a socket; or one of ``inputs``.
     """
+    refuse_inputs(path, inputs)
     target = Path(os.path.realpath(Path(path).expanduser()))
     temporary = temporary_beside(target)
     try:

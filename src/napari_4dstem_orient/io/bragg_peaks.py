@@ -20,6 +20,8 @@ from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.atomic import writing
 from napari_4dstem_orient.io.bragg_units import calibration_told, in_their_unit
 from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.inputs import inputs_of
+from napari_4dstem_orient.io.ours import sign
 from napari_4dstem_orient.io.reading import reading
 from napari_4dstem_orient.scan import Calibration
 
@@ -125,15 +127,16 @@ def save_disks(
     Raises
     ------
     UserError
-        The file cannot be written.
+        The file cannot be written, or the disks are from it.
     """
     calibration = calibration or Calibration()
     pixel = (calibration.q_pixel or 1.0) if disks.calibrated else 1.0
     detector = disks.detector_shape or _reach(disks, pixel)
     origin = (detector[0] / 2, detector[1] / 2) if disks.calibrated else (0.0, 0.0)
-    with writing(path) as temporary:
+    with writing(path, inputs=inputs_of(disks.provenance)) as temporary:
         _save_frame(disks, calibration, temporary, detector, origin, pixel, probe)
         with h5py.File(temporary, "r+") as file:
+            sign(file, "emd")
             name = next(_disk_lists(file)).name
             del file[name]
             lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_dtype(disks)))

@@ -19,6 +19,7 @@ import numpy as np
 from napari_4dstem_orient.analysis.laue import laue_class, to_standard
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.ours import signature
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -148,8 +149,6 @@ def _steps(orientation_map: OrientationMap) -> tuple[float, float]:
 
 
 def _ang_header(orientation_map: OrientationMap) -> list[str]:
-    from napari_4dstem_orient import __version__
-
     rows, cols = orientation_map.scan_shape
     down, along = _steps(orientation_map)
     confidence = "score" if orientation_map.certainty is None else "reliability (probability of being right)"
@@ -182,7 +181,7 @@ def _ang_header(orientation_map: OrientationMap) -> list[str]:
         f"NCOLS_EVEN: {cols}",
         f"NROWS: {rows}",
         "",
-        f"OPERATOR: napari-4dstem-orient {__version__}",
+        f"OPERATOR: {signature()}",
         "",
         "SAMPLEID: ",
         "",
@@ -229,8 +228,6 @@ def _families(phase: Phase) -> list[tuple[int, int, int, float]]:
 
 
 def _ctf_header(orientation_map: OrientationMap) -> list[str]:
-    from napari_4dstem_orient import __version__
-
     rows, cols = orientation_map.scan_shape
     down, along = _steps(orientation_map)
     contrasts = "BC is the score" + ("" if orientation_map.certainty is None else ", BS the reliability")
@@ -240,7 +237,7 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
     return [
         "Channel Text File",
         f"Prj\t{remark}",
-        f"Author\tnapari-4dstem-orient {__version__}",
+        f"Author\t{signature()}",
         "JobMode\tGrid",
         f"XCells\t{cols}",
         f"YCells\t{rows}",

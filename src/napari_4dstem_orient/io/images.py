@@ -18,6 +18,7 @@ from napari_4dstem_orient.analysis.colors import (
 )
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.ours import signature
 from napari_4dstem_orient.io.quantities import step_text
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def save_ipf_image(orientation_map: OrientationMap, path: str | Path, direction:
     if suffix == ".png":
         figure = ipf_figure(orientation_map, direction)
         with writing(path) as temporary:
-            figure.savefig(temporary, dpi=_DPI)
+            _save_png(figure, temporary)
     else:
         rgb = np.rint(255 * ipf_colors(orientation_map, direction)[..., :3]).astype(np.uint8)
         _save_tiff(rgb, path, orientation_map.steps, _told(orientation_map, DIRECTION_TEXT[direction]))
@@ -171,7 +172,7 @@ def save_scalar_image(
     _scale_bar(axes, values.shape[1], None if r_pixel is None else (down, along))
     _badge(figure, exploratory)
     with writing(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, format="png")
+        _save_png(figure, temporary)
 
 
 def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
@@ -202,7 +203,7 @@ def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
     _not_indexed(axes, 1 - orientation_map.indexed.mean())
     _badge(figure, orientation_map.exploratory)
     with writing(path) as temporary:
-        figure.savefig(temporary, dpi=_DPI, format="png")
+        _save_png(figure, temporary)
 
 
 def _page(shape: tuple[int, ...], keys: int, aspect: float) -> tuple[Figure, Axes, list[Axes]]:
@@ -294,6 +295,10 @@ def _not_indexed(axes: Axes, share: float) -> None:
         axes.legend(handles=[handle], **style, **place)
 
 
+def _save_png(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=_DPI, format="png", metadata={"Software": signature()})
+
+
 def _save_tiff(pixels: np.ndarray, path: str | Path, steps: tuple[float, float] | None, title: str) -> None:
     import tifffile
 
@@ -302,6 +307,8 @@ def _save_tiff(pixels: np.ndarray, path: str | Path, steps: tuple[float, float] 
     # Through memory: tifffile's own error on a full disk does not say so.
     packed = BytesIO()
     kind = "rgb" if pixels.ndim == 3 else "minisblack"
-    tifffile.imwrite(packed, pixels, photometric=kind, imagej=True, metadata=metadata, **scale)
+    tifffile.imwrite(
+        packed, pixels, photometric=kind, imagej=True, software=signature(), metadata=metadata, **scale
+    )
     with writing(path) as temporary:
         temporary.write_bytes(packed.getvalue())

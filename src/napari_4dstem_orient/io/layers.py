@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_4dstem_orient.analysis.colors import DIRECTION_TEXT, ipf_colors
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.ours import signature
 from napari_4dstem_orient.io.quantities import conventions, quantities
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def save_ome_tiff(orientation_map: OrientationMap, path: str | Path) -> None:
         for axis, title in DIRECTION_TEXT.items():
             rgb = np.rint(255 * ipf_colors(orientation_map, axis)[..., :3]).astype(np.uint8)
             about = {"axes": "YXS", "Name": title, "Description": notes} | _size(steps)
-            tiff.write(rgb, photometric="rgb", metadata=about, **_resolution(steps))
+            tiff.write(rgb, photometric="rgb", software=signature(), metadata=about, **_resolution(steps))
         about = {
             "axes": "CYX",
             "Name": "quantities",

@@ -10,6 +10,8 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.inputs import inputs_of
+from napari_4dstem_orient.io.ours import sign
 
 if TYPE_CHECKING:
     import orix.crystal_map
@@ -91,10 +93,11 @@ def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
     packed = BytesIO()
     file_writer(packed, crystal_map)
     with h5py.File(packed, "r+") as file:
+        sign(file, "orix")
         file.attrs["frame"] = FRAME
         if orientation_map.exploratory:
             file.attrs["exploratory"] = orientation_map.exploratory
-    with writing(path) as temporary:
+    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         temporary.write_bytes(packed.getvalue())
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.inputs import inputs_of
+from napari_4dstem_orient.io.ours import sign, signature
 from napari_4dstem_orient.orientation_map import OrientationMap, Reason
 
 if TYPE_CHECKING:
@@ -108,12 +110,13 @@ def save_py4dstem_map(
     # py4DSTEM and the libraries below it talk on standard output and warn of their own code.
     noise = io.StringIO()
     with (
-        writing(path) as temporary,
+        writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary,
         warnings.catch_warnings(),
         contextlib.redirect_stdout(noise),
         contextlib.redirect_stderr(noise),
     ):
         warnings.simplefilter("ignore")
+        import h5py
         import py4DSTEM
         from emdfile import Array, Metadata, Root
 
@@ -127,6 +130,8 @@ def save_py4dstem_map(
         for name, values in _contents(orientation_map).items():
             root.tree(Array(name=name, data=values, units="", **_axes(orientation_map, values)))
         py4DSTEM.save(str(temporary), root, mode="o")
+        with h5py.File(temporary, "r+") as file:
+            sign(file, "py4dstem")
 
 
 def _microscope(orientation_map: OrientationMap, calibration: Calibration | None) -> dict[str, Any]:
@@ -141,7 +146,6 @@ def _microscope(orientation_map: OrientationMap, calibration: Calibration | None
 
 def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
     """Return the metadata dictionaries by name."""
-    from napari_4dstem_orient import __version__
     from napari_4dstem_orient.io.result import FRAME
 
     phases = {
@@ -159,7 +163,7 @@ def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
         "method": orientation_map.method,
         "exploratory": orientation_map.exploratory,
         "phases": len(phases),
-        "program": f"napari-4dstem-orient {__version__}",
+        "program": signature(),
         "provenance": json.dumps(orientation_map.provenance, default=str),
     }
     return {"orientation_map": about, **phases}

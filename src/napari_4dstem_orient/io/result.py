@@ -31,6 +31,7 @@ import numpy as np
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.inputs import inputs_of
 from napari_4dstem_orient.io.reading import from_json, reading
 from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason, why_exploratory
 
@@ -77,7 +78,7 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
     Raises
     ------
     UserError
-        The file cannot be written.
+        The file cannot be written, or the map was made from it.
     """
     import h5py
 
@@ -89,7 +90,7 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
         write_map(orientation_map, file)
         file.flush()
         image = file.id.get_file_image()
-    with writing(path) as temporary:
+    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         temporary.write_bytes(image)
 
 

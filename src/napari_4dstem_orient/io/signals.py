@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.inputs import inputs_of
+from napari_4dstem_orient.io.ours import sign, signature
 from napari_4dstem_orient.io.quantities import conventions, quantities
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def save_hspy(
     ]
     if disks is not None:
         signals.append(_vectors(disks, steps, calibration))
-    with writing(path) as temporary:
+    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         temporary.write_bytes(_packed(signals, temporary))
 
 
@@ -65,6 +67,7 @@ def _packed(signals: list[dict[str, Any]], scratch: Path) -> bytes:
                 together.attrs.update(alone.attrs)
                 for title in alone["Experiments"]:
                     alone.copy(f"Experiments/{title}", experiments)
+        sign(together, "hspy")
         together.flush()
         return together.id.get_file_image()
 
@@ -144,13 +147,11 @@ def _dictionary(
     title: str, data: np.ndarray, axes: list, signal: dict[str, str], notes: str, ragged: bool = False
 ) -> dict[str, Any]:
     """Return what rosettasciio wants to know of a signal."""
-    from napari_4dstem_orient import __version__
-
     return {
         "data": data,
         "axes": axes,
         "metadata": {
-            "General": {"title": title, "notes": notes, "authors": f"napari-4dstem-orient {__version__}"},
+            "General": {"title": title, "notes": notes, "authors": signature()},
             "Signal": signal,
             "_HyperSpy": {},
         },

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.ours import signature
 from napari_4dstem_orient.io.quantities import conventions, quantities
 from napari_4dstem_orient.orientation_map import Doubt, Reason
 
@@ -32,7 +33,7 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
     """
     columns = _columns(orientation_map)
     text = io.StringIO(newline="")
-    for line in conventions(orientation_map):
+    for line in (*conventions(orientation_map), signature()):
         text.write(f"# {line}\n")
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(columns)

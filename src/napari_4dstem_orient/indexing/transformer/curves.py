@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.ours import signature
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,4 +49,4 @@ def save_curves(history: Sequence[dict[str, float]], title: str, path: Path) -> 
     plot_history(left, right, history)
     left.set_title(title)
     with writing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": signature()})

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from made_maps import some_map
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.scan import Scan
@@ -162,9 +163,10 @@ def test_bad_input_is_one_sentence_and_leaves_earlier_output(
     prepare(tmp_path)
     (tmp_path / "not.cif").write_text("This is not a CIF file.\n")
     (tmp_path / "corrupt.safetensors").write_bytes(b"\x10" * 200)
-    (tmp_path / "result.h5").write_bytes(b"earlier")
+    some_map().save(tmp_path / "result.h5")
+    earlier = (tmp_path / "result.h5").read_bytes()
     refused(run("map", *arguments, "-o", "result.h5", cwd=tmp_path), about)
-    assert (tmp_path / "result.h5").read_bytes() == b"earlier"
+    assert (tmp_path / "result.h5").read_bytes() == earlier
     assert not list(tmp_path.glob(".*"))
 
 
@@ -189,7 +191,7 @@ def test_full_disk_is_one_sentence(scan_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "disks.h5"
     output.write_bytes(b"earlier")
     limit: Callable[[], None] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # noqa: E731
-    refused(run("detect", scan_file, "-o", output, *CALIBRATED, preexec_fn=limit), "disks.h5")
+    refused(run("detect", scan_file, "-o", output, "--force", *CALIBRATED, preexec_fn=limit), "disks.h5")
     assert output.read_bytes() == b"earlier"
 
 

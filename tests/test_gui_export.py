@@ -7,10 +7,13 @@ import h5py
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
+from qtpy.QtWidgets import QMessageBox
 
 from gui_scan import VACUUM, fill, made_map
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.export import FORMATS, export_files
+from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, show_channel
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
@@ -112,6 +115,132 @@ def test_a_folder_that_cannot_be_written_is_told(panel, qtbot, tmp_path, notifie
     assert str(blocked) in notified[0].message
     assert panel.written.text() == ""
     assert panel.export_button.isEnabled()
+
+
+# ---------------------------------------------------------------- nothing is lost
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Collect what is asked before files are replaced; the answer is ``asked.answer``."""
+
+    class Asked(list):
+        answer = QMessageBox.StandardButton.No
+
+    told = Asked()
+
+    def question(parent, title, text, *_):
+        told.append(text)
+        return told.answer
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    return told
+
+
+def open_file(panel, path):
+    """Make a file the open scan."""
+    np.save(path, np.ones((4, 6, 16, 16), np.float32))
+    panel.session.put(Stage.SCAN, load(path), settings={"path": str(path)})
+
+
+def test_files_that_are_there_are_replaced_only_if_the_user_says_so(panel, qtbot, tmp_path, asked):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("grains.h5", "grains.csv", "grains.ctf"):
+        (out / name).write_text("mine")
+    tick(panel, "h5", "csv", "ang")
+    panel.export_button.click()
+    assert not panel.jobs.running
+    assert asked == [f"Replace these 2 files in {out}?\n\ngrains.h5\ngrains.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["grains.csv", "grains.ctf", "grains.h5"]
+    assert (out / "grains.h5").read_text() == "mine"
+    asked.answer = QMessageBox.StandardButton.Yes
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
+    assert OrientationMap.load(out / "grains.h5").scan_shape == (4, 6)
+    assert (out / "grains.ctf").read_text() == "mine"
+    panel.export_button.click()  # our own files too
+    assert "these 3 files" in asked[-1]
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
+
+
+def test_many_files_are_asked_about_at_once(panel, tmp_path, asked):
+    tick(panel, *panel.formats)
+    (tmp_path / "out").mkdir()
+    for name in export_files(FORMATS, "grains"):
+        (tmp_path / "out" / name).write_text("mine")
+    panel.export_button.click()
+    (text,) = asked
+    assert len(text.splitlines()) == 2 + 8 + 1
+    assert text.endswith("more")
+
+
+@pytest.mark.parametrize("stem", ["scan", "SCAN"])
+def test_the_open_scan_is_never_written_over(panel, silver, tmp_path, asked, notified, stem):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["data"] = np.ones((4, 6, 16, 16), np.float32)
+    before = (tmp_path / "scan.h5").read_bytes()
+    panel.session.put(Stage.SCAN, load(tmp_path / "scan.h5"), settings={"path": str(tmp_path / "scan.h5")})
+    panel.session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
+    panel.folder.setText(str(tmp_path))
+    panel.stem.setText(stem)
+    asked.answer = QMessageBox.StandardButton.Yes
+    tick(panel, "h5", "ang")
+    panel.export_button.click()
+    assert "the input" in notified[0].message
+    assert not panel.jobs.running
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.h5"]
+    assert (tmp_path / "scan.h5").read_bytes() == before
+
+
+def test_files_of_disks_and_vacuum_patterns_are_inputs_too(panel, tmp_path, asked, notified):
+    asked.answer = QMessageBox.StandardButton.Yes
+    for stage, settings, name in (
+        (Stage.CALIBRATED, {"file": f"{tmp_path / 'one_disks.emd'}::/a"}, "one"),
+        (Stage.PROBE, {"kind": "vacuum", "source": str(tmp_path / "two_disks.emd")}, "two"),
+    ):
+        panel.session.put(stage, panel.session.get(stage), settings=settings)
+        (tmp_path / f"{name}_disks.emd").write_text("measured")
+        panel.folder.setText(str(tmp_path))
+        panel.stem.setText(name)
+        tick(panel, "emd")
+        panel.export_button.click()
+        assert f"{name}_disks.emd is the input" in notified[-1].message
+        assert (tmp_path / f"{name}_disks.emd").read_text() == "measured"
+
+
+def test_folder_and_name_follow_the_scan_unless_the_user_typed_them(panel, qtbot, tmp_path, asked, silver):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        open_file(panel, tmp_path / name / f"{name}.npy")
+        assert (panel.folder.text(), panel.stem.text()) == (str(tmp_path / name), f"{name}_orientation")
+    panel.session.set_calibration(panel.session.calibration.with_(voltage=80.0))  # the same scan
+    panel.stem.selectAll()
+    qtbot.keyClicks(panel.stem, "mine")
+    open_file(panel, tmp_path / "a" / "c.npy")
+    assert (panel.folder.text(), panel.stem.text()) == (str(tmp_path / "a"), "mine")
+    panel.session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
+    (tmp_path / "a" / "mine.csv").write_text("of the former scan")
+    tick(panel, "csv")
+    panel.export_button.click()
+    assert "mine.csv" in asked[0]
+    assert (tmp_path / "a" / "mine.csv").read_text() == "of the former scan"
+
+
+def test_what_fails_is_told_and_the_others_are_listed(panel, qtbot, tmp_path, notified, monkeypatch):
+    def broken(*_):
+        raise UserError("Cannot write grains.ang: no such symmetry.")
+
+    monkeypatch.setattr("napari_4dstem_orient.io.ebsd.save_ang", broken)
+    tick(panel, "ang", "ctf", "csv")
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
+    assert [name in panel.written.text() for name in ("grains.ang", "grains.ctf", "grains.csv")] == [
+        False,
+        True,
+        True,
+    ]
+    assert "1 of 3 exports failed" in notified[0].message
 
 
 # ---------------------------------------------------------------- File > Save

@@ -69,7 +69,7 @@ def map_file(
     from napari_4dstem_orient.io.partial import Partial
 
     try:
-        target = _target(path, make_folder(output) if output is not None else path.parent)
+        target = result_of(path, make_folder(output) if output is not None else path.parent)
         check_writable(target)
         partial = Partial(target)
         answer, _ = recipe.map(path, progress, partial, memory)
@@ -84,7 +84,7 @@ def map_file(
     return Outcome(target)
 
 
-def _target(path: Path, folder: Path) -> Path:
+def result_of(path: Path, folder: Path) -> Path:
     """Return where a file's result goes: where its former one is, or a name that nothing has yet."""
     from napari_4dstem_orient.io.result import made_from
 

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.inputs import inputs_of
 from napari_4dstem_orient.memory import MEMORY
 from napari_4dstem_orient.parameters import from_plain
 from napari_4dstem_orient.progress import Progress, silent
 from napari_4dstem_orient.scan import Calibration, Scan
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.session import Session, SessionState, Stage
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
@@ -36,6 +37,16 @@ if TYPE_CHECKING:
 
 MAPS = {"transformer": Stage.TRANSFORMER_MAP, "template": Stage.TEMPLATE_MAP}
 FORMS = ("transformer", "template", "acceptance")
+
+
+def files_read(state: SessionState) -> list[str]:
+    """Return what a session's work was read from: the scan, disks, a vacuum pattern; not maps, which are results."""
+    told = [record.settings for stage, record in state.records.items() if stage not in MAPS.values()]
+    held = [state.results[stage] for stage in (Stage.DISKS, Stage.CALIBRATED) if stage in state.results]
+    told += [disks.provenance for disks in held]
+    if Stage.SCAN in state.results:
+        told.append({"source": state.results[Stage.SCAN].source})
+    return list(dict.fromkeys(file for one in told for file in inputs_of(one)))
 
 
 def probe_settings(probe: Probe) -> dict[str, Any]:

@@ -68,9 +68,8 @@ def train(
     if patterns is not None and minutes is not None:
         raise UserError("Give --patterns or --minutes, not both.")
 
-    from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
+    from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, files_of_training
     from napari_4dstem_orient.indexing.transformer.run import train_plan
-    from napari_4dstem_orient.indexing.transformer.training import files_of_training
     from napari_4dstem_orient.io.outputs import check_outputs
 
     crystals = [*phase, *(_parts(text)[0] for text in also or ())]

@@ -10,6 +10,8 @@ from typing import Any
 
 from napari_4dstem_orient.errors import UserError
 
+_NAMING = ("input", "source", "path", "file")
+
 
 def refuse_inputs(output: str | Path, inputs: Iterable[str | Path]) -> None:
     """Refuse to write over a file, or into a folder, that is read.
@@ -37,11 +39,11 @@ def file_of(given: str | Path) -> Path:
 
 
 def inputs_of(provenance: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the files that a result says it was made from: scan, file of disks, vacuum pattern."""
+    """Yield the files that provenance, or a record's settings, name: scan, file of disks, vacuum pattern."""
     for key, value in provenance.items():
         if isinstance(value, Mapping):
             yield from inputs_of(value)
-        elif key in ("input", "source") and isinstance(value, str) and value:
+        elif key in _NAMING and isinstance(value, str) and value:
             yield value
 
 

@@ -35,7 +35,7 @@ from napari_4dstem_orient.io.reference import open_reference, reference_of, seal
 from napari_4dstem_orient.io.result import read_map, refuse_foreign, write_map
 from napari_4dstem_orient.parameters import from_plain
 from napari_4dstem_orient.progress import Progress, silent
-from napari_4dstem_orient.records import check_choice, check_record
+from napari_4dstem_orient.records import check_choice, check_record, files_read
 from napari_4dstem_orient.scan import Calibration, Scan
 from napari_4dstem_orient.session import Record, SessionState, Stage
 
@@ -84,7 +84,7 @@ def save_project(
     Raises
     ------
     UserError
-        The file cannot be written.
+        The file cannot be written, or what is in the project was read from it.
     Cancelled
         ``progress`` raised it.
     """
@@ -105,7 +105,7 @@ def save_project(
         progress(steps - 1, steps)
         file.flush()
         image = file.id.get_file_image()
-    with writing(path, private) as temporary:
+    with writing(path, private, [*files_read(project.state), *project.models]) as temporary:
         temporary.write_bytes(image)
     progress(steps, steps)
 

@@ -70,3 +70,9 @@ class TrainingPlan:
 def checkpoint_of(out: str | Path) -> Path:
     """Return where the training of a model file keeps its checkpoint."""
     return Path(out).with_suffix(".training")
+
+
+def files_of_training(out: str | Path) -> list[Path]:
+    """Return the files that a training writes: the model, its card and curves, and until it ends a checkpoint."""
+    out = Path(out)
+    return [out, out.with_suffix(".json"), out.with_suffix(".png"), checkpoint_of(out)]

@@ -128,12 +128,6 @@ def _for_phases(donor: Model, phases: int) -> dict[str, torch.Tensor]:
     return weights
 
 
-def files_of_training(out: str | Path) -> list[Path]:
-    """Return the files that a training writes: the model, its card and curves, and until it ends a checkpoint."""
-    out = Path(out)
-    return [out, out.with_suffix(".json"), out.with_suffix(".png"), checkpoint_of(out)]
-
-
 def train_to_the_end(trainer: Trainer, out: Path, progress: Progress, report: Report | None) -> Model:
     """Train from the checkpoint, where there is one, and write the model; for arguments see ``train_model``."""
     state = checkpoint_of(out)

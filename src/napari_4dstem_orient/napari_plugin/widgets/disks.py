@@ -22,6 +22,7 @@ from napari_4dstem_orient.napari_plugin.opening import read_disks, show_disk_cou
 from napari_4dstem_orient.napari_plugin.parts.detection.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.parts.detection.probe_chooser import ProbeChooser, ProbeMaker
 from napari_4dstem_orient.napari_plugin.preferences import preferences
+from napari_4dstem_orient.napari_plugin.replacing import may_replace, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import detection_record, probe_settings
@@ -148,6 +149,11 @@ class DisksWidget(StepWidget):
     def save(self, path: str) -> None:
         """Write the disks into a file that py4DSTEM reads."""
         disks, probe = self.session.get(Stage.DISKS), self.session.get(Stage.PROBE)
+        try:
+            refuse_what_is_open([Path(path)], self.session)
+        except UserError as error:
+            notify(error)
+            return
         self.jobs.run("Saving disks", _nothing, _save, disks, path, self.session.calibration, probe)
 
     def refresh(self) -> None:
@@ -220,8 +226,10 @@ class DisksWidget(StepWidget):
 
     def _choose_save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save Bragg disks", "bragg_disks.h5", FILES)
-        if path:
-            self.save(path if Path(path).suffix else f"{path}.h5")
+        complete = path if Path(path).suffix else f"{path}.h5"
+        # The system's dialog asked about the name as it was typed.
+        if path and (path == complete or may_replace(self, [Path(complete)])):
+            self.save(complete)
 
 
 def _describe_probe(probe: Probe | None) -> str:

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBoxLayout, QLabel, QLineEdit
 
-from napari_4dstem_orient.io.export import FORMATS, ExportError, export
+from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.export import FORMATS, ExportError, export, export_files
 from napari_4dstem_orient.napari_plugin.indexers import METHODS, STAGES
 from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.replacing import may_replace, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, section
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.session import Stage
 
 if TYPE_CHECKING:
     import napari
+
+STEM = "orientation"
 
 
 class ExportWidget(StepWidget):
@@ -31,8 +35,10 @@ class ExportWidget(StepWidget):
         super().__init__(napari_viewer)
         self.maps = QComboBox()
         self.maps.setToolTip("Which method's map to write.")
-        self.folder = QLineEdit(str(Path.home()))
-        self.stem = QLineEdit("orientation")
+        self.folder, self.stem = QLineEdit(), QLineEdit()
+        self._typed: set[QLineEdit] = set()
+        for field in (self.folder, self.stem):
+            field.textEdited.connect(lambda text, field=field: self._typed.add(field))
         self.stem.setToolTip("All files' names begin with it.")
         browse = button("Browse…", "Choose the folder.", self._ask_for_folder)
         folder_row = QHBoxLayout()
@@ -58,6 +64,7 @@ class ExportWidget(StepWidget):
         self.body.addWidget(self.export_button)
         self.body.addWidget(self.written)
         self.body.addStretch(1)
+        self._propose()
         self.refresh()
 
     def refresh(self) -> None:
@@ -74,21 +81,42 @@ class ExportWidget(StepWidget):
 
     def export(self) -> None:
         """Write the files."""
-        method = self.maps.currentData()
+        found = self.session.get(STAGES[self.maps.currentData()])
+        folder = Path(self.folder.text()).expanduser()
+        stem = self.stem.text().strip() or STEM
+        files = [folder / name for name in export_files(self._ticked(), stem, found)]
         self.written.setText("")
-        self.jobs.run(
-            "Exporting",
-            self._on_written,
-            partial(
-                _export,
-                self.session.get(STAGES[method]),
-                self.session.get(Stage.CALIBRATED),
-                self.session.calibration,
-            ),
-            Path(self.folder.text()).expanduser(),
-            self._ticked(),
-            self.stem.text().strip() or "orientation",
+        try:
+            refuse_what_is_open(files, self.session)
+        except UserError as error:
+            notify(error)
+            return
+        if may_replace(self, files):
+            disks, calibration = self.session.get(Stage.CALIBRATED), self.session.calibration
+            self.jobs.run(
+                "Exporting",
+                self._on_written,
+                partial(_export, found, disks, calibration),
+                folder,
+                self._ticked(),
+                stem,
+            )
+
+    def _propose(self) -> None:
+        """Name files after the scan and put them beside it, unless the user said where."""
+        scan = self.session.get(Stage.SCAN)
+        file = Path(scan.source.partition("::")[0]) if scan is not None and scan.reopens else None
+        where = (
+            (str(Path.home()), STEM) if file is None else (str(file.absolute().parent), f"{file.stem}_{STEM}")
         )
+        for field, text in zip((self.folder, self.stem), where, strict=True):
+            if field not in self._typed:
+                field.setText(text)
+
+    def _on_changed(self, stage: Stage) -> None:
+        if stage is Stage.SCAN and self._scan_data() is not self._works_on:
+            self._propose()
+        super()._on_changed(stage)
 
     def _ticked(self) -> list[str]:
         return [name for name, box in self.formats.items() if box.isChecked()]
@@ -104,6 +132,7 @@ class ExportWidget(StepWidget):
         folder = QFileDialog.getExistingDirectory(self, "Folder to write to", self.folder.text())
         if folder:
             self.folder.setText(folder)
+            self._typed.add(self.folder)
 
 
 def _export(

@@ -26,6 +26,7 @@ from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.opening import opening_scan, overview
 from napari_4dstem_orient.napari_plugin.parts.overview.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.projects import project_of, read_project, show_project
+from napari_4dstem_orient.napari_plugin.replacing import may_replace
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer
 from napari_4dstem_orient.napari_plugin.step_states import (
     STEPS,
@@ -265,7 +266,7 @@ class OverviewWidget(StepWidget):
 
     def save_project(self, path: str) -> None:
         """Write everything into a project file."""
-        path = path if path.endswith(".h5") else f"{path}{SUFFIX}"
+        path = project_path(path)
         self.jobs.run(
             "Saving the project",
             lambda nothing: self.say(f"Saved: {path}"),
@@ -339,13 +340,19 @@ class OverviewWidget(StepWidget):
         scan = self.session.get(Stage.SCAN)
         name = Path(scan.source.partition("::")[0]).stem if scan is not None and scan.reopens else "project"
         path, _ = QFileDialog.getSaveFileName(self, "Save project", f"{name}{SUFFIX}", PROJECTS)
-        if path:
+        # The system's dialog asked about the name as it was typed.
+        if path and (path == project_path(path) or may_replace(self, [Path(project_path(path))])):
             self.save_project(path)
 
     def _ask_open(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open project", "", PROJECTS)
         if path:
             self.open_project(path)
+
+
+def project_path(path: str) -> str:
+    """Return a path with the suffix that projects have."""
+    return path if path.endswith(".h5") else f"{path}{SUFFIX}"
 
 
 def _end(autosave: Autosave, left: LeftBehind | None) -> None:

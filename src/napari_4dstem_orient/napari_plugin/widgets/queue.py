@@ -17,10 +17,11 @@ from qtpy.QtWidgets import (
     QTreeWidgetItem,
 )
 
-from napari_4dstem_orient.batch import Outcome, map_file, scans_in
+from napari_4dstem_orient.batch import Outcome, map_file, result_of, scans_in
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.preferences import preferences
+from napari_4dstem_orient.napari_plugin.replacing import may_replace
 from napari_4dstem_orient.napari_plugin.step_widget import StepWidget, button, wrapped
 from napari_4dstem_orient.progress import Progress
 from napari_4dstem_orient.records import Recipe
@@ -112,11 +113,18 @@ class QueueWidget(StepWidget):
         except UserError as error:
             notify(error)
             return
+        todo = [entry for entry in self.entries if entry.status in (Status.WAITING, Status.FAILED)]
+        if not may_replace(self, [result_of(entry.path, self._results(entry)) for entry in todo]):
+            return
         self._stopped = False
-        for entry in self.entries:
-            if entry.status is Status.FAILED:
-                entry.show(Status.WAITING)
+        for entry in todo:
+            entry.show(Status.WAITING)
         self._next()
+
+    def _results(self, entry: Entry) -> Path:
+        """Return the folder that a file's result goes into."""
+        typed = self.output.text().strip()
+        return Path(typed).expanduser() if typed else entry.path.parent
 
     def refresh(self) -> None:
         """Say what is missing, and how far the queue is."""
@@ -155,14 +163,13 @@ class QueueWidget(StepWidget):
             self.refresh()
             return
         entry.show(Status.RUNNING)
-        output = Path(self.output.text()).expanduser() if self.output.text().strip() else None
         job = self.jobs.run(
             entry.path.name,
             lambda outcome: self._take(entry, outcome),
             map_file,
             entry.path,
             self._recipe,
-            output,
+            self._results(entry),
             memory=preferences().memory,
         )
         job.cancelled.connect(lambda: self._cancelled(entry))

@@ -22,7 +22,7 @@ from napari_4dstem_orient.napari_plugin.jobs import Relay
 from napari_4dstem_orient.napari_plugin.parts.maps.color_key import Picture
 from napari_4dstem_orient.napari_plugin.parts.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.parts.shared.phase_list import PhaseList
-from napari_4dstem_orient.napari_plugin.parts.training.model_file import ModelFile
+from napari_4dstem_orient.napari_plugin.parts.training.model_file import ModelFile, existing
 from napari_4dstem_orient.napari_plugin.parts.training.plot import draw_curves
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
@@ -157,8 +157,8 @@ class TrainingWidget(StepWidget):
 
     def _obstacle(self) -> str:
         """Say why training cannot begin, or nothing."""
-        if self.file.path.exists():
-            return f"{self.file.path.name} exists already: choose another file."
+        if there := existing(self.file.path):
+            return f"{there.name} exists already: choose another file."
         if self._damaged or self._begun is not None:
             return self._damaged
         if not self._chosen:

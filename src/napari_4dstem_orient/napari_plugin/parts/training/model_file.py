@@ -11,7 +11,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
 
-from napari_4dstem_orient.indexing.transformer.plan import checkpoint_of
+from napari_4dstem_orient.indexing.transformer.plan import checkpoint_of, files_of_training
 from napari_4dstem_orient.napari_plugin.preferences import preferences
 from napari_4dstem_orient.napari_plugin.step_widget import button
 
@@ -100,4 +100,10 @@ def free_path(folder: Path, stem: str, begun: bool = True) -> Path:
     """
     names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
     paths = (folder / f"{name}{SUFFIX}" for name in names)
-    return next(path for path in paths if not path.exists() and (begun or not checkpoint_of(path).exists()))
+    return next(path for path in paths if not existing(path) and (begun or not checkpoint_of(path).exists()))
+
+
+def existing(path: Path) -> Path | None:
+    """Return the first of a finished training's files that is there already, of whoever it is."""
+    done = (file for file in files_of_training(path) if file != checkpoint_of(path))
+    return next((file for file in done if file.exists()), None)

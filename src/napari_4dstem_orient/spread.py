@@ -6,11 +6,14 @@ file and loads no model. Whatever a worker needs can be made again by another, s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import pickle
 import platform
+import re
 import time
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 CONNECT_SECONDS = 10
+GREET_SECONDS = 5
+"""Until a scheduler has answered at all."""
 GLANCE = 0.1
 """Seconds between two looks at what is done, and at whether the user cancelled."""
 AHEAD = 2
@@ -63,6 +68,7 @@ def workers(local: int | None = None, cluster: str | None = None) -> Iterator[Ru
     if local is not None and local < 1:
         raise UserError(f"The number of workers is {local}; give at least 1.")
     if cluster is not None:
+        _greet(cluster)
         with _connected(cluster) as client:
             yield Cluster(client, f"the workers of {cluster}")
     elif local is not None:
@@ -82,6 +88,45 @@ def workers(local: int | None = None, cluster: str | None = None) -> Iterator[Ru
             yield Cluster(client, f"{local} local process{'es' if local > 1 else ''}")
     else:
         yield Here()
+
+
+_ADDRESS = re.compile(r"((tcp|tls|wss?)://)?(\[[\w:.%]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})/?")
+
+
+def _greet(address: str) -> None:
+    """Shake hands with a scheduler: Dask itself waits for ever where something else listens.
+
+    Raises
+    ------
+    UserError
+        This is no address, or no scheduler answers there.
+    """
+    from distributed import Security
+    from distributed.comm import connect
+
+    told = f"There is no Dask scheduler at {address or 'an empty address'}"
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None or not 0 < int(parts["port"]) < 2**16:
+        raise UserError(f"{told}, which is no address such as tcp://HOST:8786; check it.")
+
+    async def shake_hands() -> None:
+        security = Security().get_connection_args("client")  # as Dask's own settings say
+        comm = await connect(address, timeout=GREET_SECONDS, **security)
+        comm.abort()
+
+    async def limited() -> None:
+        await asyncio.wait_for(shake_hands(), GREET_SECONDS + 1)
+
+    try:
+        with ThreadPoolExecutor(1) as aside:  # a notebook has a loop of its own
+            aside.submit(asyncio.run, limited()).result()
+    except Exception as error:  # whatever another service answers
+        if address.startswith(("tls:", "wss:")) and isinstance(error, TypeError):
+            raise UserError(
+                f"{address} needs certificate and key, and Dask has none; name them in its settings "
+                "(distributed.comm.tls), or give an address that begins with tcp://."
+            ) from error
+        raise UserError(f"{told}; check the address, or start one with 'dask scheduler'.") from error
 
 
 @contextmanager

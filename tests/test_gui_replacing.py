@@ -168,9 +168,9 @@ def test_a_model_is_not_put_beside_somebody_elses_files(tmp_path):
 def test_what_a_session_was_read_from(scan, few_disks, tmp_path):
     session = Session()
     session.put(Stage.SCAN, load(scan), settings={"path": str(scan), "dataset": "/data"})
+    with pytest.raises(UserError, match=r"scan\.h5 is the input"):
+        save_project(Project(session.state), scan)
     session.put(Stage.PROBE, object(), settings={"kind": "vacuum", "source": "vacuum.npy"})
     session.put(Stage.CALIBRATED, few_disks, settings={"file": "disks.h5::/a"})
     session.put(Stage.TEMPLATE_MAP, object(), settings={"file": "map.h5"})
     assert set(files_read(session.state)) == {str(scan), f"{scan}::/data", "vacuum.npy", "disks.h5::/a"}
-    with pytest.raises(UserError, match=r"scan\.h5 is the input"):
-        save_project(Project(session.state), scan)

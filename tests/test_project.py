@@ -114,3 +114,15 @@ def test_foreign_and_damaged_files_are_refused(tmp_path, scan):
         del file["session"]
     with pytest.raises(UserError, match="damaged"):
         load_project(path)
+
+
+def test_a_project_can_be_saved_while_another_is(tmp_path):
+    """The window keeps work aside in one thread while the user saves it in another."""
+    project = Project(Session().state)
+
+    def meanwhile(done, total):
+        if not (tmp_path / "b.4dorient.h5").exists():
+            save_project(project, tmp_path / "b.4dorient.h5")
+
+    save_project(project, tmp_path / "a.4dorient.h5", meanwhile)
+    assert load_project(tmp_path / "a.4dorient.h5").warnings == load_project(tmp_path / "b.4dorient.h5").warnings

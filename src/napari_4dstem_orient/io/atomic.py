@@ -7,13 +7,18 @@ import os
 import re
 import shutil
 import stat
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.inputs import refuse_inputs
 from napari_4dstem_orient.io.temporaries import sweep, temporary_beside
+
+if TYPE_CHECKING:
+    import h5py
 
 _NO_FILE = -1
 """Beside the system's numbers: the path is a device, a pipe or a socket."""
@@ -88,6 +93,17 @@ def writing(path: str | Path, private: bool = False, inputs: Iterable[str | Path
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def hdf5_in_memory() -> h5py.File:
+    """Return an empty HDF5 file in memory, whose ``get_file_image`` is then written like any bytes.
+
+    On a full disk HDF5 never recovers: it keeps the file open and complains for good. It knows files in memory by
+    their names, so each has its own, and several can be made at once.
+    """
+    import h5py
+
+    return h5py.File(uuid.uuid4().hex, "w", driver="core", backing_store=False)
 
 
 class _Enough(Exception):

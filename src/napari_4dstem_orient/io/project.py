@@ -28,7 +28,7 @@ import numpy as np
 
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import LONGEST, UserError, one_line
-from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.atomic import hdf5_in_memory, writing
 from napari_4dstem_orient.io.partial import from_arrays, to_arrays
 from napari_4dstem_orient.io.reading import file_hash, from_json, reading
 from napari_4dstem_orient.io.reference import open_reference, reference_of, sealed
@@ -88,14 +88,12 @@ def save_project(
     Cancelled
         ``progress`` raised it.
     """
-    import h5py
 
     from napari_4dstem_orient import __version__
 
     path, results = Path(path).expanduser(), project.state.results
     steps = len(results) + 1
-    # In memory, as in ``io.result``.
-    with h5py.File("project", "w", driver="core", backing_store=False) as file:
+    with hdf5_in_memory() as file:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=__version__)
         file["session"] = json.dumps(_session(project, path.absolute().parent), default=_plain)
         file["phases"] = json.dumps([phase.to_dict() for phase in project.phases])

@@ -30,7 +30,7 @@ import numpy as np
 
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.atomic import hdf5_in_memory, writing
 from napari_4dstem_orient.io.inputs import inputs_of
 from napari_4dstem_orient.io.reading import from_json, reading
 from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason, why_exploratory
@@ -80,12 +80,10 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
     UserError
         The file cannot be written, or the map was made from it.
     """
-    import h5py
 
     from napari_4dstem_orient import __version__
 
-    # HDF5 never recovers from a full disk, it keeps the file open and complains for good; so it works in memory.
-    with h5py.File("result", "w", driver="core", backing_store=False) as file:
+    with hdf5_in_memory() as file:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=__version__)
         write_map(orientation_map, file)
         file.flush()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.atomic import hdf5_in_memory, writing
 from napari_4dstem_orient.io.inputs import inputs_of
 from napari_4dstem_orient.io.ours import sign, signature
 from napari_4dstem_orient.io.quantities import conventions, quantities
@@ -59,7 +59,7 @@ def _packed(signals: list[dict[str, Any]], scratch: Path) -> bytes:
     import h5py
     from rsciio.hspy import file_writer
 
-    with h5py.File("signals", "w", driver="core", backing_store=False) as together:
+    with hdf5_in_memory() as together:
         experiments = together.create_group("Experiments")
         for signal in signals:
             file_writer(str(scratch), signal, show_progressbar=False)

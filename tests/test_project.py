@@ -125,4 +125,6 @@ def test_a_project_can_be_saved_while_another_is(tmp_path):
             save_project(project, tmp_path / "b.4dorient.h5")
 
     save_project(project, tmp_path / "a.4dorient.h5", meanwhile)
-    assert load_project(tmp_path / "a.4dorient.h5").warnings == load_project(tmp_path / "b.4dorient.h5").warnings
+    assert (
+        load_project(tmp_path / "a.4dorient.h5").warnings == load_project(tmp_path / "b.4dorient.h5").warnings
+    )

@@ -102,7 +102,7 @@ def _greet(address: str) -> None:
         This is no address, or no scheduler answers there.
     """
     from distributed import Security
-    from distributed.comm import connect
+    from distributed.comm.core import connect
 
     told = f"There is no Dask scheduler at {address or 'an empty address'}"
     parts = _ADDRESS.fullmatch(address)

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.hdf5_access import open_file
 from napari_4dstem_orient.io.inputs import file_of
 from napari_4dstem_orient.io.reading import is_regular
 
@@ -70,7 +70,7 @@ def _linked(path: Path) -> Iterator[Path]:
     """Yield the files that an HDF5 file refers to: external links, virtual datasets, external storage."""
     if not h5py.is_hdf5(path):
         return
-    with hdf5.open_file(path) as file:
+    with open_file(path) as file:
         groups, seen = [file], set[int]()
         for group in groups:
             address = h5py.h5o.get_info(group.id).addr

@@ -1,14 +1,36 @@
 """Crystals of any space group in any setting, made for tests of symmetry."""
 
+import warnings
+from functools import cache
+
 import numpy as np
+import spglib
 
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.crystals.space_groups import setting, setting_operations
+
+SETTINGS = range(1, 531)
+"""spglib's numbers of all settings of all space groups."""
 
 GENERAL = {14: (0.137, 0.071, 0.219), 26: (0.303, 0.421, 0.117), 8: (0.052, 0.337, 0.418)}
 """Three elements on general positions: no symmetry beyond that of the group."""
 OBLIQUE = np.array([[5.1, 0.3, 0.7], [0.2, 6.3, -0.5], [-0.4, 0.9, 7.9]])
 """Lattice vectors in Å, one a row, without any symmetry."""
+
+
+@cache
+def setting(hall):
+    """What spglib calls a setting: number, symbols, choice of origin or axes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of spglib's own, at every call
+        return spglib.get_spacegroup_type(hall)
+
+
+def setting_operations(hall):
+    """Rotations (n, 3, 3) and translations (n, 3) of a setting on fractional coordinates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found = spglib.get_symmetry_from_database(hall)
+    return found["rotations"], found["translations"]
 
 
 def in_setting(hall):

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from made_crystals import in_setting, on_other_axes
+from made_crystals import SETTINGS, in_setting, on_other_axes, setting
 from made_maps import BISMUTH_RHOMBOHEDRAL, CU_PRIMITIVE, MONOCLINIC, TRICLINIC
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.crystals.space_groups import SETTINGS, setting
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing import template

@@ -94,6 +94,25 @@ def test_dummies_vacancies_and_hydrogen_without_a_place_are_left_out(tmp_path):
     assert any("Cg1 holds no atom" in note for note in reading.notes)
 
 
+def test_some_hydrogen_may_be_missing_and_nothing_else(tmp_path):
+    columns = "label type_symbol"
+    rows = "C1 C 0 0 0\nO1 O .5 .5 .5\nH1 H .5 .2 .2"
+    for formula in ("C O H3", "C O H4", "C O H12"):
+        reading = inspect_cif(
+            written(tmp_path, with_labels("C1 C 0 0 0\nO1 O .5 .5 .5\nH1 H .5 0 0", formula, columns))
+        )
+        assert count(reading.phase) == {1: 3, 6: 1, 8: 1}
+        assert (formula != "C O H3") == ("Not all of its hydrogen" in " ".join(reading.notes))
+    assert "declares" in says(tmp_path, with_labels(rows, "C O H3", columns))
+    assert "declares" in says(tmp_path, with_labels("C1 C 0 0 0", "C O H3", columns))
+
+
+def test_lists_that_do_not_belong_together_are_refused(tmp_path):
+    rows = "Sr1 0 0 0\nloop_\n_atom_site_type_symbol\nSr\nTi"
+    assert "lists of different lengths" in says(tmp_path, with_labels(rows))
+    assert "lists no atoms" in says(tmp_path, with_labels("? ? ? ?"))
+
+
 MAGNETITE = "Fe1 Fe2+ {a} 0 0 0\nFe2 Fe3+ {b} 0 0 0\nO1 O2- 1 .5 .5 .5"
 
 

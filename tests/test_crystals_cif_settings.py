@@ -33,6 +33,7 @@ TETRAGONAL, RHOMBOHEDRAL = (9, 9, 11, 90, 90, 90), (9, 9, 9, 75, 75, 75)
         ("C 2/c", MONOCLINIC, 90),
         ("A 2/n", MONOCLINIC, 91),
         ("C 2/m", MONOCLINIC, 63),
+        ("C2/m:b1", MONOCLINIC, 63),
         ("B 1 1 2/b", (9, 10, 11, 90, 90, 105), 99),
         ("C m c a", ORTHORHOMBIC, 304),
         ("C m c e", ORTHORHOMBIC, 304),

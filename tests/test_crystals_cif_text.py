@@ -115,6 +115,39 @@ def test_what_people_do_to_the_grammar_is_mended_and_said(tmp_path, content, not
     assert note is None or note in reading.notes[0]
 
 
+BROKEN_LIST = "loop_\n_powder_d\n_powder_i\n3.2 1 2.8 ''\n1.9\n"
+
+
+@pytest.mark.parametrize("place", ["data_salt\n", "loop_\n_atom_site_label\n"])
+def test_a_broken_list_that_is_not_needed_is_passed_over(tmp_path, place):
+    reading = inspect_cif(
+        written(tmp_path, salted(place, place + BROKEN_LIST if place[0] == "d" else BROKEN_LIST + place))
+    )
+    assert reading.phase.to_dict() == read_salt(tmp_path).to_dict()
+    assert "Its list _powder_* has too few values" in reading.notes[0]
+    text = SALT + "data_powder\n" + BROKEN_LIST
+    assert inspect_cif(written(tmp_path, text)).phase.name == "NaCl"
+
+
+def test_quotes_may_reach_over_lines_and_letters_be_foreign(tmp_path):
+    comment = "_cgraph_comments 'Crystal structure of\n\n   the salt\n'\n_volume 385\u0107386\n"
+    reading = inspect_cif(written(tmp_path, salted("data_salt\n", "data_salt\n" + comment)))
+    assert reading.phase.to_dict() == read_salt(tmp_path).to_dict()
+
+
+def test_the_line_of_a_fault_is_that_of_the_file(tmp_path):
+    text = salted("data_salt\n", "From me\n\ndata_salt\n_title It's salt\n" + BROKEN_LIST)
+    line = text.split("\n").index("Cl1 Cl1- 0.5 0.5 0.5") + 2
+    assert f"(line {line}: " in says(tmp_path, text + "'\n")
+
+
+def test_moments_beside_ordinary_operations_are_left_out_and_said(tmp_path):
+    moments = "loop_\n_atom_site_moment_label\n_atom_site_moment_crystalaxis_x\nNa1 1.0\n"
+    reading = inspect_cif(written(tmp_path, SALT + moments))
+    assert reading.phase.to_dict() == read_salt(tmp_path).to_dict()
+    assert "magnetic moments were left out" in reading.notes[-1]
+
+
 def test_operations_without_quotes_are_read(tmp_path):
     listed = "\n".join(operations_of(523))
     loop = f"loop_\n_symmetry_equiv_pos_as_xyz\n{listed}\n"
@@ -141,6 +174,7 @@ def test_one_crystal_of_several_is_chosen_by_the_name_of_its_block(tmp_path):
     [
         ("Cl1 Cl1- 0.5 0.5 0.5\n", "Cl1 Cl1- 0.5 0.5\n", "broken CIF"),
         ("Cl1 Cl1- 0.5 0.5 0.5\n", "Cl1 Cl1- 0.5 0.5 0,5\n", "no coordinates for the atom Cl1"),
+        ("Cl1 Cl1- 0.5 0.5 0.5\n", "Cl1 Cl1- 0.5 0.5 1e300\n", "no coordinates for the atom Cl1"),
         ("_cell_length_b 5.6402", "_cell_length_b 5.6402\n_cell_length_b 5.7", "_cell_length_b twice"),
         ("_cell_length_b 5.6402", "_cell_length_b 5,6402", "no possible unit cell"),
         ("_fract_", "_Cartn_", "in Å and not as fractions"),

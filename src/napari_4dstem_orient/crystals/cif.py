@@ -99,7 +99,7 @@ def inspect_cif(path: str | Path, block: str | None = None) -> CifReading:
 def _refuse_what_is_no_plain_crystal(block: Block, name: str) -> None:
     """Refuse structures that one cell does not describe, or whose operations are of another kind."""
     modulated = ("_cell_modulation_dimension", "_cell_wave_vector", "_space_group_ssg_", "_cell_subsystem")
-    magnetic = ("_space_group_symop_magn", "_space_group_magn", "_atom_site_moment")
+    magnetic = ("_space_group_symop_magn", "_space_group_magn")
     if block.has(*modulated) and block.text("_cell_modulation_dimension") != "0":
         raise UserError(f"{name} describes a modulated structure; take a CIF of its average structure.")
     if block.has(*magnetic):

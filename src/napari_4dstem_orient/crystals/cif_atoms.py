@@ -17,6 +17,8 @@ MOST_ATOMS = 2000
 """In a cell; diffraction from a larger one cannot be simulated here in reasonable time."""
 HEAVIEST = 98
 """Atomic number of the last element whose scattering factor is known."""
+FARTHEST = 1000.0
+"""Cells; a coordinate beyond was never meant as a fraction of one."""
 WATER = ("wat", "ow", "oh")
 """Beginnings of the labels of oxygen atoms that stand for a whole molecule or group."""
 _TYPE = re.compile(r"[A-Za-z]{1,2}[-+_]?\d*\.?\d*[-+]?")
@@ -82,21 +84,24 @@ def listed_atoms(block: Block, formula: Set[str], name: str) -> Listed:
         block.column(f"_atom_site_{what}") or [None] * rows
         for what in ("type_symbol", "label", "occupancy", "calc_flag")
     )
+    if any(len(column) != rows for column in (symbols, labels, occupancies, flags)):
+        raise UserError(f"{name} tells of its atoms in lists of different lengths; correct the CIF.")
     notes: dict[str, None] = {}
     positions, numbers, occupancy, species, texts = [], [], [], [], []
     for row in range(rows):
-        label = labels[row] or symbols[row] or "?"
+        label, written = labels[row] or symbols[row] or "?", [column[row] for column in columns]
+        if label == "?" and not any(written):
+            continue
         occupied = _occupancy(occupancies[row], label, name)
         if (flags[row] or "").lower() == "dum" or occupied == 0:
             notes[f"Its site {one_line(label, 20)} holds no atom and was left out."] = None
             continue
         element, note = _element(symbols[row], label, formula, name)
         notes |= dict.fromkeys(note)
-        written = [column[row] for column in columns]
         position = [coordinate(text) for text in written]
         if np.isnan(position).any() and element == 1:
             continue  # hydrogen is often listed and not located; that it is missing is noted
-        if not np.isfinite(position).all():
+        if not (np.abs(position) < FARTHEST).all():
             raise UserError(
                 f"{name} gives no coordinates for the atom {label}; remove it or complete the CIF."
             )
@@ -162,7 +167,8 @@ def _element(symbol: str | None, label: str, formula: Set[str], name: str) -> tu
     """
     told = symbol or label
     letters = (re.match(r"[A-Za-z]*", told) or [""])[0]
-    found = [each for each in (letters[:2].capitalize(), letters[:1].upper()) if _number(each)]
+    both = dict.fromkeys((letters[:2].capitalize(), letters[:1].upper()))
+    found = [each for each in both if _number(each)]
     if symbol and _TYPE.fullmatch(symbol) and found and found[0].upper() == letters.upper():
         return _number(found[0]), []
     water = letters.lower().startswith(WATER) or (symbol or "").lower().startswith("h2o")

@@ -70,10 +70,9 @@ def contradiction(block: Block, atoms: Atoms, lattice: np.ndarray) -> str | None
     mine, units = contents(atoms), number(block.text("_cell_formula_units_z"))
     smallest = _smallest(declared)
     if not units > 0:
-        heavy = [
-            sum(n for each, n in what.items() if each != "H" or "H" in mine) for what in (mine, smallest)
-        ]
-        possible = [_times(smallest, heavy[0] / max(heavy[1], 1e-9))]
+        heavy = [sum(n for each, n in what.items() if each != "H") for what in (mine, smallest)]
+        ratio = heavy[0] / heavy[1] if heavy[1] else sum(mine.values()) / sum(smallest.values())
+        possible = [_times(smallest, ratio)]
     else:  # Some programs write the formula of the whole cell beside the Z of the smallest formula.
         possible = [declared, _times(declared, units), _times(smallest, units)]
     if any(_same_contents(mine, each) for each in possible):
@@ -120,8 +119,10 @@ def _times(formula: dict[str, float], factor: float) -> dict[str, float]:
 
 
 def _same_contents(mine: dict[str, float], theirs: dict[str, float]) -> bool:
-    """Compare contents; hydrogen, often not located, may be missing from the atoms."""
-    elements = set(mine) | (set(theirs) - {"H"} if "H" not in mine else set(theirs))
+    """Compare contents; hydrogen, often not located, may be missing from the atoms, or some of it."""
+    if mine.get("H", 0) < theirs.get("H", 0):
+        mine = {**mine, "H": theirs["H"]}
+    elements = set(mine) | set(theirs)
     return all(np.isclose(mine.get(each, 0), theirs.get(each, 0), rtol=0.03, atol=0.02) for each in elements)
 
 
@@ -160,8 +161,12 @@ def differences(block: Block, operations: Operations, phase: Phase) -> list[str]
     declared = declared_formula(block)
     if not declared:
         notes.append("It declares no formula to compare the atoms with.")
-    elif "H" in declared and 1 not in phase.numbers:
-        notes.append("Its hydrogen atoms are not listed.")
+    elif "H" in declared:
+        hydrogen = phase.occupancy[phase.numbers == 1].sum() / phase.occupancy.sum()
+        if hydrogen < 0.97 * declared["H"] / sum(declared.values()):
+            notes.append("Not all of its hydrogen atoms are listed.")
+    if block.has("_atom_site_moment"):
+        notes.append("Its magnetic moments were left out.")
     return notes
 
 

@@ -169,7 +169,7 @@ def _of_symbol(text: str) -> list[Operations]:
     if found is None:
         return []
     table = [each for each in gemmi.spacegroup_table() if (each.number, each.hm) == (found.number, found.hm)]
-    return [_tabulated(each) for each in table if choice.upper() in ("", each.ext)]
+    return [_tabulated(each) for each in table if choice.lower() in ("", each.ext.lower(), each.qualifier)]
 
 
 def _of_number(text: str) -> list[Operations]:

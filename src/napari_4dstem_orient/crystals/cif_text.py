@@ -11,6 +11,8 @@ from napari_4dstem_orient.errors import UserError, one_line
 
 LARGEST = 10_000_000
 """Bytes; a longer file is not a crystal's CIF."""
+MOST_ATTEMPTS = 20
+"""Faults that are mended before a file is given up."""
 BLOCK_AFTER = "::"
 """Between a file and the block of it that is meant."""
 
@@ -18,6 +20,7 @@ Column = Sequence[str | None]
 """Texts; None where the file says that it does not know."""
 
 _ESSENTIAL = ("_cell_length", "_cell_angle", "_atom_site_", "_symmetry_", "_space_group_")
+_PLACES = "_atom_site_fract_x"
 _VALUE = re.compile(r"""('([^']|'(?=\S))*'|"([^"]|"(?=\S))*"|[^\s'"\#$_\[\]]\S*)\s*(\#.*)?""")
 """What may follow a name on its line."""
 
@@ -69,7 +72,7 @@ def crystal_block(path: Path, wanted: str | None = None) -> Block:
         If the file cannot be read, is not a CIF, or describes no crystal, or several of which none is chosen.
     """
     name, blocks = path.name, _blocks(path)
-    crystals = [block for block in blocks if block.column("_atom_site_fract_x")]
+    crystals = [block for block in blocks if block.column(_PLACES)]
     if wanted is not None:
         crystals = [block for block in crystals if block.name.lower() == wanted.strip().lower()] or crystals
     names = ", ".join(block.name for block in crystals)
@@ -87,11 +90,22 @@ def crystal_block(path: Path, wanted: str | None = None) -> Block:
             f"{name} lists no atoms with fractional coordinates; choose a CIF of a crystal structure."
         )
     if len(crystals) > 1:
-        how = f"give {name}{BLOCK_AFTER} and one of these names"
+        how = f"choose one as {name}{BLOCK_AFTER}{crystals[0].name}"
         if len({block.name.lower() for block in crystals}) < len(crystals):
             how = "put the one you want into a file of its own"
         raise UserError(f"{name} holds {len(crystals)} crystals ({one_line(names, 200)}); {how}.")
     return crystals[0]
+
+
+def crystal_names(path: Path) -> list[str]:
+    """Return the names of the blocks of a CIF that describe crystals.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or is not a CIF.
+    """
+    return [block.name for block in _blocks(path) if block.column(_PLACES)]
 
 
 def _blocks(path: Path) -> list[Block]:
@@ -122,33 +136,58 @@ def _decoded(path: Path) -> str:
 def _parsed(text: str, name: str) -> list[Block]:
     from gemmi import cif
 
-    def read(text: str, notes: tuple[str, ...] = ()) -> list[Block]:
-        return [_block(block, name, notes) for block in cif.read_string(text, check_level=0)]
+    notes: list[str] = []
+    for attempt in range(MOST_ATTEMPTS):
+        try:
+            return [_block(block, name, tuple(notes)) for block in cif.read_string(text, check_level=0)]
+        except (ValueError, RuntimeError) as error:
+            found = re.search(r":(\d+)\S*\s+(.*)", str(error), flags=re.S)
+            line, what = (int(found[1]), found[2]) if found else (1, str(error))
+        broken = re.search(r"Wrong number of values in loop (\S+)", what)
+        if attempt == 0:
+            text = _mended(text, notes)
+        elif broken and not broken[1].startswith(_ESSENTIAL) and broken[1][:3] != "_*":
+            text = _without_loop(text, line)
+            notes.append(f"Its list {one_line(broken[1], 40)} has too few values and was passed over.")
+        else:
+            break
+    raise UserError(
+        f"{name} is a broken CIF (line {line}: {one_line(what, 80)}); it may be cut short: correct it, or get it "
+        "again from its source."
+    )
 
-    try:
-        return read(text)
-    except (ValueError, RuntimeError):
-        pass
-    try:
-        return read(*_mended(text))
-    except (ValueError, RuntimeError) as error:
-        line, what = (re.findall(r"^\w+:(\d+)\S*\s*(.*)", str(error), flags=re.S) or [("?", str(error))])[0]
-        raise UserError(
-            f"{name} is a broken CIF (line {line}: {one_line(what, 80)}); it may be cut short: correct it, or get it "
-            "again from its source."
-        ) from error
+
+def _without_loop(text: str, line: int) -> str:
+    """Leave out the values and names of the loop that begins in a line."""
+    lines = text.split("\n")
+    body = "\n".join(lines[line:])
+    end = re.search(r"^\s*[^_\s#]", body, flags=re.M)  # its first value
+    after = re.compile(r"^\s*(loop_|data_|_)", flags=re.I | re.M).search(body, end.end() if end else 0)
+    rest = body[after.start() :] if after else ""
+    return "\n".join(lines[: line - 1]) + "\n" * (len(lines) - line + 1 - rest.count("\n")) + rest
 
 
-def _mended(text: str) -> tuple[str, tuple[str, ...]]:
-    """Put quotes around values of several words, leave out what stands before the first block, and say so."""
-    notes, lines, inside = [], [], False
+def _mended(text: str, notes: list[str]) -> str:
+    """Put quotes around values of several words, leave out what stands before the first block, and note it.
+
+    Lines keep their numbers, by which what remains is told.
+    """
+    text = re.sub(r"[^\0-\x7f]", "_", text)  # which only quotes may hold
     if text.lower().startswith("#\\#cif_2"):
         text = re.sub(r"(\"\"\"|''')(.*?)\1", r"\n;\2\n;\n", text, flags=re.S)
+    # A text in quotes that goes on in further lines.
+    text = re.sub(
+        r"^([ \t]*_\S+[ \t]+)(['\"])((?:(?!\2)[^\n;])*(?:\n(?![ \t]*(?:_|loop_|data_))[^\n]*?){1,20}?)\2[ \t]*$",
+        r"\1\n;\3\n;",
+        text,
+        flags=re.M,
+    )
     start = re.search(r"^\s*(data_|global_\s*$)", text, flags=re.I | re.M)
     before = text[: start.start()] if start else ""
     if re.search(r"^\s*[^#\s]", before, flags=re.M):
         notes.append("It has text before its first data_ line, which was passed over.")
-        text = text[len(before) :]
+        text = "\n" * before.count("\n") + text[len(before) :]
+    lines, inside = [], False
     for line in text.split("\n"):
         if line.startswith(";"):
             inside = not inside
@@ -158,9 +197,9 @@ def _mended(text: str) -> tuple[str, tuple[str, ...]]:
         elif found and found[1][0] == "_" and not _VALUE.fullmatch(found[2]):
             value = found[2].strip("'\"")
             notes.append(f"Its value {one_line(value, 80)!r} lacks quotes and was taken as one.")
-            line = f"{found[1]}\n;{value}\n;"
+            line = f'{found[1]} "{value.replace(chr(34), chr(39))}"'
         lines.append(line)
-    return "\n".join(lines), tuple(notes)
+    return "\n".join(lines)
 
 
 def _block(block: object, name: str, notes: tuple[str, ...]) -> Block:

@@ -4,8 +4,10 @@ import os
 import pickle
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -322,15 +324,71 @@ def test_local_workers_are_started_and_stopped():
 
 
 def test_what_cannot_be_is_said_before_the_work(scan_file, copper, monkeypatch):
-    monkeypatch.setattr(spread, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(spread, "GREET_SECONDS", 1)
     for asked, about in (
         ({"cluster": "tcp://127.0.0.1:9"}, "no Dask scheduler at tcp://127.0.0.1:9"),
         ({"cluster": "nonsense://x"}, "no Dask scheduler at nonsense"),
+        ({"cluster": "inproc://x"}, "no Dask scheduler at inproc"),
         ({"workers": 2, "cluster": "tcp://127.0.0.1:9"}, "not both"),
         ({"workers": 0}, "at least 1"),
     ):
         with pytest.raises(UserError, match=about):
             map_scan(scan_file, [copper], **asked, **KNOWN)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "nonsense",
+        "tcp://",
+        "tcp://127.0.0.1",
+        "tcp://127.0.0.1:0",
+        "tcp://127.0.0.1:99999",
+        "tcp://127.0.0.1:port",
+        "tcp://127.0.0.1:8786/status",
+        "tcp://two words:8786",
+        "http://127.0.0.1:8787",
+        "ucx://127.0.0.1:8786",
+        "tcp://::1:8786",
+    ],
+)
+def test_what_is_no_address_is_said_at_once(address):
+    began = time.monotonic()
+    with (
+        pytest.raises(
+            UserError, match=r"no Dask scheduler at .*, which is no address such as tcp://HOST:8786"
+        ),
+        spread.workers(cluster=address),
+    ):
+        pytest.fail("there is no cluster")
+    assert time.monotonic() - began < 5
+
+
+def test_a_cluster_that_wants_certificates_is_told_from_one_that_is_not_there():
+    told, address = "needs certificate and key", "tls://127.0.0.1:8786"
+    with pytest.raises(UserError, match=told), spread.workers(cluster=address):
+        pytest.fail("there is no cluster")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n" * 100])
+def test_another_service_at_the_address_is_no_scheduler(answer, monkeypatch):
+    """Dask itself waits for ever for one that says nothing."""
+    monkeypatch.setattr(spread, "GREET_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = []
+
+        def serve():
+            taken.append(server.accept()[0])
+            taken[0].sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        address, began = f"tcp://127.0.0.1:{server.getsockname()[1]}", time.monotonic()
+        told = f"no Dask scheduler at {address}; check the address"
+        with pytest.raises(UserError, match=told), spread.workers(cluster=address):
+            pytest.fail("there is no cluster")
+        assert time.monotonic() - began < 10
+        taken[0].close()
 
 
 def test_a_scan_of_a_file_travels_as_its_path(scan_file):

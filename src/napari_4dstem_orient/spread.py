@@ -68,7 +68,8 @@ def workers(local: int | None = None, cluster: str | None = None) -> Iterator[Ru
     if local is not None and local < 1:
         raise UserError(f"The number of workers is {local}; give at least 1.")
     if cluster is not None:
-        _greet(cluster)
+        if not cluster.startswith("inproc://"):  # a scheduler in this very process
+            _greet(cluster)
         with _connected(cluster) as client:
             yield Cluster(client, f"the workers of {cluster}")
     elif local is not None:
@@ -121,7 +122,7 @@ def _greet(address: str) -> None:
         with ThreadPoolExecutor(1) as aside:  # a notebook has a loop of its own
             aside.submit(asyncio.run, limited()).result()
     except Exception as error:  # whatever another service answers
-        if address.startswith(("tls:", "wss:")) and isinstance(error, TypeError):
+        if address.startswith("tls:") and isinstance(error, TypeError):
             raise UserError(
                 f"{address} needs certificate and key, and Dask has none; name them in its settings "
                 "(distributed.comm.tls), or give an address that begins with tcp://."

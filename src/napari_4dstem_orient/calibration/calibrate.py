@@ -79,6 +79,8 @@ class CalibrationReport:
         Å⁻¹ per px.
     warnings : list of str
         Plain sentences about what is missing or doubtful; empty if all is well.
+    moved : float
+        See ``OriginFit``, px.
     """
 
     origin: np.ndarray = field(repr=False)
@@ -87,17 +89,23 @@ class CalibrationReport:
     used: float
     q_pixel: float
     warnings: list[str]
+    moved: float = 0.0
 
     @property
     def summary(self) -> str:
         """One line for the user, with what to think of the residual."""
         error = self.residual * self.q_pixel
         verdict = "good" if error <= GOOD_RESIDUAL else "usable" if error <= DOUBTFUL_RESIDUAL else "doubtful"
+        moved = (
+            f" The beam's disk is cut: the origin was moved by {self.moved:.2f} px onto the middle of the ±g pairs."
+            if self.moved
+            else ""
+        )
         if not np.isfinite(error):
             return f"Centred on {REFERENCES[self.surface]}; no direct beams or ±g pairs to check it by."
         return (
             f"Direct beam found in {self.used:.0%} of the patterns, {self.residual:.2f} px ({error:.4f} Å⁻¹) "
-            f"from {REFERENCES[self.surface]}: {verdict} (good is up to {GOOD_RESIDUAL:g} Å⁻¹)."
+            f"from {REFERENCES[self.surface]}: {verdict} (good is up to {GOOD_RESIDUAL:g} Å⁻¹).{moved}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,6 +158,7 @@ def calibrate(
         fit.used,
         calibration.q_pixel,
         _doubts(disks, fit, calibration),
+        fit.moved,
     )
     provenance = {
         **disks.provenance,

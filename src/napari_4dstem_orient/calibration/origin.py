@@ -1,12 +1,12 @@
-"""Where the direct beam lies in every pattern, as a smooth surface over the scan."""
+"""Where the direct beam lies in every pattern."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from napari_4dstem_orient.calibration.beam_search import extent, find_place, pairs_of, strongest_disks
 from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
@@ -18,17 +18,42 @@ REFERENCES = {
     "constant": "one place for all",
     "plane": "a plane",
     "parabola": "a parabola",
-    "each": "the middle of the ±g pairs of their own patterns, on which each is centred",
+    "each": "the middle of the ±g pairs of their own patterns, each pattern being centred on its own",
     "file": "the file's origin",
     "given": "the given place",
 }
 """What direct beams are compared with, by how they were found."""
 
+TERMS = {"constant": 1, "plane": 3, "parabola": 6}
+"""Smooth surfaces over the scan, and how many terms they have along each axis of the detector."""
+
+WORTH = 4.0
+"""F value from which the further terms of a surface are taken."""
+
 SEARCH_SHARE = 0.15
-"""First search radius around the expected centre, as a share of the detector."""
+"""Farthest search radius around the surface, as a share of the detector."""
 
 LEAST_TOLERANCE = 2.5
 """Distance in px from the fitted surface up to which a disk always counts as the direct beam."""
+
+AGREE, BETTER, CLEAR_JITTER = 0.5, 1.15, 0.75
+"""Each pattern is centred on its own beam where so many times more of the disks lie in ±g pairs (to within so many px)
+about it than about the surface; or, without pairs, where the beams lie so many px from the surface."""
+
+DIMMEST = 0.3
+"""Of the others' intensity: what lies far from the surface and is weaker is not the direct beam."""
+
+MISPLACED = 0.3
+"""Px between the surface and the middle of the ±g pairs from which the surface is moved there."""
+
+SAMPLE, LEAST_PAIRED = 1000, 5
+"""Patterns, spread over the scan, whose ±g pairs judge a fit; and how many of them must have some."""
+
+DISKS_PAIRED, PAIRS_COMPARED, LEAST_PAIRS = 16, 24, 2.5
+"""Disks of a pattern that are paired, pairs near the beam that are compared, and how many must agree within a px."""
+
+PATTERNS_TOGETHER = 4096
+"""Patterns whose pairs are compared at once, about 100 MB."""
 
 GOOD_SHARE, POOR_SHARE = 0.1, 0.3
 """Residual over the radius of a disk: good below the first, poor from the second."""
@@ -48,11 +73,15 @@ class OriginFit:
     measured : ndarray, float64, shape (scan_y, scan_x, 2)
         Position of the disk taken for the direct beam; NaN where none was.
     surface : str
-        ``"constant"``, ``"plane"``, ``"parabola"`` or ``"each"`` (fitted); ``"file"`` or ``"given"`` (told).
+        ``"constant"``, ``"plane"``, ``"parabola"`` or ``"each"`` (found); ``"file"`` or ``"given"`` (told).
     residual : float
-        Root mean square distance between measured and fitted positions in px; NaN if none was measured.
+        Root mean square distance of the measured beams from ``reference`` in px; NaN where there is nothing to
+        compare.
     used : float
         Share of the patterns whose direct beam was found.
+    moved : float
+        By how many px the surface was moved onto the middle of the ±g pairs: the beam's disk is cut, by a gap of
+        the detector for instance.
     """
 
     origin: np.ndarray
@@ -60,6 +89,7 @@ class OriginFit:
     surface: str
     residual: float
     used: float
+    moved: float = 0.0
 
     @property
     def told(self) -> bool:
@@ -88,25 +118,26 @@ class OriginFit:
 def fit_origin(
     disks: BraggDisks, surface: str = "auto", position: tuple[float, float] | None = None
 ) -> OriginFit:
-    """Find the direct beam in every pattern and fit a smooth surface to it, deaf to outliers.
+    """Find the direct beam in every pattern, and a smooth surface through it, deaf to outliers.
 
-    The place where the strongest disks of most patterns lie is where the search begins; then, in turn, the
-    strongest disk near the surface is taken from each pattern and the surface is fitted to them. Patterns
-    without a direct beam take the surface's value.
+    ``find_place`` says where to begin. From there each pattern's own beam is followed: a disk near the surface, the
+    stronger the farther it may be. Which surface, or whether each pattern is centred on its own beam, is judged by
+    the middle of the ±g pairs, which does not know of the beam. Patterns without a direct beam take the surface's
+    value or, where each has its own, the middle of their pairs.
 
     Parameters
     ----------
     disks : BraggDisks
         In detector pixels.
     surface : str
-        One of ``ORIGINS``; ``"auto"`` takes the origin that the disks' file told, where it did.
+        One of ``ORIGINS``; ``"auto"`` takes the origin that the disks' file told, where it did, and else chooses.
     position : (float, float), optional
         The direct beam along (qx, qy), the row and column, where it is known; then nothing is searched for.
 
     Raises
     ------
     UserError
-        If the disks are calibrated already, or there are none.
+        If the disks are calibrated already, there are none, or there is no direct beam.
     """
     if surface not in ORIGINS:
         raise ValueError(f"surface must be one of {ORIGINS}, not {surface!r}")
@@ -118,93 +149,112 @@ def fit_origin(
         return _compared(disks, np.broadcast_to(position, (*disks.scan_shape, 2)), "given")
     if surface == "auto" and disks.origin is not None:
         return _compared(disks, disks.origin, "file")
-    surface = "plane" if surface == "auto" else surface
-    design = _design(disks.scan_shape, "parabola" if surface == "each" else surface)
-    position = np.stack([disks.qx, disks.qy], axis=1).astype(np.float64)
-    owner = disks.owner
-    predicted: Any = np.broadcast_to(_expected_center(disks), (len(design), 2))
-    tolerance = max(LEAST_TOLERANCE, SEARCH_SHARE * min(_extent(disks)))
-    for _ in range(5):
-        near = np.hypot(*(position - predicted[owner]).T) < tolerance
-        candidate = _strongest(disks, near)
-        found = candidate >= 0
-        predicted, spread = _fit_surface(design, np.asarray(position[candidate]), found)
-        tolerance = float(np.clip(5 * spread, LEAST_TOLERANCE, tolerance))
-
-    measured = np.where(found[:, None], position[candidate], np.nan)
-    measured[np.hypot(*(measured - predicted).T) > tolerance] = np.nan
-    used = np.isfinite(measured[:, 0])
-    distance = np.hypot(*(measured - predicted)[used].T)
+    place = find_place(disks)
+    if not place.seen:
+        row, col = place.pairs
+        raise UserError(
+            "There is no direct beam: the patterns are arranged about a place without disks, as behind a beam stop; "
+            f"give the origin as row and column in px, such as {row:.1f},{col:.1f} where the ±g pairs lie about."
+        )
+    measured = _follow(disks, place.beam, place.blur)
+    chosen = _smoothest(disks.scan_shape, measured) if surface in ("auto", "each") else surface
+    origin = _surface(disks.scan_shape, chosen, measured)[0]
+    residual = _rms(measured - origin)
+    if surface == "each" or (surface == "auto" and _jumps(disks, measured, origin)):
+        chosen, origin = "each", _each(disks, measured, origin)
+    sample = _sample(disks)
+    middle = _middles(disks, sample, origin[sample], LEAST_TOLERANCE)
+    shift = _misplaced(middle - origin[sample])
+    origin = origin + shift
+    if chosen == "each":
+        residual = _rms(np.where(np.isfinite(measured[sample]), origin[sample] - middle, np.nan))
     grid = (*disks.scan_shape, 2)
-    if surface == "each":
-        predicted = np.where(used[:, None], measured, predicted)
-    return OriginFit(
-        np.array(predicted).reshape(grid),
-        measured.reshape(grid),
-        surface,
-        float(np.sqrt(np.mean(distance**2))) if used.any() else float("nan"),
-        float(used.mean()),
-    )
+    used, moved = float(np.isfinite(measured[:, 0]).mean()), float(np.hypot(*shift))
+    return OriginFit(origin.reshape(grid), measured.reshape(grid), chosen, residual, used, moved)
 
 
 def _compared(disks: BraggDisks, origin: np.ndarray, told: str) -> OriginFit:
     """Return an origin that was told, and how far from it the direct beams lie."""
     origin = np.array(origin, float)
     place = origin.reshape(-1, 2)
-    position = np.stack([disks.qx, disks.qy], axis=1).astype(np.float64)
-    candidate = _strongest(disks, np.hypot(*(position - place[disks.owner]).T) < LEAST_TOLERANCE)
-    found = candidate >= 0
-    measured = np.where(found[:, None], position[candidate], np.nan)
-    distance = np.hypot(*(measured - place)[found].T)
-    residual = float(np.sqrt(np.mean(distance**2))) if found.any() else float("nan")
-    return OriginFit(origin, measured.reshape(origin.shape), told, residual, float(found.mean()))
+    near, _ = _near(disks, place, LEAST_TOLERANCE)
+    measured = _beams(disks, _strongest(disks, near, disks.intensity[near]))
+    used, residual = float(np.isfinite(measured[:, 0]).mean()), _rms(measured - place)
+    if used < LEAST_USED:  # a few false disks, or the beams lie elsewhere
+        elsewhere, sample = find_place(disks), _sample(disks)
+        apart = float(np.hypot(*(elsewhere.beam - np.median(place, axis=0))))
+        there = np.tile(elsewhere.beam, (len(sample), 1))
+        better = _support(disks, sample, there).sum() > _support(disks, sample, place[sample]).sum()
+        doubtful = elsewhere.seen and better and apart > 2 * elsewhere.blur
+        residual = apart if doubtful else float("nan")
+    return OriginFit(origin, measured.reshape(origin.shape), told, residual, used)
 
 
-def _design(scan_shape: tuple[int, int], surface: str) -> np.ndarray:
-    """Return the surface's terms at every scan position, shape (n, terms)."""
-    row, col = (np.linspace(-1, 1, size) if size > 1 else np.zeros(1) for size in scan_shape)
-    row, col = (part.ravel() for part in np.meshgrid(row, col, indexing="ij"))
-    one = np.ones_like(row)
-    terms = {
-        "constant": [one],
-        "plane": [one, row, col],
-        "parabola": [one, row, col, row**2, row * col, col**2],
-    }[surface]
-    return np.stack(terms, axis=1)
+def _near(disks: BraggDisks, place: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return which disks (their indices) lie within a radius of their pattern's place, and the squares of how far."""
+    counts = np.diff(disks.offsets)
+    x, y = (np.repeat(part.astype(np.float32), counts) for part in place.T)
+    apart = (disks.qx - x) ** 2 + (disks.qy - y) ** 2
+    index = np.flatnonzero(apart < radius**2)
+    return index, apart[index]
 
 
-def _extent(disks: BraggDisks) -> tuple[float, float]:
-    if disks.detector_shape is not None:
-        return float(disks.detector_shape[0]), float(disks.detector_shape[1])
-    return float(np.ptp(disks.qx)) + 1, float(np.ptp(disks.qy)) + 1
+def _beams(disks: BraggDisks, chosen: np.ndarray) -> np.ndarray:
+    """Return the places of the chosen disks, shape (n, 2); NaN where there is none (-1)."""
+    place = np.stack([disks.qx[chosen], disks.qy[chosen]], axis=1).astype(np.float64)
+    return np.where(chosen[:, None] >= 0, place, np.nan)
 
 
-def _expected_center(disks: BraggDisks) -> np.ndarray:
-    """Return where disks that are strong in their own pattern pile up, preferably mid-detector, shape (2,)."""
-    from scipy.ndimage import gaussian_filter
-
-    strongest = _strongest(disks, np.ones(len(disks), bool))
-    top = np.where(strongest >= 0, disks.intensity[strongest], 1.0)
-    share = disks.intensity / np.maximum(top[disks.owner], 1e-30)
-    position = np.stack([disks.qx, disks.qy], axis=1)
-    low = position.min(axis=0)
-    if disks.detector_shape is not None:
-        low = np.minimum(low, 0)
-    pixel = np.rint(position - low).astype(int)
-    size = np.maximum(pixel.max(axis=0) + 1, np.ceil(_extent(disks)).astype(int))
-    image = np.zeros(size)
-    np.add.at(image, tuple(pixel.T), share)
-    row, col = (np.linspace(-1, 1, count) if count > 1 else np.zeros(1) for count in image.shape)
-    image = gaussian_filter(image, 3) * np.exp(-(row[:, None] ** 2 + col**2))
-    return low + np.array(np.unravel_index(np.argmax(image), image.shape))
+def _rms(apart: np.ndarray) -> float:
+    """Return the root mean square length of those vectors that are known; NaN where none is."""
+    known = apart[np.isfinite(apart[:, 0])]
+    return float(np.sqrt((known**2).sum(axis=1).mean())) if len(known) else float("nan")
 
 
-def _strongest(disks: BraggDisks, allowed: np.ndarray) -> np.ndarray:
-    """Return the index of the strongest allowed disk of every position, -1 where there is none."""
-    index = np.flatnonzero(allowed)
+def _follow(disks: BraggDisks, start: np.ndarray, blur: float) -> np.ndarray:
+    """Return each pattern's own beam, (n, 2): from ``start`` on, as far as they spread; NaN where none is near."""
+    surface: np.ndarray = np.tile(start, (len(disks.offsets) - 1, 1))
+    farthest = max(LEAST_TOLERANCE, SEARCH_SHARE * min(extent(disks)))
+    spread, tolerance = blur, 3 * blur
+    for name in ("plane", "plane", "plane", "parabola", "parabola"):
+        near, apart = _near(disks, surface, tolerance)
+        # Weak false disks may lie nearer than the beam, bright reflections lie much farther.
+        chance = np.log(np.maximum(disks.intensity[near], 1e-30)) - 1.5 * np.log1p(apart / spread**2)
+        chosen = _strongest(disks, near, chance)
+        enough = (chosen >= 0).sum() >= 4 * TERMS[name]
+        measured = _beams(disks, chosen)
+        surface, spread = _surface(disks.scan_shape, name if enough else "constant", measured)
+        spread = max(spread, 0.5)
+        tolerance = float(np.clip(5 * spread, LEAST_TOLERANCE, farthest))
+    chosen[~(np.hypot(*(measured - surface).T) < tolerance)] = -1
+    return _follow_jumps(disks, chosen, surface)
+
+
+def _follow_jumps(disks: BraggDisks, chosen: np.ndarray, surface: np.ndarray) -> np.ndarray:
+    """Look farther from the surface for beams like the others about which there are at least as many ±g pairs."""
+    measured = _beams(disks, chosen)
+    lost = chosen < 0
+    if lost.any() and not lost.all():
+        usual = np.median(disks.intensity[chosen[~lost]])
+        near, _ = _near(disks, np.where(lost[:, None], surface, np.inf), _reach(disks))
+        near = near[disks.intensity[near] > DIMMEST * usual]
+        there = _beams(disks, _strongest(disks, near, disks.intensity[near]))
+        flat = np.flatnonzero(np.isfinite(there[:, 0]))
+        flat = flat[_support(disks, flat, there[flat]) >= _support(disks, flat, surface[flat])]
+        measured[flat] = there[flat]
+    return measured
+
+
+def _reach(disks: BraggDisks) -> float:
+    """Return how far from the surface the middle of ±g pairs is looked for, px: up to the next reflections' middles."""
+    return SEARCH_SHARE * min(extent(disks)) / 1.5
+
+
+def _strongest(disks: BraggDisks, index: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    """Return which of these disks (in order) is the strongest of every position, -1 where there is none."""
     best = np.full(len(disks.offsets) - 1, -1)
     if len(index):
-        owner, strength = disks.owner[index], disks.intensity[index]
+        owner = np.searchsorted(disks.offsets, index, side="right") - 1
         first = np.flatnonzero(np.diff(owner, prepend=-1))
         top = np.repeat(np.maximum.reduceat(strength, first), np.diff(first, append=len(index)))
         winner = np.flatnonzero(strength == top)
@@ -212,20 +262,114 @@ def _strongest(disks: BraggDisks, allowed: np.ndarray) -> np.ndarray:
     return best
 
 
-def _fit_surface(design: np.ndarray, target: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, float]:
+def _design(scan_shape: tuple[int, int], surface: str) -> np.ndarray:
+    """Return the surface's terms at every scan position, shape (n, terms)."""
+    row, col = (np.linspace(-1, 1, size) if size > 1 else np.zeros(1) for size in scan_shape)
+    row, col = (part.ravel() for part in np.meshgrid(row, col, indexing="ij"))
+    terms = [np.ones_like(row), row, col, row**2, row * col, col**2]
+    return np.stack(terms[: TERMS[surface]], axis=1)
+
+
+def _surface(scan_shape: tuple[int, int], surface: str, measured: np.ndarray) -> tuple[np.ndarray, float]:
     """Fit by iteratively reweighted least squares; return the surface everywhere and the residuals' spread."""
+    found = np.isfinite(measured[:, 0])
     if not found.any():
         raise UserError(
             "No pattern has a disk near the middle of all patterns, so there is no direct beam to centre on; "
-            "check the detection."
+            "check the detection, or give the origin."
         )
-    terms, target = design[found], target[found]
+    design = _design(scan_shape, surface)
+    terms, target = design[found], measured[found]
     weight = np.ones(len(terms))
     for _ in range(15):
-        root = np.sqrt(weight)[:, None]
-        coefficients, *_ = np.linalg.lstsq(terms * root, target * root, rcond=None)
+        weighted = (terms * weight[:, None]).T
+        coefficients, *_ = np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)
         distance = np.hypot(*(target - terms @ coefficients).T)
         # The nearest quarter is direct beams even where most candidates are not; 0.76 of Rayleigh's width.
         spread = max(float(np.quantile(distance, 0.25)) / 0.76, 0.05)
         weight = 1 / (1 + (distance / (2 * spread)) ** 2) ** 2
     return design @ coefficients, spread
+
+
+def _smoothest(scan_shape: tuple[int, int], measured: np.ndarray) -> str:
+    """Return the surface whose further terms are still worth it: an F test, deaf to outliers."""
+    found = int(np.isfinite(measured[:, 0]).sum())
+    chosen, left = "constant", np.inf
+    for name, terms in TERMS.items():
+        if name != "constant" and found < 4 * terms:
+            break
+        surface, spread = _surface(scan_shape, name, measured)
+        square = np.nansum(np.minimum(((measured - surface) ** 2).sum(axis=1), (4 * spread) ** 2))
+        gained = (left - square) / (terms - TERMS[chosen]) if name != chosen else np.inf
+        if gained > WORTH * square / (found - terms if found > terms else 1):
+            chosen, left = name, square
+    return chosen
+
+
+def _sample(disks: BraggDisks) -> np.ndarray:
+    """Return flat positions, spread over the scan, of patterns that may have ±g pairs."""
+    full = np.flatnonzero(np.diff(disks.offsets) > 2)
+    return full[np.unique(np.linspace(0, len(full) - 1, SAMPLE).astype(int))] if len(full) else full
+
+
+def _support(disks: BraggDisks, flat: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Return how much of each pattern lies in ±g pairs about a place, the disk that is there left out; shape (n,)."""
+    found = np.zeros(len(flat))
+    for start in range(0, len(flat), PATTERNS_TOGETHER):
+        part = slice(start, start + PATTERNS_TOGETHER)
+        position, amplitude = strongest_disks(disks, flat[part], DISKS_PAIRED)
+        near = np.hypot(*np.moveaxis(position - center[part, None], -1, 0)) < LEAST_TOLERANCE
+        middle, weight = pairs_of(position, np.where(near, 0, amplitude))
+        apart = ((middle - center[part, None]) ** 2).sum(axis=-1)
+        found[part] = (weight * np.exp(-apart / (2 * AGREE**2))).sum(axis=1)
+    return found
+
+
+def _middles(disks: BraggDisks, flat: np.ndarray, near: np.ndarray, radius: float) -> np.ndarray:
+    """Return about which place within a radius the ±g pairs of each pattern lie, (n, 2); NaN where too few do."""
+    found = np.full((len(flat), 2), np.nan)
+    for start in range(0, len(flat), PATTERNS_TOGETHER):
+        part = slice(start, start + PATTERNS_TOGETHER)
+        middle, weight = pairs_of(*strongest_disks(disks, flat[part], DISKS_PAIRED))
+        weight = np.where(np.hypot(*np.moveaxis(middle - near[part, None], -1, 0)) < radius, weight, 0)
+        order = np.argsort(-weight, axis=1)[:, :PAIRS_COMPARED]
+        middle = np.take_along_axis(middle, order[..., None], axis=1)
+        weight = np.take_along_axis(weight, order, axis=1)
+        apart = ((middle[:, :, None] - middle[:, None]) ** 2).sum(axis=-1)
+        together = np.exp(-apart / 2) * (weight > 0)[:, None]
+        best = np.argmax((together * weight[:, None]).sum(axis=-1) * (weight > 0), axis=1)
+        close = np.take_along_axis(together, best[:, None, None], axis=1)[:, 0]
+        share = close * weight
+        mean = (share[..., None] * middle).sum(axis=1) / np.maximum(share.sum(axis=1), 1e-30)[:, None]
+        found[part] = np.where(close.sum(axis=1)[:, None] > LEAST_PAIRS, mean, np.nan)
+    return found
+
+
+def _misplaced(apart: np.ndarray) -> np.ndarray:
+    """Return by how much the middles of ±g pairs lie beside the origin, (2,), where that is beyond doubt; else 0."""
+    known = apart[np.isfinite(apart[:, 0])]
+    if len(known) < LEAST_PAIRED:
+        return np.zeros(2)
+    shift = np.median(known, axis=0)
+    error = 1.86 * np.median(np.abs(known - shift)) / np.sqrt(len(known))  # of a median
+    return shift if np.hypot(*shift) > max(MISPLACED, 4 * error) else np.zeros(2)
+
+
+def _jumps(disks: BraggDisks, own: np.ndarray, surface: np.ndarray) -> bool:
+    """Tell whether more ±g pairs lie about the patterns' own beams than about the surface."""
+    sample = _sample(disks)
+    sample = sample[np.isfinite(own[sample, 0])]
+    ours, theirs = (_support(disks, sample, center[sample]) for center in (own, surface))
+    if (np.maximum(ours, theirs) > 0.05).sum() >= LEAST_PAIRED:
+        return bool(ours.sum() > BETTER * theirs.sum())
+    apart = np.hypot(*(own - surface)[np.isfinite(own[:, 0])].T)
+    return bool(len(apart) and np.median(apart) > CLEAR_JITTER)
+
+
+def _each(disks: BraggDisks, own: np.ndarray, surface: np.ndarray) -> np.ndarray:
+    """Return each pattern's own beam; where it has none the middle of its ±g pairs, or else the surface."""
+    lost = np.flatnonzero(~np.isfinite(own[:, 0]))
+    origin = np.where(np.isfinite(own), own, surface)
+    middle = _middles(disks, lost, surface[lost], _reach(disks))
+    origin[lost] = np.where(np.isfinite(middle), middle, surface[lost])
+    return origin

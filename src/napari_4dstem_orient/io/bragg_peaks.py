@@ -79,7 +79,7 @@ def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, C
             shape = int(rows), int(cols)
         counts, (qx, qy, intensity, *uncertainty), left_out = _read(lists, path)
         provenance = {**json.loads(notes.get("provenance", "{}")), "source": f"{path}::{_name(lists)}"}
-        known, origin = calibration_told(file, lists)
+        known, origin = calibration_told(lists)
         disks = BraggDisks(
             (int(lists.shape[0]), int(lists.shape[1])),
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),

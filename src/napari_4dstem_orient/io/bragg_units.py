@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import h5py
 import numpy as np
@@ -12,20 +10,23 @@ import numpy as np
 from napari_4dstem_orient.calibration.calibrate import PLAUSIBLE_REACH
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.io.formats import hdf5
+from napari_4dstem_orient.io.hdf5_access import member
 from napari_4dstem_orient.scan import Calibration
 
 LARGEST_PIXEL = 0.5
 """Å⁻¹: what is called a pixel and is larger is a unit, not a pixel of a detector."""
 
+LARGEST = 2**26
+"""Numbers that an origin may have: more scan positions than any file of disks."""
+
 _CENTERED = 0.2
 """Share of the farthest coordinate by which centred disks lie on the negative side; raw ones never do."""
 
 
-def calibration_told(file: h5py.File, lists: h5py.Dataset) -> tuple[Calibration, np.ndarray | None]:
+def calibration_told(lists: h5py.Dataset) -> tuple[Calibration, np.ndarray | None]:
     """Return the calibration that a file gives its disks, and their origin in px (scan_y, scan_x, 2), if any."""
-    bundle: Mapping[str, Any] = _bundle(lists)
-    known = hdf5.py4dstem_calibration(bundle)
-    return known, _origin(bundle.get("calibration", {}), lists.shape)
+    bundle = _bundle(lists)
+    return hdf5.py4dstem_calibration(bundle), _origin(bundle.get("calibration"), lists.shape)
 
 
 def in_their_unit(disks: BraggDisks, known: Calibration, raw: bool) -> tuple[BraggDisks, Calibration]:
@@ -78,31 +79,32 @@ def _centered(disks: BraggDisks) -> bool:
     return bool(any(np.quantile(values, 0.02) < -_CENTERED * farthest for values in (disks.qx, disks.qy)))
 
 
-def _bundle(lists: h5py.Dataset) -> dict[str, Any]:
+def _bundle(lists: h5py.Dataset) -> dict[str, h5py.Group]:
     """Return the metadata groups of the nearest group above the lists that has a calibration."""
     group = lists.parent
     while True:
-        for holder in (group.get("metadatabundle"), group):
-            if isinstance(holder, h5py.Group) and isinstance(holder.get("calibration"), h5py.Group):
-                told = {key: value for key, value in holder.items() if isinstance(value, h5py.Group)}
-                return told if holder is not group else {"calibration": told["calibration"]}
+        for holder, names in ((member(group, "metadatabundle"), None), (group, ["calibration"])):
+            if isinstance(holder, h5py.Group) and isinstance(member(holder, "calibration"), h5py.Group):
+                found = {name: member(holder, name) for name in names or holder}
+                return {name: one for name, one in found.items() if isinstance(one, h5py.Group)}
         if group.name == "/":
             return {}
         group = group.parent
 
 
-def _origin(told: Any, shape: tuple[int, int]) -> np.ndarray | None:
+def _origin(told: h5py.Group | None, shape: tuple[int, int]) -> np.ndarray | None:
     """Return py4DSTEM's qx0, qy0, or their means; what is missing of an array is its mean."""
     for names in (("qx0", "qy0"), ("qx0_mean", "qy0_mean")):
-        values = [_numbers(told.get(name)) for name in names]
+        values = [_numbers(member(told, name)) if told is not None else np.zeros(0) for name in names]
         if all(np.isfinite(value).any() for value in values):
             return np.stack([_everywhere(value, shape) for value in values], axis=-1)
     return None
 
 
-def _numbers(member: Any) -> np.ndarray:
-    number = isinstance(member, h5py.Dataset) and member.dtype.kind in "iuf" and member.size
-    return np.asarray(member[()], float) if number else np.zeros(0)
+def _numbers(found: h5py.Group | h5py.Dataset | None) -> np.ndarray:
+    if isinstance(found, h5py.Dataset) and found.dtype.kind in "iuf" and 0 < found.size < LARGEST:
+        return np.asarray(found[()], float)
+    return np.zeros(0)
 
 
 def _everywhere(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -14,6 +14,11 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.scan import Calibration, Scan
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, default=2000, help="spoilt files that the fuzz test reads")
+
+
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 

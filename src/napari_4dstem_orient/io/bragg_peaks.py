@@ -22,7 +22,7 @@ from napari_4dstem_orient.io.bragg_units import calibration_told, in_their_unit
 from napari_4dstem_orient.io.formats import hdf5
 from napari_4dstem_orient.io.inputs import inputs_of
 from napari_4dstem_orient.io.ours import sign
-from napari_4dstem_orient.io.reading import reading
+from napari_4dstem_orient.io.reading import RESULT_BYTES, check_room, from_json, reading
 from napari_4dstem_orient.scan import Calibration
 
 if TYPE_CHECKING:
@@ -71,14 +71,15 @@ def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, C
     path = Path(path).expanduser()
     with _opened(path) as file:
         lists = _choose(file, path, name)
-        bundle = lists.parent.parent.get("metadatabundle", {})
-        notes = hdf5.scalars(bundle[_NOTES]) if _NOTES in bundle else {}
+        bundle = hdf5_access.member(lists.parent.parent, "metadatabundle")
+        ours = None if bundle is None else hdf5_access.member(bundle, _NOTES)
+        notes = {} if ours is None else hdf5.scalars(ours)
         shape = None
-        if "_braggvectors_shape" in bundle and notes.get("detector_known", True):
-            rows, cols = bundle["_braggvectors_shape/Qshape"][()]
+        if bundle is not None and "_braggvectors_shape" in bundle and notes.get("detector_known", True):
+            rows, cols = hdf5_access.array(bundle, "_braggvectors_shape/Qshape")
             shape = int(rows), int(cols)
         counts, (qx, qy, intensity, *uncertainty), left_out = _read(lists, path)
-        provenance = {**json.loads(notes.get("provenance", "{}")), "source": f"{path}::{_name(lists)}"}
+        provenance = {**from_json(notes.get("provenance", "{}"), dict), "source": f"{path}::{_name(lists)}"}
         known, origin = calibration_told(lists)
         disks = BraggDisks(
             (int(lists.shape[0]), int(lists.shape[1])),
@@ -91,8 +92,7 @@ def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, C
             provenance={**provenance, "left_out": left_out} if left_out else provenance,
             origin=origin,
         )
-        ours = _NOTES in bundle  # then nobody needs to guess
-        return in_their_unit(disks, known, raw=ours)
+        return in_their_unit(disks, known, raw=ours is not None)  # of ours nobody needs to guess
 
 
 def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
@@ -236,6 +236,11 @@ def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray, int]
 
     The flat qx, qy, intensity, and uncertainty where there is one; and how many were left out, not being finite.
     """
+    check_room(lists.size * RESULT_BYTES, f"The disks of {lists.size:,} scan positions")
+    if lists.size and not lists.id.get_storage_size():
+        raise UserError(
+            f"{path.name} promises disks at {lists.size:,} scan positions and holds none; copy it again."
+        )
     known = h5py.check_vlen_dtype(lists.dtype).names
     fields = (*_FIELDS, _EXTRA) if _EXTRA in known else _FIELDS
     counts, left_out = np.zeros(lists.shape, np.int64), 0

@@ -81,7 +81,7 @@ def mib(
                 f"2021-05-07 16:51:10.905800,0.0005,0,0,0,{tail.format(number)}"
             )
             stored = pattern[::-1].astype({"U08": ">u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}[pixel])
-            file.write(head.encode().ljust(header, b" ") + stored.tobytes())
+            file.write(head.encode().ljust(header, b"\0") + stored.tobytes())
     if columns_told:
         path.with_suffix(".hdr").write_bytes(merlin_header(data.shape[0] * columns_told, columns_told))
     return path

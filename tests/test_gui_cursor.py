@@ -101,7 +101,7 @@ def test_arrow_keys_step_over_the_scan(opened, qtbot):
 def test_the_marker_stays_above_later_layers_and_is_never_selected(opened, qtbot):
     viewer, session = opened
     session.move_to(1, 1)
-    put_layer(viewer, "later", np.eye(20, 30), 5.0)
+    put_layer(viewer, "later", np.eye(20, 30), (5.0, 5.0))
     qtbot.wait(50)
     assert viewer.layers[-1] is find_layer(viewer, MARKER)
     assert viewer.layers.selection.active is find_layer(viewer, "later")

@@ -153,3 +153,29 @@ def test_hyperspy_with_the_detector_first(tmp_path, kind):
     scan = load(path)
     same(scan, DATA)
     assert (scan.calibration.q_pixel, scan.calibration.r_pixel) == pytest.approx((0.03, 2))
+
+
+def tvips(folder):
+    written = signal(DATA, ("nm", "nm", "1/nm", "1/nm"), (1.0, 1.0, 1.0, 1.0))
+    path = folder / "a_000.tvips"
+    import_module("rsciio.tvips").file_writer(str(path), written, max_file_size=2000, show_progressbar=False)
+    return path
+
+
+def test_tvips_parts_in_any_case_and_with_one_missing(tmp_path):
+    path = tvips(tmp_path)
+    parts = sorted(tmp_path.glob("*.tvips"))
+    assert len(parts) == 3
+    parts[2].rename(tmp_path / "A_002.TVIPS")
+    same(load(path, scan_shape="3x4"), DATA)
+    parts[1].unlink()
+    with pytest.raises(
+        UserError, match=r"a_001.tvips, a part of the stream that a_000.tvips begins, is missing"
+    ):
+        load(path, scan_shape="3x4")
+
+
+def test_tvips_stream_of_one_part_under_another_name(tmp_path):
+    written = signal(DATA, ("nm", "nm", "1/nm", "1/nm"), (1.0, 1.0, 1.0, 1.0))
+    import_module("rsciio.tvips").file_writer(str(tmp_path / "a_000.tvips"), written, show_progressbar=False)
+    same(load((tmp_path / "a_000.tvips").rename(tmp_path / "größe.TVIPS"), scan_shape="3x4"), DATA)

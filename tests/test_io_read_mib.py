@@ -129,3 +129,16 @@ def test_damage_is_told_from_what_it_shows(tmp_path):
         path.write_bytes(broken + content[len(broken) :].replace(b",", b";"))
         with pytest.raises(UserError, match=r"a.mib is not a MIB file \(no Merlin header\), or is damaged"):
             load(path, scan_shape="3x4")
+
+
+@pytest.mark.filterwarnings("ignore")  # py4DSTEM's own
+def test_rows_run_the_other_way_than_in_py4dstem(tmp_path):
+    """As docs/formats.md says: it leaves the rows as they are stored, from the lowest up."""
+    from py4DSTEM.io.filereaders.read_mib import load_mib
+
+    data = (
+        (np.arange(2 * 256 * 256) % 60_000).astype(np.uint16).reshape(1, 2, 256, 256)
+    )  # it knows no other size
+    path = mib(tmp_path / "a.mib", data)
+    same(load(path, scan_shape="1x2"), data)
+    np.testing.assert_array_equal(load_mib(str(path), scan=(1, 2)).data[..., ::-1, :], data)

@@ -11,7 +11,7 @@ from napari_4dstem_orient.calibration.calibrate import to_scan_frame
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.units import reciprocal_pixel, scan_step
+from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step
 from napari_4dstem_orient.pipeline import load_input, map_scan
 from test_io_read_dm import dm_file
 
@@ -205,3 +205,9 @@ def test_spellings_of_angles_and_lengths():
     }
     assert [scan_step(2, units) for units in spelled] == pytest.approx(list(spelled.values()))
     assert reciprocal_pixel("0,02", "1/Å", None) == reciprocal_pixel(np.array([0.02]), "1/Å", None) == 0.02
+
+
+def test_voltages_with_and_without_their_unit():
+    spelled = (200, 200e3, "200", "200 kV", "200000 V", b"200kv", "200,0 kV", np.array([200.0]))
+    assert [kilovolts(value) for value in spelled] == [200.0] * len(spelled)
+    assert [kilovolts(value) for value in (None, "", "high", 0, -200, 1e9, np.nan)] == [None] * 7

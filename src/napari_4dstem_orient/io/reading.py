@@ -157,13 +157,15 @@ def mapped(path: Path) -> np.ndarray:
 
 
 def beside(path: Path) -> bytes:
-    """Return the content of the small file that describes a scan beside it.
+    """Return the content of the small file that describes a scan beside it; an empty one says nothing.
 
     Raises
     ------
     UserError
         It is no regular file, or larger than any description.
     """
+    if path.is_file() and path.stat().st_size == 0:
+        return b""
     check_regular(path)
     if path.stat().st_size > _LARGEST_DESCRIPTION:
         raise UserError(f"{path.name} is larger than any description of a scan; take it out of the folder.")

@@ -73,8 +73,8 @@ def is_angle(units: Any) -> bool:
 
 
 def kilovolts(value: Any) -> float | None:
-    """Return a voltage in kV from a number in V or kV; None where no electron microscope has it."""
-    number = positive(value)
+    """Return a voltage in kV from a number in V or kV, or ``"200 kV"``; None where no electron microscope has it."""
+    number = positive(re.sub(r"\s*k?V\s*$", "", text(value), flags=re.IGNORECASE))
     return None if number is None else scan.kilovolts(number)
 
 

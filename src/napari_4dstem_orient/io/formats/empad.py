@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -34,7 +35,8 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the patterns of a .raw file, with what the .xml says where there is one."""
     if path.suffix.lower() == ".xml":
         root = _description(path)
-        return [_source(_raw_of(path, root), root, voltage)]
+        raw = _raw_of(path, root)
+        return [replace(_source(raw, root, voltage), absent=f"copy {raw.name} again")]
     return [_source(path, _beside(path), voltage)]
 
 
@@ -52,9 +54,7 @@ def _source(raw: Path, root: Any, typed: float | None) -> Source:
             "it is cut short, or from another detector."
         )
     told = Calibration(voltage=typed) if root is None else _calibration(root, scan_shape, typed)
-    return Source(
-        [frames[: promised or None]], "", told, scan_shape, promised or None, f"copy {raw.name} again"
-    )
+    return Source([frames[: promised or None]], "", told, scan_shape, promised or None, "copy it again")
 
 
 def _description(xml: Path) -> Any:

@@ -133,11 +133,11 @@ def _series(path: Path, first: _Header) -> list[Path]:
 def _told(path: Path) -> dict[str, str]:
     """Return the lines of the .hdr beside a file, or of that beside its series."""
     stems = {path.stem.lower(), path.stem.rstrip("0123456789").lower().rstrip("_- ")}
-    beside = (
+    hdrs = (
         file for file in path.parent.iterdir() if file.suffix.lower() == ".hdr" and file.stem.lower() in stems
     )
     # The file's own comes before the series'.
-    headers = sorted(beside, key=lambda file: -len(file.stem))
+    headers = sorted(hdrs, key=lambda file: -len(file.stem))
     return dict(_lines(headers[0])) if headers else {}
 
 

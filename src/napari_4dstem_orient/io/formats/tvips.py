@@ -5,6 +5,7 @@ Read here: rosettasciio 0.15 reads the whole stream into memory even when told t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ _HEADER = np.dtype(
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the frames of all parts; a stream says nothing reliable about scan shape or pixel size."""
-    if not path.stem.endswith("_000"):
+    part = re.search(r"_(\d{3})$", path.stem)
+    if part and int(part[1]):
         raise UserError(
             f"{path.name} is not the first part of a TVIPS stream; open the one ending in _000.tvips."
         )
@@ -50,7 +52,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     notes = 12 if header["version"] == 1 else int(header["frame_header"])
     pixel, shape = f"<u{header['bits'] // 8}", (int(header["rows"]), int(header["columns"]))
     record = np.dtype([("notes", f"V{notes}"), ("data", pixel, shape)])
-    files = [path, *_further(path)]
+    files = [path, *(_further(path) if part else [])]
     offsets = [int(header["size"]), *[0] * (len(files) - 1)]
     parts = [records(file, record, offset)["data"] for file, offset in zip(files, offsets, strict=True)]
     promised = sum(
@@ -60,8 +62,19 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
 
 
 def _further(path: Path) -> list[Path]:
-    found, number = [], 1
-    while (part := path.with_name(f"{path.stem[:-3]}{number:03d}{path.suffix}")).exists():
-        found.append(part)
-        number += 1
-    return found
+    """Return the parts after the first, in order.
+
+    Raises
+    ------
+    UserError
+        One is missing between others.
+    """
+    named = re.compile(re.escape(path.stem[:-3]) + r"(\d{3})" + re.escape(path.suffix), re.IGNORECASE)
+    beside = ((named.fullmatch(file.name), file) for file in path.parent.iterdir())
+    parts = {int(part[1]): file for part, file in beside if part and int(part[1]) and file.is_file()}
+    if absent := sorted(set(range(1, max(parts, default=0))) - set(parts)):
+        raise UserError(
+            f"{path.stem[:-3]}{absent[0]:03d}{path.suffix}, a part of the stream that {path.name} begins, is missing; "
+            "put it into the same folder."
+        )
+    return [parts[number] for number in sorted(parts)]

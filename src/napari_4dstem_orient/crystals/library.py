@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from napari_4dstem_orient.crystals.cif import CifReading, inspect_cif
-from napari_4dstem_orient.crystals.cif_text import BLOCK_AFTER
+from napari_4dstem_orient.crystals.cif_text import BLOCK_AFTER, crystal_names
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.resource_files import resource
@@ -47,6 +47,24 @@ def look_up(name_or_path: str | Path) -> CifReading:
     raise UserError(
         f"There is no crystal {wanted!r}{hint}; choose one of {known}, or give the path of a CIF."
     )
+
+
+def crystals_in(path: str | Path) -> list[str]:
+    """Return what ``find_phase`` takes for each crystal of a CIF: the file, or of several each block of it.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read or is not a CIF.
+    """
+    names = crystal_names(Path(path))
+    return [str(path)] if len(names) < 2 else [f"{path}{BLOCK_AFTER}{name}" for name in names]
+
+
+def title_of(source: str | Path) -> str:
+    """Return what to call a source of ``find_phase`` in a list: the file's name, and the block's."""
+    file, _, block = str(source).partition(BLOCK_AFTER)
+    return f"{Path(file).stem} {block}".strip()
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -238,18 +237,21 @@ class CrystalChooser(QComboBox):
         return str(self.currentData())
 
     def add_file(self, path: str) -> None:
-        """Offer, and choose, the crystal of a CIF.
+        """Offer, and choose, the crystal of a CIF; of several in a file the first.
 
         Raises
         ------
         UserError
             It cannot be read.
         """
-        from napari_4dstem_orient.crystals.cif import read_cif
+        from napari_4dstem_orient.crystals.library import crystals_in, find_phase, title_of
 
-        read_cif(path)
-        self.insertItem(self.count() - 1, Path(path).stem, path)
-        self.setCurrentIndex(self.count() - 2)
+        sources = crystals_in(path)
+        find_phase(sources[0])
+        before = self.count() - 1
+        for source in sources:
+            self.insertItem(self.count() - 1, title_of(source), source)
+        self.setCurrentIndex(before)
 
     def _on_activated(self, index: int) -> None:
         if self.itemText(index) != FROM_FILE:

@@ -47,7 +47,9 @@ class PhaseList(QListWidget):
             if item.data(Qt.ItemDataRole.UserRole) == str(source):
                 item.setCheckState(Qt.CheckState.Checked)
                 return
-        self._add(Path(source).stem, str(source)).setCheckState(Qt.CheckState.Checked)
+        from napari_4dstem_orient.crystals.library import title_of
+
+        self._add(title_of(source), str(source)).setCheckState(Qt.CheckState.Checked)
 
     def choose_only(self, sources: list[str]) -> None:
         """Tick these and no others."""
@@ -75,7 +77,25 @@ class PhaseList(QListWidget):
         """Let the user choose a CIF file."""
         path, _ = QFileDialog.getOpenFileName(self, "Open a crystal", "", "Crystals (*.cif)")
         if path:
-            self.choose(path)
+            self.offer(path)
+
+    def offer(self, path: str) -> None:
+        """Add and tick the crystal of a CIF; of a file with several, add them all for the user to tick."""
+        from napari_4dstem_orient.crystals.library import crystals_in, title_of
+
+        try:
+            sources = crystals_in(path)
+        except UserError as error:
+            notify(error)
+            return
+        if len(sources) == 1:
+            self.choose(sources[0])
+            return
+        listed = [self.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.count())]
+        for source in sources:
+            if source not in listed:
+                self.scrollToItem(self._add(title_of(source), source))
+        show_info(f"{Path(path).name} holds {len(sources)} crystals, now in the list: tick the one you want.")
 
     def _add(self, title: str, source: str) -> QListWidgetItem:
         self.blockSignals(True)

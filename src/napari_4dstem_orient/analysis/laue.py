@@ -79,13 +79,14 @@ def to_standard(phase: Phase) -> np.ndarray:
     """
     standard = laue_class(phase).orix.proper_subgroup.to_matrix()
     settings = (np.eye(3), phase._spglib.std_rotation_matrix)
-    for turn in (extra @ setting for extra in (np.eye(3), _B_TO_Z, _ABOUT_Z) for setting in settings):
+    for turn in (extra @ setting for extra in (np.eye(3), B_TO_Z, _ABOUT_Z) for setting in settings):
         if _same_group(turn @ phase.symmetry @ turn.T, standard):
             return turn
     raise ValueError(f"{phase.name}: its operations do not form the Laue class {laue_class(phase).symbol}")
 
 
-_B_TO_Z = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+B_TO_Z = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+"""``to_standard`` of monoclinic crystals with b unique."""
 _ABOUT_Z = np.array([[np.sqrt(3), -1, 0], [1, np.sqrt(3), 0], [0, 0, 2]]) / 2
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.laue import laue_class, to_standard
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.analysis.laue import laue_class
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.crystal_axes import check_axes
 from napari_4dstem_orient.io.ours import signature
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
         The file cannot be written, or a crystal's axes are not those the format presumes.
     """
     phases = orientation_map.phases
-    _refuse_axes(phases, path)
+    check_axes(phases, path, ".ang")
     indexed = orientation_map.indexed.ravel()
     certainty = orientation_map.certainty
     nowhere = 0 if len(phases) > 1 else -1
@@ -104,7 +104,7 @@ def save_ctf(orientation_map: OrientationMap, path: str | Path) -> None:
     UserError
         The file cannot be written, or a crystal's axes are not those the format presumes.
     """
-    _refuse_axes(orientation_map.phases, path)
+    check_axes(orientation_map.phases, path, ".ctf")
     indexed, score, certainty = (
         orientation_map.indexed.ravel(),
         orientation_map.score,
@@ -282,16 +282,3 @@ def _formula(phase: Phase) -> str:
         symbol = Element.from_Z(int(number)).symbol
         amounts[symbol] = amounts.get(symbol, 0.0) + float(occupancy)
     return Composition(amounts).reduced_formula
-
-
-def _refuse_axes(phases: tuple[Phase, ...], path: str | Path) -> None:
-    """Refuse crystals whose symmetry axes every reader of these formats would put elsewhere."""
-    for phase in phases:
-        # Unique monoclinic axes (b or c) and -31m are a matter of the setting, which the cell itself tells.
-        symbol, turn = laue_class(phase).symbol, to_standard(phase)
-        about_z = symbol == "-3m" and np.isclose(turn[2, 2], 1, atol=1e-3)
-        if symbol not in ("-1", "2/m") and not about_z and not np.allclose(turn, np.eye(3)):
-            raise UserError(
-                f"Cannot write {path}: EBSD files need {phase.name} on conventional (say, hexagonal) axes; "
-                "index again with such a CIF, or save the result file (.h5)."
-            )

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.io.crystal_axes import check_axes
 from napari_4dstem_orient.io.inputs import inputs_of
 from napari_4dstem_orient.io.ours import sign
 
 if TYPE_CHECKING:
     import orix.crystal_map
 
-    from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 
@@ -86,9 +85,8 @@ def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
 
     from napari_4dstem_orient.io.result import FRAME
 
+    check_axes(orientation_map.phases, path, "_orix.h5")
     crystal_map = to_orix(orientation_map)
-    for phase in orientation_map.phases:
-        _refuse_setting(phase, path)
     # HDF5 never recovers from a full disk, so it works in memory.
     packed = BytesIO()
     file_writer(packed, crystal_map)
@@ -99,12 +97,3 @@ def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
             file.attrs["exploratory"] = orientation_map.exploratory
     with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         temporary.write_bytes(packed.getvalue())
-
-
-def _refuse_setting(phase: Phase, path: str | Path) -> None:
-    """Refuse crystals whose symmetry axes lie where orix, which keeps the group's name only, would not put them."""
-    if phase.to_orix().space_group is None:
-        raise UserError(
-            f"Cannot write {path}: orix's files keep the name of a symmetry, not its axes, and those of "
-            f"{phase.name} are not orix's; save the result file (.h5) or .ang."
-        )

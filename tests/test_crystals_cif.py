@@ -258,7 +258,7 @@ def test_uncertainties_ions_and_dotted_names_are_understood(tmp_path):
     ("name", "content", "says"),
     [
         ("garbage.cif", b"this is no crystal\n" * 5, "not a CIF"),
-        ("empty.cif", b"", "not a CIF"),
+        ("empty.cif", b"", "is empty"),
         ("binary.cif", bytes(range(256)) * 40, "not a CIF"),
         ("zipped.cif", b"PK\x03\x04\x00\x00data_x", "not a CIF"),
         ("no-atoms.cif", b"data_x\n_cell_length_a 4\n", "lists no atoms"),
@@ -359,5 +359,5 @@ def test_an_unknown_phase_names_its_neighbours():
     with pytest.raises(UserError, match=r"nearest: SrTiO3.*Ag, Al") as refused:
         find_phase("SrTi3")
     assert "path of a CIF" in str(refused.value)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="does not exist"):
         find_phase("nowhere.cif")

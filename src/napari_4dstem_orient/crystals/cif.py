@@ -31,6 +31,7 @@ from napari_4dstem_orient.crystals.cif_text import Block, crystal_block, number
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rounding import Cell, restored, symmetric_cell
 from napari_4dstem_orient.errors import UserError, one_line
+from napari_4dstem_orient.io.reading import reading
 
 FARTHEST = 0.25
 """Å; no listed position is moved farther to the special one that it stands for."""
@@ -73,7 +74,11 @@ def read_cif(path: str | Path, block: str | None = None) -> Phase:
 
 def inspect_cif(path: str | Path, block: str | None = None) -> CifReading:
     """Read the crystal of a CIF as ``read_cif`` does, with notes on harmless oddities."""
-    path = Path(path)
+    with reading(path, "a CIF") as path:
+        return _inspect(path, block)
+
+
+def _inspect(path: Path, block: str | None) -> CifReading:
     found, name = crystal_block(path, block), path.name
     _refuse_what_is_no_plain_crystal(found, name)
     cell = _cell(found, name)

@@ -1,12 +1,14 @@
 """CIFs as people and programs write them: every spelling of one crystal is that crystal."""
 
+import os
+
 import pytest
 from typer.testing import CliRunner
 
 from cif_files import says, written
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
-from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.crystals.library import crystals_in, find_phase
 from napari_4dstem_orient.errors import UserError
 from spglib_settings import operations_of
 
@@ -139,6 +141,20 @@ def test_the_line_of_a_fault_is_that_of_the_file(tmp_path):
     text = salted("data_salt\n", "From me\n\ndata_salt\n_title It's salt\n" + BROKEN_LIST)
     line = text.split("\n").index("Cl1 Cl1- 0.5 0.5 0.5") + 2
     assert f"(line {line}: " in says(tmp_path, text + "'\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_or_a_folder_is_refused_before_it_is_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.cif")
+    (tmp_path / "folder.cif").mkdir()
+    for name, reason in (
+        ("pipe.cif", "is a pipe"),
+        ("folder.cif", "is a folder"),
+        ("no.cif", "does not exist"),
+    ):
+        for read in (read_cif, crystals_in):
+            with pytest.raises(UserError, match=rf"{name} {reason}"):
+                read(tmp_path / name)
 
 
 def test_moments_beside_ordinary_operations_are_left_out_and_said(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_4dstem_orient.errors import UserError, one_line
+from napari_4dstem_orient.io.reading import reading
 
 LARGEST = 10_000_000
 """Bytes; a longer file is not a crystal's CIF."""
@@ -105,7 +106,8 @@ def crystal_names(path: Path) -> list[str]:
     UserError
         If the file cannot be read or is not a CIF.
     """
-    return [block.name for block in _blocks(path) if block.column(_PLACES)]
+    with reading(path, "a CIF") as file:
+        return [block.name for block in _blocks(file) if block.column(_PLACES)]
 
 
 def _blocks(path: Path) -> list[Block]:
@@ -117,10 +119,7 @@ def _blocks(path: Path) -> list[Block]:
 
 def _decoded(path: Path) -> str:
     """Return the file's text, in whatever encoding and with whatever line ends it was written."""
-    try:
-        raw = path.read_bytes() if path.stat().st_size < LARGEST else b"\0"
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+    raw = path.read_bytes() if path.stat().st_size < LARGEST else b"\0"
     utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = raw.decode("utf-16" if utf_16 else "utf-8-sig")

@@ -130,3 +130,12 @@ def test_entities_are_not_expanded(tmp_path):
     path.write_text('<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + xml("&b;.raw"))
     with pytest.raises(UserError, match=r"a.xml cannot be read as EMPAD .*EntitiesForbidden"):
         load(path)
+
+
+def test_a_file_that_became_shorter_is_noticed_when_read(tmp_path):
+    raw = empad(tmp_path, EMPAD, "mine.raw")
+    (tmp_path / "a.xml").write_text(xml("mine.raw", PIXELS))
+    scan = load(tmp_path / "a.xml")
+    raw.write_bytes(raw.read_bytes()[: 3 * 130 * 128 * 4])
+    with pytest.raises(UserError, match=r"mine.raw has become shorter since it was opened; open it again"):
+        scan.pattern(2, 3)

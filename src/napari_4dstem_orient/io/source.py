@@ -283,6 +283,34 @@ def records(path: Path, record: np.dtype, offset: int = 0) -> np.memmap:
     return np.memmap(path, dtype=record, mode="r", offset=offset, shape=(int(count),))
 
 
+class Frames:
+    """The patterns of one file of records, which is open only while it is read.
+
+    So a file that has become shorter is noticed (touched beyond its end, a file mapped into memory ends the program),
+    and a scan may have more files than may be open at once.
+
+    Parameters
+    ----------
+    path, record, offset
+        As ``records``; the patterns are the field ``data``.
+    most : int, optional
+        Patterns beyond so many are left out.
+    """
+
+    def __init__(self, path: Path, record: np.dtype, offset: int = 0, most: int | None = None) -> None:
+        self._path, self._record, self._offset = path, record, offset
+        whole, self.begun = complete(path, record.itemsize, offset)
+        pixels = record["data"]
+        self.shape = (whole if most is None else min(whole, most), *pixels.shape)
+        self.dtype = pixels.base
+
+    def __getitem__(self, wanted: Any) -> np.ndarray:
+        frames = records(self._path, self._record, self._offset)
+        if len(frames) < self.shape[0]:
+            raise UserError(f"{self._path.name} has become shorter since it was opened; open it again.")
+        return frames["data"][: self.shape[0]][wanted]
+
+
 def complete(path: Path, record: int, offset: int = 0) -> tuple[int, int]:
     """Return how many records of so many bytes a file holds whole, and how many it begins.
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import from_axes
-from napari_4dstem_orient.io.source import Source, complete, head, records
+from napari_4dstem_orient.io.source import Frames, Source, head
 from napari_4dstem_orient.io.units import kilovolts
 
 NAME = "NanoMEGAS block file"
@@ -51,8 +51,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
         raise UserError(f"{path.name} holds no patterns: its header tells {rows} × {cols} of {side} pixels.")
     record = np.dtype([("notes", f"V{_FRAME_HEADER}"), ("data", "u1", (side, side))])
     offset = int(header["patterns_at"])
-    complete(path, record.itemsize, offset)
-    frames = records(path, record, offset)["data"][: rows * cols]
+    frames = Frames(path, record, offset, rows * cols)
     voltage = voltage or kilovolts(header["voltage"])
     angle = None
     if header["pixels"] and header["camera"]:

@@ -19,7 +19,7 @@ from defusedxml.ElementTree import fromstring
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.reading import beside
-from napari_4dstem_orient.io.source import Source, records
+from napari_4dstem_orient.io.source import Frames, Source
 from napari_4dstem_orient.io.units import kilovolts, positive, reciprocal_pixel
 from napari_4dstem_orient.scan import Calibration
 
@@ -41,8 +41,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
 
 
 def _source(raw: Path, root: Any, typed: float | None) -> Source:
-    frames = records(raw, _RECORD)["data"]
-    patterns = len(frames)
+    patterns = Frames(raw, _RECORD).shape[0]
     stack = root is not None and _number(root, "scan_parameters/series_count")
     shapes = [] if stack else list(_scan_shapes(raw, root))
     fitting = [shape for shape in shapes if shape[0] * shape[1] == patterns]
@@ -54,7 +53,9 @@ def _source(raw: Path, root: Any, typed: float | None) -> Source:
             "it is cut short, or from another detector."
         )
     told = Calibration(voltage=typed) if root is None else _calibration(root, scan_shape, typed)
-    return Source([frames[: promised or None]], "", told, scan_shape, promised or None, "copy it again")
+    return Source(
+        [Frames(raw, _RECORD, most=promised or None)], "", told, scan_shape, promised or None, "copy it again"
+    )
 
 
 def _description(xml: Path) -> Any:

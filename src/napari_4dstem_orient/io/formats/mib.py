@@ -17,7 +17,7 @@ import numpy as np
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.reading import beside
-from napari_4dstem_orient.io.source import Source, complete, head, records
+from napari_4dstem_orient.io.source import Frames, Source, head, records
 from napari_4dstem_orient.io.units import decoded
 from napari_4dstem_orient.scan import Calibration
 
@@ -35,9 +35,9 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     first = _header(path)
     files = _series(path, first)
     told = _told(path)
-    counts = [complete(file, first.record.itemsize) for file in files]
+    parts = [_Frames(file, first.record) for file in files]
     _check_second(path, first.record)
-    patterns, begun = (sum(number) for number in zip(*counts, strict=True))
+    patterns, begun = sum(part.shape[0] for part in parts), sum(part.begun for part in parts)
     scan_shape = _scan_shape(told)
     if scan_shape and patterns > scan_shape[0] * scan_shape[1]:
         scan_shape = None  # frames of the flyback, or several scans: the user knows
@@ -45,7 +45,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     absent = "copy it again with all files of the scan (name1.mib, name2.mib, ...)"
     return [
         Source(
-            [_Frames(file, first.record, count[0]) for file, count in zip(files, counts, strict=True)],
+            parts,
             calibration=Calibration(voltage=voltage),
             scan_shape=scan_shape,
             promised=announced if scan_shape else max(begun, announced),
@@ -94,18 +94,11 @@ def _check_second(path: Path, record: np.dtype) -> None:
         )
 
 
-class _Frames:
-    """The patterns of one file, open only while it is read: a series may have more files than may be open at once."""
-
-    def __init__(self, path: Path, record: np.dtype, patterns: int) -> None:
-        self._path, self._record = path, record
-        pixels = record["data"]
-        self.shape, self.dtype = (patterns, *pixels.shape), pixels.base
+class _Frames(Frames):
+    """Patterns that are stored from the lowest row up."""
 
     def __getitem__(self, wanted: Any) -> np.ndarray:
-        return records(self._path, self._record)["data"][wanted][
-            ..., ::-1, :
-        ]  # stored from the lowest row up
+        return super().__getitem__(wanted)[..., ::-1, :]
 
 
 def _series(path: Path, first: _Header) -> list[Path]:

@@ -14,7 +14,7 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
 from napari_4dstem_orient.io.reading import beside
-from napari_4dstem_orient.io.source import Source, complete, head, why_unfit
+from napari_4dstem_orient.io.source import Frames, Source, head, why_unfit
 from napari_4dstem_orient.io.units import decoded
 
 NAME = "MRC"
@@ -42,8 +42,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     signed = header[152:156] in (_IMOD, _IMOD[::-1]) and header[156 if order == "<" else 159] & 1
     dtype = np.dtype("i1") if mode == 0 and signed else np.dtype(order + _MODES[mode])
     offset = _HEADER_BYTES + extended
-    there = min(patterns, complete(path, rows * cols * dtype.itemsize, offset)[0])
-    frames = np.memmap(path, dtype, "r", offset, (there, rows, cols))
+    frames = Frames(path, np.dtype([("data", dtype, (rows, cols))]), offset, patterns)
     told = _info(path)
     scan_shape = _scan_shape(told, path)
     if scan_shape and scan_shape[0] * scan_shape[1] != patterns:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
-from napari_4dstem_orient.io.source import Source, complete, head, records
+from napari_4dstem_orient.io.source import Frames, Source, head
 from napari_4dstem_orient.io.units import kilovolts
 from napari_4dstem_orient.scan import Calibration
 
@@ -54,10 +54,8 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     record = np.dtype([("notes", f"V{notes}"), ("data", pixel, shape)])
     files = [path, *(_further(path) if part else [])]
     offsets = [int(header["size"]), *[0] * (len(files) - 1)]
-    parts = [records(file, record, offset)["data"] for file, offset in zip(files, offsets, strict=True)]
-    promised = sum(
-        complete(file, record.itemsize, offset)[1] for file, offset in zip(files, offsets, strict=True)
-    )
+    parts = [Frames(file, record, offset) for file, offset in zip(files, offsets, strict=True)]
+    promised = sum(part.begun for part in parts)
     return [Source(parts, "", Calibration(voltage=voltage or kilovolts(header["voltage"])), None, promised)]
 
 

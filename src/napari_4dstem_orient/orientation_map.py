@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.errors import LONGEST, UserError, one_line
 from napari_4dstem_orient.scan import both_steps
 
 if TYPE_CHECKING:
@@ -283,4 +283,4 @@ def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, Any]:
 def why_exploratory(provenance: Mapping[str, Any]) -> str:
     """Return why what has this provenance is for a first look only, as one line; empty where it is quantitative."""
     reasons = provenance.get("exploratory") or []
-    return f"exploratory: {'; '.join(reasons)}" if reasons else ""
+    return one_line(f"exploratory: {'; '.join(reasons)}", LONGEST) if reasons else ""

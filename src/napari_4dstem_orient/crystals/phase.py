@@ -50,7 +50,7 @@ class Phase:
     Attributes
     ----------
     name : str
-        One line: it stands in lists and in the headers of files.
+        One line that begins no formula of a spreadsheet: it stands in lists, headers and tables.
     cell : tuple of six floats
         a, b, c in Å, α, β, γ in degrees.
     positions : ndarray, shape (n, 3)
@@ -68,7 +68,7 @@ class Phase:
     occupancy: np.ndarray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", one_line(self.name, _LONGEST_NAME))
+        object.__setattr__(self, "name", one_line(self.name, _LONGEST_NAME).lstrip("=+-@"))
 
     @cached_property
     def lattice(self) -> np.ndarray:

@@ -42,9 +42,9 @@ def matches(path: Path) -> bool:
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the file's signals that are scans or stacks."""
     root = hdf5_access.open_file(path) if path.is_file() and h5py.is_hdf5(path) else _open_other(path)
-    if "Experiments" not in root:
+    if (experiments := _at(root, "Experiments")) is None:
         raise UserError(f"{path.name} holds no HyperSpy signal; save it again from HyperSpy.")
-    return list(_signals(root["Experiments"], voltage))
+    return list(_signals(experiments, voltage))
 
 
 def _open_other(path: Path) -> Any:
@@ -95,8 +95,8 @@ def _packed(path: Path) -> list[str]:
 
 def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
     for name in experiments:
-        group = experiments[name]
-        data, where = group.get("data"), f"/Experiments/{name}/data"
+        group = _at(experiments, name)
+        data, where = _at(group, "data"), f"/Experiments/{name}/data"
         if data is None:
             continue
         if not isinstance(data, h5py.Dataset):
@@ -143,4 +143,12 @@ def _check_codecs(data: Any) -> None:
 
 
 def _attributes(group: Any, path: str) -> dict[str, Any]:
-    return dict(group[path].attrs) if path in group else {}
+    found = _at(group, path)
+    return {} if found is None else dict(found.attrs)
+
+
+def _at(group: Any, path: str) -> Any:
+    """Return what lies at a path of an HDF5 or zarr group; None where nothing does."""
+    if isinstance(group, h5py.Group):
+        return hdf5_access.member(group, path)
+    return None if group is None or path not in group else group[path]

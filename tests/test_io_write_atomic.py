@@ -11,7 +11,7 @@ import pytest
 from full_disk import files_no_larger_than
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.atomic import make_folder, writing
-from napari_4dstem_orient.io.temporaries import sweep, temporary_beside
+from napari_4dstem_orient.io.temporaries import scratch_folder, sweep, temporary_beside
 
 
 def names(folder):
@@ -346,3 +346,20 @@ def test_a_folder_of_parts_is_swept_whole(tmp_path):
     sweep(tmp_path)
     assert not names(tmp_path)
     sweep(tmp_path / "missing")
+
+
+def test_a_scratch_folder_comes_and_goes_and_takes_a_killed_programs_with_it(tmp_path):
+    with scratch_folder(tmp_path / "benchmark") as folder:
+        (folder / "scan.h5").write_text("scratch")
+        assert folder.parent == tmp_path
+    assert not names(tmp_path)
+    code = KILLED.replace("writing", "scratch_folder").replace("io.atomic", "io.temporaries")
+    code = code.replace("sys.argv[1]", "pathlib.Path(sys.argv[1])").replace(
+        "import os,", "import os, pathlib,"
+    )
+    code = code.replace("temporary.write_text", "(temporary / 'scan.h5').write_text")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "benchmark")], check=False, timeout=60)
+    assert len(names(tmp_path)) == 1
+    with scratch_folder(tmp_path / "benchmark"):
+        assert len(names(tmp_path)) == 1
+    assert not names(tmp_path)

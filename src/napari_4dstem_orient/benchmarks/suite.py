@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_4dstem_orient.benchmarks import detecting, fresh, limits, mapping
@@ -14,6 +13,7 @@ from napari_4dstem_orient.benchmarks.workloads import EVERY_ROW, draw_pool, find
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+from napari_4dstem_orient.io.temporaries import scratch_folder
 from napari_4dstem_orient.pipeline import Report, environment
 
 PARTS = ("maps", "patterns", "limits", "start", "sizes", "memory")
@@ -110,8 +110,8 @@ def run_benchmarks(
     """
     provenance = {**environment(), "machine": machine(plan.device), "plan": asdict(plan)}
     found = Findings(provenance)
-    with TemporaryDirectory(dir=folder, prefix=".benchmark-") as scratch:
-        _measure(plan, found, Path(scratch), report, keep)
+    with scratch_folder(folder / "benchmark") as scratch:
+        _measure(plan, found, scratch, report, keep)
     return found
 
 

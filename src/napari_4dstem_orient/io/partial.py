@@ -104,7 +104,7 @@ class Chunks:
         UserError
             It cannot be written.
         """
-        make_folder(self.folder)
+        make_folder(self.folder, 0o700)  # whatever may be read of the result, its parts are the user's own
         self.save(result, self._path(rows))
 
     def _path(self, rows: tuple[int, int]) -> Path:

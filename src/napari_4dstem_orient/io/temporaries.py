@@ -9,10 +9,11 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -31,6 +32,18 @@ def temporary_beside(target: Path) -> Path:
     return target.with_name(f".{_short(target.name)}.{unique}.part{suffix}")
 
 
+@contextmanager
+def scratch_folder(beside: Path) -> Iterator[Path]:
+    """Provide a folder for files that come and go, named as an unfinished file is; a killed program's goes first."""
+    sweep(beside.parent, beside)
+    folder = temporary_beside(beside)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(folder: Path, target: Path | None = None) -> None:
     """Remove what killed programs left of a target, or of all there; not what another may still be writing."""
     for path, name, host, pid in _unfinished(folder):
@@ -39,7 +52,7 @@ def sweep(folder: Path, target: Path | None = None) -> None:
         with suppress(OSError):
             age = time.time() - path.stat().st_mtime
             if not psutil.pid_exists(pid) if host == _host() else age > _ABANDONED:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _unfinished(folder: Path) -> Iterator[tuple[Path, str, str, int]]:

@@ -158,7 +158,7 @@ def test_a_failed_export_is_told_at_the_end_with_all_others_written(scan_file, m
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, UserError)
     assert str(done.exception).startswith(
-        "1 of 2 exports failed (the others are written): Cannot write r_orix"
+        "1 of 2 files not exported (the others are written): Cannot write r_orix"
     )
     assert "12 positions indexed" in done.output
     assert OrientationMap.load("r.h5").scan_shape == (3, 4)

@@ -240,7 +240,7 @@ def test_what_fails_is_told_and_the_others_are_listed(panel, qtbot, tmp_path, no
         True,
         True,
     ]
-    assert "1 of 3 exports failed" in notified[0].message
+    assert "1 of 3 files not exported" in notified[0].message
 
 
 # ---------------------------------------------------------------- File > Save

@@ -68,7 +68,7 @@ def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
 
 
 def test_disks_are_needed_for_emd_and_for_nothing_else(tmp_path):
-    with pytest.raises(ExportError, match=r"1 of 2 exports failed .*no Bragg disks") as told:
+    with pytest.raises(ExportError, match=r"1 of 2 files not exported .*no Bragg disks") as told:
         export(some_map(), tmp_path, ["emd", "csv"], "grain")
     assert told.value.written == [tmp_path / "grain.csv"]
     assert not told.value.worth_another_try
@@ -86,7 +86,7 @@ def test_what_fails_keeps_nothing_else_from_being_written(tmp_path):
     assert len(told.value.failed) == 2
     assert told.value.worth_another_try
     said = str(told.value)
-    assert said.startswith("2 of 7 exports failed (the others are written): ")
+    assert said.startswith("2 of 7 files not exported (the others are written): ")
     assert "grain.ang: it is a folder" in said
     assert "grain_ipf-y.png: it is a folder" in said
     assert said.count(".\n") == 0

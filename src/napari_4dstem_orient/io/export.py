@@ -54,7 +54,7 @@ class ExportError(UserError):
         self.written, self.failed = written, failed
         told = "; ".join(str(error).rstrip(".") for error in failed[:_SAID])
         more = f"; and {len(failed) - _SAID} more" if len(failed) > _SAID else ""
-        count = f"{len(failed)} of {len(failed) + len(written)} exports failed"
+        count = f"{len(failed)} of {len(failed) + len(written)} files not exported"
         super().__init__(f"{count}{' (the others are written)' if written else ''}: {told}{more}.")
 
     @property

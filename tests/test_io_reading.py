@@ -10,6 +10,7 @@ import pytest
 from napari_4dstem_orient.errors import LONGEST, Cancelled, NoDisks, UserError
 from napari_4dstem_orient.io import reading as edge
 from napari_4dstem_orient.io.load import inspect, load
+from napari_4dstem_orient.io.ours import made_here
 from napari_4dstem_orient.io.reading import check_room, check_scan, is_regular, reading
 from napari_4dstem_orient.io.source import Source
 
@@ -147,3 +148,11 @@ def test_a_file_that_is_cut_short_after_it_was_opened_does_not_end_the_program(t
     os.truncate(path, 5000)
     with pytest.raises(UserError, match=r"scan\.npy has become shorter"):
         scan.pattern(7, 7)
+
+
+def test_whether_an_output_is_ours_is_not_asked_of_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.h5")
+    began = time.perf_counter()
+    assert not made_here(tmp_path / "pipe.h5", "h5")
+    assert not made_here(tmp_path / "pipe.h5")
+    assert time.perf_counter() - began < 5

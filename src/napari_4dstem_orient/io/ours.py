@@ -11,6 +11,9 @@ from pathlib import Path
 
 import h5py
 
+from napari_4dstem_orient.io.hdf5_access import whether
+from napari_4dstem_orient.io.reading import is_regular
+
 PROGRAM = "napari-4dstem-orient"
 HDF5 = {
     "h5": "orientation map",
@@ -50,10 +53,11 @@ def made_here(path: Path, name: str = "") -> bool:
     name : str
         What it would be replaced by, where that is one of ``HDF5``: only its own kind is.
     """
+    if not is_regular(path):  # looking into a pipe would wait for ever
+        return False
+    if name in HDF5:
+        return whether(path, lambda file: file.attrs.get("format") == f"{PROGRAM} {HDF5[name]}")
     try:
-        if name in HDF5:
-            with h5py.File(path, "r") as file:
-                return bool(file.attrs.get("format") == f"{PROGRAM} {HDF5[name]}")
         with path.open("rb") as opened:
             head = opened.read(_HEAD)
     except OSError:

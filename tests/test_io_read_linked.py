@@ -59,6 +59,13 @@ def test_dectris_parts_that_do_not_fit(tmp_path):
         load(path, scan_shape="3x4")
 
 
+def test_a_scan_with_four_dimensions_under_a_masters_name(tmp_path):
+    path = tmp_path / "a_master.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/data/data"] = DATA
+    same(load(path), DATA)
+
+
 def test_links_to_other_files_have_their_names_here(tmp_path):
     """Both are called /x where they are; the groups they lie in have one address, each in its file."""
     for number in (1, 2):

@@ -36,6 +36,7 @@ def test_64_bit_counts(tmp_path):
         (merlin_header(12, 4, "Note:\t21 °C").decode().encode("utf-8-sig"), (3, 4)),
         (merlin_header(12, 4, "a line of its own"), (3, 4)),
         (merlin_header(12, 4).replace(b"Number):\t4", b"Number): \t 4 "), (3, 4)),
+        (merlin_header(12, 4).replace(b"\t", b" "), (3, 4)),
         (merlin_header(12, 1, "ScanX:\t4\nScanY:\t3"), (3, 4)),
         (merlin_header(12, 12), None),  # one trigger for all
         (merlin_header(12, 1), None),  # one for each

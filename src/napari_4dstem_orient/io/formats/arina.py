@@ -45,7 +45,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
     parts: list[Any] = [_part(group, key, path) for key in _keys(group) or sorted(group)]
     detector, dtype = parts[0].shape[1:], parts[0].dtype
     for part in parts:
-        if part.ndim != 3 or part.shape[1:] != detector or part.dtype != dtype:
+        if (part.ndim != 3 and len(parts) > 1) or part.shape[1:] != detector or part.dtype != dtype:
             raise UserError(
                 f"{path.name} links to parts that do not fit together: {part.name} of {Path(part.file.filename).name} "
                 f"is {part.dtype} of shape {shape_text(part.shape)}, the first {dtype} of {shape_text(parts[0].shape)}."

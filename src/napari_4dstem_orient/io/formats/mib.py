@@ -136,7 +136,7 @@ def _told(path: Path) -> dict[str, str]:
 
 def _lines(header: Path) -> Iterator[tuple[str, str]]:
     for line in decoded(beside(header)).splitlines():
-        key, between, value = line.partition("\t")
+        key, between, value = line.partition("\t" if "\t" in line else ":")
         if between and value.strip():
             yield key.strip().rstrip(":"), value.strip()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
+from napari_4dstem_orient.crystals.cif_atoms import coordinate
 from napari_4dstem_orient.crystals.library import find_phase
 from test_crystals_cif import write_cif
 
@@ -100,3 +101,28 @@ def test_a_cell_that_its_operations_fit_nearly_is_made_to_fit(tmp_path):
     assert len(set(phase.cell[:3])) == 1
     assert phase.cell[0] == pytest.approx(3.6149, abs=1e-4)
     assert phase.cell[3:] == (90, 90, 90)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.333", 1 / 3),
+        (".3333", 1 / 3),
+        ("0.667", 2 / 3),
+        ("0.666", 2 / 3),
+        ("-0.33333", -1 / 3),
+        ("0.167", 1 / 6),
+        ("0.1666", 1 / 6),
+        ("0.833", 5 / 6),
+        ("1.333", 4 / 3),
+        ("0.334", 0.334),
+        ("0.33", 0.33),
+        ("0.333(2)", 0.333),
+        ("0.3335", 0.3335),
+        ("0.083", 0.083),
+        ("0.250", 0.25),
+        ("0.5", 0.5),
+    ],
+)
+def test_a_written_third_or_sixth_is_meant_and_a_measured_one_is_not(text, value):
+    assert coordinate(text) == value

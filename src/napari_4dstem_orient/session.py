@@ -95,6 +95,8 @@ class Session:
 
     Signals
     -------
+    replaced : Signal()
+        Another scan, or another session's work, took the place of all there was; told before ``changed``.
     changed : Signal(Stage)
         A stage got a new result, lost it, or became stale; ``Stage.SCAN`` also when the calibration changed.
     position_changed : Signal(int, int)
@@ -103,6 +105,7 @@ class Session:
         The user pinned a scan position, or took a pin away.
     """
 
+    replaced = Signal()
     changed = Signal(Stage)
     position_changed = Signal(int, int)
     pins_changed = Signal()
@@ -147,6 +150,8 @@ class Session:
         if stage is Stage.SCAN or self._position is None:
             self._position = rows // 2, cols // 2
             self.set_pins(())
+        if stage is Stage.SCAN:
+            self.replaced.emit()
         for touched in (stage, *below):
             self.changed.emit(touched)
 
@@ -177,6 +182,7 @@ class Session:
         rows, cols = self.scan_shape or (1, 1)
         row, col = state.position or (rows // 2, cols // 2)
         self._position = min(row, rows - 1), min(col, cols - 1)
+        self.replaced.emit()
         for stage in dict.fromkeys((Stage.SCAN, *touched)):
             self.changed.emit(stage)
         self.pins_changed.emit()
@@ -231,8 +237,9 @@ class Session:
         usual = Calibration()
         known = usual if others else self._calibration
         unknown = [name for name in vars(usual) if getattr(known, name) == getattr(usual, name)]
-        if "q_pixel" not in unknown:
-            unknown = [name for name in unknown if name != "q_pixel_from"]
+        for size, about in (("q_pixel", "q_pixel_from"), ("r_pixel", "r_aspect")):
+            if size not in unknown and about in unknown:
+                unknown.remove(about)
         news = {name: getattr(told, name) for name in unknown}
         self._read_calibration = self._read_calibration.with_(**news)
         self.set_calibration(known.with_(**news))

@@ -149,6 +149,13 @@ class Autosave(QObject):
         job.failed.connect(self._on_failed)
         job.start()
 
+    def save_finally(self) -> None:
+        """Save what there is now, and nothing that comes later."""
+        self._timer.stop()
+        project = self._collect()
+        self._collect = lambda: project
+        self.save()
+
     def after_save(self, call: Callable[[], None]) -> None:
         """Call this once the save under way has succeeded."""
         if self._job is not None:
@@ -165,6 +172,8 @@ class Autosave(QObject):
         if self._lock is not None:
             self._lock.unlock()
         self._end()
+
+    discard = close
 
     def _on_ended(self, result: Any = None) -> None:
         self._job = None

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from qtpy.QtCore import QTimer
 
-from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, scan_layers
-from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
+from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, rescale, scan_layers
+from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, is_open, session_for
 from napari_4dstem_orient.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -54,8 +54,13 @@ class Cursor:
         viewer.layers.events.inserted.connect(self._on_inserted)
         self._on_changed(Stage.SCAN)
 
-    def _on_changed(self, stage: Stage) -> None:
+    def _open_viewer(self) -> napari.Viewer | None:
+        """Return the viewer, unless its window was closed."""
         viewer = self._viewer()
+        return viewer if viewer is not None and is_open(viewer) else None
+
+    def _on_changed(self, stage: Stage) -> None:
+        viewer = self._open_viewer()
         if viewer is None or self.session.scan_shape is None:
             return
         if not self._keys_bound:  # only now: without a scan the arrow keys are napari's
@@ -67,21 +72,23 @@ class Cursor:
                         keys, lambda viewer, to=(rows, cols): walk(self.session, *to), overwrite=True
                     )
             viewer.bind_key(PIN, lambda viewer: toggle_pin(self.session), overwrite=True)
-        if stage is Stage.SCAN:  # not at once: the layers it shall lie over are about to come
-            QTimer.singleShot(0, self._show_over_layers)
+        if stage is Stage.SCAN:
+            rescale(viewer, self.session.calibration.steps)
+            QTimer.singleShot(0, self._show_over_layers)  # the layers it shall lie over are about to come
 
     def _on_inserted(self, event: Any) -> None:
-        """Keep the marker above a layer that comes later (not at once: napari is still inserting)."""
+        """Show the marker above a layer that comes later (not at once: napari is still inserting)."""
         if event.value.metadata.get(OURS) != MARKER:
-            QTimer.singleShot(0, self._raise_marker)
+            QTimer.singleShot(0, self._show_over_layers)
 
     def _show_over_layers(self) -> None:
-        viewer = self._viewer()
+        viewer = self._open_viewer()
         if viewer is not None and scan_layers(viewer):
             self._show_marker(viewer)
+        self._raise_marker()
 
     def _raise_marker(self) -> None:
-        viewer = self._viewer()
+        viewer = self._open_viewer()
         marker = find_layer(viewer, MARKER) if viewer is not None else None
         if marker is not None and viewer.layers[-1] is not marker:
             viewer.layers.move(viewer.layers.index(marker), len(viewer.layers))
@@ -93,7 +100,7 @@ class Cursor:
             self._redraw.start(REDRAWN_AFTER)
 
     def _follow(self) -> None:
-        viewer = self._viewer()
+        viewer = self._open_viewer()
         if viewer is not None:
             self._show_marker(viewer)
 

@@ -51,8 +51,6 @@ class Answer:
     rotation : ndarray, shape (3, 3)
         As in ``OrientationMap``.
     score : float
-    explained : int
-        Measured disks that the answer explains.
     reliability : float or None
         Probability that the answer is right; None where that is not known or nothing was tried.
     doubt : Doubt
@@ -68,7 +66,6 @@ class Answer:
     phase: Phase | None
     rotation: np.ndarray
     score: float
-    explained: int
     reliability: float | None
     doubt: Doubt
     spots: np.ndarray
@@ -124,6 +121,19 @@ class Position:
 
 def look(snapshot: Snapshot, row: int, col: int, prediction: PredictionSettings | None = None) -> Position:
     """Collect what is known about one scan position; reads one pattern from the scan."""
+    position = measured_at(snapshot, row, col)
+    if snapshot.scan is not None:
+        picture = measured_picture(snapshot.scan.pattern(row, col), position.origin)
+        position = replace(position, picture=picture)
+    answers = {
+        method: answer_at(found, row, col, snapshot.light, prediction)
+        for method, found in snapshot.maps.items()
+    }
+    return replace(position, answers=answers)
+
+
+def measured_at(snapshot: Snapshot, row: int, col: int) -> Position:
+    """Return where the disks of a scan position were measured; nothing is read, so its pattern is black."""
     detector = snapshot.detector
     seen, origin = np.zeros((0, 2)), np.array(detector.shape) // 2 + 0.0
     if snapshot.calibrated is not None:
@@ -133,15 +143,9 @@ def look(snapshot: Snapshot, row: int, col: int, prediction: PredictionSettings 
         if len(seen) == len(pixels) > 0:
             origin = np.median(pixels - seen, axis=0)
         seen = pixels - origin
-    picture = np.zeros(detector.shape, np.float32)
-    if snapshot.scan is not None:
-        picture = measured_picture(snapshot.scan.pattern(row, col), origin)
-    answers = {
-        method: answer_at(found, row, col, snapshot.light, prediction)
-        for method, found in snapshot.maps.items()
-    }
     reach = snapshot.light.k_max if snapshot.light is not None else detector.reach
-    return Position((row, col), detector, snapshot.radius, picture, seen, origin, answers, reach)
+    black = np.zeros(detector.shape, np.float32)
+    return Position((row, col), detector, snapshot.radius, black, seen, origin, {}, reach)
 
 
 def answer_at(
@@ -170,7 +174,6 @@ def answer_at(
         phase=phase,
         rotation=rotation,
         score=float(orientation_map.score[row, col]),
-        explained=int(orientation_map.explained[row, col]),
         reliability=reliability,
         doubt=doubt,
         spots=predict(phase, rotation, light, prediction),
@@ -210,21 +213,14 @@ def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -
     )
 
 
-def instead(answer: Answer, number: int, position: Position, light: Illumination | None) -> Answer:
+def instead(answer: Answer, number: int, light: Illumination | None) -> Answer:
     """Return what the answer would be if its hypothesis ``number`` (0: the answer itself) were right."""
     if number == 0 or answer.phase is None:
         return answer
     rival = answer.rivals[number - 1]
     spots = predict(answer.phase, rival.rotation, light)
-    explained = int(position.marks(spots).explained.sum())
     return replace(
-        answer,
-        rotation=rival.rotation,
-        score=rival.score,
-        explained=explained,
-        reliability=None,
-        doubt=Doubt(0),
-        spots=spots,
+        answer, rotation=rival.rotation, score=rival.score, reliability=None, doubt=Doubt(0), spots=spots
     )
 
 

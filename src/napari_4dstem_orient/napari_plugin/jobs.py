@@ -20,6 +20,7 @@ from napari_4dstem_orient.napari_plugin.threads import LONG, at_work, start_thre
 from napari_4dstem_orient.napari_plugin.turns import Turns
 
 SECONDS_BETWEEN_REPORTS = 0.05
+CANCELLED = "It was cancelled."
 SECONDS_TO_STOP = 10.0
 """What a job gets at the program's end to write what must not be lost."""
 
@@ -179,8 +180,10 @@ class JobBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.job: Job | None = None
+        self.trouble = ""
+        """Why the last job brought nothing, in a sentence; empty where it brought its result."""
         self._done: Callable[[Any], Iterator[None] | None] | None = None
-        self._turns = Turns(self, notify)
+        self._turns = Turns(self, self._say)
         self._title = ""
         self.clock = Clock()
         self.label = QLabel()
@@ -224,7 +227,7 @@ class JobBar(QWidget):
         """
         if self.job is not None:
             raise RuntimeError("a step runs one job at a time")
-        self._title, self._done, self.clock = title, done, Clock()
+        self._title, self._done, self.clock, self.trouble = title, done, Clock(), ""
         job = self.job = Job(function, *args, **kwargs)
         job.progress.connect(self._on_progress)
         job.finished.connect(self._on_finished)
@@ -297,15 +300,21 @@ class JobBar(QWidget):
             try:
                 done(result)
             except UserError as error:
-                notify(error)
+                self._say(error)
 
     @Slot(object)
     def _on_failed(self, error: BaseException) -> None:
+        self.trouble = str(error)
         self._end()
+        notify(error)
+
+    def _say(self, error: BaseException) -> None:
+        self.trouble = str(error)
         notify(error)
 
     @Slot()
     def _on_cancelled(self) -> None:
+        self.trouble = CANCELLED
         self._end()
 
     def _end(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY, badged
-from napari_4dstem_orient.napari_plugin.map_layers import MAP, end_side_by_side
+from napari_4dstem_orient.napari_plugin.map_layers import ASIDE, MAP, end_side_by_side, map_layers
 from napari_4dstem_orient.napari_plugin.placing import place, placement
 
 if TYPE_CHECKING:
@@ -75,19 +75,29 @@ def scan_layers(viewer: napari.Viewer) -> list[Layer]:
 
 
 def remove_layers(viewer: napari.Viewer) -> None:
-    """Take away what was shown of the former scan."""
+    """Take away what was shown of the former scan, and the grid in which a map was shown twice."""
+    beside = any(len(map_layers(viewer, method)) > 1 for method in ("template", "transformer"))
+    beside = beside or any(layer.metadata.pop(ASIDE, False) for layer in viewer.layers)
     with viewer.layers.batched_update():  # or napari collects garbage for each, a quarter of a second
         for layer in scan_layers(viewer):
             viewer.layers.remove(layer)
+    if beside:
+        viewer.canvas.grid.enabled = False
 
 
 def rescale(viewer: napari.Viewer, steps: tuple[float, float] | None) -> None:
-    """Put all scan layers on another scan step."""
+    """Put all scan layers on another scan step; there is a scale bar where that is known."""
     touched = False
     for layer in scan_layers(viewer):
         touched |= place(layer, steps)
     if touched:
         viewer.reset_view()
+        show_scale_bar(viewer, steps)
+
+
+def show_scale_bar(viewer: napari.Viewer, steps: tuple[float, float] | None) -> None:
+    """Show napari's scale bar where the scan steps (nm) are known, and none where they are not."""
+    viewer.canvas.overlays.scale_bar.visible = steps is not None
 
 
 def _limits(data: np.ndarray) -> tuple[float, float]:

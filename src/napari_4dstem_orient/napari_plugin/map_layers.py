@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
+    from napari_4dstem_orient.napari_plugin.inspection import Position
+    from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 MAP = "orientation_map"
@@ -29,6 +31,9 @@ KIND = "orientation_layer"
 """Key in a layer's ``metadata``: which of its channels the layer shows, a key of ``TITLES``."""
 LOOK = "orientation_look"
 """Key in a layer's ``metadata``: the ``Look`` it has."""
+
+ASIDE = "hidden_beside"
+"""Key in the ``metadata`` of layers that are hidden for as long as a map is shown twice."""
 
 GONE_AFTER = 200
 """Milliseconds after which a layer goes that was beside another: where napari has not drawn its canvas since the grid
@@ -172,8 +177,8 @@ def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
     rows, cols = orientation_map.scan_shape
     viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
     for layer in viewer.layers:
-        if not _is_image(layer):  # a grid would give it a place of its own
-            layer.visible = False
+        if layer.visible and not _is_image(layer):  # a grid would give it a place of its own
+            layer.metadata[ASIDE], layer.visible = True, False
     viewer.canvas.grid.enabled = True
     viewer.reset_view()
     for layer in (main, side):
@@ -183,10 +188,11 @@ def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
 
 
 def end_side_by_side(viewer: napari.Viewer) -> None:
-    """Show each map once again, where one is shown twice."""
+    """Show each map once again, where one is shown twice, and what was hidden for that."""
+    hidden = [layer for layer in viewer.layers if layer.metadata.pop(ASIDE, False)]
     methods = {layer.metadata[MAP].method for layer in map_layers(viewer)}
     sides = [side for method in methods for side in map_layers(viewer, method)[:-1]]
-    if not sides:
+    if not sides and not hidden:
         return
     viewer.canvas.grid.enabled = False
     for side in sides:  # it is no map any more, and goes later
@@ -195,8 +201,8 @@ def end_side_by_side(viewer: napari.Viewer) -> None:
     for layer in viewer.layers:
         if MAP in layer.metadata:
             layer.name_overlay.visible = False
-        elif not _is_image(layer):
-            layer.visible = True
+    for layer in hidden:
+        layer.visible = True
     viewer.reset_view()
     later(bare_viewer(viewer).window._qt_window, partial(_remove, viewer, sides), GONE_AFTER)
 
@@ -254,7 +260,11 @@ def _pixels(orientation_map: OrientationMap, kind: str, look: Look) -> np.ndarra
 
 
 def describe_position(
-    orientation_map: OrientationMap, row: int, col: int, disks: int | None = None, threshold: float = 0.0
+    orientation_map: OrientationMap,
+    row: int,
+    col: int,
+    snapshot: Snapshot | None = None,
+    threshold: float = 0.0,
 ) -> str:
     """Say what a map says about one scan position, or why it says nothing.
 
@@ -262,13 +272,14 @@ def describe_position(
     ----------
     orientation_map : OrientationMap
     row, col : int
-    disks : int, optional
-        Bragg disks found there, where known.
+    snapshot : Snapshot, optional
+        What the map's session holds: with disks it tells how many of them the answer explains, as the inspector does.
     threshold : float
         Confidence below which answers are not shown.
     """
     from napari_4dstem_orient.analysis.directions import in_plane_direction, zone_axis
     from napari_4dstem_orient.io.ebsd import bunge_angles
+    from napari_4dstem_orient.napari_plugin.inspection import predict
 
     lines = [f"row {row}, column {col} · {orientation_map.method}"]
     sure = []
@@ -288,11 +299,14 @@ def describe_position(
     if certainty is not None and certainty.reliability[row, col]:  # 0 where nothing was tried
         sure.append(f"reliability {certainty.reliability[row, col]:.0%}")
         doubts = certainty.doubt_at(row, col).texts
-    if indexed:
-        of_all = "" if disks is None else f" of {disks}"
-        sure.append(f"explains {orientation_map.explained[row, col]}{of_all} disks")
-    elif disks is not None:
-        sure.append(f"{disks} disks")
+    position = _measured_at(snapshot, row, col)
+    if indexed and position is None:
+        sure.append(f"explains {orientation_map.explained[row, col]} disks")
+    elif position is not None:
+        light = snapshot.light if snapshot is not None else None
+        explains = indexed and light is not None
+        seen = position.marks(predict(phase, rotation, light)) if explains else None
+        sure.append(f"{position.reflections} disks" if seen is None else seen.text)
     if indexed and orientation_map.confidence[row, col] < threshold:
         quality = "score" if certainty is None else "reliability"
         doubts = [*doubts, f"not shown: {quality} below {threshold:.2f}"]
@@ -316,15 +330,22 @@ def show_answer_under_cursor(viewer: napari.Viewer) -> None:
         return
     overlays[HOVER] = TextOverlay(position="top_left", font_size=9)
 
-    def on_move(viewer: napari.Viewer, event: Any) -> None:
+    def say(text: str) -> None:
         overlay = overlays[HOVER]
-        # A drag is followed by the inspector; here each change would let napari draw its whole canvas again.
-        text = "" if event.is_dragging else text_at(viewer, event.position)
-        text += "\n" if text else ""  # napari's box behind several lines ends in the last one
         if text != overlay.text:
             overlay.text = text
             overlay.visible = bool(text)
 
+    def on_move(viewer: napari.Viewer, event: Any) -> None:
+        # A drag is followed by the inspector; here each change would let napari draw its whole canvas again.
+        text = "" if event.is_dragging else text_at(viewer, event.position)
+        say(text + "\n" if text else "")  # napari's box behind several lines ends in the last one
+
+    def on_layers(event: Any) -> None:
+        if event.type in ("removed", "visible", "metadata"):
+            say("")  # it was of what is not shown any more
+
+    viewer.layers.events.connect(on_layers)
     viewer.mouse_move_callbacks.append(on_move)
 
 
@@ -335,7 +356,10 @@ def text_at(viewer: napari.Viewer, position: tuple[float, ...]) -> str:
     if where is None or layer is None:
         return ""
     whole = whole_of(layer.metadata[MAP])
-    return describe_position(whole, *where, _disks_at(viewer, *where), layer.metadata[LOOK].threshold)
+    from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
+
+    snapshot = Snapshot.of(session_for(viewer))
+    return describe_position(whole, *where, snapshot, layer.metadata[LOOK].threshold)
 
 
 def position_under(viewer: napari.Viewer, position: tuple[float, ...]) -> tuple[int, int] | None:
@@ -348,13 +372,11 @@ def position_under(viewer: napari.Viewer, position: tuple[float, ...]) -> tuple[
     return (int(row), int(col)) if 0 <= row < rows and 0 <= col < cols else None
 
 
-def _disks_at(viewer: napari.Viewer, row: int, col: int) -> int | None:
-    """Return how many disks, direct beam apart, were found at a position; None where none were looked for."""
-    from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
+def _measured_at(snapshot: Snapshot | None, row: int, col: int) -> Position | None:
+    """Return the disks that were found at a position; None where none were looked for."""
+    from napari_4dstem_orient.napari_plugin.inspection import measured_at
 
-    snapshot = Snapshot.of(session_for(viewer))
-    disks = snapshot.calibrated
-    if disks is None or not (row < disks.scan_shape[0] and col < disks.scan_shape[1]):
+    disks = None if snapshot is None else snapshot.calibrated
+    if snapshot is None or disks is None or not (row < disks.scan_shape[0] and col < disks.scan_shape[1]):
         return None
-    near = snapshot.radius * snapshot.detector.q_pixel
-    return int((np.hypot(*disks.at(row, col)[:, :2].T) > near).sum())
+    return measured_at(snapshot, row, col)

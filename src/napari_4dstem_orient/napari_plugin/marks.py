@@ -49,6 +49,11 @@ class Marks:
         return self.reflection >= 0
 
     @property
+    def text(self) -> str:
+        """How many disks are explained: what is drawn, in words."""
+        return f"explains {self.explained.sum()} of {len(self.disks)} disks"
+
+    @property
     def residuals(self) -> np.ndarray:
         """From the predicted reflection to the measured disk, pixels, for each explained disk, shape (e, 2)."""
         return self.disks[self.explained] - self.spots[self.reflection[self.explained]]

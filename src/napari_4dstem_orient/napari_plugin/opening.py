@@ -15,8 +15,15 @@ from napari_4dstem_orient.detection.coarse_first import coarse_to_fine, nearest
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.napari_plugin.cursor import install_cursor
+from napari_4dstem_orient.napari_plugin.keeping import are_in_files, may_take_place
 from napari_4dstem_orient.napari_plugin.latest import Latest
-from napari_4dstem_orient.napari_plugin.layers import OURS, find_layer, put_layer, remove_layers, rescale
+from napari_4dstem_orient.napari_plugin.layers import (
+    OURS,
+    find_layer,
+    put_layer,
+    remove_layers,
+    show_scale_bar,
+)
 from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.placing import placement
 from napari_4dstem_orient.napari_plugin.sessions import session_for
@@ -66,7 +73,7 @@ def opening_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray) -> Iterat
     yield
     take_scan(viewer, scan)
     yield
-    viewer.canvas.overlays.scale_bar.visible = True
+    show_scale_bar(viewer, scan.calibration.steps)
 
 
 def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
@@ -75,7 +82,7 @@ def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
         return as_layer(scan)
     remove_layers(viewer)
     take_scan(viewer, scan)
-    viewer.canvas.overlays.scale_bar.visible = True
+    show_scale_bar(viewer, scan.calibration.steps)
     window, finer = ref(viewer), Latest()
 
     def refine(image: np.ndarray) -> None:
@@ -144,41 +151,50 @@ def read_disks(path: str | Path) -> tuple[BraggDisks, Calibration]:
 def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | None = None) -> None:
     """Put disks read from a file, and what it told about them, into the session: beside their scan or alone.
 
+    Where they would take the place of disks that no file holds, the user is asked.
+
     Raises
     ------
     UserError
-        A scan of another shape is open.
+        A scan, disks or a map of another shape are open.
     """
     session = session_for(viewer)
     _check_shape(session, "disks", disks.scan_shape)
+    stage = Stage.CALIBRATED if disks.calibrated else Stage.DISKS
+    if not may_take_place(viewer, stage):
+        return
     if told is not None:
         session.learn(told)
-    stage = Stage.CALIBRATED if disks.calibrated else Stage.DISKS
+    are_in_files([disks])
     session.put(stage, disks, settings={"file": disks.provenance.get("source")})
     install_cursor(viewer)
-    rescale(viewer, session.calibration.steps)
     show_disk_count(viewer, disks.counts)
 
 
 def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str | None = None) -> None:
     """Put a map read from a file into the session, beside its scan or alone, and show its layers.
 
+    Where it would take the place of a map that no file holds, the user is asked.
+
     Raises
     ------
     UserError
-        A scan of another shape is open.
+        A scan, disks or a map of another shape are open.
     """
     session = session_for(viewer)
     _check_shape(session, "map", orientation_map.scan_shape)
+    stage = Stage.TRANSFORMER_MAP if orientation_map.method == "transformer" else Stage.TEMPLATE_MAP
+    if not may_take_place(viewer, stage):
+        return
     if session.scan_shape is None:
         session.set_calibration(
             session.calibration.with_(r_pixel=orientation_map.r_pixel, r_aspect=orientation_map.r_aspect)
         )
-    stage = Stage.TRANSFORMER_MAP if orientation_map.method == "transformer" else Stage.TEMPLATE_MAP
+    are_in_files([orientation_map])
     session.put(stage, orientation_map, settings={"file": path})
     install_cursor(viewer)
     add_map_layers(viewer, orientation_map)
-    viewer.canvas.overlays.scale_bar.visible = True
+    show_scale_bar(viewer, orientation_map.steps)
 
 
 def show_disk_count(viewer: napari.Viewer, counts: np.ndarray) -> None:
@@ -186,17 +202,20 @@ def show_disk_count(viewer: napari.Viewer, counts: np.ndarray) -> None:
     new = find_layer(viewer, "disk count") is None
     steps = session_for(viewer).calibration.steps
     put_layer(viewer, "disk count", counts.astype(np.int32), steps, colormap="viridis")
-    viewer.canvas.overlays.scale_bar.visible = True
+    if new:
+        show_scale_bar(viewer, steps)
     if new and len(viewer.layers) == 1:
         viewer.reset_view()
 
 
 def _check_shape(session: Session, what: str, shape: tuple[int, int]) -> None:
-    scan = session.get(Stage.SCAN)
-    if scan is not None and scan.scan_shape != shape:
+    there = session.scan_shape
+    if there is not None and there != shape:
+        covers = "cover" if what == "disks" else "covers"
+        of = "the open scan has" if session.get(Stage.SCAN) is not None else "what is open here has"
         raise UserError(
-            f"The {what} in the file cover {_by(shape)} scan positions, the open scan has "
-            f"{_by(scan.scan_shape)}; open the scan they belong to first, or open them in a new window."
+            f"The {what} in the file {covers} {_by(shape)} scan positions, {of} {_by(there)}; "
+            "open the scan that belongs to it first, or open it in a new window."
         )
 
 

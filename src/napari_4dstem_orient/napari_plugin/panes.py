@@ -168,8 +168,9 @@ def _measured(position: Position, attention: np.ndarray | None) -> Pane:
         number = _nearest(disks, place, CIRCLE * position.radius)
         if number is None:
             return ""
-        length = np.hypot(*disks[number]) * position.detector.q_pixel
-        return f"{length:.2f} Å⁻¹ from the direct beam" + _attention_text(told, number)
+        detector, pixels = position.detector, np.hypot(*disks[number])
+        length = f"{pixels * detector.q_pixel:.2f} Å⁻¹" if detector.scaled else f"{pixels:.1f} px"
+        return f"{length} from the direct beam" + _attention_text(told, number)
 
     return Pane(grey_levels(position.picture), [marks], [], "", text_at)
 
@@ -183,7 +184,7 @@ def _answered(
     attention: np.ndarray | None,
 ) -> Pane:
     if answer is None or answer.phase is None or variant is None or not len(answer.spots):
-        words = "" if answer is None else answer_words(answer, directions, position.reflections)
+        words = "" if answer is None else answer_words(answer, directions)
         return Pane(
             None, [rings(position.disks[position.beside], position.radius)], [], words, lambda place: ""
         )
@@ -203,7 +204,7 @@ def _answered(
             told, _nearest(seen.disks, place, CIRCLE * position.radius)
         )
 
-    words = answer_words(answer, directions, position.reflections)
+    words = answer_words(answer, directions, seen)
     return Pane(None, marks, labels, words, text_at)
 
 
@@ -245,8 +246,8 @@ def plane_text(hkl: np.ndarray, phase: Phase) -> str:
     return (" " if max(map(len, digits)) > 2 else "").join(digits)
 
 
-def answer_words(answer: Answer, directions: str, count: int) -> str:
-    """Describe an answer in a few lines of rich text; ``count`` disks were measured."""
+def answer_words(answer: Answer, directions: str, seen: Marks | None = None) -> str:
+    """Describe an answer in a few lines of rich text; ``seen`` is what is marked, where there is anything to mark."""
     sure = [] if answer.reliability is None else [f"reliability <b>{answer.reliability:.0%}</b>"]
     if answer.phase is None:
         lines = [answer.reason.text, *sure]
@@ -254,7 +255,7 @@ def answer_words(answer: Answer, directions: str, count: int) -> str:
         lines = [
             directions,
             " · ".join([answer.phase.name, f"score {answer.score:.2f}", *sure]),
-            f"explains {answer.explained} of {count} disks",
+            *([seen.text] if seen is not None else []),
         ]
     if answer.doubt:
         lines.append(f"<i>{answer.doubt.text}</i>")

@@ -179,6 +179,8 @@ class PatternCanvas(QWidget):
     def on_hover(self, text_at: Callable[[np.ndarray], str]) -> None:
         """Show at the mouse what ``text_at`` says of a place, shape (2,), wherever that is anything."""
         self.canvas.text_at = text_at
+        if self.canvas.underMouse():
+            self.canvas.hush()
 
 
 class Canvas(QWidget):
@@ -306,6 +308,10 @@ class Canvas(QWidget):
         self.lens.reset()
 
     def leaveEvent(self, event: QEvent | None) -> None:
+        """Take the words at the mouse away."""
+        self.hush()
+
+    def hush(self) -> None:
         """Take the words at the mouse away."""
         self._tell("", QPoint())
 

@@ -105,7 +105,7 @@ def about(
                 "zone_axis": zone_axis(answer.rotation, answer.phase).text,
                 "rotation": np.asarray(answer.rotation, float).round(6).tolist(),
                 "score": round(answer.score, 4),
-                "explained": answer.explained,
+                "explained": int(position.marks(answer.spots).explained.sum()),
                 "reliability": answer.reliability,
             }
     return {
@@ -134,7 +134,8 @@ def _measured(axes: Axes, position: Position, attention: np.ndarray | None) -> N
     )
     _draw(axes, rings(position.disks[position.beside], position.radius, attention))
     _frame(axes, position)
-    _scale_bar(axes, position)
+    if position.detector.scaled:
+        _scale_bar(axes, position)
 
 
 def _answered(
@@ -167,8 +168,7 @@ def _answered(
     sure = "" if answer.reliability is None else f", reliability {answer.reliability:.0%}"
     zone = nearest_direction(variant[:, 2], phase).mathtext
     axes.set_xlabel(
-        f"{phase.name}, zone axis {zone}\nscore {answer.score:.2f}{sure}\n"
-        f"explains {answer.explained} of {position.reflections} disks",
+        f"{phase.name}, zone axis {zone}\nscore {answer.score:.2f}{sure}\n{seen.text}",
         fontsize=7,
     )
 

@@ -14,10 +14,18 @@ from qtpy.QtCore import QTimer
 from napari_4dstem_orient.analysis.channels import paint_first
 from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 from napari_4dstem_orient.io.project import Project, load_project
-from napari_4dstem_orient.napari_plugin.cursor import install_cursor
+from napari_4dstem_orient.napari_plugin.cursor import MARKER, install_cursor
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, indexers_for
-from napari_4dstem_orient.napari_plugin.layers import OURS, put_layer, remove_layers, scan_layers
+from napari_4dstem_orient.napari_plugin.keeping import are_in_files
+from napari_4dstem_orient.napari_plugin.layers import (
+    OURS,
+    put_layer,
+    remove_layers,
+    scan_layers,
+    show_scale_bar,
+)
 from napari_4dstem_orient.napari_plugin.map_layers import (
+    ASIDE,
     KIND,
     LOOK,
     MAP,
@@ -50,7 +58,7 @@ def project_of(viewer: napari.Viewer) -> Project:
         choice.phases,
         choice.models,
         choice.record(),
-        {key_of(layer): display_of(layer) for layer in scan_layers(viewer)},
+        {key_of(layer): display_of(layer) for layer in scan_layers(viewer) if key_of(layer) != MARKER},
     )
 
 
@@ -86,6 +94,7 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
     yield
     remove_layers(viewer)
     yield
+    are_in_files(state.results.values())
     session.restore(state)
     yield
     install_cursor(viewer)
@@ -105,7 +114,7 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
             add_map_layers(viewer, state.results[stage])
             yield
     _Displays(viewer, session, project.layers)
-    viewer.canvas.overlays.scale_bar.visible = True
+    show_scale_bar(viewer, state.calibration.steps)
     viewer.reset_view()
     for warning in project.warnings:
         show_warning(warning)
@@ -140,7 +149,8 @@ def key_of(layer: Layer) -> str:
 
 def display_of(layer: Layer) -> dict[str, Any]:
     """Return how a layer is displayed, as plain JSON values."""
-    told: dict[str, Any] = {"visible": bool(layer.visible), "opacity": float(layer.opacity)}
+    visible = bool(layer.visible or layer.metadata.get(ASIDE))
+    told: dict[str, Any] = {"visible": visible, "opacity": float(layer.opacity)}
     if hasattr(layer, "contrast_limits") and not getattr(layer, "rgb", False):
         told["contrast_limits"] = [float(limit) for limit in layer.contrast_limits]
         told["colormap"] = str(layer.colormap.name)
@@ -173,16 +183,12 @@ class _Displays:
         self, viewer: napari.Viewer, session: Session, told: Mapping[str, Mapping[str, Any]]
     ) -> None:
         self._viewer, self._layers, self._session, self._told = viewer, viewer.layers, session, dict(told)
-        self._data = self._scan_data()
+        self._told.pop(MARKER, None)  # earlier versions kept it, hidden perhaps
         for layer in scan_layers(viewer):
             if (display := self._told.pop(key_of(layer), None)) is not None:
                 set_display(viewer, layer, display)
         self._layers.events.inserted.connect(self._on_inserted)
-        session.changed.connect(self._on_changed)
-
-    def _scan_data(self) -> Any:
-        scan = self._session.get(Stage.SCAN)
-        return None if scan is None else scan.data
+        session.replaced.connect(self._end)
 
     def _on_inserted(self, event: Any) -> None:
         layer = event.value
@@ -191,7 +197,6 @@ class _Displays:
                 0, partial(set_display, self._viewer, layer, display)
             )  # napari is still inserting
 
-    def _on_changed(self, stage: Stage) -> None:
-        if stage is Stage.SCAN and self._scan_data() is not self._data:
-            self._layers.events.inserted.disconnect(self._on_inserted)
-            self._session.changed.disconnect(self._on_changed)
+    def _end(self) -> None:
+        self._layers.events.inserted.disconnect(self._on_inserted)
+        self._session.replaced.disconnect(self._end)

@@ -21,6 +21,11 @@ def session_for(viewer: napari.Viewer) -> Session:
     return _sessions[bare]
 
 
+def is_open(viewer: napari.Viewer) -> bool:
+    """Tell whether a viewer's window has not been closed; what comes late finds it without."""
+    return hasattr(bare_viewer(viewer).window, "_qt_window")
+
+
 def bare_viewer(viewer: napari.Viewer) -> napari.Viewer:
     """Return the viewer behind the proxy that napari hands to a plugin, anew for each widget."""
     return getattr(viewer, "__wrapped__", viewer)

@@ -50,6 +50,9 @@ class Detector:
         Å⁻¹ for each pixel.
     rotation, flip, distortion
         As in ``Calibration``.
+    scaled : bool
+        Whether lengths in Å⁻¹ may be read from what is drawn: False where ``q_pixel`` is but a guess for patterns and
+        disks that are in pixels.
     """
 
     shape: tuple[int, int]
@@ -57,6 +60,7 @@ class Detector:
     rotation: float = 0.0
     flip: bool = False
     distortion: tuple[float, float] = (0.0, 0.0)
+    scaled: bool = True
 
     @property
     def reach(self) -> float:
@@ -81,11 +85,12 @@ def detector_of(
     """Return the detector as far as it is known, else one that would hold the disks."""
     known = [disk.detector_shape for disk in (disks, calibrated) if disk is not None and disk.detector_shape]
     shape = scan.detector_shape if scan is not None else next(iter(known), FALLBACK_SHAPE)
-    q_pixel = calibration.q_pixel
+    q_pixel, scaled = calibration.q_pixel, True
     if q_pixel is None:
+        scaled = scan is None and (disks is None or disks.calibrated)
         far = farthest(calibrated) if calibrated is not None else 0.0
         q_pixel = 1.05 * (far or FALLBACK_REACH) / (min(shape) / 2)
-    return Detector(shape, q_pixel, calibration.rotation, calibration.flip, calibration.distortion)
+    return Detector(shape, q_pixel, calibration.rotation, calibration.flip, calibration.distortion, scaled)
 
 
 _farthest: WeakKeyDictionary[BraggDisks, float] = WeakKeyDictionary()

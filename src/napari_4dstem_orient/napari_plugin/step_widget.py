@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea
 
 from napari_4dstem_orient.napari_plugin.jobs import JobBar, notify
 from napari_4dstem_orient.napari_plugin.libraries import collect_all_again
-from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
 from napari_4dstem_orient.napari_plugin.tones import Tone, set_tone, tone_sheet
 from napari_4dstem_orient.napari_plugin.turns import Turns
 from napari_4dstem_orient.napari_plugin.wheel import WheelGuard
@@ -41,7 +41,8 @@ class StepWidget(QWidget):
     small the window into ``footer``, long work into ``jobs``.
 
     Subclasses override ``refresh`` (called when any stage changes, and once by themselves at the end of their
-    constructor) and ``release`` where they hold more than Qt frees by itself.
+    constructor), ``forget`` where they keep anything of a scan, and ``release`` where they hold more than Qt frees by
+    itself.
     """
 
     SCROLLS_ABOVE = 0
@@ -51,6 +52,7 @@ class StepWidget(QWidget):
         super().__init__()
         self.viewer = viewer
         self.session = session_for(viewer)
+        bare_viewer(viewer).window._qt_window.installEventFilter(self)
         self.needs = QLabel()
         self.needs.setWordWrap(True)
         set_tone(self.needs, Tone.DOUBTFUL)
@@ -80,7 +82,7 @@ class StepWidget(QWidget):
         self._follow_theme()
         viewer.events.theme.connect(self._follow_theme)
         self._docked = self._closed = False
-        self._works_on = self._scan_data()
+        self.session.replaced.connect(self._on_replaced)
         self.session.changed.connect(self._on_changed)
         jobs = self.jobs  # with its window gone a panel gets no word but this
         self.destroyed.connect(lambda: jobs.detach_job())
@@ -89,6 +91,13 @@ class StepWidget(QWidget):
 
     def refresh(self) -> None:
         """Show what the session holds now; enable what can be done."""
+
+    def forget(self) -> None:
+        """Let go of all that is of the former scan; ``refresh`` follows."""
+
+    def job_is_of_scan(self) -> bool:
+        """Tell whether what runs is of no use once another scan has come."""
+        return True
 
     def release(self) -> None:
         """Free what this widget holds outside Qt's tree."""
@@ -108,17 +117,19 @@ class StepWidget(QWidget):
         if self._closed:
             return
         self._closed = True
+        self.session.replaced.disconnect(self._on_replaced)
         self.session.changed.disconnect(self._on_changed)
         self.viewer.events.theme.disconnect(self._follow_theme)
         self.jobs.abandon()
         self.turns.give_up()
         self.release()
 
+    def _on_replaced(self) -> None:
+        if self.job_is_of_scan() and not self.jobs.showing:  # a result that brings the scan itself
+            self.jobs.abandon()
+        self.forget()
+
     def _on_changed(self, stage: Stage) -> None:
-        if stage is Stage.SCAN and self._scan_data() is not self._works_on:
-            self._works_on = self._scan_data()
-            if not self.jobs.showing:  # a result that brings the scan itself
-                self.jobs.abandon()  # its result would belong to the former scan
         self.refresh()
 
     def _on_visibility(self, visible: bool) -> None:
@@ -129,16 +140,16 @@ class StepWidget(QWidget):
         if not self._closed:
             self.refresh()
 
-    def _scan_data(self) -> Any:
-        """Return what tells one scan from the next; a scan calibrated otherwise is the same."""
-        scan = self.session.get(Stage.SCAN)
-        return None if scan is None else scan.data
-
     def _follow_theme(self, *_: Any) -> None:
         self.setStyleSheet(tone_sheet(self.viewer.theme))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keep the panel as wide as what it holds: it scrolls up and down, and nothing is cut off at its side."""
+        """Keep the panel as wide as what it holds, so that nothing is cut off at its side; let go with its window.
+
+        A window that is closed tells its panels nothing, and takes what they would still write to away.
+        """
+        if watched is not self._content and _ends(event):
+            self.close_step()
         if watched is self._content and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
             self._make_room()
         return super().eventFilter(watched, event)
@@ -171,6 +182,12 @@ class StepWidget(QWidget):
         """Let go when closed as a window of its own."""
         self.close_step()
         super().closeEvent(event)
+
+
+def _ends(event: QEvent) -> bool:
+    """Tell whether a window is going: napari may ask the user first, but not where a program closes it."""
+    kind = event.type()
+    return kind == QEvent.Type.DeferredDelete or (kind == QEvent.Type.Close and not event.spontaneous())
 
 
 def behind_a_tab(widget: QWidget) -> bool:

@@ -57,6 +57,7 @@ class Turns(QTimer):
         self._failed = failed
         self._steps: Iterator[object] = iter(())
         self._ended: Callable[[], object] = _nothing
+        self._at_step = self._given_up = False
         self.timeout.connect(self._take_next)
 
     def take(self, steps: Iterator[object], ended: Callable[[], object] = _nothing) -> None:
@@ -68,21 +69,27 @@ class Turns(QTimer):
         ended : callable
             Called after the last step, and after one that failed; not where steps are given up.
         """
-        self._steps, self._ended = steps, ended
+        self._steps, self._ended, self._given_up = steps, ended, False
         self.start()
 
     def give_up(self) -> None:
         """Take no more steps."""
         self.stop()
-        self._steps, self._ended = iter(()), _nothing
+        self._steps, self._ended, self._given_up = iter(()), _nothing, True
 
     def _take_next(self) -> None:
-        steps, ended = self._steps, self._ended
+        if self._at_step:  # which asks the user something: the event loop goes on meanwhile
+            return
+        steps, ended, self._at_step = self._steps, self._ended, True
         try:
             for _ in steps:
                 return
         except Exception as error:
             self._failed(error)
+        finally:
+            self._at_step = False
+        if self._given_up:  # by the step itself or during it
+            return
         if self._steps is steps:  # and no step has begun something else
             self.give_up()
         ended()

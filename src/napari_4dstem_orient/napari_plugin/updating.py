@@ -10,6 +10,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.napari_plugin.indexers import STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.jobs import CANCELLED
 from napari_4dstem_orient.napari_plugin.sessions import session_for
 from napari_4dstem_orient.napari_plugin.step_states import pending
 from napari_4dstem_orient.session import Stage
@@ -24,10 +25,17 @@ WHOSE = {
     Stage.TRANSFORMER_MAP: "Map",
     Stage.TEMPLATE_MAP: "Map",
 }
+WHAT = {
+    Stage.PROBE: "The probe was",
+    Stage.DISKS: "The Bragg disks were",
+    Stage.CALIBRATED: "The calibrated disks were",
+    Stage.TRANSFORMER_MAP: "The transformer's map was",
+    Stage.TEMPLATE_MAP: "The map of template matching was",
+}
 WHY = {
     Stage.PROBE: "open a scan in Data",
     Stage.DISKS: "open its scan in Data",
-    Stage.CALIBRATED: "it needs disks in pixels and the detector's pixel size (Data, Calibration)",
+    Stage.CALIBRATED: "find or load disks in Bragg disks, and give the detector's pixel size in Calibration",
     Stage.TRANSFORMER_MAP: "choose crystals and a model in Map",
     Stage.TEMPLATE_MAP: "choose crystals in Map",
 }
@@ -84,21 +92,21 @@ class Updater:
             self.stop()
             return
         stage = due[0]
-        if stage in self._tried:
-            self.stop(f"Stopped: {stage.value} was not made.")
-            return
         panel = step_panel(self._viewer, WHOSE[stage])
+        if stage in self._tried and not panel.jobs.running:
+            self.stop(_why_not(stage, panel.jobs.trouble))
+            return
         if panel.jobs.running:  # somebody's own run: it may be just this step
             self._listen(panel)
             return
         self._tried.add(stage)
         if stage in STAGES.values() and not self._can_map()[stage]:
-            self.stop(f"The {stage.value} cannot be made: {WHY[stage]}.")
+            self.stop(_why_not(stage, f"First {WHY[stage]}."))
             return
         self._listen(panel)
         self._take(stage, panel)()
         if self._waits_for is panel and not panel.jobs.running:
-            self.stop(f"{stage.value.capitalize()} cannot be made: {WHY[stage]}.")
+            self.stop(_why_not(stage, f"First {WHY[stage]}."))
 
     def _take(self, stage: Stage, panel: Any) -> Callable[[], Any]:
         if stage is Stage.PROBE:
@@ -119,3 +127,13 @@ class Updater:
     def _on_running(self, running: bool) -> None:
         if not running:
             QTimer.singleShot(0, self._step)  # after the panel has put its result into the session
+
+
+def _why_not(stage: Stage, trouble: str) -> str:
+    """Say in words what was not made, in which panel, why, and what to do."""
+    if not trouble:
+        why = "the settings changed meanwhile; press Update stale steps again."
+        return f"{WHAT[stage]} made in {WHOSE[stage]}, but {why}"
+    if trouble == CANCELLED:
+        return f"{WHAT[stage]} not made: cancelled in {WHOSE[stage]}. Press Update stale steps to go on."
+    return f"{WHAT[stage]} not made in {WHOSE[stage]}: {trouble}"

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 from napari_4dstem_orient.napari_plugin.jobs import notify
 from napari_4dstem_orient.napari_plugin.latest import Latest
 from napari_4dstem_orient.napari_plugin.letters import LEISURE, drawing_letters
-from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
+from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, is_open, session_for
 from napari_4dstem_orient.napari_plugin.turns import Turns
 from napari_4dstem_orient.session import Stage
 
@@ -55,10 +55,13 @@ def open_all_panels(napari_viewer: napari.Viewer) -> None:
     window = viewer.window._qt_window
     letters = Turns(window, notify, LEISURE)
     panels = Turns(window, notify)
-    ready.answered.connect(
-        lambda kinds: panels.take(opening_panels(viewer, {}), lambda: letters.take(drawing_letters(viewer)))
-    )
+
+    def open_them(kinds: object) -> None:
+        panels.take(opening_panels(viewer, {}), lambda: letters.take(drawing_letters(viewer)))
+
+    ready.answered.connect(open_them)
     ready.failed.connect(notify)
+    window.destroyed.connect(lambda: ready.close())  # the window may be closed before they are ready
     ready.ask(panel_kinds)
 
 
@@ -66,6 +69,8 @@ def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iter
     """Do what ``open_workbench`` does in steps; each panel is put into ``panels``."""
     viewer = bare_viewer(napari_viewer)
     for title, kind in panel_kinds().items():
+        if not is_open(viewer):
+            return
         area = "bottom" if title in TITLES_BELOW else "right"
         panels[title] = _find_panel(viewer, kind) or _open(viewer, kind, title, area)
         yield

@@ -83,6 +83,10 @@ class AnalysisWidget(StepWidget):
             if section is not self.cell:
                 section.refresh()
 
+    def forget(self) -> None:
+        """Let go of positions picked, and of figures, in the former scan."""
+        self.misorientation.forget()
+
     def release(self) -> None:
         """Let the sections stop listening."""
         for section in self._contents():

@@ -153,6 +153,10 @@ class CalibrationWidget(StepWidget):
         self._show_vector_map(calibrated)
         self._refresh_figures()
 
+    def forget(self) -> None:
+        """Say nothing that was found in the former scan."""
+        self._fit = self._report = None
+
     def release(self) -> None:
         """Let the figures stop waiting."""
         for figure in self.figures.values():

@@ -276,8 +276,8 @@ class CompareWidget(StepWidget):
         """Say what is missing and what was found."""
         maps = {method: self.session.get(STAGES[method]) for method in COMPARED}
         missing = [method for method, found in maps.items() if found is None]
-        if self.found is not None and (missing or self._is_of_another_scan()):
-            self._forget()
+        if self.found is not None and missing:
+            self.forget()
         text = needs_text(self.session.missing(STAGES["template"])) if len(missing) == 2 else ""
         if missing and not text:
             names = " and ".join(METHODS[method].lower() for method in missing)
@@ -296,9 +296,6 @@ class CompareWidget(StepWidget):
         self.stale.setText(self._why_stale())
         self.stale.setVisible(bool(self.stale.text()))
 
-    def _is_of_another_scan(self) -> bool:
-        return self.found is not None and self.found.angle.shape != self.session.scan_shape
-
     def _why_stale(self) -> str:
         """Say why the comparison is not of what the session holds now, and what to do; empty where it is."""
         stages = [STAGES[method] for method in COMPARED]
@@ -310,7 +307,8 @@ class CompareWidget(StepWidget):
             return "Stale: a map was made from other disks. Map again, then press Compare."
         return ""
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Show no comparison, nor what came of it."""
         self.found = None
         self.measure.clear()
         self.legend.show_classes(())

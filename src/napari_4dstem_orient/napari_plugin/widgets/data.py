@@ -12,7 +12,8 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer, rescale
+from napari_4dstem_orient.napari_plugin.keeping import may_take_place
+from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.opening import (
     OVERVIEW,
     opening_scan,
@@ -44,6 +45,7 @@ AUTOMATIC_BYTES = 2**30
 class Opened:
     """A file that was looked into, and its scan unless that leaves a question; or disks, and what is told of them."""
 
+    path: str
     facts: FileFacts | None
     scan: Scan | None = None
     overview: np.ndarray | None = None
@@ -108,7 +110,6 @@ class DataWidget(StepWidget):
         What the panel does for the former scan ends.
         """
         self.jobs.abandon()
-        self._path = path
         self.jobs.run(f"Opening {Path(path).name}", self._take, _open, path, dataset, scan_shape)
 
     def compute_images(self) -> None:
@@ -135,7 +136,6 @@ class DataWidget(StepWidget):
         unknown = [name for name in ("voltage", "q_pixel") if getattr(self.session.calibration, name) is None]
         self.doubts.setVisible(self.session.scan_shape is not None and bool(unknown))
         self.doubts.setText(" ".join(DOUBTS[name] for name in unknown))
-        rescale(self.viewer, self.session.calibration.steps)
         if scan is not None and scan.data is not self._shown and idle:
             self._shown = scan.data
             self.patterns.set_summed({})
@@ -176,15 +176,23 @@ class DataWidget(StepWidget):
         self.jobs.abandon()
         self.jobs.run("Opening the sample", self._take, _open_sample, sample)
 
+    def forget(self) -> None:
+        """Let go of the former scan's patterns, and of what its file left open."""
+        self.reading.show_facts(None, None)
+        self.patterns.set_summed({})
+
     def _read_again(self) -> None:
         self.open_path(self._path, self.reading.dataset, self.reading.scan_shape)
 
     def _take(self, opened: Opened) -> Iterator[None]:
-        self.reading.show_facts(opened.facts, opened.scan)
         if opened.disks is not None:
             take_disks(self.viewer, *opened.disks)
         if opened.scan is not None and opened.overview is not None:
+            if not may_take_place(self.viewer):
+                return
             yield from opening_scan(self.viewer, opened.scan, opened.overview)
+        self._path = opened.path
+        self.reading.show_facts(opened.facts, opened.scan)
 
     def _show_images(self, images: dict[str, np.ndarray]) -> Iterator[None]:
         steps = self.session.calibration.steps
@@ -228,14 +236,14 @@ def _open(path: str, dataset: str | None, scan_shape: str | None, progress: Prog
         facts = inspect(path)
     except UserError:
         if is_disk_file(path):
-            return Opened(None, disks=read_disks(path))
+            return Opened(path, None, disks=read_disks(path))
         raise
     if dataset is None and scan_shape is None and leaves_a_question(facts):
-        return Opened(facts)
+        return Opened(path, facts)
     scan = load(path, dataset=dataset, scan_shape=scan_shape)
-    return Opened(facts, scan, overview(scan))
+    return Opened(path, facts, scan, overview(scan))
 
 
 def _open_sample(sample: Callable[[], Scan], progress: Progress) -> Opened:
     scan = sample()
-    return Opened(None, scan, overview(scan))
+    return Opened("", None, scan, overview(scan))

@@ -16,7 +16,8 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.memory import EXPLAINED, LEAST_MEMORY
 from napari_4dstem_orient.napari_plugin.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.forms import form_for
-from napari_4dstem_orient.napari_plugin.jobs import Relay, notify
+from napari_4dstem_orient.napari_plugin.jobs import Job, Relay, notify
+from napari_4dstem_orient.napari_plugin.keeping import are_in_files
 from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import read_disks, show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.parts.detection.disk_preview import DiskPreview
@@ -52,6 +53,7 @@ class DisksWidget(StepWidget):
         super().__init__(napari_viewer)
         self._looked_at: Any = None
         self._ran_with: DetectionSettings | None = None
+        self._saving: Job | None = None
         self._help: dict[str, str | None] = {}
         self.probe = ProbeChooser(self.viewer)
         self.probe_button = button(
@@ -154,7 +156,20 @@ class DisksWidget(StepWidget):
         except UserError as error:
             notify(error)
             return
-        self.jobs.run("Saving disks", _nothing, _save, disks, path, self.session.calibration, probe)
+        known = self.session.calibration
+        self._saving = self.jobs.run("Saving disks", self._saved, _save, disks, path, known, probe)
+
+    def job_is_of_scan(self) -> bool:
+        """Disks that are being saved are saved."""
+        return self.jobs.job is not self._saving
+
+    def forget(self) -> None:
+        """Say nothing that was found in the former scan."""
+        self._ran_with = None
+        self.advice.hide()
+        for name, told in self._help.items():
+            self.form[name].tooltip = told
+        self._help.clear()
 
     def refresh(self) -> None:
         """Show what the session holds."""
@@ -176,6 +191,9 @@ class DisksWidget(StepWidget):
     def release(self) -> None:
         """Free the diffraction view."""
         self.preview.close_preview()
+
+    def _saved(self, disks: BraggDisks) -> None:
+        are_in_files([disks])
 
     def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings, str]) -> None:
         probe, settings, advice = suggested
@@ -253,11 +271,8 @@ def _load(path: str, progress: Progress) -> tuple[BraggDisks, Calibration]:
 
 def _save(
     disks: BraggDisks, path: str, calibration: Calibration, probe: Probe | None, progress: Progress
-) -> None:
+) -> BraggDisks:
     from napari_4dstem_orient.io.bragg_peaks import save_disks
 
     save_disks(disks, path, calibration=calibration, probe=probe)
-
-
-def _nothing(result: None) -> None:
-    """Saving has nothing to show."""
+    return disks

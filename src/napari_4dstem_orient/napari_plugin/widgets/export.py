@@ -67,6 +67,10 @@ class ExportWidget(StepWidget):
         self._propose()
         self.refresh()
 
+    def job_is_of_scan(self) -> bool:
+        """Files that were asked for are written."""
+        return False
+
     def refresh(self) -> None:
         """List the maps there are."""
         found = [method for method, stage in STAGES.items() if self.session.get(stage) is not None]
@@ -113,10 +117,10 @@ class ExportWidget(StepWidget):
             if field not in self._typed:
                 field.setText(text)
 
-    def _on_changed(self, stage: Stage) -> None:
-        if stage is Stage.SCAN and self._scan_data() is not self._works_on:
-            self._propose()
-        super()._on_changed(stage)
+    def forget(self) -> None:
+        """Name files after the scan that has come, and say nothing of those of the former."""
+        self._propose()
+        self.written.clear()
 
     def _ticked(self) -> list[str]:
         return [name for name, box in self.formats.items() if box.isChecked()]

@@ -113,6 +113,15 @@ class InspectorWidget(StepWidget):
             return
         self._reader.ask(partial(_look_and_draw, self._snapshot, self.indexers, *where, self.controls.look))
 
+    def forget(self) -> None:
+        """Show nothing of the former scan while the new one is being read."""
+        self._shown = None
+        self.measured.save.setEnabled(False)
+        for column in self.columns:
+            column.empty()
+        for column in self.predicted.values():
+            column.offer([])
+
     def release(self) -> None:
         """Stop listening."""
         self.session.position_changed.disconnect(self._on_moved)
@@ -131,7 +140,10 @@ class InspectorWidget(StepWidget):
         self._drawer.drop()  # of the former position
         self.measured.save.setEnabled(True)
         for column in self.columns:
-            column.view.set_frame(position.detector.shape, position.detector.q_pixel, position.origin)
+            detector = position.detector
+            column.view.set_frame(
+                detector.shape, detector.q_pixel if detector.scaled else 0.0, position.origin
+            )
         for column in self.predicted.values():
             column.hypotheses.setCurrentIndex(0)
         self._show(shown)
@@ -189,7 +201,7 @@ class InspectorWidget(StepWidget):
             return
 
         def choose() -> tuple[Position, Answer]:
-            chosen = instead(shown.first[method], number, shown.position, light)
+            chosen = instead(shown.first[method], number, light)
             return shown.position, chosen
 
         self._matchers[method].ask(choose)

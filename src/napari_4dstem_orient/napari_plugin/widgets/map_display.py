@@ -21,6 +21,7 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     Look,
     add_map_layers,
     applied_threshold,
+    end_side_by_side,
     map_layers,
     position_under,
     set_look,
@@ -102,6 +103,8 @@ class MapDisplayWidget(StepWidget):
     def refresh(self) -> None:
         """Show the channel, look and key of the topmost visible map."""
         layer = self._main()
+        if (layer is None or not self._sides(layer)) and not self.turns.isActive():
+            end_side_by_side(self.viewer)  # the user took one of the two away
         for widget in (self.channel, self.beside, self.threshold, self.fade):
             widget.setEnabled(layer is not None)
         self.hint.setVisible(layer is None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
@@ -19,14 +18,21 @@ from qtpy.QtWidgets import (
 )
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.project import SUFFIX, Project, is_project_file, save_project
+from napari_4dstem_orient.io.project import Project, is_project_file, save_project
 from napari_4dstem_orient.napari_plugin.autosave import Autosave, LeftBehind, left_behind
 from napari_4dstem_orient.napari_plugin.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.jobs import notify
+from napari_4dstem_orient.napari_plugin.keeping import (
+    PROJECTS,
+    are_in_files,
+    ask_for_project,
+    may_take_place,
+    not_in_files,
+    project_path,
+)
 from napari_4dstem_orient.napari_plugin.opening import opening_scan, overview
 from napari_4dstem_orient.napari_plugin.parts.overview.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.projects import project_of, read_project, show_project
-from napari_4dstem_orient.napari_plugin.replacing import may_replace
 from napari_4dstem_orient.napari_plugin.sessions import bare_viewer
 from napari_4dstem_orient.napari_plugin.step_states import (
     STEPS,
@@ -47,7 +53,6 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.scan import Scan
 
-PROJECTS = f"Projects (*{SUFFIX});;All files (*)"
 WELCOME = (
     "<b>Start here:</b> open a 4D-STEM file, drop one on this window, open a project, "
     "or try one of the two samples."
@@ -72,8 +77,11 @@ class OverviewWidget(StepWidget):
         self.facts = wrapped()
         self.updater = Updater(bare_viewer(napari_viewer))
         self._panels: dict[str, Any] = {}
-        self.autosave = Autosave(partial(project_of, bare_viewer(napari_viewer)))
+        self.autosave = self._new_autosave()
+        self.former: Autosave | None = None
+        """The work that another scan has replaced."""
         self.left: LeftBehind | None = left_behind()
+        self._recovered: Autosave | LeftBehind | None = None
         self.body.setSpacing(3)
         self.body.addWidget(self.facts)
         self._build_first_run()
@@ -86,10 +94,10 @@ class OverviewWidget(StepWidget):
         self.updater.changed.connect(self.refresh)
         self._indexers = indexers_for(self.session)
         self._indexers.changed.connect(self._later)
-        self.session.pins_changed.connect(self.autosave.soon)
+        self.session.pins_changed.connect(self._save_soon)
         # A window that is closed tells its panels nothing but this.
-        autosave, left = self.autosave, self.left
-        self.destroyed.connect(lambda: _end(autosave, left))
+        attributes = vars(self)
+        self.destroyed.connect(lambda: _end(attributes))
         self.refresh()
 
     # ---------------------------------------------------------------- building
@@ -108,8 +116,7 @@ class OverviewWidget(StepWidget):
         self.recovery = QWidget()
         row = QHBoxLayout(self.recovery)
         row.setContentsMargins(0, 0, 0, 0)
-        self.recovery_text = wrapped("Unsaved work was found:")
-        self.recovery_text.setToolTip("It was left behind when the program ended unexpectedly.")
+        self.recovery_text = wrapped()
         self.recover_button = button("Recover", "Open it as it was some seconds before.", self.recover)
         self.discard_button = button("Discard", "Remove it for good.", self.discard)
         for widget in (self.recovery_text, self.recover_button, self.discard_button):
@@ -178,7 +185,14 @@ class OverviewWidget(StepWidget):
         self.facts.setText(facts_text(self.session) if loaded else WELCOME)
         self.facts.setToolTip(facts_tooltip(self.session) if loaded else "")
         self.first_run.setVisible(not loaded)
-        self.recovery.setVisible(self.left is not None)
+        self.recovery.setVisible(self.kept is not None)
+        replaced = self.kept is not None and self.kept is self.former
+        self.recovery_text.setText("The work replaced is kept:" if replaced else "Unsaved work was found:")
+        self.recovery_text.setToolTip(
+            "Until this window is closed."
+            if replaced
+            else "It was left behind when the program ended unexpectedly."
+        )
         self._watch_panels()
         told = []
         for number, (title, (step, made)) in enumerate(self.steps.items(), start=1):
@@ -221,6 +235,15 @@ class OverviewWidget(StepWidget):
     def _later(self, *what: Any) -> None:
         if not self._closed:
             self._soon.start(0)
+
+    def job_is_of_scan(self) -> bool:
+        """Projects are opened and saved whatever scan comes meanwhile."""
+        return False
+
+    def forget(self) -> None:
+        """Take no further step of an update, and say nothing of the former scan."""
+        self.updater.stop("Another scan was opened, so the update of the former one ended.")
+        self.say("")
 
     def _on_changed(self, stage: Stage) -> None:
         super()._on_changed(stage)
@@ -267,13 +290,13 @@ class OverviewWidget(StepWidget):
     def save_project(self, path: str) -> None:
         """Write everything into a project file."""
         path = project_path(path)
-        self.jobs.run(
-            "Saving the project",
-            lambda nothing: self.say(f"Saved: {path}"),
-            _save,
-            project_of(bare_viewer(self.viewer)),
-            path,
-        )
+        project = project_of(bare_viewer(self.viewer))
+
+        def saved(nothing: None) -> None:
+            are_in_files(project.state.results.values())
+            self.say(f"Saved: {path}")
+
+        self.jobs.run("Saving the project", saved, _save, project, path)
 
     def open_project(self, path: str) -> None:
         """Read a project off the main thread and show it."""
@@ -281,24 +304,50 @@ class OverviewWidget(StepWidget):
             self.jobs.run("Opening the project", self._take_project, _read, path)
 
     def recover(self) -> None:
-        """Open the work that was left behind; its file stays until it has been saved anew."""
-        if self.left is not None:
-            self.jobs.run("Recovering", self._take_recovered, _read, str(self.left.path))
+        """Open the work that was left behind or replaced; its file stays until it has been saved anew."""
+        if (kept := self.kept) is not None and not self.jobs.running:
+            self._recovered = kept
+            self.jobs.run("Recovering", self._take_recovered, _read, str(kept.path))
 
     def discard(self) -> None:
-        """Remove the work that was left behind."""
-        if self.left is not None:
-            self.left.discard()
-            self.left = None
+        """Remove the work that was left behind or replaced."""
+        if (kept := self.kept) is not None:
+            self._let_go(kept)
+            kept.discard()
         self.refresh()
+
+    def set_aside(self) -> None:
+        """Keep the work there is, which another scan is about to replace, until the window is closed."""
+        if self.former is not None:
+            self.former.discard()
+        self.former, self.autosave = self.autosave, self._new_autosave()
+        self.former.save_finally()
+        self.former.after_save(self._later)
+
+    @property
+    def kept(self) -> Autosave | LeftBehind | None:
+        """What can be recovered: what was replaced last, else what a crash left behind."""
+        return self.former if self.former is not None and self.former.path.is_file() else self.left
+
+    def _let_go(self, kept: Autosave | LeftBehind) -> None:
+        if kept is self.former:
+            self.former = None
+        elif kept is self.left:
+            self.left = None
+
+    def _new_autosave(self) -> Autosave:
+        return Autosave(partial(project_of, bare_viewer(self.viewer)))
+
+    def _save_soon(self) -> None:
+        self.autosave.soon()
 
     def release(self) -> None:
         """Stop listening; the window is being closed in an orderly way, or this panel is."""
         self.updater.stop()
         self.updater.changed.disconnect(self.refresh)
         self._indexers.changed.disconnect(self._later)
-        self.session.pins_changed.disconnect(self.autosave.soon)
-        _end(self.autosave, self.left)
+        self.session.pins_changed.disconnect(self._save_soon)
+        _end(vars(self))
 
     def dragEnterEvent(self, event: Any) -> None:
         """Accept a file."""
@@ -314,18 +363,27 @@ class OverviewWidget(StepWidget):
             self.show_step("Data").open_path(paths[0])
 
     def _take_scan(self, opened: tuple[Scan, np.ndarray]) -> Iterator[None]:
-        yield from opening_scan(self.viewer, *opened)
+        if may_take_place(self.viewer):
+            yield from opening_scan(self.viewer, *opened)
 
     def _take_project(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
+        if may_take_place(self.viewer):
+            yield from self._show_project(read)
+
+    def _show_project(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
         yield from show_project(self.viewer, *read)
         self.say(" ".join(read[0].warnings))
 
     def _take_recovered(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
-        yield from self._take_project(read)
-        left, self.left = self.left, None
+        kept = self._recovered
+        if not may_take_place(self.viewer):
+            return
+        yield from self._show_project(read)
+        not_in_files(read[0].state.results.values())  # but in one that is about to go
         self.autosave.save()
-        if left is not None:
-            self.autosave.after_save(left.discard)
+        if kept is not None:
+            self._let_go(kept)
+            self.autosave.after_save(kept.discard)
         self.refresh()
 
     def _open_file(self) -> None:
@@ -337,11 +395,7 @@ class OverviewWidget(StepWidget):
         open_queue(self.viewer)
 
     def _ask_save(self) -> None:
-        scan = self.session.get(Stage.SCAN)
-        name = Path(scan.source.partition("::")[0]).stem if scan is not None and scan.reopens else "project"
-        path, _ = QFileDialog.getSaveFileName(self, "Save project", f"{name}{SUFFIX}", PROJECTS)
-        # The system's dialog asked about the name as it was typed.
-        if path and (path == project_path(path) or may_replace(self, [Path(project_path(path))])):
+        if path := ask_for_project(self, self.session):
             self.save_project(path)
 
     def _ask_open(self) -> None:
@@ -350,15 +404,13 @@ class OverviewWidget(StepWidget):
             self.open_project(path)
 
 
-def project_path(path: str) -> str:
-    """Return a path with the suffix that projects have."""
-    return path if path.endswith(".h5") else f"{path}{SUFFIX}"
-
-
-def _end(autosave: Autosave, left: LeftBehind | None) -> None:
-    autosave.close()
-    if left is not None:
-        left.release()
+def _end(of_panel: dict[str, Any]) -> None:
+    """Remove what the window kept aside, and leave what a crash left behind."""
+    for name in ("autosave", "former"):
+        if of_panel[name] is not None:
+            of_panel[name].close()
+    if of_panel["left"] is not None:
+        of_panel["left"].release()
 
 
 def _open_sample(name: str, progress: Progress) -> tuple[Scan, np.ndarray]:

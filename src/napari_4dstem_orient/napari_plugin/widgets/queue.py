@@ -126,6 +126,10 @@ class QueueWidget(StepWidget):
         typed = self.output.text().strip()
         return Path(typed).expanduser() if typed else entry.path.parent
 
+    def job_is_of_scan(self) -> bool:
+        """A queue maps other scans."""
+        return False
+
     def refresh(self) -> None:
         """Say what is missing, and how far the queue is."""
         try:

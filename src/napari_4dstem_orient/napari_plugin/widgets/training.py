@@ -226,6 +226,10 @@ class TrainingWidget(StepWidget):
 
     # ---------------------------------------------------------------- showing
 
+    def job_is_of_scan(self) -> bool:
+        """A training needs no scan."""
+        return False
+
     def refresh(self) -> None:
         """Show inputs while there is something to choose, and what is trained while it is."""
         running = self.jobs.running

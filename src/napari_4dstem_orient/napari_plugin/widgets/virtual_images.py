@@ -124,6 +124,15 @@ class VirtualImagesWidget(StepWidget):
         self.body.addWidget(self.state)
         self.body.addWidget(self.copy_button)
 
+    def forget(self) -> None:
+        """Let go of the former scan, its detectors and its copy in memory."""
+        self._prepared, self.beam, self._images.live, self.detectors = None, None, None, []
+        self._drop()
+        self.choice.clear()
+        self.drag.show(None)
+        self.state.clear()
+        self.view.clear()
+
     def refresh(self) -> None:
         """Show the session's scan; begin anew with another one."""
         scan = self.session.get(Stage.SCAN)
@@ -133,10 +142,7 @@ class VirtualImagesWidget(StepWidget):
             widget.setEnabled(ready)
         self.draw_button.setEnabled(scan is not None)
         if scan is not None and scan.data is not self._prepared and not self.jobs.running:
-            self._prepared, self.beam, self._images.live, self.detectors = scan.data, None, None, []
-            self._drop()
-            self.choice.clear()
-            self.drag.show(None)
+            self._prepared = scan.data
             memory = preferences().memory if scan.data.nbytes <= AUTOMATIC_BYTES else None
             self.jobs.run("Looking at the patterns", self._take, partial(_prepare, scan, memory))
         self.copy_button.setVisible(ready and self._images.live is None)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.orientation_map import OrientationMap
 
 PICKED, LINE = "picked positions", "profile line"
+NOTHING_YET = "Misorientation of two positions, or along a line."
 
 
 class MisorientationSection(QWidget):
@@ -45,7 +46,7 @@ class MisorientationSection(QWidget):
         self.line_button = button(
             "Draw a line", "Drag over the map, from the line's start to its end.", self._draw
         )
-        self.words = QLabel("Misorientation of two positions, or along a line.")
+        self.words = QLabel(NOTHING_YET)
         self.words.setWordWrap(True)
         self.plot = PlotCanvas(210, "Misorientation along the line")
         self.plot.hide()
@@ -67,6 +68,14 @@ class MisorientationSection(QWidget):
         """Enable what can be done."""
         for each in (self.pick_button, self.line_button):
             each.setEnabled(self.analysed.map is not None)
+
+    def forget(self) -> None:
+        """Let go of positions, and of the line, of the former scan."""
+        self.pick_button.setChecked(False)
+        self.picked, self.profile = [], None
+        self._latest.drop()
+        self.words.setText(NOTHING_YET)
+        self.plot.hide()
 
     def release(self) -> None:
         """Stop listening."""

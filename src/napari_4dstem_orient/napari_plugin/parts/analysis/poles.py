@@ -100,6 +100,10 @@ class PolesSection(QWidget):
 
     def _on_map(self) -> None:
         found = self.analysed.map
+        self._latest.drop()
+        self.densities = []
+        self.canvas.hide()
+        self.words.clear()
         self.phase.clear()
         self.phase.addItems([] if found is None else [phase.name for phase in found.phases])
         self.refresh()

@@ -44,6 +44,12 @@ class Column(QVBoxLayout):
             self.words.setText(text)
             self.words.setToolTip(text)
 
+    def empty(self) -> None:
+        """Show and say nothing."""
+        self.pane = None
+        self.view.clear()
+        self.say("")
+
     def show(self, pane: Pane) -> None:
         """Show a pattern and its marks, in place of a message too; the words are said apart."""
         self.pane = pane

@@ -32,6 +32,7 @@ class ReadingOptions(QWidget):
 
     def __init__(self, read: Callable[[], None]) -> None:
         super().__init__()
+        self._read = read
         self._facts: tuple[DatasetFacts, ...] = ()
         self.question = QLabel()
         self.question.setWordWrap(True)
@@ -39,9 +40,9 @@ class ReadingOptions(QWidget):
         self.datasets = QComboBox()
         self.datasets.currentIndexChanged.connect(self._on_dataset)
         self.shape = QLineEdit()
-        self.shape.returnPressed.connect(read)
+        self.shape.returnPressed.connect(self._on_read)
         self.shape.setToolTip("Scan rows x columns.")
-        self.read_button = button("Read", "Open the file with this dataset and scan shape.", read)
+        self.read_button = button("Read", "Open the file with this dataset and scan shape.", self._on_read)
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.addRow(self.question)
@@ -79,6 +80,10 @@ class ReadingOptions(QWidget):
         self.question.setText(self._question(facts) if ask and facts is not None else "")
         self._form.setRowVisible(self.question, ask)
         self.setVisible(ask or len(self._facts) > 1 or any(dataset.flat for dataset in self._facts))
+
+    def _on_read(self) -> None:
+        if self._facts:  # and not of a file whose scan has gone
+            self._read()
 
     def _on_dataset(self, index: int = 0) -> None:
         if not self._facts:

@@ -210,3 +210,28 @@ def test_a_given_place_beside_the_beams_is_doubted(apart):
     _, report = calibrate(disks, known, CalibrationSettings(row=row, col=col))
     assert report.residual == pytest.approx(np.hypot(*apart), abs=0.5)
     assert any("from the given place" in doubt for doubt in report.warnings)
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 1)], ids=["gap", "cross"])
+def test_a_beam_in_a_gap_of_the_detector_is_where_the_pairs_lie_about(axes):
+    """Nothing is found in the gap: unlike behind a beam stop it goes across the detector."""
+    truth = still((12, 12))
+    whole = scan(GRAINS, truth, beam=0.8)
+    kept = np.all([np.abs((whole.qx, whole.qy)[axis] - 63.5) > 2.5 for axis in axes], axis=0)
+    lists = [whole.at(*divmod(flat, 12))[kept[slice(*whole.offsets[flat : flat + 2])]] for flat in range(144)]
+    disks = BraggDisks.from_lists((12, 12), lists, detector_shape=(SIDE, SIDE))
+    fit = fit_origin(disks)
+    assert fit.hidden
+    assert off(fit, truth).max() < 0.3
+    _, report = calibrate(disks, Calibration(q_pixel=Q_PIXEL))
+    assert "gap of the detector" in report.summary
+
+
+@pytest.mark.parametrize("cut", [(3.5, 0.0), (-2.5, 2.5)])
+def test_a_piece_of_the_beam_beside_a_wide_gap_tells_it_too(cut):
+    truth = still((12, 12))
+    whole = scan(GRAINS, truth, beam=0.8)
+    beam = np.hypot(whole.qx - 63.5, whole.qy - 63.5) < 1
+    disks = replace(whole, qx=whole.qx + beam * np.float32(cut[0]), qy=whole.qy + beam * np.float32(cut[1]))
+    fit = fit_origin(disks)
+    assert off(fit, truth).max() < 0.3

@@ -26,6 +26,9 @@ LEAST_PILE, EMPTY = 0.03, 0.3
 STOPPED, PAIRED = 1.45, 0.3
 """There is a beam stop where so many times more disks (and at least such a share) lie in pairs about an empty place."""
 
+GAP = 1.5
+"""Px beside the middle of a detector's gap within which no disk is found."""
+
 DOMINANT = 0.6
 """But a disk that is there in most patterns, and whose next is weaker than this, is the beam for all that."""
 
@@ -42,6 +45,8 @@ class Place:
         About which place most ±g pairs lie.
     seen : bool
         Whether there is a direct beam at all: False where the pairs lie about a place without disks.
+    hidden : bool
+        Whether it lies in a gap of the detector, which the pairs tell.
     blur : float
         Px within which beams were taken to pile up.
     """
@@ -49,6 +54,7 @@ class Place:
     beam: np.ndarray
     pairs: np.ndarray
     seen: bool
+    hidden: bool
     blur: float
 
 
@@ -89,7 +95,23 @@ def find_place(disks: BraggDisks) -> Place:
         piled[best] > 0.5 and np.median(amplitude[:, 1] ** 2) < DOMINANT if amplitude.shape[1] > 1 else True
     )
     stopped = empty and not dominant and paired[about] > max(PAIRED, STOPPED * paired[best])
-    return Place(grid.position(best), grid.position(about), not stopped, blur)
+    beam, pairs = grid.position(best), grid.position(about)
+    # Of a single crystal, whose disks all pile up, lattice rows avoid lines as well.
+    hidden = bool(stopped and piled[best] < 0.5 and _in_gap(disks, pairs, blur))
+    return Place(beam, pairs, bool(hidden or not stopped), hidden, blur)
+
+
+def _in_gap(disks: BraggDisks, center: np.ndarray, blur: float) -> bool:
+    """Tell whether disks avoid a line through a place, or both, far from it too, though there are many beside."""
+    lines = []
+    for axis in (0, 1):
+        across, along = (disks.qx - center[0], disks.qy - center[1])[:: -1 if axis else 1]
+        far = np.abs(along) > 4 * blur
+        cells = np.rint(np.stack([across, along])[:, far] / GAP)
+        place = GAP * np.unique(cells, axis=1)[0]  # one grain's disks recur
+        beside = (np.abs(place) > 2 * blur) & (np.abs(place) < 8 * blur)
+        lines.append((int((np.abs(place) < GAP).sum()), float(beside.sum() * GAP / (6 * blur))))
+    return any(on <= 0.1 * expected and expected > 6 for on, expected in (*lines, np.sum(lines, axis=0)))
 
 
 def pairs_of(position: np.ndarray, amplitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -80,7 +80,8 @@ class CalibrationReport:
     warnings : list of str
         Plain sentences about what is missing or doubtful; empty if all is well.
     moved : float
-        See ``OriginFit``, px.
+    hidden : bool
+        See ``OriginFit``.
     """
 
     origin: np.ndarray = field(repr=False)
@@ -90,6 +91,7 @@ class CalibrationReport:
     q_pixel: float
     warnings: list[str]
     moved: float = 0.0
+    hidden: bool = False
 
     @property
     def summary(self) -> str:
@@ -103,8 +105,13 @@ class CalibrationReport:
         )
         if not np.isfinite(error):
             return f"Centred on {REFERENCES[self.surface]}; no direct beams or ±g pairs to check it by."
+        found = (
+            "The direct beam lies in a gap of the detector; the middle of the ±g pairs was"
+            if self.hidden
+            else ("Direct beam")
+        )
         return (
-            f"Direct beam found in {self.used:.0%} of the patterns, {self.residual:.2f} px ({error:.4f} Å⁻¹) "
+            f"{found} found in {self.used:.0%} of the patterns, {self.residual:.2f} px ({error:.4f} Å⁻¹) "
             f"from {REFERENCES[self.surface]}: {verdict} (good is up to {GOOD_RESIDUAL:g} Å⁻¹).{moved}"
         )
 
@@ -159,6 +166,7 @@ def calibrate(
         calibration.q_pixel,
         _doubts(disks, fit, calibration),
         fit.moved,
+        fit.hidden,
     )
     provenance = {
         **disks.provenance,

@@ -82,6 +82,8 @@ class OriginFit:
     moved : float
         By how many px the surface was moved onto the middle of the ±g pairs: the beam's disk is cut, by a gap of
         the detector for instance.
+    hidden : bool
+        The beam lies in a gap of the detector: what was measured are the middles of the ±g pairs.
     """
 
     origin: np.ndarray
@@ -90,6 +92,7 @@ class OriginFit:
     residual: float
     used: float
     moved: float = 0.0
+    hidden: bool = False
 
     @property
     def told(self) -> bool:
@@ -156,21 +159,27 @@ def fit_origin(
             "There is no direct beam: the patterns are arranged about a place without disks, as behind a beam stop; "
             f"give the origin as row and column in px, such as {row:.1f},{col:.1f} where the ±g pairs lie about."
         )
-    measured = _follow(disks, place.beam, place.blur)
+    if place.hidden:
+        flat = np.arange(len(disks.offsets) - 1)
+        measured = _middles(disks, flat, np.tile(place.pairs, (len(flat), 1)), _reach(disks))
+    else:
+        measured = _follow(disks, place.beam, place.blur)
     chosen = _smoothest(disks.scan_shape, measured) if surface in ("auto", "each") else surface
-    origin = _surface(disks.scan_shape, chosen, measured)[0]
-    residual = _rms(measured - origin)
-    if surface == "each" or (surface == "auto" and _jumps(disks, measured, origin)):
-        chosen, origin = "each", _each(disks, measured, origin)
+    surface_fit = _surface(disks.scan_shape, chosen, measured)[0]
+    residual = _rms(measured - surface_fit)
     sample = _sample(disks)
-    middle = _middles(disks, sample, origin[sample], LEAST_TOLERANCE)
-    shift = _misplaced(middle - origin[sample])
-    origin = origin + shift
-    if chosen == "each":
+    shift, _ = _shift(disks, sample, surface_fit)
+    origin = surface_fit + shift
+    if surface == "each" or (surface == "auto" and _jumps(disks, measured, origin)):
+        chosen, own = "each", _each(disks, measured, origin)
+        shift, middle = _shift(disks, sample, own)
+        origin = own + shift
         residual = _rms(np.where(np.isfinite(measured[sample]), origin[sample] - middle, np.nan))
     grid = (*disks.scan_shape, 2)
     used, moved = float(np.isfinite(measured[:, 0]).mean()), float(np.hypot(*shift))
-    return OriginFit(origin.reshape(grid), measured.reshape(grid), chosen, residual, used, moved)
+    return OriginFit(
+        origin.reshape(grid), measured.reshape(grid), chosen, residual, used, moved, place.hidden
+    )
 
 
 def _compared(disks: BraggDisks, origin: np.ndarray, told: str) -> OriginFit:
@@ -345,14 +354,17 @@ def _middles(disks: BraggDisks, flat: np.ndarray, near: np.ndarray, radius: floa
     return found
 
 
-def _misplaced(apart: np.ndarray) -> np.ndarray:
-    """Return by how much the middles of ±g pairs lie beside the origin, (2,), where that is beyond doubt; else 0."""
-    known = apart[np.isfinite(apart[:, 0])]
-    if len(known) < LEAST_PAIRED:
-        return np.zeros(2)
-    shift = np.median(known, axis=0)
-    error = 1.86 * np.median(np.abs(known - shift)) / np.sqrt(len(known))  # of a median
-    return shift if np.hypot(*shift) > max(MISPLACED, 4 * error) else np.zeros(2)
+def _shift(disks: BraggDisks, sample: np.ndarray, origin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far the middles of ±g pairs lie beside the origin, (2,), 0 unless beyond doubt; and those middles."""
+    middle = _middles(disks, sample, origin[sample], max(LEAST_TOLERANCE, _reach(disks) / 2))
+    apart = (middle - origin[sample])[np.isfinite(middle[:, 0])]
+    if len(apart) < LEAST_PAIRED:
+        return np.zeros(2), middle
+    shift = np.median(apart, axis=0)
+    error = 1.86 * np.median(np.abs(apart - shift)) / np.sqrt(len(apart))  # of a median
+    now, then = (_support(disks, sample, origin[sample] + by).sum() for by in (0, shift))
+    beyond_doubt = np.hypot(*shift) > max(MISPLACED, 4 * error) and then > BETTER * now
+    return shift if beyond_doubt else np.zeros(2), middle
 
 
 def _jumps(disks: BraggDisks, own: np.ndarray, surface: np.ndarray) -> bool:

@@ -143,9 +143,9 @@ def read_disks(path: str | Path) -> tuple[BraggDisks, Calibration]:
     UserError
         As ``load_disks``.
     """
-    from napari_4dstem_orient.io.bragg_peaks import disks_calibration, load_disks
+    from napari_4dstem_orient.io.bragg_peaks import open_disks
 
-    return load_disks(path), disks_calibration(path)
+    return open_disks(path)
 
 
 def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | None = None) -> None:

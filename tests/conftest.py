@@ -48,7 +48,7 @@ def small_scan() -> Scan:
     for row, col, height in disks:
         pattern += height * ((rows - 31 - row) ** 2 + (cols - 33 - col) ** 2 <= 9)
     data = rng.poisson(np.broadcast_to(pattern + 1, (3, 4, 64, 64))).astype(np.uint16)
-    calibration = Calibration(voltage=300, q_pixel=0.05, r_pixel=2.0, semiangle=2.0, q_pixel_from="typed")
+    calibration = Calibration(voltage=300, q_pixel=0.05, r_pixel=2.0, semiangle=3.0, q_pixel_from="typed")
     return Scan(da.from_array(data, chunks=(1, 4, 64, 64)), calibration, source="synthetic")
 
 

@@ -18,7 +18,7 @@ from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.scan import Scan
 
 COMMANDS = ("demo", "map", "detect", "train", "evaluate", "benchmark")
-CALIBRATED = ("--voltage", "300", "--q-pixel", "0.05", "--semiangle", "2")
+CALIBRATED = ("--voltage", "300", "--q-pixel", "0.05", "--semiangle", "3")
 
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess:

@@ -45,7 +45,7 @@ def slowly(self, rows, result):
 Chunks.add = slowly
 main()
 """
-OPTIONS = ("--phase", "Cu", "--voltage", "300", "--q-pixel", "0.05", "--semiangle", "2", "--device", "cpu")
+OPTIONS = ("--phase", "Cu", "--voltage", "300", "--q-pixel", "0.05", "--semiangle", "3", "--device", "cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -227,7 +227,7 @@ def test_parts_of_different_makers_make_no_result():
 
 def test_a_changed_file_begins_anew(scan_file, tmp_path, done):
     find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"))
-    find_disks(load(scan_file, **{**KNOWN, "voltage": 200}), partial=Partial(tmp_path / "disks.h5"))
+    find_disks(load(scan_file, **{**KNOWN, "rotation": 20}), partial=Partial(tmp_path / "disks.h5"))
     find_disks(load(scan_file, **KNOWN), partial=Partial(tmp_path / "disks.h5"), memory=LEAST_MEMORY)
     assert len(done) == 8
     np.save(scan_file, polycrystal()[::-1])

@@ -133,7 +133,7 @@ def scan_file(tmp_path):
     return path
 
 
-KNOWN = {"voltage": 300, "q_pixel": 0.05, "semiangle": 2.0}
+KNOWN = {"voltage": 300, "q_pixel": 0.05, "semiangle": 3.0}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, 
 from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport
 from napari_4dstem_orient.detection.noise import faintest
-from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
+from napari_4dstem_orient.detection.probe import probe_for
 from napari_4dstem_orient.detection.settings import suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
 
@@ -41,8 +41,8 @@ def main() -> None:
     print(f"{len(patterns)} patterns of {patterns.crystal}; rms of each axis, Å⁻¹, unless said otherwise\n")
     for dose in options.dose:
         scan = multislice_scan(patterns, dose, options.diffuse_length)
-        radius = estimate_radius(scan)
-        probe = synthetic_probe(radius, scan.detector_shape)
+        probe = probe_for(scan)
+        radius = probe.radius
         settings = suggest_settings(scan, probe)
         if options.signal_to_noise:
             floor = faintest(probe, settings.smoothing, settings.gain, options.signal_to_noise)

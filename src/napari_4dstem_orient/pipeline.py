@@ -50,7 +50,7 @@ def map_scan(
     device: str = "auto",
     dataset: str | None = None,
     scan_shape: tuple[int, int] | str | None = None,
-    probe: Probe | None = None,
+    probe: Probe | float | None = None,
     settings: DetectionSettings | None = None,
     engine: str | None = None,
     centring: CalibrationSettings | None = None,
@@ -80,8 +80,8 @@ def map_scan(
         Which dataset of a file that holds several.
     scan_shape : (int, int) or str such as "256x256", optional
         Scan rows and columns of a flat stack of patterns.
-    probe : Probe, optional
-        Found from the scan by default.
+    probe : Probe or float, optional
+        Disk template, or the radius in px of a disk to draw; found from the scan by default.
     settings : DetectionSettings, optional
         Suggested from the scan by default.
     engine : "torch" or "py4DSTEM", optional
@@ -253,7 +253,7 @@ def check_calibration(known: Calibration) -> None:
 
 def find_disks(
     scan: Scan,
-    probe: Probe | None = None,
+    probe: Probe | float | None = None,
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
     device: str = "auto",
@@ -283,7 +283,8 @@ def find_disks(
     step = Detection.of(scan, probe, settings, device, memory, engine)
     runner = runner or Here()
     disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, partial)), scan)
-    return replace(disks, provenance={**disks.provenance, "workers": runner.description})
+    doubts = list(step.doubts)
+    return replace(disks, provenance={**disks.provenance, "workers": runner.description, "doubts": doubts})
 
 
 def calibrated(

@@ -52,24 +52,29 @@ class Detection:
     def of(
         cls,
         scan: Scan,
-        probe: Probe | None,
+        probe: Probe | float | None,
         settings: DetectionSettings | None,
         device: str = "auto",
         memory: int = MEMORY,
         engine: str | None = None,
     ) -> Detection:
         """Find the probe and settings from the whole scan where they are not given, as ``detect_disks`` does."""
-        from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
+        from napari_4dstem_orient.detection.probe import probe_for
         from napari_4dstem_orient.detection.settings import suggest_settings
 
         check_memory(memory)
-        if probe is None:
-            probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
+        probe = probe_for(scan, probe)
         if settings is None and probe.kernel.shape == scan.detector_shape:
             settings = suggest_settings(scan, probe)
         if settings is not None and engine is not None:
             settings = replace(settings, engine=engine)
         return cls(probe, settings, device, memory)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences about what was suggested and may be wrong."""
+        doubt = self.probe.provenance.get("doubt")
+        return (doubt,) if doubt else ()
 
     def kept(self, scan: Scan, partial: Partial | None) -> Kept | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""

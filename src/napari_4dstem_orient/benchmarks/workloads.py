@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_4dstem_orient.detection.probe import Probe, estimate_radius, synthetic_probe
+from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.settings import DetectionSettings, suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.pipeline import calibrated, find_disks
@@ -37,7 +37,7 @@ class Pool:
     @cached_property
     def probe(self) -> Probe:
         """The probe that the program estimates."""
-        return synthetic_probe(estimate_radius(self.scan), self.scan.detector_shape)
+        return probe_for(self.scan)
 
     @cached_property
     def settings(self) -> DetectionSettings:

@@ -26,6 +26,7 @@ def detect(
     rotation: options.Rotation = None,
     flip: options.Flip = None,
     probe: options.ProbeFile = None,
+    probe_radius: options.ProbeRadius = None,
     device: options.Device = "auto",
     engine: options.Engine = options.EngineName.torch,
     workers: options.Workers = None,
@@ -60,7 +61,7 @@ def detect(
     with progress_bars() as report, doing(workers, cluster) as runner:
         disks = find_disks(
             scan,
-            options.read_probe(probe),
+            options.read_probe(probe, probe_radius),
             progress=report("Detecting Bragg disks"),
             runner=runner,
             partial=partial,
@@ -70,4 +71,5 @@ def detect(
         )
     save_disks(disks, output, calibration=scan.calibration)
     options.tidy(partial)
+    options.warn(disks.provenance["doubts"])
     typer.echo(f"{output}: {len(disks)} disks at {disks.counts.size} scan positions.")

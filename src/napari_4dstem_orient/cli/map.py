@@ -57,6 +57,7 @@ def map_(
     flip: options.Flip = None,
     origin: options.Origin = None,
     probe: options.ProbeFile = None,
+    probe_radius: options.ProbeRadius = None,
     precession: options.Precession = None,
     min_reliability: Annotated[
         float, typer.Option(help="Leave out answers less likely right than this.", min=0.0, max=1.0)
@@ -115,7 +116,7 @@ def map_(
             engine=engine.value,
             dataset=dataset,
             scan_shape=scan_shape,
-            probe=options.read_probe(probe),
+            probe=options.read_probe(probe, probe_radius),
             centring=centring,
             template=template,
             acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
@@ -133,8 +134,7 @@ def map_(
             flip=flip,
         )
     result.save(output)
-    for doubt in disks.provenance["calibration"]["warnings"]:
-        typer.echo(f"Warning: {doubt}", err=True)
+    options.warn([*disks.provenance.get("doubts", []), *disks.provenance["calibration"]["warnings"]])
     typer.echo(f"{output}: {summary(result)}")
     if result.exploratory:
         typer.echo(f"This map is {result.exploratory}.")

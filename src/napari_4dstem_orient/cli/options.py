@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +56,13 @@ ScanShape = Annotated[
 ]
 ProbeFile = Annotated[
     str | None, typer.Option(help="A vacuum scan or pattern to take the probe from.", metavar="FILE[::/path]")
+]
+ProbeRadius = Annotated[
+    float | None,
+    typer.Option(
+        help="Radius of a disk; by default what the convergence angle says, or measured in the scan.",
+        metavar="PX",
+    ),
 ]
 Voltage = Annotated[float | None, typer.Option(help="Accelerating voltage.", metavar="kV")]
 QPixel = Annotated[float | None, typer.Option(help="Size of a detector pixel.", metavar="Å⁻¹")]
@@ -136,14 +143,22 @@ def read_phases(names: Sequence[str]) -> list[Phase]:
     return phases
 
 
-def read_probe(where: str | None) -> Probe | None:
-    """Return the probe measured on a vacuum file, given as ``FILE`` or ``FILE::/path``."""
+def read_probe(where: str | None, radius: float | None = None) -> Probe | float | None:
+    """Return the probe measured on a vacuum file, given as ``FILE`` or ``FILE::/path``; or the radius as it is."""
     if where is None:
-        return None
+        return radius
+    if radius is not None:
+        raise UserError("Give --probe or --probe-radius, not both: a measured probe has its radius.")
     from napari_4dstem_orient.detection.probe import probe_from_file
 
     file, _, dataset = where.partition("::")
     return probe_from_file(file, dataset or None)
+
+
+def warn(doubts: Iterable[str]) -> None:
+    """Print sentences about what may be wrong."""
+    for doubt in doubts:
+        typer.echo(f"Warning: {doubt}", err=True)
 
 
 def tidy(partial: Partial) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import check_batch
-from napari_4dstem_orient.detection.probe import Probe, estimate_radius, synthetic_probe
+from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
 from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest_settings
 from napari_4dstem_orient.disks import BraggDisks
@@ -29,7 +29,7 @@ Engine = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 def detect_disks(
     scan: Scan,
-    probe: Probe | None = None,
+    probe: Probe | float | None = None,
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
     device: str = "auto",
@@ -41,8 +41,8 @@ def detect_disks(
     Parameters
     ----------
     scan : Scan
-    probe : Probe, optional
-        Disk template; by default a synthetic disk whose radius is estimated from the scan.
+    probe : Probe or float, optional
+        Disk template, or the radius in px of a disk to draw; by default of a disk as large as the scan's.
     settings : DetectionSettings, optional
         By default ``suggest_settings(scan, probe)``.
     progress : Progress
@@ -71,8 +71,7 @@ def detect_disks(
 
     chosen = choose_device(device)
     check_memory(memory)
-    if probe is None:
-        probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
+    probe = probe_for(scan, probe)
     if probe.kernel.shape != scan.detector_shape:
         raise UserError(
             f"The probe was made for a detector of {_times(probe.kernel.shape)} pixels, but {scan.source} has "

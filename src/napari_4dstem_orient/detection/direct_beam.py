@@ -10,6 +10,10 @@ from napari_4dstem_orient.detection.patterns import aligned_mean, sample_pattern
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.scan import Scan
 
+PEAKED = 2.5
+"""A patch so many times as bright in its middle as on average is a halo around something smaller: a Gaussian spot has
+1.75."""
+
 
 class DirectBeam(NamedTuple):
     """The direct beam in detector pixels: centre (along det_y, det_x) and radius."""
@@ -19,11 +23,7 @@ class DirectBeam(NamedTuple):
 
 
 def find_direct_beam(image: np.ndarray) -> DirectBeam:
-    """Find the direct beam in a mean pattern.
-
-    It is the brightest connected patch, a patch being what exceeds half of its own mean. For an even disk that
-    is the disk itself; for a Gaussian spot of standard deviation s it is a circle of radius 1.58 s, the aperture
-    of best signal to noise: one definition serves convergent-beam disks and precession spots alike.
+    """Find the direct beam in a mean pattern: its brightest patch, as ``bright_patch`` says.
 
     Parameters
     ----------
@@ -48,19 +48,60 @@ def find_direct_beam(image: np.ndarray) -> DirectBeam:
         raise UserError(
             "There is no direct beam in the mean pattern: it is empty or flat. Is this a diffraction scan?"
         )
+    return bright_patch(image, (int(start[0]), int(start[1])))
 
+
+def bright_patch(image: np.ndarray, start: tuple[int, int]) -> DirectBeam:
+    """Return centre and radius of the bright patch around a pixel.
+
+    The patch is what exceeds the middle between its own mean and the ground around it, whatever halo both lie on. For
+    an even disk that is the disk itself; for a Gaussian spot of standard deviation s it is a circle of radius 1.58 s,
+    the aperture of best signal to noise: one definition serves convergent-beam disks and precession spots alike.
+
+    Parameters
+    ----------
+    image : ndarray, float64, shape (det_y, det_x)
+        Above 0 at ``start``.
+    start : (int, int)
+    """
+    from scipy import ndimage
+
+    peak = ndimage.uniform_filter(image, 3)[start]
     level = image[start] / 2
-    patch = np.zeros(image.shape, bool)
+    for _ in range(3):
+        patch, ground = _grown(image, start, level)
+        mean = image[patch].mean()
+        if peak - ground <= PEAKED * (mean - ground):
+            break
+        level = (peak + mean) / 2  # this is the halo, with the beam in its middle
+    center = ndimage.center_of_mass(np.where(patch, np.maximum(image - ground, 0), 0))
+    return DirectBeam((float(center[0]), float(center[1])), _radius(patch))
+
+
+def _grown(image: np.ndarray, start: tuple[int, int], level: float) -> tuple[np.ndarray, float]:
+    """Return the patch (mask) that grew, or shrank, from a first level, and the ground around it."""
+    from scipy import ndimage
+
+    rows, cols = np.indices(image.shape)
+    patch, ground = np.zeros(image.shape, bool), 0.0
     for _ in range(30):
-        labels, _ = ndimage.label(image > level)
+        labels, _ = ndimage.label(image > min(level, 0.99 * image[start]))
         grown = ndimage.binary_fill_holes(labels == labels[start])
         if np.array_equal(grown, patch):
             break
-        patch, level = grown, min(image[grown].mean() / 2, 0.99 * image[start])
-    center = ndimage.center_of_mass(np.where(patch, np.maximum(image, 0), 0))
-    return DirectBeam((float(center[0]), float(center[1])), float(np.sqrt(patch.sum() / np.pi)))
+        patch = grown
+        center, radius = ndimage.center_of_mass(patch), _radius(patch)
+        distance = np.hypot(rows - center[0], cols - center[1])
+        around = image[(distance > 1.5 * radius + 1) & (distance < 2.5 * radius + 2)]
+        ground = float(np.median(around)) if len(around) else float(image.min())
+        level = (image[patch].mean() + ground) / 2
+    return patch, ground
 
 
 def direct_beam_of(scan: Scan, samples: int = 32) -> DirectBeam:
     """Find the direct beam of a scan in the aligned mean of some of its patterns."""
     return find_direct_beam(aligned_mean(sample_patterns(scan, samples)))
+
+
+def _radius(patch: np.ndarray) -> float:
+    return float(np.sqrt(patch.sum() / np.pi))

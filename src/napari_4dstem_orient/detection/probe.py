@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_4dstem_orient.detection.direct_beam import direct_beam_of, find_direct_beam
+from napari_4dstem_orient.detection.direct_beam import find_direct_beam
 from napari_4dstem_orient.detection.engine import quiet
 from napari_4dstem_orient.detection.patterns import aligned_mean
+from napari_4dstem_orient.detection.radius import LARGEST, LEAST, find_radius
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.checks import check_patterns
 from napari_4dstem_orient.io.reading import check_room, mapped, reading
@@ -65,20 +66,32 @@ class Probe:
 
 
 def estimate_radius(scan: Scan, samples: int = 32) -> float:
-    """Return the radius of a scan's disks in pixels, from the direct beam in the mean of some patterns.
+    """Return the radius of a scan's disks in pixels, as ``radius.find_radius`` finds it."""
+    return find_radius(scan, samples).px
+
+
+def probe_for(scan: Scan, probe: Probe | float | None = None) -> Probe:
+    """Return the disk template to look for in a scan.
 
     Parameters
     ----------
     scan : Scan
-    samples : int
-        Patterns to read.
+    probe : Probe or float, optional
+        A template stays what it is; a number is the radius in px of the disk to draw, which is found by default.
 
     Raises
     ------
     UserError
-        If there is no direct beam, or patterns hold NaN or negative values.
+        As ``synthetic_probe`` and ``radius.find_radius``.
     """
-    return direct_beam_of(scan, samples).radius
+    if isinstance(probe, Probe):
+        return probe
+    if probe is not None:
+        return synthetic_probe(probe, scan.detector_shape)
+    found = find_radius(scan)
+    drawn = synthetic_probe(found.px, scan.detector_shape)
+    told = {"radius_from": found.found_by} | ({"doubt": found.doubt} if found.doubt else {})
+    return replace(drawn, provenance={**drawn.provenance, **told})
 
 
 def synthetic_probe(radius: float, shape: tuple[int, int], width: float = 1.0) -> Probe:
@@ -98,10 +111,11 @@ def synthetic_probe(radius: float, shape: tuple[int, int], width: float = 1.0) -
     UserError
         If the disk does not fit on the detector.
     """
-    if not 0.5 <= radius <= min(shape) / 4:
+    largest = LARGEST * min(shape)
+    if not LEAST <= radius <= largest:
         raise UserError(
             f"A disk radius of {radius:.3g} px does not suit a detector of {shape[0]} × {shape[1]} pixels; "
-            f"choose between 0.5 and {min(shape) / 4:.3g} px."
+            f"choose between {LEAST:g} and {largest:.3g} px."
         )
     with quiet():
         from py4DSTEM.braggvectors.probe import Probe as Py4DProbe

@@ -39,7 +39,7 @@ class ProbeChooser(QWidget):
         self.radius = NumberOrNothing(
             name="radius",
             label="Radius (px)",
-            tooltip="Radius of the disk in pixels; empty: found in the data.",
+            tooltip="Radius of the disk in pixels; empty: what the convergence angle says, or found in the data.",
             empty="px, automatic",
             min=0,
         )
@@ -124,9 +124,9 @@ class ProbeChooser(QWidget):
 
 
 def _synthetic(scan: Scan, radius: float | None, progress: Progress) -> Probe:
-    from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
+    from napari_4dstem_orient.detection.probe import probe_for
 
-    return synthetic_probe(radius or estimate_radius(scan), scan.detector_shape)
+    return probe_for(scan, radius)
 
 
 def _from_file(path: str, progress: Progress) -> Probe:

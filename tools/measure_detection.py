@@ -45,7 +45,9 @@ def main() -> None:
         radius = probe.radius
         settings = suggest_settings(scan, probe)
         if options.signal_to_noise:
-            floor = faintest(probe, settings.smoothing, settings.gain, options.signal_to_noise)
+            floor = faintest(
+                probe, settings.smoothing, settings.gain, options.signal_to_noise, settings.dark_noise
+            )
             settings = replace(settings, min_signal_to_noise=options.signal_to_noise, min_intensity=floor)
         settings = replace(settings, subpixel=options.subpixel or settings.subpixel)
         disks, report = orient.calibrate(orient.detect_disks(scan, probe, settings), scan.calibration)

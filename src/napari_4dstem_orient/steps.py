@@ -41,12 +41,15 @@ class Detection:
     device : str
     memory : int
         MiB that patterns may take in each process; answers do not depend on it.
+    doubts : tuple of str
+        Sentences about what was suggested and may be wrong.
     """
 
     probe: Probe
     settings: DetectionSettings | None
     device: str = "auto"
     memory: int = MEMORY
+    doubts: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -60,21 +63,15 @@ class Detection:
     ) -> Detection:
         """Find the probe and settings from the whole scan where they are not given, as ``detect_disks`` does."""
         from napari_4dstem_orient.detection.probe import probe_for
-        from napari_4dstem_orient.detection.settings import suggest_settings
+        from napari_4dstem_orient.detection.settings import suggest
 
         check_memory(memory)
-        probe = probe_for(scan, probe)
+        probe, doubt = probe_for(scan, probe), ""
         if settings is None and probe.kernel.shape == scan.detector_shape:
-            settings = suggest_settings(scan, probe)
+            settings, doubt = suggest(scan, probe)
         if settings is not None and engine is not None:
             settings = replace(settings, engine=engine)
-        return cls(probe, settings, device, memory)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Sentences about what was suggested and may be wrong."""
-        doubt = self.probe.provenance.get("doubt")
-        return (doubt,) if doubt else ()
+        return cls(probe, settings, device, memory, tuple(filter(None, (probe.doubt, doubt))))
 
     def kept(self, scan: Scan, partial: Partial | None) -> Kept | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""

@@ -46,7 +46,7 @@ def advise(scan: Scan, probe: Probe, samples: int = 16) -> str:
         If patterns hold NaN or negative values.
     """
     patterns = sample_patterns(scan, samples)
-    advice = [probe.provenance["doubt"]] if "doubt" in probe.provenance else []
+    advice = [probe.doubt] if probe.doubt else []
     if has_beam_stop(patterns, probe.radius):  # what is left of the beam tells neither spots nor sizes
         return (
             "A beam stop, or a dead stripe of the detector, hides the middle: measure the probe in vacuum or type "

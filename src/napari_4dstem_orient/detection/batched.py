@@ -36,7 +36,9 @@ class BatchedDetection:
         self.noise = noise_for(probe, settings, device)
         self.ridges, self.rings = Ridges(probe.radius, device), Rings(probe.radius, device)
         self.upsampling = Upsampling((rows, cols), device) if settings.subpixel == "multicorr" else None
-        self.fit = DiskFit(probe, settings.gain, device) if settings.subpixel == "fit" else None
+        self.fit = None
+        if settings.subpixel == "fit":
+            self.fit = DiskFit(probe, settings.gain, device, settings.dark_noise)
 
     def __call__(self, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the disks of some patterns.

@@ -13,7 +13,7 @@ from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import check_batch
 from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
-from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest_settings
+from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import NoDisks, UserError
 from napari_4dstem_orient.memory import MEMORY, check_memory, portions
@@ -77,8 +77,9 @@ def detect_disks(
             f"The probe was made for a detector of {_times(probe.kernel.shape)} pixels, but {scan.source} has "
             f"{_times(scan.detector_shape)}; make a probe for this scan."
         )
+    doubt = ""
     if settings is None:
-        settings = suggest_settings(scan, probe)
+        settings, doubt = suggest(scan, probe)
     if settings.engine == "py4DSTEM":
         chosen = choose_device("cpu")
 
@@ -100,6 +101,7 @@ def detect_disks(
             "device": describe(chosen),
             "probe": {"kind": probe.kind, **probe.provenance},
             "settings": asdict(settings),
+            "doubts": [sentence for sentence in (probe.doubt, doubt) if sentence],
         },
     )
     if not len(disks):

@@ -50,10 +50,13 @@ class DiskFit:
     gain : float
         Counts per electron.
     device : torch.device
+    dark : float
+        The camera's own variance in a pixel, counts².
     """
 
-    def __init__(self, probe: Probe, gain: float, device: torch.device) -> None:
+    def __init__(self, probe: Probe, gain: float, device: torch.device, dark: float = 0.0) -> None:
         self.radius, self.noise, self.device = probe.radius, PICKED * gain, device
+        self.dark = dark / gain
         self.around = Surroundings(probe.kernel.shape, int(np.ceil(probe.radius)), device)
         drawn = torch.as_tensor(_drawn(probe, self.around), dtype=torch.float32)
         self.drawn = drawn.reshape(SUBPIXEL**2, 6, -1).to(device)
@@ -101,7 +104,8 @@ class DiskFit:
             drawn = self.drawn[slot[:, 0] * SUBPIXEL + slot[:, 1]]
             brightness, ground = self._brightness(light, inside, drawn[:, 1])
             # In units of the disk's brightness, so that single precision will do.
-            variance = self.noise * (ground[:, None] + brightness[:, None] * drawn[:, 1] + DARK * self.noise)
+            electrons = ground[:, None] + brightness[:, None] * drawn[:, 1] + self.dark
+            variance = self.noise * (electrons.clamp(min=0) + DARK * self.noise)
             weight = inside / (variance / brightness[:, None] ** 2 + MODEL_ERROR**2)
             weighted = drawn * weight[:, None]
             matrix = torch.bmm(weighted, drawn.transpose(1, 2))

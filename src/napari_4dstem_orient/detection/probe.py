@@ -60,6 +60,11 @@ class Probe:
         return np.conj(np.fft.fft2(self.kernel))
 
     @property
+    def doubt(self) -> str:
+        """A sentence where its radius is doubtful; else empty."""
+        return str(self.provenance.get("doubt", ""))
+
+    @property
     def image(self) -> np.ndarray:
         """The kernel with its disk in the middle, to look at."""
         return np.fft.fftshift(self.kernel)

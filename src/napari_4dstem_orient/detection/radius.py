@@ -14,6 +14,8 @@ LEAST, LARGEST = 0.5, 0.25
 """Pixels, and share of the detector's shorter side, that a disk's radius must lie between."""
 SHARP = 1.0
 """Pixels: a smaller disk looks as large as the camera blurs it, whatever the convergence angle."""
+AGREE = 1.1
+"""Measured and calculated radii that differ by less than such a factor are the same."""
 DISAGREE = 1.5
 """Measured and calculated radii that differ by such a factor are worth a word."""
 PLATEAU = 5
@@ -49,7 +51,8 @@ class DiskRadius(NamedTuple):
 def find_radius(scan: Scan, samples: int = 32) -> DiskRadius:
     """Return the radius of a scan's disks.
 
-    Where convergence angle, voltage and pixel size are known, they tell it. Else it is the direct beam's in the mean of
+    Where convergence angle, voltage and pixel size are known, they tell it, unless the patterns say nearly the same,
+    which is what the camera makes of it. Else it is the direct beam's in the mean of
     some patterns; or, where the camera cuts that off, that of the other disks.
 
     Parameters
@@ -74,6 +77,8 @@ def find_radius(scan: Scan, samples: int = 32) -> DiskRadius:
             doubt=f"{told}, too large for this detector, so the measured {measured.px:.3g} px were taken; {what}."
         )
     apart = max(measured.px / calculated, calculated / measured.px)
+    if apart < AGREE and not measured.doubt:
+        return measured  # it tells what the camera makes of the disk
     doubt = f"{told}, but those of the patterns have about {measured.px:.3g} px; {what}."
     return DiskRadius(calculated, "semiangle", doubt if apart > DISAGREE else "")
 

@@ -77,6 +77,18 @@ class DetectionSettings:
             step=None,
         ),
     ] = 1.0
+    dark_noise: Annotated[
+        float,
+        parameter(
+            "Camera's own noise",
+            "Variance of a pixel that no electron reached: read-out and rounding. Below 0 where the camera adds counts "
+            "that are no electrons (an offset). Suggest measures it, too.",
+            unit="counts²",
+            min=-1e12,
+            max=1e12,
+            step=None,
+        ),
+    ] = 0.0
     min_spacing: Annotated[
         float,
         parameter(
@@ -175,7 +187,9 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
         "min_relative_intensity": "The tails of a strong direct beam have peaks of their own, weaker than this.",
         "min_signal_to_noise": "Of the peaks that noise alone makes, one in some hundreds is so strong, "
         "near the beam and far from it.",
-        "gain": f"In the scan's own patterns the noise is that of electrons of {settings.gain:.3g} counts each.",
+        "gain": "In the scan's own patterns the noise on the scale of a disk is that of electrons of "
+        f"{settings.gain:.3g} counts each.",
+        "dark_noise": "What of that noise does not go with the counts.",
         "min_spacing": f"One and a half radii of the probe's disk ({probe.radius:.2f} px).",
         "edge": f"A disk of radius {probe.radius:.2f} px is cut off when it is nearer to the rim.",
         "smoothing": "A quarter of the disk's radius, 1.5 px at most: noise goes, neighbours stay apart.",
@@ -206,18 +220,27 @@ def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSe
     UserError
         If patterns hold NaN or negative values, or have no direct beam.
     """
-    from napari_4dstem_orient.detection.noise import counts_per_electron, faintest
+    return suggest(scan, probe, samples)[0]
+
+
+def suggest(scan: Scan, probe: Probe, samples: int = 40) -> tuple[DetectionSettings, str]:
+    """Suggest settings as ``suggest_settings`` does, and say in a sentence what of them is doubtful, if anything."""
+    from napari_4dstem_orient.detection.noise import faintest
+    from napari_4dstem_orient.detection.noise_level import measure_noise
 
     patterns = sample_patterns(scan, samples)
     find_direct_beam(aligned_mean(patterns))
     settings = settings_for_probe(probe)
-    gain = float(f"{counts_per_electron(patterns, probe, settings.smoothing):.3g}")
-    floor = faintest(probe, settings.smoothing, gain, LEAST_SIGNAL_TO_NOISE)
-    return replace(
+    noise = measure_noise(patterns, probe, settings.smoothing)
+    gain, dark = float(f"{noise.gain:.3g}"), float(f"{noise.dark:.3g}")
+    floor = faintest(probe, settings.smoothing, gain, LEAST_SIGNAL_TO_NOISE, dark)
+    suggested = replace(
         settings,
         min_intensity=float(f"{floor:.3g}"),
         min_relative_intensity=MIN_RELATIVE_INTENSITY,
         min_signal_to_noise=LEAST_SIGNAL_TO_NOISE,
         gain=gain,
+        dark_noise=dark,
         subpixel="fit",
     )
+    return suggested, noise.doubt

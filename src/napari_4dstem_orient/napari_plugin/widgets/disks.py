@@ -259,10 +259,11 @@ def _describe_probe(probe: Probe | None) -> str:
 
 def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings, str]:
     from napari_4dstem_orient.detection.advice import advise
-    from napari_4dstem_orient.detection.settings import suggest_settings
+    from napari_4dstem_orient.detection.settings import suggest
 
     probe = maker(progress)
-    return probe, suggest_settings(scan, probe), advise(scan, probe)
+    settings, doubt = suggest(scan, probe)
+    return probe, settings, " ".join(filter(None, (advise(scan, probe), doubt)))
 
 
 def _load(path: str, progress: Progress) -> tuple[BraggDisks, Calibration]:

@@ -1,0 +1,130 @@
+"""The noise is measured as it is, within 20 %, whatever made the patterns; where it cannot be, that is said."""
+
+import dask.array as da
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_4dstem_orient.detection.detect import detect_disks
+from napari_4dstem_orient.detection.noise import blurred
+from napari_4dstem_orient.detection.noise_level import measure_noise
+from napari_4dstem_orient.detection.probe import synthetic_probe
+from napari_4dstem_orient.detection.settings import settings_for_probe, suggest_settings
+from napari_4dstem_orient.scan import Scan
+
+RADIUS = 3.0
+
+
+def expected(electrons, patterns=12, size=128, seed=0):
+    """Draw mean patterns: a beam, 25 disks anywhere, a halo with a ring, and a little light everywhere."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    apart = np.hypot(y - size / 2, x - size / 2)
+    halo = 1 / (1 + (apart / 10) ** 2) ** 1.5 + 0.05 * np.exp(-(((apart - 38) / 5) ** 2))
+    result = []
+    for _ in range(patterns):
+        image = np.clip(RADIUS + 0.5 - apart, 0, 1)
+        for row, col in rng.uniform(4, size - 4, (25, 2)):
+            image += 0.05 * rng.exponential() * np.clip(RADIUS + 0.5 - np.hypot(y - row, x - col), 0, 1)
+        result.append(0.75 * image / image.sum() + 0.2 * halo / halo.sum() + 0.05 / size**2)
+    return electrons * np.array(result)
+
+
+def measured(patterns):
+    probe = synthetic_probe(RADIUS, patterns.shape[1:])
+    return measure_noise(patterns, probe, settings_for_probe(probe).smoothing)
+
+
+def counted(electrons, **options):
+    return np.random.default_rng(1).poisson(expected(electrons, **options)).astype(float)
+
+
+@pytest.mark.parametrize("electrons", [1e3, 1e4, 1e5, 1e6, 1e7])
+@pytest.mark.parametrize("counts", [1, 20, 0.1])
+def test_electrons_of_any_number_and_counts_each(electrons, counts):
+    found = measured(counts * counted(electrons))
+    assert found.gain == pytest.approx(counts, rel=0.2)
+    assert (found.dark, found.doubt) == (0.0, "")
+
+
+@pytest.mark.parametrize("patterns", [1, 2])
+def test_one_pattern_is_enough_to_come_near(patterns):
+    assert measured(counted(1e5, patterns=patterns)).gain == pytest.approx(1, rel=0.4)
+
+
+@pytest.mark.parametrize(("blur", "electrons"), [(0.5, 1e5), (0.5, 1e6), (1.0, 1e5), (1.0, 1e6), (1.5, 1e5)])
+def test_a_blurring_camera_leaves_so_much_noise_on_the_scale_of_a_disk(blur, electrons):
+    patterns = gaussian_filter(counted(electrons), (0, blur, blur))
+    probe = synthetic_probe(RADIUS, patterns.shape[1:])
+    template = blurred(probe, settings_for_probe(probe).smoothing)
+    share = (gaussian_filter(template, blur, mode="wrap") ** 2).sum() / (template**2).sum()
+    found = measured(patterns)
+    assert found.gain == pytest.approx(share, rel=0.2)
+    # and that is what a template sees of a flat place
+    flat = gaussian_filter(
+        np.random.default_rng(2).poisson(50, (40, 128, 128)).astype(float), (0, blur, blur)
+    )
+    seen = np.fft.irfft2(np.fft.rfft2(flat) * np.conj(np.fft.rfft2(template)))[:, 20:-20, 20:-20]
+    assert seen.var() == pytest.approx(50 * found.gain * (template**2).sum(), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("counts", "offset", "readout"),
+    [(1, 100, 0), (1, 100, 2), (1, 0, 1), (5, 0, 10), (5, -1, 10), (20, 300, 30)],
+)
+def test_offsets_and_readout_noise_are_told_from_electrons(counts, offset, readout):
+    noise = np.random.default_rng(3).normal(0, 1, (12, 128, 128))
+    patterns = counts * counted(1e5) + offset + readout * noise
+    found = measured(patterns)
+    for electrons in (0.3, 3, 40):
+        there = counts * electrons + offset
+        right = counts**2 * electrons + readout**2
+        assert found.gain * there + found.dark == pytest.approx(right, rel=0.25, abs=0.25 * counts**2)
+
+
+def test_dead_and_hot_pixels_do_not_matter():
+    patterns = counted(1e5)
+    patterns[:, ::7, ::5] = 0
+    patterns[:, 40] = 0
+    patterns[:, 30, ::9] = 5000
+    assert measured(patterns).gain == pytest.approx(1, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [expected(1e5), np.full((4, 64, 64), 5.0), np.zeros((4, 64, 64)), np.rint(expected(1e6))],
+    ids=["without noise", "constant", "empty", "rounded"],
+)
+def test_where_there_is_no_noise_it_is_said(patterns):
+    found = measured(patterns)
+    assert 0 < found.gain <= 1
+    assert np.isfinite(found.dark)
+    assert found.dark >= 0
+    assert "could only be estimated" in found.doubt
+
+
+def test_a_blurred_8_bit_camera_gives_disks_with_places():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:128, :128]
+    square = (y - 64) ** 2 + (x - 64) ** 2
+    image = 20000 * np.exp(-square / 2 / 2.5**2) + 300 * np.exp(-square / 2 / 25**2) + 60
+    for _ in range(25):
+        row, col = rng.uniform(8, 120, 2)
+        image += rng.exponential(900) * np.exp(-((y - row) ** 2 + (x - col) ** 2) / 2 / 2.0**2)
+    camera = np.clip(gaussian_filter(rng.poisson(image).astype(float), 1.5) / 32, 0, 255).astype(np.uint8)
+    disks = detect_disks(Scan(da.from_array(camera[None, None])))
+    assert np.isfinite(disks.qx).all()
+    assert 15 <= len(disks) <= 30
+    assert disks.provenance["settings"]["gain"] > 0.01
+    assert any("could only be estimated" in doubt for doubt in disks.provenance["doubts"])
+
+
+def test_offset_and_readout_noise_make_no_disks():
+    """Where readout noise is as strong as weak disks, hardly any of it is taken for a disk."""
+    noise = np.random.default_rng(4).normal(0, 10, (12, 128, 128))
+    patterns = 5 * counted(3e4) + noise
+    data = da.from_array(np.maximum(patterns, -0.05 * patterns.max()).reshape(3, 4, 128, 128))
+    probe = synthetic_probe(RADIUS, (128, 128))
+    settings = suggest_settings(Scan(data), probe)
+    assert settings.dark_noise == pytest.approx(100, rel=0.25)
+    assert detect_disks(Scan(data), probe, settings).counts.mean() < 30

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings, calibrate
 from napari_4dstem_orient.calibration.origin import fit_origin
+from napari_4dstem_orient.cli.options import read_origin
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.scan import Calibration
@@ -235,3 +236,21 @@ def test_a_piece_of_the_beam_beside_a_wide_gap_tells_it_too(cut):
     disks = replace(whole, qx=whole.qx + beam * np.float32(cut[0]), qy=whole.qy + beam * np.float32(cut[1]))
     fit = fit_origin(disks)
     assert off(fit, truth).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, None),
+        ("each", CalibrationSettings("each")),
+        ("63.5,64", CalibrationSettings(row=63.5, col=64.0)),
+    ],
+)
+def test_the_command_line_takes_every_origin(text, expected):
+    assert read_origin(text) == expected
+
+
+@pytest.mark.parametrize("text", ["middle", "63.5", "1,2,3", "nan,4", "", "inf,1"])
+def test_the_command_line_refuses_what_is_no_origin(text):
+    with pytest.raises(UserError, match=r"neither one of auto, constant.*such as 63\.5,64"):
+        read_origin(text)

@@ -116,6 +116,17 @@ def test_a_template_comes_from_a_file(tmp_path):
         assert "vacuum" in probe.provenance["source"]
 
 
+def test_a_single_frame_is_a_probe_and_a_wide_aperture_is_none(tmp_path):
+    from format_files import mib
+
+    mib(tmp_path / "one.mib", vacuum_patterns(5.0, count=1))
+    assert probe_from_file(tmp_path / "one.mib").radius == pytest.approx(5, abs=0.4)
+    mib(tmp_path / "some.mib", vacuum_patterns(5.0, count=6))
+    assert probe_from_file(tmp_path / "some.mib").radius == pytest.approx(5, abs=0.4)
+    with pytest.raises(UserError, match="shows no probe"):
+        probe_from_vacuum(vacuum_patterns(35.0))
+
+
 @pytest.mark.parametrize("radius", [0.2, 40])
 def test_impossible_radii_are_refused(radius):
     with pytest.raises(UserError, match="does not suit a detector"):

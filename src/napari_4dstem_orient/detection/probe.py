@@ -156,6 +156,11 @@ def probe_from_vacuum(source: Scan | np.ndarray, region: tuple[slice, slice] | N
         name, patterns = "memory", np.asarray(source, np.float32).reshape(-1, *source.shape[-2:])
     mean = aligned_mean(patterns)
     beam = find_direct_beam(mean)
+    if beam.radius > LARGEST * min(mean.shape):
+        raise UserError(
+            f"{name} shows no probe: its bright patch has a radius of {beam.radius:.3g} px on a detector of "
+            f"{mean.shape[0]} × {mean.shape[1]} pixels; take a vacuum frame with the scan's own aperture."
+        )
     with quiet():
         from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
 
@@ -188,9 +193,12 @@ def probe_from_file(path: str | Path, dataset: str | None = None) -> Probe:
     with reading(path, "a probe", folder=True) as path:
         patterns = _images(path, dataset)
         if patterns is None:
-            from napari_4dstem_orient.io.load import load
+            from napari_4dstem_orient.io.load import inspect, load
 
-            return probe_from_vacuum(load(path, dataset=dataset))
+            # Of a flat stack, or a single frame, the scan shape does not matter.
+            flat = [facts for facts in inspect(path).datasets if facts.flat and dataset in (None, facts.name)]
+            shape = (1, flat[0].patterns) if len(flat) == 1 and flat[0].scan_shape is None else None
+            return probe_from_vacuum(load(path, dataset, shape))
         probe = probe_from_vacuum(patterns)
     return Probe(probe.kernel, probe.radius, "vacuum", {**probe.provenance, "source": str(path)})
 

@@ -84,6 +84,25 @@ def test_detect_writes_disks_that_map_reads(scan_file: Path, tmp_path: Path) -> 
     assert (tmp_path / "result.ang").read_text().count("\n") > 12
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ((), "Direct beam found in 100% of the patterns"),
+        (("--origin", "31,33"), "from the given place"),
+    ],
+)
+def test_map_says_how_it_found_the_direct_beam(
+    scan_file: Path, tmp_path: Path, asked: tuple[str, ...], said: str
+) -> None:
+    made = ("--phase", "Cu", "--method", "template", "-o", str(tmp_path / "result.h5"), *CALIBRATED)
+    done = CliRunner().invoke(app, ["map", str(scan_file), *made, *asked])
+    assert done.exit_code == 0, done.output
+    assert said in done.output
+    if asked:
+        told = OrientationMap.load(tmp_path / "result.h5").provenance["disks"]["calibration"]
+        assert told["mean_origin"] == [31, 33]
+
+
 def no_patterns(path: Path) -> None:
     np.save(path / "scan.npy", np.zeros((8, 8), np.float32))
 

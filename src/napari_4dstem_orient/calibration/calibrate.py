@@ -118,7 +118,7 @@ class CalibrationReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, without the origin of every pattern."""
         values = {name: value for name, value in vars(self).items() if name != "origin"}
-        return {**values, "mean_origin": self.origin.mean(axis=(0, 1)).tolist()}
+        return {**values, "summary": self.summary, "mean_origin": self.origin.mean(axis=(0, 1)).tolist()}
 
 
 def calibrate(

@@ -134,7 +134,10 @@ def map_(
             flip=flip,
         )
     result.save(output)
-    options.warn([*disks.provenance.get("doubts", []), *disks.provenance["calibration"]["warnings"]])
+    calibrated = disks.provenance["calibration"]
+    if "summary" in calibrated:  # not of disks that came in Å⁻¹
+        typer.echo(calibrated["summary"])
+    options.warn([*disks.provenance.get("doubts", []), *calibrated["warnings"]])
     typer.echo(f"{output}: {summary(result)}")
     if result.exploratory:
         typer.echo(f"This map is {result.exploratory}.")

@@ -15,7 +15,9 @@ from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.bragg_peaks import load_disks, save_disks
 from napari_4dstem_orient.io.companions import files_of
 from napari_4dstem_orient.io.export import FORMATS, ExportError, export, export_files
+from napari_4dstem_orient.io.hdf5_access import places
 from napari_4dstem_orient.io.inputs import inputs_of, refuse_inputs
+from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.ours import HDF5, made_here
 from napari_4dstem_orient.io.outputs import check_outputs
 from napari_4dstem_orient.io.project import FORMAT as PROJECT
@@ -209,6 +211,41 @@ def test_what_an_hdf5_file_links_to_is_an_input(tmp_path):
     }
 
 
+def test_what_is_linked_is_an_input_wherever_hdf5_finds_it(tmp_path, monkeypatch):
+    """Links to links, a file that is itself a link, folders that are gone, and the current folder."""
+    (tmp_path / "far").mkdir()
+    data = np.arange(2 * 2 * 8 * 8, dtype=np.uint16).reshape(2, 2, 8, 8)
+    with h5py.File(tmp_path / "far" / "data.h5", "w") as file:
+        file["data"] = data
+    with h5py.File(tmp_path / "far" / "middle.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("data.h5", "/data")
+    with h5py.File(tmp_path / "far" / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout(data.shape, data.dtype)
+        layout[:] = h5py.VirtualSource("data.h5", "data", data.shape)
+        file.create_virtual_dataset("data", layout)
+    with h5py.File(tmp_path / "first.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("far/middle.h5", "/data")
+    with h5py.File(tmp_path / "far" / "moved.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("/gone/data.h5", "/data")
+    with h5py.File(tmp_path / "far" / "here.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("far/data.h5", "/data")
+    for name in ("middle", "virtual"):
+        (tmp_path / f"{name}.h5").symlink_to(tmp_path / "far" / f"{name}.h5")
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "far/moved", "far/here", "middle", "virtual"):
+        source = tmp_path / f"{name}.h5"
+        np.testing.assert_array_equal(load(source).data.compute(), data)  # it is what is read
+        with pytest.raises(UserError, match=r"data\.h5 is the input"):
+            check_outputs([(tmp_path / "far" / "data.h5", "h5")], [source], force=True)
+
+
+def test_parts_by_number_are_inputs(tmp_path):
+    names = {f"part-{number}.h5" for number in range(3)}
+    for name in (*names, "part.h5"):
+        (tmp_path / name).touch()
+    assert {path.name for path in places(tmp_path / "scan.h5", "part-%b.h5")} == names
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(500)])
 def test_a_damaged_input_is_at_least_itself(tmp_path, content):
     (tmp_path / "scan.h5").write_bytes(content)
@@ -264,6 +301,15 @@ def test_one_of_ours_is_not_replaced_by_another_kind(tmp_path):
     for file, kind in right.items():
         for name in HDF5:
             assert made_here(tmp_path / file, name) == (name == kind), (file, name)
+
+
+@pytest.mark.parametrize("name", sorted(HDF5))
+def test_a_model_or_picture_replaces_none_of_our_maps_and_disks(tmp_path, name):
+    (file, *_) = export_files([name], "grain")
+    export(some_map(), tmp_path, [name], "grain", some_disks())
+    assert made_here(tmp_path / file, name)
+    with pytest.raises(UserError, match="--force"):
+        check_outputs([(tmp_path / file, "")])
 
 
 def test_models_and_their_cards_are_known_again():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.hdf5_access import open_file
+from napari_4dstem_orient.io.hdf5_access import open_file, places, storage
 from napari_4dstem_orient.io.inputs import file_of
 from napari_4dstem_orient.io.reading import is_regular
 
@@ -18,6 +19,8 @@ _MASTER = "_master"
 _LONGEST_DESCRIPTION = 2**20
 _CROWDED = 2000
 """Members of a group: files with more in one keep a group for each scan position."""
+_MANY = 1000
+"""Files of one scan that are looked into."""
 
 
 def files_of(given: str | Path) -> list[Path]:
@@ -34,7 +37,7 @@ def files_of(given: str | Path) -> list[Path]:
     if not is_regular(path):
         return []
     try:
-        return list(dict.fromkeys([path, *_linked(path), *_beside(path)]))
+        return list(dict.fromkeys([path, *_beside(path), *_linked(path)]))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, UserError):
         return [path]  # damaged: whoever reads it says so
 
@@ -67,9 +70,20 @@ def _describes(one: Path, other: Path) -> bool:
 
 
 def _linked(path: Path) -> Iterator[Path]:
-    """Yield the files that an HDF5 file refers to: external links, virtual datasets, external storage."""
-    if not h5py.is_hdf5(path):
-        return
+    """Yield the files that an HDF5 file refers to, and those that they refer to, as far as they can be read."""
+    files, seen = [path], set[Path]()
+    for file in files:
+        if (real := file.resolve()) in seen or len(seen) == _MANY or not is_regular(file):
+            continue
+        seen.add(real)
+        with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError, UserError):
+            for found in _named(file) if h5py.is_hdf5(file) else ():
+                yield found
+                files.append(found)
+
+
+def _named(path: Path) -> Iterator[Path]:
+    """Yield the files that an HDF5 file names: in external links, virtual datasets, external storage."""
     with open_file(path) as file:
         groups, seen = [file], set[int]()
         for group in groups:
@@ -80,16 +94,11 @@ def _linked(path: Path) -> Iterator[Path]:
             for key in group:
                 link = group.get(key, getlink=True)
                 if isinstance(link, h5py.ExternalLink):
-                    yield path.parent / link.filename
+                    yield from places(path, link.filename)
                 elif isinstance(link, h5py.HardLink):
                     member = group[key]
                     if isinstance(member, h5py.Group):
                         groups.append(member)
                     elif isinstance(member, h5py.Dataset):
-                        yield from (path.parent / name for name in _storage(member) if name != ".")
-
-
-def _storage(dataset: h5py.Dataset) -> Iterator[str]:
-    if dataset.is_virtual:
-        yield from (source.file_name for source in dataset.virtual_sources())
-    yield from (name for name, *_ in dataset.external or ())
+                        for name in storage(member):
+                            yield from places(path, name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import math
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from napari_4dstem_orient.io.units import text
 
 _LINKS = 16  # links that lead to links
 _CACHE = 64 * 2**20
+_NUMBERED = re.compile(r"%\d*b")  # stands for the number of a virtual dataset's part
 
 
 def open_file(path: Path) -> h5py.File:
@@ -68,7 +72,7 @@ def member(group: h5py.Group, path: str, links: int = _LINKS) -> h5py.Group | h5
             elif isinstance(link, h5py.SoftLink) and links:
                 here = member(here, link.path, links - 1)
             elif isinstance(link, h5py.ExternalLink) and links:
-                here = _outside(Path(here.file.filename).parent, link, links - 1)
+                here = _outside(here.file.filename, link, links - 1)
             else:
                 return None
         except (KeyError, OSError, RuntimeError):
@@ -125,20 +129,37 @@ def words(group: h5py.Group, path: str) -> str:
     return str(found.asstr()[()])
 
 
-def _outside(folder: Path, link: h5py.ExternalLink, links: int) -> h5py.Group | h5py.Dataset | None:
-    """Follow a link to another file, which lies where it says or in the folder of the file that says so."""
-    ways = (folder / link.filename, folder / Path(link.filename).name)
-    there = next((path for path in ways if is_regular(path)), None)
+def places(file: str | Path, name: str) -> Iterator[Path]:
+    """Yield where HDF5 may look for a file that another one names.
+
+    Beside the file that names it, beside what that is a link to, and in the current folder; what is not where a path
+    says may lie there without its folders.
+    """
+    file = Path(file)
+    folders = (file.parent, Path(os.path.realpath(file)).parent, Path())
+    for path in dict.fromkeys(folder / each for each in (name, Path(name).name) for folder in folders):
+        numbered = _NUMBERED.sub("*", glob.escape(str(path)))
+        yield from map(Path, glob.glob(numbered)) if _NUMBERED.search(name) else (path,)
+
+
+def storage(dataset: h5py.Dataset) -> Iterator[str]:
+    """Yield the names of the other files in which the data of a dataset lie."""
+    plist = dataset.id.get_create_plist()
+    yield from (text(name) for name, _, _ in dataset.external or ())
+    if dataset.is_virtual:
+        parts = {text(plist.get_virtual_filename(number)) for number in range(plist.get_virtual_count())}
+        yield from sorted(parts - {"."})
+
+
+def _outside(file: str, link: h5py.ExternalLink, links: int) -> h5py.Group | h5py.Dataset | None:
+    """Follow a link to another, regular file."""
+    there = next(filter(is_regular, places(file, link.filename)), None)
     return None if there is None else member(open_file(there), link.path, links)
 
 
 def _check_storage(dataset: h5py.Dataset) -> None:
     """Refuse data that lie in pipes or devices, or, uncompressed, beyond the end of the file."""
-    folder = Path(dataset.file.filename).parent
-    plist = dataset.id.get_create_plist()
-    outside = [name for name, _, _ in dataset.external or ()]
-    if dataset.is_virtual:
-        outside += {plist.get_virtual_filename(number) for number in range(plist.get_virtual_count())} - {"."}
-    for name in outside:
-        if (path := folder / text(name)).exists() and not is_regular(path):
-            raise UserError(f"The data of {dataset.name} lie in {path}, which is no regular file.")
+    for name in storage(dataset):
+        for path in places(dataset.file.filename, name):
+            if path.exists() and not is_regular(path):
+                raise UserError(f"The data of {dataset.name} lie in {path}, which is no regular file.")

@@ -24,6 +24,7 @@ HDF5 = {
 }
 """What the attribute says after the program's name, by the name of the export."""
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 2**20
 _LINE = re.compile(
     rb'^((# |# OPERATOR: |Author\t)?napari-4dstem-orient \d|\s*"program": "napari-4dstem-orient)',
@@ -51,7 +52,7 @@ def made_here(path: Path, name: str = "") -> bool:
     ----------
     path : Path
     name : str
-        What it would be replaced by, where that is one of ``HDF5``: only its own kind is.
+        What it would be replaced by. One of ``HDF5`` replaces only its own kind; nothing else replaces one of them.
     """
     if not is_regular(path):  # looking into a pipe would wait for ever
         return False
@@ -61,5 +62,7 @@ def made_here(path: Path, name: str = "") -> bool:
         with path.open("rb") as opened:
             head = opened.read(_HEAD)
     except OSError:
+        return False
+    if head.startswith(_HDF5):
         return False
     return bool((_ANYWHERE if b"\0" in head else _LINE).search(head))

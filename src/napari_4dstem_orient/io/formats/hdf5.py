@@ -12,7 +12,7 @@ import numpy as np
 from napari_4dstem_orient.calibration.distortion import from_ratio_and_axis
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
-from napari_4dstem_orient.io.hdf5_access import member, open_file
+from napari_4dstem_orient.io.hdf5_access import member, open_file, places, storage
 from napari_4dstem_orient.io.reading import is_regular
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts, text
@@ -58,8 +58,8 @@ def check_parts(dataset: h5py.Dataset, path: Path) -> None:
     UserError
         Naming the absent one.
     """
-    for name in sorted({part.file_name for part in dataset.virtual_sources()} if dataset.is_virtual else ()):
-        if name != "." and "%" not in name and not (path.parent / name).is_file():
+    for name in storage(dataset) if dataset.is_virtual else ():
+        if not any(place.is_file() for place in places(dataset.file.filename, name)):
             raise UserError(
                 f"{PurePath(name).name}, from which {path.name} takes a part of {dataset.name}, is missing; put it "
                 "into the same folder."

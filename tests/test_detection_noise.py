@@ -103,6 +103,14 @@ def test_where_there_is_no_noise_it_is_said(patterns):
     assert "could only be estimated" in found.doubt
 
 
+def test_patterns_of_ones_and_zeros_keep_their_disks():
+    y, x = np.mgrid[:128, :128]
+    places = np.array([(row, col) for row in range(16, 128, 16) for col in range(16, 128, 16)])
+    image = (np.hypot(y - places[:, :1, None], x - places[:, 1:, None]) < 4.2).any(axis=0)
+    scan = Scan(da.from_array(np.tile(image.astype(np.uint8), (2, 3, 1, 1))))
+    assert (detect_disks(scan).counts == len(places)).all()
+
+
 def test_a_blurred_8_bit_camera_gives_disks_with_places():
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:128, :128]

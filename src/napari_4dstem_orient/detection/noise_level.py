@@ -54,6 +54,8 @@ COUNTED = 0.5
 ROUNDING = 1 / 12
 """Variance of rounding, in squared steps."""
 _LEAST_GAIN = 1.0
+FEWEST = 3000
+"""Electrons in a pattern that can be indexed, at least: bounds the counts of one where noise does not show."""
 ALL_LIT = 1.7
 """Where blocks tell of so many times the counts that neighbouring pixels do, disks reach every tile."""
 CHI_SQUARED = 0.455
@@ -193,7 +195,10 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
 
 
 def _estimated(images: np.ndarray, template: np.ndarray, dark: float) -> NoiseLevel:
-    """Return what is safe where patterns show no noise: all that the quieter places show to the template itself."""
+    """Return what is safe where patterns show no noise: all that the quieter places show to the template itself.
+
+    Where disks fill those too, it is so much that there would be too few electrons for a pattern.
+    """
     from scipy import fft
 
     kernel = np.fft.ifftshift(template)
@@ -205,6 +210,7 @@ def _estimated(images: np.ndarray, template: np.ndarray, dark: float) -> NoiseLe
     square, counts = _means(seen**2, side).ravel(), _means(counts, side).ravel()
     lit = counts > 1e-9 * max(float(counts.max()), 1e-30)
     gain = float(np.quantile(square[lit] / counts[lit], FIRST)) if lit.any() else 0.0
+    gain = min(gain, float(images.sum(axis=(1, 2)).mean()) / FEWEST)
     return NoiseLevel(
         gain if gain > 1e-12 else _LEAST_GAIN,
         dark,

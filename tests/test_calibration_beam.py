@@ -213,6 +213,15 @@ def test_a_given_place_beside_the_beams_is_doubted(apart):
     assert any("from the given place" in doubt for doubt in report.warnings)
 
 
+@pytest.mark.parametrize("place", [(-0.6, 5), (5, 127.6), (6400, 64), (np.inf, 5), (np.nan, 5)])
+def test_a_given_place_beside_the_detector_is_refused(place):
+    disks = scan(GRAINS, still((2, 2)), beam=0.8)
+    with pytest.raises(UserError, match="lies beside the detector of 128 × 128 pixels"):
+        fit_origin(disks, position=place)
+    for edge in ((-0.5, 0), (127.5, 127.5)):
+        assert (fit_origin(disks, position=edge).origin == edge).all()
+
+
 @pytest.mark.parametrize("axes", [(0,), (0, 1)], ids=["gap", "cross"])
 def test_a_beam_in_a_gap_of_the_detector_is_where_the_pairs_lie_about(axes):
     """Nothing is found in the gap: unlike behind a beam stop it goes across the detector."""

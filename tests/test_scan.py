@@ -136,6 +136,12 @@ def test_every_microscopes_voltage_is_taken(voltage):
     assert Calibration(voltage=voltage).voltage == voltage
 
 
+@pytest.mark.parametrize("turn", [float("nan"), float("inf"), -float("inf")])
+def test_a_rotation_that_is_no_number_is_refused(turn):
+    with pytest.raises(UserError, match="rotation is .*a number of degrees"):
+        Calibration(rotation=turn)
+
+
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [(200_000, 200.0), (300.0, 300.0), (1e8, None), (5e-3, None), (0, None), ("", None)],

@@ -89,6 +89,8 @@ class Calibration:
                 raise UserError(
                     f"The calibration's {name} is {value}; it must be a positive number or left empty."
                 )
+        if not math.isfinite(self.rotation):
+            raise UserError(f"The calibration's rotation is {self.rotation}; it must be a number of degrees.")
         if self.voltage is not None and not VOLTAGES[0] <= self.voltage <= VOLTAGES[1]:
             raise UserError(_no_such_voltage(self.voltage))
         if not 0 <= self.precession < 10:

@@ -140,7 +140,8 @@ def fit_origin(
     Raises
     ------
     UserError
-        If the disks are calibrated already, there are none, or there is no direct beam.
+        If the disks are calibrated already, there are none, there is no direct beam, or it is said to lie beside the
+        detector.
     """
     if surface not in ORIGINS:
         raise ValueError(f"surface must be one of {ORIGINS}, not {surface!r}")
@@ -149,6 +150,7 @@ def fit_origin(
     if not len(disks):
         raise UserError("There are no disks to find the direct beam in; detect disks first.")
     if position is not None:
+        _check_inside(position, disks.detector_shape)
         return _compared(disks, np.broadcast_to(position, (*disks.scan_shape, 2)), "given")
     if surface == "auto" and disks.origin is not None:
         return _compared(disks, disks.origin, "file")
@@ -180,6 +182,16 @@ def fit_origin(
     return OriginFit(
         origin.reshape(grid), measured.reshape(grid), chosen, residual, used, moved, place.hidden
     )
+
+
+def _check_inside(position: tuple[float, float], detector_shape: tuple[int, int] | None) -> None:
+    row, col = position
+    rows, cols = detector_shape or (np.inf, np.inf)
+    if not (-0.5 <= row <= rows - 0.5 and -0.5 <= col <= cols - 0.5):
+        size = f" of {rows} × {cols} pixels" if detector_shape else ""
+        raise UserError(
+            f"The origin {row:g},{col:g} lies beside the detector{size}; give row and column in px, counted from 0."
+        )
 
 
 def _compared(disks: BraggDisks, origin: np.ndarray, told: str) -> OriginFit:

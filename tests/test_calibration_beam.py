@@ -215,7 +215,7 @@ def test_a_given_place_beside_the_beams_is_doubted(apart):
 
 @pytest.mark.parametrize("place", [(-0.6, 5), (5, 127.6), (6400, 64), (np.inf, 5), (np.nan, 5)])
 def test_a_given_place_beside_the_detector_is_refused(place):
-    disks = scan(GRAINS, still((2, 2)), beam=0.8)
+    disks = scan(GRAINS, still((12, 12)), beam=0.8)
     with pytest.raises(UserError, match="lies beside the detector of 128 × 128 pixels"):
         fit_origin(disks, position=place)
     for edge in ((-0.5, 0), (127.5, 127.5)):

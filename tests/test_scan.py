@@ -138,7 +138,7 @@ def test_every_microscopes_voltage_is_taken(voltage):
 
 @pytest.mark.parametrize("turn", [float("nan"), float("inf"), -float("inf")])
 def test_a_rotation_that_is_no_number_is_refused(turn):
-    with pytest.raises(UserError, match="rotation is .*a number of degrees"):
+    with pytest.raises(UserError, match=r"rotation is .*a number of degrees"):
         Calibration(rotation=turn)
 
 

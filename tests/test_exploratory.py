@@ -132,10 +132,12 @@ def test_the_canvas_says_it_while_such_a_layer_is_seen(found, make_napari_viewer
         assert overlay.text.split() == WHY.split()
         layer.visible = False
         assert not overlay.visible
-        grains = put_layer(viewer, "grains", made.phase_id + 1, 20.0, "labels", exploratory=made.exploratory)
+        grains = put_layer(
+            viewer, "grains", made.phase_id + 1, (20.0, 20.0), "labels", exploratory=made.exploratory
+        )
         assert "exploratory" in grains.name
         assert overlay.visible
-        grains = put_layer(viewer, "grains", made.phase_id + 1, 20.0, "labels")
+        grains = put_layer(viewer, "grains", made.phase_id + 1, (20.0, 20.0), "labels")
         assert grains.name == "grains"
         assert not overlay.visible
 

@@ -114,7 +114,9 @@ def test_a_second_channel_stands_beside_the_first(panel, qtbot):
 
 def test_a_layer_that_comes_ends_the_side_by_side(panel, qtbot):
     choose_beside(panel, "ipf-x", qtbot)
-    put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)  # would get a place of its own in the grid
+    put_layer(
+        panel.viewer, "Difference", np.zeros(SHAPE), (10.0, 10.0)
+    )  # would get a place of its own in the grid
     assert not panel.viewer.canvas.grid.enabled
     assert len(map_layers(panel.viewer)) == 1
     qtbot.waitUntil(lambda: len(panel.viewer.layers) == 2, timeout=5000)
@@ -124,7 +126,7 @@ def test_a_layer_that_comes_ends_the_side_by_side(panel, qtbot):
 def test_a_layer_that_comes_while_a_channel_is_put_beside_ends_that(panel, qtbot):
     for _ in showing_beside(panel.viewer, "ipf-x"):
         if len(map_layers(panel.viewer)) == 2:
-            put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)
+            put_layer(panel.viewer, "Difference", np.zeros(SHAPE), (10.0, 10.0))
     assert not panel.viewer.canvas.grid.enabled
     assert len(map_layers(panel.viewer)) == 1
 
@@ -139,5 +141,5 @@ def test_a_map_that_goes_while_a_channel_is_put_beside_it_ends_that(panel):
 
 def test_the_users_own_grid_is_left_alone(panel):
     panel.viewer.canvas.grid.enabled = True
-    put_layer(panel.viewer, "Difference", np.zeros(SHAPE), 10.0)
+    put_layer(panel.viewer, "Difference", np.zeros(SHAPE), (10.0, 10.0))
     assert panel.viewer.canvas.grid.enabled

@@ -75,10 +75,10 @@ def test_a_form_gives_back_what_was_typed_and_set(qtbot):
 
 def test_a_layer_of_ours_is_updated_in_place_even_renamed(make_napari_viewer_proxy):
     viewer = make_napari_viewer_proxy()
-    layer = put_layer(viewer, "disk count", np.eye(3), 2.0)
+    layer = put_layer(viewer, "disk count", np.eye(3), (2.0, 2.0))
     layer.name = "my name"
     viewer.add_image(np.zeros((3, 3)), name="disk count")
-    put_layer(viewer, "disk count", np.ones((4, 5)), 2.0)
+    put_layer(viewer, "disk count", np.ones((4, 5)), (2.0, 2.0))
     assert len(viewer.layers) == 2
     assert viewer.layers["my name"].data.shape == (4, 5)
 
@@ -86,8 +86,8 @@ def test_a_layer_of_ours_is_updated_in_place_even_renamed(make_napari_viewer_pro
 def test_all_scan_layers_change_to_one_unit(make_napari_viewer_proxy):
     viewer = make_napari_viewer_proxy()
     put_layer(viewer, "a", np.eye(3), None)
-    rescale(viewer, 2.5)
-    layer = put_layer(viewer, "b", np.eye(3), 2.5)
+    rescale(viewer, (2.5, 2.5))
+    layer = put_layer(viewer, "b", np.eye(3), (2.5, 2.5))
     for layer in viewer.layers:
         assert tuple(layer.scale) == (2.5, 2.5)
         assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]

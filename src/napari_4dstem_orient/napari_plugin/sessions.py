@@ -22,8 +22,9 @@ def session_for(viewer: napari.Viewer) -> Session:
 
 
 def is_open(viewer: napari.Viewer) -> bool:
-    """Tell whether a viewer's window has not been closed; what comes late finds it without."""
-    return hasattr(bare_viewer(viewer).window, "_qt_window")
+    """Tell whether a viewer's window, if it has one, has not been closed; what comes late finds it without."""
+    window = getattr(bare_viewer(viewer), "window", None)
+    return window is None or hasattr(window, "_qt_window")
 
 
 def bare_viewer(viewer: napari.Viewer) -> napari.Viewer:

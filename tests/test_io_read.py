@@ -175,6 +175,21 @@ def py4dstem_file(path, units, size):
 
 
 @pytest.mark.filterwarnings("ignore")  # py4DSTEM's own
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf])
+def test_what_is_no_number_in_a_py4dstem_file_is_as_if_it_were_not_there(tmp_path, nonsense):
+    path = py4dstem_file(tmp_path / "cube.h5", "A^-1", 0.02)
+    with h5py.File(path, "r+") as file:
+        told = file["cube_root/metadatabundle/calibration"]
+        for name in ("QR_rotation_degrees", "QR_rotation", "convergence_semiangle_mrad"):
+            if name in told:
+                del told[name]
+            told[name] = nonsense
+    found = load(path).calibration
+    assert (found.rotation, found.semiangle, found.flip, found.q_pixel) == (0.0, None, True, 0.02)
+    assert load(path, rotation=12.0).calibration.rotation == 12.0
+
+
+@pytest.mark.filterwarnings("ignore")  # py4DSTEM's own
 def test_py4dstem_datacube(tmp_path, capsys):
     scan = load(py4dstem_file(tmp_path / "cube.h5", "A^-1", 0.02))
     same(scan)

@@ -122,11 +122,13 @@ def py4dstem_calibration(groups: Mapping[str, h5py.Group], voltage: float | None
         q_pixel *= 1 - e if ellipse["a"] > ellipse["b"] else 1 + e
     semiangles = (values.get(key) for key in _SEMIANGLE_KEYS)
     semiangle = next(
-        (float(value) for value in semiangles if isinstance(value, int | float) and value > 0), None
+        (float(value) for value in semiangles if isinstance(value, int | float) and 0 < value < np.inf), None
     )
     rotation = values.get("QR_rotation_degrees")
     if rotation is None:
         rotation = np.rad2deg(values.get("QR_rotation") or 0.0)
+    if not np.isfinite(rotation):  # of no use: as if it were not there, and another can be typed
+        rotation = 0.0
     return told.with_(
         q_pixel=q_pixel,
         semiangle=semiangle,

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from napari_4dstem_orient.io.units import text
 _LINKS = 16  # links that lead to links
 _CACHE = 64 * 2**20
 _NUMBERED = re.compile(r"%\d*b")  # stands for the number of a virtual dataset's part
+_MOST_VIRTUAL = 1000  # datasets that are put together, one from another
+_LookedAt = dict[tuple[int, int], bool]
 
 
 def open_file(path: Path) -> h5py.File:
@@ -53,15 +56,26 @@ def whether(path: str | Path, look: Callable[[h5py.File], Any]) -> bool:
     return False
 
 
-def member(group: h5py.Group, path: str, links: int = _LINKS) -> h5py.Group | h5py.Dataset | None:
+def member(
+    group: h5py.Group, path: str, links: int = _LINKS, looked_at: _LookedAt | None = None
+) -> h5py.Group | h5py.Dataset | None:
     """Return what lies at a path; None where nothing does, or a link leads nowhere.
 
     Links to other files are followed to regular files only: HDF5 itself would wait at a pipe for ever.
 
+    Parameters
+    ----------
+    group : Group
+    path : str
+    links : int
+        Links that may still lead to links.
+    looked_at : dict, optional
+        Virtual datasets whose parts were looked at, and whether that is done.
+
     Raises
     ------
     UserError
-        The data of a dataset lie in something that is no regular file.
+        The data of a dataset lie in something that is no regular file, or are put together from themselves.
     """
     here: Any = group.file["/"] if path.startswith("/") else group
     for key in filter(None, path.split("/")):
@@ -70,15 +84,15 @@ def member(group: h5py.Group, path: str, links: int = _LINKS) -> h5py.Group | h5
             if isinstance(link, h5py.HardLink):
                 here = here[key]
             elif isinstance(link, h5py.SoftLink) and links:
-                here = member(here, link.path, links - 1)
+                here = member(here, link.path, links - 1, looked_at)
             elif isinstance(link, h5py.ExternalLink) and links:
-                here = _outside(here.file.filename, link, links - 1)
+                here = _outside(here.file.filename, link, links - 1, looked_at)
             else:
                 return None
         except (KeyError, OSError, RuntimeError):
             return None
     if isinstance(here, h5py.Dataset):
-        _check_storage(here)
+        _check_storage(here, {} if looked_at is None else looked_at)
     return here
 
 
@@ -142,24 +156,63 @@ def places(file: str | Path, name: str) -> Iterator[Path]:
         yield from map(Path, glob.glob(numbered)) if _NUMBERED.search(name) else (path,)
 
 
+def virtual_parts(dataset: h5py.Dataset) -> list[tuple[str, str]]:
+    """Return the files, and the names in them, of what a virtual dataset is put together from; of others nothing."""
+    if not dataset.is_virtual:
+        return []
+    plist = dataset.id.get_create_plist()
+    every = range(plist.get_virtual_count())
+    names = {(plist.get_virtual_filename(each), plist.get_virtual_dsetname(each)) for each in every}
+    return sorted((text(file), text(name)) for file, name in names)
+
+
 def storage(dataset: h5py.Dataset) -> Iterator[str]:
     """Yield the names of the other files in which the data of a dataset lie."""
-    plist = dataset.id.get_create_plist()
     yield from (text(name) for name, _, _ in dataset.external or ())
-    if dataset.is_virtual:
-        parts = {text(plist.get_virtual_filename(number)) for number in range(plist.get_virtual_count())}
-        yield from sorted(parts - {"."})
+    yield from dict.fromkeys(file for file, _ in virtual_parts(dataset) if file != ".")
 
 
-def _outside(file: str, link: h5py.ExternalLink, links: int) -> h5py.Group | h5py.Dataset | None:
+def _outside(
+    file: str, link: h5py.ExternalLink, links: int, looked_at: _LookedAt | None
+) -> h5py.Group | h5py.Dataset | None:
     """Follow a link to another, regular file."""
     there = next(filter(is_regular, places(file, link.filename)), None)
-    return None if there is None else member(open_file(there), link.path, links)
+    return None if there is None else member(open_file(there), link.path, links, looked_at)
 
 
-def _check_storage(dataset: h5py.Dataset) -> None:
-    """Refuse data that lie in pipes or devices, or, uncompressed, beyond the end of the file."""
+def _check_storage(dataset: h5py.Dataset, looked_at: _LookedAt) -> None:
+    """Refuse data, and those from which they are put together, that HDF5 would wait for or end the program at.
+
+    Raises
+    ------
+    UserError
+        They lie in pipes or devices, or are put together from themselves, or from what a file does not hold.
+    """
     for name in storage(dataset):
         for path in places(dataset.file.filename, name):
             if path.exists() and not is_regular(path):
                 raise UserError(f"The data of {dataset.name} lie in {path}, which is no regular file.")
+    if not (parts := virtual_parts(dataset)):
+        return
+    about = h5py.h5o.get_info(dataset.id)
+    here = about.fileno, about.addr
+    if looked_at.get(here):
+        return
+    if here in looked_at or len(looked_at) > _MOST_VIRTUAL:
+        raise UserError(f"{dataset.name} is put together from itself; the file is damaged.")
+    looked_at[here] = False
+    for file, name in parts:
+        if _NUMBERED.search(name):
+            raise UserError(
+                f"{dataset.name} is put together from datasets that are numbered ({name}), which is not read here; "
+                "save it again as one."
+            )
+        found = filter(
+            is_regular, places(dataset.file.filename, file if file != "." else dataset.file.filename)
+        )
+        for path in found if _NUMBERED.search(file) else islice(found, 1):
+            if not isinstance(member(open_file(path), name, looked_at=looked_at), h5py.Dataset):
+                raise UserError(
+                    f"{path.name} does not hold {name}, from which {dataset.name} is put together."
+                )
+    looked_at[here] = True

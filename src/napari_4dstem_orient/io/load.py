@@ -125,10 +125,11 @@ def open_scan(
 ) -> Scan:
     """Open a scan as the file describes it; nothing but its header is read. For the arguments see ``load``."""
     path = Path(path).expanduser()
-    _, sources = _read(path, voltage)
+    module, sources = _read(path, voltage)
     source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
     shape = _scan_shape(source, parse_shape(scan_shape) if scan_shape is not None else None, path)
-    array = source.array(shape, path)
+    with reading(path, module.NAME, folder=True):
+        array = source.array(shape, path)
     # Another process may run in another folder.
     arguments = {"path": str(path.absolute()), "dataset": dataset, "scan_shape": shape, "voltage": voltage}
     return Scan(

@@ -117,13 +117,24 @@ def parse_shape(value: Any) -> tuple[int, int]:
     raise UserError(f"The scan shape {value} is not rows x columns; write for example 256x256.")
 
 
-def positive(value: Any) -> float | None:
-    """Return a number above zero, of any type, one entry of an array or a word with a decimal comma; else None."""
+def finite(value: Any) -> float | None:
+    """Return a number of any type, one entry of an array or a word with a decimal comma; None for anything else."""
     try:
         number = float(text(value).replace(",", "."))
     except ValueError:
         return None
-    return number if math.isfinite(number) and number > 0 else None
+    return number if math.isfinite(number) else None
+
+
+def positive(value: Any) -> float | None:
+    """Return a number above zero as ``finite`` reads it; else None."""
+    number = finite(value)
+    return number if number is not None and number > 0 else None
+
+
+def whether(value: Any) -> bool:
+    """Return what a file means by yes or no: True, 1, ``"True"``."""
+    return text(value).strip().lower() in ("true", "yes") or bool(finite(value))
 
 
 def _plain(units: Any) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
-from napari_4dstem_orient.io.source import Source
+from napari_4dstem_orient.io.source import Source, why_unfit
 from napari_4dstem_orient.io.units import shape_text
 
 NAME = "Dectris Arina"
@@ -51,7 +51,14 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
                 f"is {part.dtype} of shape {shape_text(part.shape)}, the first {dtype} of {shape_text(parts[0].shape)}."
             )
     mask = hdf5_access.member(file, "entry/instrument/detector/detectorSpecific/pixel_mask")
-    if isinstance(mask, h5py.Dataset) and mask.shape == detector and mask[()].any():
+    if unfit := why_unfit(parts[0].shape, dtype):
+        return [Source(parts[:1], unfit=unfit)]
+    if (
+        isinstance(mask, h5py.Dataset)
+        and mask.dtype.kind in "uib"
+        and mask.shape == detector
+        and mask[()].any()
+    ):
         parts = [_Masked(part, mask[()] != 0) for part in parts]
     return [Source(parts, "", from_axes([*_steps(path), (None, ""), (None, "")], voltage))]
 
@@ -86,7 +93,8 @@ def _steps(path: Path) -> Axes:
     try:
         if beside != path:
             with hdf5_access.open_file(beside) as file:
-                along_x, *along_y = np.ravel(file["STEM Metadata"].attrs["Pixel Size"])
+                told = hdf5_access.group_at(file, "STEM Metadata").attrs
+                along_x, *along_y = np.ravel(told["Pixel Size"])
                 return [(along_y[0] if along_y else along_x, "nm"), (along_x, "nm")]
     except (UserError, OSError, KeyError, ValueError):
         pass

@@ -47,6 +47,8 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
         raise UserError(f"{path.name} is not a NanoMEGAS block file, or is damaged.")
     header = np.frombuffer(head(path, _HEADER.itemsize), _HEADER)[0]
     rows, cols, side = (int(header[name]) for name in ("rows", "columns", "side"))
+    if int(header["patterns_at"]) < _HEADER.itemsize:
+        raise UserError(f"{path.name} is damaged: its patterns begin within its header; copy it again.")
     if not rows * cols * side:
         raise UserError(f"{path.name} holds no patterns: its header tells {rows} × {cols} of {side} pixels.")
     record = np.dtype([("notes", f"V{_FRAME_HEADER}"), ("data", "u1", (side, side))])

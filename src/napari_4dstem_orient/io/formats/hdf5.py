@@ -15,7 +15,7 @@ from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
 from napari_4dstem_orient.io.hdf5_access import member, open_file, places, storage
 from napari_4dstem_orient.io.reading import is_regular
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-from napari_4dstem_orient.io.units import kilovolts, text
+from napari_4dstem_orient.io.units import finite, kilovolts, positive, text, whether
 from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
 
 NAME = "HDF5 / EMD"
@@ -120,20 +120,15 @@ def py4dstem_calibration(groups: Mapping[str, h5py.Group], voltage: float | None
     if q_pixel is not None and any(distortion):  # theirs is of the axis called b
         e = float(np.hypot(*distortion))
         q_pixel *= 1 - e if ellipse["a"] > ellipse["b"] else 1 + e
-    semiangles = (values.get(key) for key in _SEMIANGLE_KEYS)
-    semiangle = next(
-        (float(value) for value in semiangles if isinstance(value, int | float) and 0 < value < np.inf), None
-    )
-    rotation = values.get("QR_rotation_degrees")
+    semiangles = (positive(values.get(key)) for key in _SEMIANGLE_KEYS)
+    rotation = finite(values.get("QR_rotation_degrees"))
     if rotation is None:
-        rotation = np.rad2deg(values.get("QR_rotation") or 0.0)
-    if not np.isfinite(rotation):  # of no use: as if it were not there, and another can be typed
-        rotation = 0.0
+        rotation = float(np.rad2deg(finite(values.get("QR_rotation")) or 0.0))
     return told.with_(
         q_pixel=q_pixel,
-        semiangle=semiangle,
-        rotation=float(rotation),
-        flip=bool(values.get("QR_flip") or False),
+        semiangle=next(filter(None, semiangles), None),
+        rotation=rotation,
+        flip=whether(values.get("QR_flip")),
         distortion=distortion,
     )
 
@@ -171,15 +166,18 @@ def _axes(dataset: h5py.Dataset) -> Axes:
     group = dataset.parent
     if len(found := _datasets(group, ["array", "sampling", "units"])) == 3:  # abTEM
         return list(zip(found[1][:4], found[2][:4], strict=False))
-    if "axes" in group.attrs and np.size(group.attrs["axes"]) == dataset.ndim:  # NeXus
+    if "axes" in group.attrs and np.size(group.attrs["axes"]) == dataset.ndim:  # NeXus; "." just counts
         names = [text(name) for name in np.ravel(group.attrs["axes"])]
     else:  # EMD counts from 0 or from 1
         first = 0 if "dim0" in group else 1
         names = [f"dim{axis + first}" for axis in range(dataset.ndim)]
-    vectors = [vector for vector in _datasets(group, names) if vector.dtype.kind in "uif"]
-    if len(vectors) < len(names):
-        return []
-    return [(_step(vector), vector.attrs.get("units", "")) for vector in vectors]
+    vectors = [member(group, name) if name.strip("./") else None for name in names]
+    return [
+        (_step(vector), vector.attrs.get("units", ""))
+        if isinstance(vector, h5py.Dataset) and vector.dtype.kind in "uif"
+        else (None, "")
+        for vector in vectors
+    ]
 
 
 def _datasets(group: h5py.Group, names: list[str]) -> list[h5py.Dataset]:

@@ -19,7 +19,7 @@ from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
 from napari_4dstem_orient.io.reading import LARGEST_PIECE
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-from napari_4dstem_orient.io.units import kilovolts, text
+from napari_4dstem_orient.io.units import kilovolts, positive, text
 
 NAME = "HyperSpy"
 SUFFIXES = (".hspy", ".zspy", ".zspy.zip")
@@ -112,9 +112,11 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
         told = from_axes(
             steps,
             typed or kilovolts(microscope.get("beam_energy")),
-            float(microscope.get("convergence_angle") or 0) or None,
+            positive(microscope.get("convergence_angle")),
         )
-        precession = math.degrees(float(microscope.get("rocking_angle") or 0) / 1e3)  # pyxem notes mrad
+        precession = math.degrees(
+            (positive(microscope.get("rocking_angle")) or 0.0) / 1e3
+        )  # pyxem notes mrad
         yield Source(
             [data],
             where,

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.reading import LARGEST_PATTERN
 from napari_4dstem_orient.io.source import Frames, Source, head
 from napari_4dstem_orient.io.units import kilovolts
 from napari_4dstem_orient.scan import Calibration
@@ -20,6 +21,7 @@ NAME = "TVIPS"
 SUFFIXES = (".tvips",)
 matches = named(SUFFIXES)
 
+_LONGEST_NOTES = 2**20  # bytes before a pattern
 _HEADER = np.dtype(
     [
         ("size", "<u4"),
@@ -42,18 +44,21 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
         raise UserError(
             f"{path.name} is not the first part of a TVIPS stream; open the one ending in _000.tvips."
         )
-    header = np.frombuffer(head(path, _HEADER.itemsize), _HEADER)[0]
+    told = np.frombuffer(head(path, _HEADER.itemsize), _HEADER)[0]
+    header = {name: int(told[name]) for name in _HEADER.names or () if name != "unused"}
+    notes = 12 if header["version"] == 1 else header["frame_header"]
     if (
         header["version"] not in (1, 2)
         or header["bits"] not in (8, 16)
-        or not header["rows"] * header["columns"]
+        or not 0 < header["rows"] * header["columns"] <= LARGEST_PATTERN
+        or header["size"] < _HEADER.itemsize
+        or notes > _LONGEST_NOTES
     ):
         raise UserError(f"{path.name} is not a TVIPS stream, or is damaged.")
-    notes = 12 if header["version"] == 1 else int(header["frame_header"])
-    pixel, shape = f"<u{header['bits'] // 8}", (int(header["rows"]), int(header["columns"]))
+    pixel, shape = f"<u{header['bits'] // 8}", (header["rows"], header["columns"])
     record = np.dtype([("notes", f"V{notes}"), ("data", pixel, shape)])
     files = [path, *(_further(path) if part else [])]
-    offsets = [int(header["size"]), *[0] * (len(files) - 1)]
+    offsets = [header["size"], *[0] * (len(files) - 1)]
     parts = [Frames(file, record, offset) for file, offset in zip(files, offsets, strict=True)]
     promised = sum(part.begun for part in parts)
     return [Source(parts, "", Calibration(voltage=voltage or kilovolts(header["voltage"])), None, promised)]

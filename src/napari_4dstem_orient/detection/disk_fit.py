@@ -26,7 +26,7 @@ MODEL_ERROR = 0.2
 """What no plane describes, as a share of a disk's brightness in each pixel: it outweighs counting in strong disks,
 and sets how well any disk can be placed."""
 
-PICKED = 3.0
+PICKED = 4.0
 """Variance of counts, over that of as many electrons. The correlation has its maximum where noise helped it, and the
 fit begins there, with the same counts: without this, faint disks are worse placed than the fit believes."""
 

@@ -12,7 +12,7 @@ from napari_4dstem_orient.parameters import parameter
 from napari_4dstem_orient.scan import Scan
 
 LEAST_SIGNAL_TO_NOISE = 3.0
-"""Suggested: on multislice patterns of 1e4, 1e5 and 1e6 electrons it leaves 0.04, 0.3 and 0.5 false disks in each."""
+"""Suggested where the ground between disks is smooth; where it is not, it must be so many times what that shows."""
 
 MIN_RELATIVE_INTENSITY = 0.0001
 """Suggested floor relative to the strongest disk: the tails of a real beam have peaks of their own."""
@@ -185,8 +185,8 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
         "min_intensity": f"In the dark, a disk of {settings.min_intensity:g} counts/px has the least signal-to-noise: "
         "nothing fainter stands out.",
         "min_relative_intensity": "The tails of a strong direct beam have peaks of their own, weaker than this.",
-        "min_signal_to_noise": "Of the peaks that noise alone makes, one in some hundreds is so strong, "
-        "near the beam and far from it.",
+        "min_signal_to_noise": "Of the peaks that noise alone makes, one in some hundreds reaches "
+        f"{LEAST_SIGNAL_TO_NOISE:g}, near the beam and far from it; it is more where the ground is uneven.",
         "gain": "In the scan's own patterns the noise on the scale of a disk is that of electrons of "
         f"{settings.gain:.3g} counts each.",
         "dark_noise": "What of that noise does not go with the counts.",
@@ -227,18 +227,20 @@ def suggest(scan: Scan, probe: Probe, samples: int = 40) -> tuple[DetectionSetti
     """Suggest settings as ``suggest_settings`` does, and say in a sentence what of them is doubtful, if anything."""
     from napari_4dstem_orient.detection.noise import faintest
     from napari_4dstem_orient.detection.noise_level import measure_noise
+    from napari_4dstem_orient.detection.unrest import unrest
 
     patterns = sample_patterns(scan, samples)
     find_direct_beam(aligned_mean(patterns))
     settings = settings_for_probe(probe)
     noise = measure_noise(patterns, probe, settings.smoothing)
     gain, dark = float(f"{noise.gain:.3g}"), float(f"{noise.dark:.3g}")
-    floor = faintest(probe, settings.smoothing, gain, LEAST_SIGNAL_TO_NOISE, dark)
+    least = LEAST_SIGNAL_TO_NOISE * unrest(patterns, probe, settings.smoothing, noise)
+    floor = faintest(probe, settings.smoothing, gain, least, dark)
     suggested = replace(
         settings,
         min_intensity=float(f"{floor:.3g}"),
         min_relative_intensity=MIN_RELATIVE_INTENSITY,
-        min_signal_to_noise=LEAST_SIGNAL_TO_NOISE,
+        min_signal_to_noise=float(f"{least:.3g}"),
         gain=gain,
         dark_noise=dark,
         subpixel="fit",

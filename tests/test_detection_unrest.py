@@ -1,0 +1,69 @@
+"""A peak must stand out of what the ground between disks shows by itself, and no farther than that."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from multislice import multislice_patterns, multislice_scan
+from napari_4dstem_orient.detection.detect import detect_disks
+from napari_4dstem_orient.detection.noise_level import NoiseLevel
+from napari_4dstem_orient.detection.probe import probe_for, synthetic_probe
+from napari_4dstem_orient.detection.settings import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.unrest import MOST, unrest
+from napari_4dstem_orient.samples.silver import silver_grains, silver_twins
+
+PROBE = synthetic_probe(3.0, (128, 128))
+
+
+def of(patterns, noise):
+    return unrest(patterns, PROBE, settings_for_probe(PROBE).smoothing, noise)
+
+
+@pytest.mark.parametrize("counts", [0.2, 5, 1000])
+def test_a_smooth_ground_has_none_whatever_its_noise(counts):
+    rng = np.random.default_rng(0)
+    light = counts * (1 + np.linspace(0, 1, 128))
+    patterns = 3.0 * rng.poisson(light, (8, 128, 128)) + 10 + rng.normal(0, 2, (8, 128, 128))
+    assert of(patterns, NoiseLevel(3.0, 4.0 - 30.0)) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(("uneven", "expected"), [(0.5, 1.12), (1.0, 1.41)])
+def test_what_is_uneven_adds_to_the_noise(uneven, expected):
+    """A ground that varies on the scale of a disk by so many times the noise there."""
+    from napari_4dstem_orient.detection.noise import blurred
+
+    rng = np.random.default_rng(1)
+    kernel = np.fft.rfft2(blurred(PROBE, settings_for_probe(PROBE).smoothing))
+
+    def seen(image):
+        return np.fft.irfft2(np.fft.rfft2(image) * np.conj(kernel)).std()
+
+    ground = gaussian_filter(rng.standard_normal((128, 128)), 2, mode="wrap")
+    noise = rng.standard_normal((128, 128)) * 20
+    ground *= uneven * seen(noise) / seen(ground)
+    patterns = rng.poisson(400 + ground, (8, 128, 128)).astype(float)
+    assert of(patterns, NoiseLevel(1.0)) == pytest.approx(expected, abs=0.08)
+
+
+def test_disks_everywhere_are_no_ground():
+    y, x = np.mgrid[:128, :128] % 9
+    lattice = np.clip(3.5 - np.hypot(y - 4, x - 4), 0, 1)[None]
+    assert of(1 + 1000 * lattice, NoiseLevel(1.0)) == MOST
+    assert of(np.zeros((2, 128, 128)), NoiseLevel(1.0)) == 1
+
+
+def test_more_electrons_show_more_of_what_is_uneven():
+    found = []
+    for dose in (1e4, 1e6):
+        scan = multislice_scan(multislice_patterns(), dose)
+        found.append(suggest_settings(scan, probe_for(scan)).min_signal_to_noise)
+    assert 3 <= found[0] < 3.25 < found[1] < 4
+
+
+def test_rings_of_real_patterns_make_no_crystal_of_a_vacuum():
+    scan, vacuum = silver_twins(), ~silver_grains().any(axis=0)[2:4]
+    probe = probe_for(scan)
+    disks = detect_disks(scan.rows(2, 4), probe, suggest_settings(scan, probe))
+    counts = disks.counts.reshape(vacuum.shape)[vacuum]
+    assert counts.mean() < 1.7  # the beam among them
+    assert (counts >= 4).mean() < 0.03

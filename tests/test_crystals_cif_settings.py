@@ -7,7 +7,7 @@ import pytest
 from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.errors import UserError
-from spglib_settings import operations_of
+from spglib_settings import operations_of, setting
 from test_crystals_cif import cubic, write_cif
 
 GENERAL = (0.0855, 0.3366, 0.2113)
@@ -59,6 +59,16 @@ TETRAGONAL, RHOMBOHEDRAL = (9, 9, 11, 90, 90, 90), (9, 9, 9, 75, 75, 75)
         ("F d 3 m :2", cubic(22), 526),
         ("I a -3 d", cubic(22), 530),
         ("P a 3", cubic(15), 501),
+        ("P 2~1~/c", MONOCLINIC, 81),
+        ("P 21/b", (9, 10, 11, 90, 90, 105), 86),
+        ("P 21/b", (9, 10, 11, 105, 90, 90), 87),
+        ("P 21/c 21/n 2/b", ORTHORHOMBIC, 289),
+        ("I 4/m 2/m 2/m", TETRAGONAL, 424),
+        ("P 63/m 2/m 2/c", HEXAGONAL, 488),
+        ("R -3 2/m", HEXAGONAL, 458),
+        ("P -3 2/m 1", HEXAGONAL, 456),
+        ("F 4/m -3 2/m", cubic(22), 523),
+        ("P 21/a -3", cubic(15), 501),
     ],
 )
 def test_a_symbol_alone_gives_the_operations_of_its_setting(tmp_path, symbol, cell, hall):
@@ -105,6 +115,46 @@ def test_a_number_alone_is_refused_where_settings_differ(tmp_path):
         read_cif(path)
     path = write_cif(tmp_path / "x.cif", 2, (5, 6, 7, 80, 95, 100), sites, operations=[])
     assert len(read_cif(path).positions) == 2  # P -1 leaves nothing open
+
+
+CENTRED = {
+    "A": [(0, 0.5, 0.5)],
+    "B": [(0.5, 0, 0.5)],
+    "C": [(0.5, 0.5, 0)],
+    "F": [(0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)],
+    "I": [(0.5, 0.5, 0.5)],
+}
+
+
+@pytest.mark.parametrize("centring", CENTRED)
+@pytest.mark.parametrize(("number", "inverted"), [(1, False), (2, True)])
+def test_a_symbol_of_an_unusual_lattice_beside_its_number(tmp_path, centring, number, inverted):
+    """The number does not tell the setting, so it does not put another one into question."""
+    sites = [("Cu", *GENERAL), ("O", 0.6, 0.1, 0.85)]
+    path = write_cif(
+        tmp_path / "x.cif",
+        number,
+        (9, 10, 11, 80, 95, 100),
+        sites,
+        symbol=f"{centring} {'-' if inverted else ''}1",
+        operations=[],
+    )
+    found = read_cif(path)
+    expected = {
+        tuple(np.rint(np.mod(sign * np.array(place) + shift, 1) * 1e4).astype(int))
+        for _, *place in sites
+        for sign in ((1, -1) if inverted else (1,))
+        for shift in [(0, 0, 0), *CENTRED[centring]]
+    }
+    assert {tuple(place) for place in np.rint(found.positions * 1e4).astype(int)} == expected
+
+
+@pytest.mark.parametrize(("symbol", "number"), [("C -4 b 2", 117), ("F 41/d", 88), ("C 4/m m m", 123)])
+def test_a_number_does_not_overrule_the_lattice_of_a_symbol_that_is_in_no_table(tmp_path, symbol, number):
+    hall = next(hall for hall in range(1, 531) if setting(hall).number == number)
+    path = write_cif(tmp_path / "x.cif", hall, TETRAGONAL, [("Cu", *GENERAL)], symbol=symbol, operations=[])
+    with pytest.raises(UserError, match=r"names no space group that fits its cell \(but "):
+        read_cif(path)
 
 
 def test_a_declared_setting_beside_operations_of_another_is_noted(tmp_path):

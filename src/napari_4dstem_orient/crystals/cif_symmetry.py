@@ -23,6 +23,7 @@ OLD_CHOICES = {"s": "1", "z": "2", "h": "H", "r": "R"}
 """Origin choice or axes at the end of older symbols: ``F d -3 m Z``, ``R -3 m H``."""
 MOST_OPERATIONS = 768
 """A space group has at most 192 in its own cell, and four times as many in a cell of four."""
+_CENTRING = re.compile(r"([PABCIFR])[ _]*[-1-6ABCDEMN]")
 _OPERATION = re.compile(r"([+-]?(\d{1,4}|\d?\.\d{1,9}|\d{1,2}/\d{1,2}|[xyz]|[1-9]\.\d{0,9}))+")
 
 
@@ -97,6 +98,10 @@ def operations_of(block: Block, lattice: np.ndarray, name: str) -> list[Operatio
         raise UserError(
             f"{name} contradicts itself: it declares the space groups {' and '.join(declared)}; correct the CIF."
         )
+    symbol = block.text(*SYMBOL_NAMES) or ""
+    if symbol not in declared and (lattice_type := _CENTRING.match(symbol.upper())):
+        # A symbol that is in no table still tells the lattice.
+        settings = [each for each in settings if each.symbol.lstrip("-")[0] == lattice_type[1]]
     settings = [each for each in settings if _fits(each.rotations, lattice)]
     if not settings:
         told = block.text(*SYMBOL_NAMES, *HALL_NAMES, *NUMBER_NAMES)
@@ -113,11 +118,13 @@ def declared_settings(block: Block) -> dict[str, list[Operations]]:
     A symbol that is in no table (a setting or a spelling of its own) says nothing and is left out.
     """
     declared = {}
-    ways = ((HALL_NAMES, _of_hall), (SYMBOL_NAMES, _of_symbol), (NUMBER_NAMES, _of_number))
-    for names, settings_of in ways:
+    for names, settings_of in ((HALL_NAMES, _of_hall), (SYMBOL_NAMES, _of_symbol)):
         text = block.text(*names)
         if text and (settings := settings_of(text)):
             declared[text] = settings
+    number = block.text(*NUMBER_NAMES)
+    if number and (settings := _of_number(number, alone=not declared)):
+        declared[number] = settings
     return declared
 
 
@@ -161,21 +168,40 @@ def _of_symbol(text: str) -> list[Operations]:
     import gemmi
 
     symbol = re.sub(r"\(\s*((no\.?|#)\s*\d+|\d\d+)\s*\)|#\s*\d+", "", text, flags=re.I)  # (No. 225)
-    symbol = re.sub(r"[_()]", "", symbol).strip()  # P 2(1)/c
+    symbol = re.sub(r"[_()~]", "", symbol).strip()  # P 2(1)/c, P 2~1~/c
     base, _, choice = (part.strip() for part in symbol.partition(":"))
     if len(base) > 2 and not choice and base[-1].lower() in OLD_CHOICES and base[-2] != "/":
         base, choice = base[:-1].strip(), OLD_CHOICES[base[-1].lower()]
-    found = gemmi.find_spacegroup_by_name(base) if len(base) < 40 and base.isascii() else None
-    if found is None:
+    if len(base) > 40 or not base.isascii():
         return []
-    table = [each for each in gemmi.spacegroup_table() if (each.number, each.hm) == (found.number, found.hm)]
+    named = filter(None, map(gemmi.find_spacegroup_by_name, (base, _shortened(base))))
+    found = [next(named, None)]
+    if (
+        found == [None] and len(words := base.partition("/")[0].split()) == 2
+    ):  # P 21/b: about another axis than b
+        lattice, rest = words[0], base.split(maxsplit=1)[1]
+        found = [
+            gemmi.find_spacegroup_by_name(f"{lattice} {axes}") for axes in (f"1 1 {rest}", f"{rest} 1 1")
+        ]
+    meant = {(each.number, each.hm) for each in found if each}
+    table = [each for each in gemmi.spacegroup_table() if (each.number, each.hm) in meant]
     return [_tabulated(each) for each in table if choice.lower() in ("", each.ext.lower(), each.qualifier)]
 
 
-def _of_number(text: str) -> list[Operations]:
+def _shortened(symbol: str) -> str:
+    """Return the short form of a full symbol, as ``F m -3 m`` for ``F 4/m -3 2/m``."""
+    lattice, *axes = symbol.split()
+    first = [] if "-3" in axes or not axes or axes[0][0] not in "46" else axes[:1]
+    if len(axes) < 2 or sum("/" in axis for axis in axes) < 2 - ("-3" in axes):
+        return symbol
+    return " ".join([lattice, *first, *(axis.rpartition("/")[2] for axis in axes[len(first) :])])
+
+
+def _of_number(text: str, alone: bool) -> list[Operations]:
+    """Return the settings of a number: those of the International Tables where nothing beside it tells which."""
     import gemmi
 
-    table = gemmi.spacegroup_table_itb()
+    table = gemmi.spacegroup_table_itb() if alone else gemmi.spacegroup_table()
     return [_tabulated(each) for each in table if text.isdecimal() and each.number == int(text)]
 
 

@@ -103,6 +103,19 @@ def test_where_there_is_no_noise_it_is_said(patterns):
     assert "could only be estimated" in found.doubt
 
 
+def test_between_disks_there_may_be_nothing_at_all():
+    """Simulated electrons without a background: only disks have noise."""
+    y, x = np.mgrid[:256, :256]
+    image = np.zeros((256, 256))
+    for row in (-51, 0, 51):
+        for col in (-51, 0, 51):
+            image += (100 if row or col else 400) * (np.hypot(y - 128 - row, x - 128 - col) < 5.12)
+    counts = np.random.default_rng(0).poisson(image, (2, 2, 256, 256)).astype(np.uint16)
+    scan = Scan(da.from_array(counts))
+    assert 0.5 < suggest_settings(scan, synthetic_probe(5.12, (256, 256))).gain < 3
+    assert (detect_disks(scan).counts == 9).all()
+
+
 def test_patterns_of_ones_and_zeros_keep_their_disks():
     y, x = np.mgrid[:128, :128]
     places = np.array([(row, col) for row in range(16, 128, 16) for col in range(16, 128, 16)])

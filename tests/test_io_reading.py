@@ -115,13 +115,13 @@ def test_sizes_that_no_memory_holds_are_refused(shape, itemsize, together, said)
 def test_plausible_sizes_pass(monkeypatch):
     monkeypatch.setattr(edge, "room", lambda: 8 * 2**30)
     check_scan((4096, 4096, 256, 256), 2, 32 * 2**20)
-    check_scan((2, 2, 16384, 16384), 2)
+    check_scan((2, 2, 8192, 8192), 2)
     check_room(8 * 2**30, "It")
     monkeypatch.setattr(edge, "room", lambda: 2**30)
     with pytest.raises(
-        UserError, match=r"One pattern of 16,384 × 16,384 pixels would take 2 GiB of memory and 1 GiB"
+        UserError, match=r"Work on patterns of 8,192 × 8,192 pixels would take 4 GiB of memory and 1 GiB"
     ):
-        check_scan((2, 2, 16384, 16384), 2)
+        check_scan((2, 2, 8192, 8192), 2)
 
 
 class Failing:

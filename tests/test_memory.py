@@ -1,5 +1,6 @@
 """The memory for patterns: a budget bounds what is in memory at once and changes no answer."""
 
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -11,7 +12,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from napari_4dstem_orient import cli
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.detection import patterns
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.read_ahead import read_ahead
@@ -129,3 +132,25 @@ def test_no_more_is_read_ahead_than_there_is_memory_for(ahead):
     time.sleep(0.05)
     assert len(read) == 1 + ahead
     pieces.close()
+
+
+@pytest.mark.parametrize(("room", "count"), [(0, 1), (3, 3), (1000, 7)])
+def test_no_more_patterns_are_looked_at_beforehand_than_there_is_memory_for(room, count, monkeypatch):
+    data = np.random.default_rng(0).poisson(9, (4, 5, 16, 16)).astype(np.uint16)
+    monkeypatch.setattr(patterns, "SAMPLE_BYTES", room * 4 * 16 * 16)
+    seen = patterns.sample_patterns(Scan(da.from_array(data)), 7)
+    assert (seen.shape, seen.dtype) == ((count, 16, 16), np.float32)
+    known = {pattern.astype(np.float32).tobytes() for pattern in data.reshape(-1, 16, 16)}
+    assert len({pattern.tobytes() for pattern in seen} & known) == count
+
+
+def test_running_out_of_memory_is_one_sentence(monkeypatch, capsys):
+    def full(*_):
+        raise MemoryError("Unable to allocate 8.00 EiB")
+
+    monkeypatch.setattr(cli, "app", full)
+    monkeypatch.setattr(cli.os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("Error: The memory does not suffice (Unable to allocate 8.00 EiB")

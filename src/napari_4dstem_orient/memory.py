@@ -26,6 +26,8 @@ EXPLAINED = (
 
 BATCH_BYTES = 32 * 2**20
 """Patterns read at once."""
+SAMPLE_BYTES = 512 * 2**20
+"""Patterns that are looked at before the whole scan is run: 32 of 2048 × 2048 pixels."""
 MOST_READ = 256
 """Patterns read at once for the detection, and those that a GPU computes together."""
 TOGETHER_BYTES = 8 * 2**20
@@ -67,7 +69,7 @@ def check_memory(memory: int) -> None:
 
 def batch_length(scan: Scan) -> int:
     """Return how many patterns to read at once where a scan streams past."""
-    return max(1, BATCH_BYTES // _pattern_bytes(scan))
+    return max(1, BATCH_BYTES // pattern_bytes(scan))
 
 
 def portions(scan: Scan, memory: int, threads: int, on_cpu: bool = True) -> Portions:
@@ -83,7 +85,7 @@ def portions(scan: Scan, memory: int, threads: int, on_cpu: bool = True) -> Port
     on_cpu : bool
         Another device takes what was read as one portion; its own memory is not counted.
     """
-    pattern = _pattern_bytes(scan)
+    pattern = pattern_bytes(scan)
     read = min(batch_length(scan), MOST_READ)
     together = min(read, max(1, TOGETHER_BYTES // pattern)) if on_cpu else read
     block, as_stored = read * pattern, read * pattern * scan.data.dtype.itemsize // 4
@@ -96,6 +98,7 @@ def portions(scan: Scan, memory: int, threads: int, on_cpu: bool = True) -> Port
     return Portions(read, together, ahead, at_work)
 
 
-def _pattern_bytes(scan: Scan) -> int:
+def pattern_bytes(scan: Scan) -> int:
+    """Return how much one pattern takes in single precision."""
     rows, cols = scan.detector_shape
     return 4 * rows * cols

@@ -31,7 +31,11 @@ def main() -> None:
     """Run the command line: exit code 2 and one sentence for what the user can mend."""
     try:
         app()
-    except UserError as error:
+    except (UserError, MemoryError) as error:
+        if isinstance(error, MemoryError):
+            error = UserError(
+                f"The memory does not suffice ({error}); close other programs, or take another computer."
+            )
         print(f"Error: {error}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(2)  # HDF5 crashes on an orderly exit when it holds a file that a full disk did not take

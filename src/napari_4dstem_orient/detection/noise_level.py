@@ -265,8 +265,8 @@ def _affine(tiles: Tiles, groups: list[np.ndarray], counts: np.ndarray) -> tuple
         level, share = np.array([tiles.level(expected, part) for part in groups]).T
         variance = level * np.array([expected[part].mean() for part in groups])
         use = (share >= min(SURE, np.median(share))) & (variance > 0)
-        if use.sum() < 2:
-            break
+        if use.sum() < 2:  # at places without counts no noise either
+            return (float(gain), float(dark)) if gain > 0 else (1.0, 0.0)
         weight = share[use] / variance[use]
         rows = np.column_stack([counts, np.ones_like(counts)])[use] * weight[:, None]
         (gain, dark), *_ = np.linalg.lstsq(rows, share[use], rcond=None)

@@ -6,6 +6,7 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.checks import check_patterns
+from napari_4dstem_orient.memory import SAMPLE_BYTES, pattern_bytes
 from napari_4dstem_orient.scan import Scan
 
 
@@ -45,7 +46,7 @@ def sample_patterns(scan: Scan, count: int = 32) -> np.ndarray:
     Returns
     -------
     ndarray, float32, shape (n, det_y, det_x)
-        At most ``count`` patterns, in scan order.
+        At most ``count`` patterns, in scan order; fewer of very large ones (see ``SAMPLE_BYTES``).
 
     Raises
     ------
@@ -53,8 +54,11 @@ def sample_patterns(scan: Scan, count: int = 32) -> np.ndarray:
         If one of them holds NaN, infinite or negative values.
     """
     total = scan.scan_shape[0] * scan.scan_shape[1]
-    chosen = np.sort(np.random.default_rng(0).choice(total, min(count, total), replace=False))
-    block = np.stack([scan.pattern(*divmod(int(flat), scan.scan_shape[1])) for flat in chosen])
+    count = min(count, total, max(1, SAMPLE_BYTES // pattern_bytes(scan)))
+    chosen = np.sort(np.random.default_rng(0).choice(total, count, replace=False))
+    block = np.empty((count, *scan.detector_shape), np.float32)
+    for place, flat in zip(block, chosen.tolist(), strict=True):
+        place[:] = scan.pattern(*divmod(flat, scan.scan_shape[1]))
     check_batch(block, chosen, scan)
     return block
 

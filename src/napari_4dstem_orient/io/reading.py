@@ -22,8 +22,10 @@ _QUOTED = 200
 
 LARGEST_PIECE = 2**29
 """Bytes that a file may keep in one compressed piece (an HDF5 chunk, say): it is unpacked whole for one pattern."""
-LARGEST_PATTERN = 2**30
-"""Bytes of one pattern in single precision: 16,384 × 16,384 pixels."""
+LARGEST_PATTERN = 2**29
+"""Bytes of one pattern in single precision: 11,585 × 11,585 pixels."""
+WORK = 16
+"""Times as much as one pattern that finding its disks takes, of large ones; measured."""
 RESULT_BYTES = 128
 """What is at least kept in memory of each scan position: disks, a map."""
 _LARGEST_DESCRIPTION = 2**24
@@ -236,7 +238,7 @@ def check_scan(shape: Sequence[int], itemsize: int, together: int = 0) -> None:
         raise UserError(
             f"A pattern of {rows:,} × {cols:,} pixels is larger than any detector; the file is damaged."
         )
-    check_room(2 * pattern, f"One pattern of {rows:,} × {cols:,} pixels")
+    check_room(WORK * pattern, f"Work on patterns of {rows:,} × {cols:,} pixels")
     if together > LARGEST_PIECE:
         raise UserError(
             f"The file keeps {_gib(together)} together in one piece, and one pattern cannot be read without it; "

@@ -13,6 +13,7 @@ from npe2.types import PythonName
 from pydantic import BaseModel
 
 import napari_4dstem_orient
+from napari_4dstem_orient.io.load import SUFFIXES
 
 MANIFEST = Path(napari_4dstem_orient.__file__).with_name("napari.yaml")
 CONTENT = yaml.safe_load(MANIFEST.read_text())
@@ -70,12 +71,9 @@ def test_file_commands_stay_out_of_the_palette() -> None:
             assert COMMANDS[item["command"]]["enablement"] == "False"
 
 
-EXTENSIONS = "h5 hdf5 emd py4dstem hspy zspy mib blo dm3 dm4 raw xml tvips mrc npy"
-
-
-@pytest.mark.parametrize("extension", EXTENSIONS.split())
-def test_the_reader_is_offered_for_every_format(extension: str) -> None:
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_reader_is_offered_for_every_format(suffix: str) -> None:
     manager = PluginManager()
     manager.register(PluginManifest.from_file(MANIFEST))
-    offered = [reader.command for reader in manager.iter_compatible_readers([f"scan.{extension}"])]
+    offered = [reader.command for reader in manager.iter_compatible_readers([f"scan{suffix}"])]
     assert offered == ["napari-4dstem-orient.read"]

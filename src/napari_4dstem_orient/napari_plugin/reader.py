@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
@@ -20,20 +19,22 @@ if TYPE_CHECKING:
 
 Reader = Callable[[str], "list[LayerData]"]
 
-HDF5 = {".h5", ".hdf5", ".emd", ".py4dstem"}
-SCANS = {".hspy", ".zspy", ".mib", ".blo", ".dm3", ".dm4", ".raw", ".xml", ".tvips", ".mrc"}
 NOTHING = [(None,)]
 """What a napari reader returns when it has done its work and there is no layer to add."""
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return the function that reads this path, or None where it is not ours."""
+    from napari_4dstem_orient.io.formats import hdf5
+    from napari_4dstem_orient.io.load import SUFFIXES
+
     if not isinstance(path, str):
         return None
-    suffix = Path(path).suffix.lower()
-    if suffix in HDF5:
+    name = path.lower()
+    if name.endswith(hdf5.SUFFIXES):
         return _saying_errors(_hdf5_reader(path))
-    if suffix in SCANS or (suffix == ".npy" and _dimensions(path) in (3, 4)):
+    # An array of another kind is an image for napari itself.
+    if name.endswith(SUFFIXES) and (not name.endswith(".npy") or _dimensions(path) in (3, 4)):
         return _saying_errors(read_scan)
     return None
 

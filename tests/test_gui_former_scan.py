@@ -23,13 +23,13 @@ from gui_scan import (
 from napari_4dstem_orient.io.project import Project
 from napari_4dstem_orient.napari_plugin.cursor import MARKER
 from napari_4dstem_orient.napari_plugin.inspection import look
-from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer, scan_layers
 from napari_4dstem_orient.napari_plugin.map_layers import (
     HOVER,
     describe_position,
     map_layers,
 )
-from napari_4dstem_orient.napari_plugin.opening import open_scan, take_map
+from napari_4dstem_orient.napari_plugin.opening import open_scan
 from napari_4dstem_orient.napari_plugin.parts.analysis.misorientation import NOTHING_YET, PICKED
 from napari_4dstem_orient.napari_plugin.pattern_figure import about, pattern_figure
 from napari_4dstem_orient.napari_plugin.projects import project_of, show_project
@@ -262,19 +262,16 @@ def test_there_is_no_reciprocal_scale_bar_where_the_pixel_size_is_unknown(bench,
     quiet(viewer, qtbot)
 
 
-def test_there_is_no_scale_bar_on_the_map_where_the_scan_step_is_unknown(bench, qtbot, silver):
+def test_the_scale_bar_of_the_map_is_in_positions_where_the_scan_step_is_unknown(bench, qtbot):
     viewer, _ = bench
     bar, session = viewer.canvas.overlays.scale_bar, session_for(viewer)
-    open_scan(viewer, numbered_scan((4, 4), r_pixel=5.0))
-    assert bar.visible
-    open_scan(viewer, numbered_scan((4, 4)))
-    assert not bar.visible
-    session.set_calibration(session.calibration.with_(r_pixel=3.0))
-    assert bar.visible
-    take_map(
-        viewer, replace(made_map(silver, "template", (4, 4), np.tile(np.eye(3), (4, 4, 1, 1))), r_pixel=None)
-    )
-    assert not bar.visible
+    for steps, unit in ((5.0, "nanometer"), (None, "pixel"), (3.0, "nanometer")):
+        if unit == "nanometer" and session.scan_shape:
+            session.set_calibration(session.calibration.with_(r_pixel=steps))
+        else:
+            open_scan(viewer, numbered_scan((4, 4), r_pixel=steps))
+        assert bar.visible
+        assert {str(unit) for layer in scan_layers(viewer) for unit in layer.units} == {unit}
     quiet(viewer, qtbot)
 
 

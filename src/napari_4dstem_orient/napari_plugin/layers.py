@@ -86,18 +86,21 @@ def remove_layers(viewer: napari.Viewer) -> None:
 
 
 def rescale(viewer: napari.Viewer, steps: tuple[float, float] | None) -> None:
-    """Put all scan layers on another scan step; there is a scale bar where that is known."""
+    """Put all scan layers on another scan step."""
     touched = False
     for layer in scan_layers(viewer):
         touched |= place(layer, steps)
     if touched:
         viewer.reset_view()
-        show_scale_bar(viewer, steps)
 
 
-def show_scale_bar(viewer: napari.Viewer, steps: tuple[float, float] | None) -> None:
-    """Show napari's scale bar where the scan steps (nm) are known, and none where they are not."""
-    viewer.canvas.overlays.scale_bar.visible = steps is not None
+def show_scale_bar(viewer: napari.Viewer) -> None:
+    """Show napari's scale bar: in nm where the scan step is known, else in scan positions (px).
+
+    It is never hidden: with nothing drawn after the marker's points, drawing them again ends the program where the
+    processor computes OpenGL (vispy 0.17, Mesa).
+    """
+    viewer.canvas.overlays.scale_bar.visible = True
 
 
 def _limits(data: np.ndarray) -> tuple[float, float]:

@@ -73,7 +73,7 @@ def opening_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray) -> Iterat
     yield
     take_scan(viewer, scan)
     yield
-    show_scale_bar(viewer, scan.calibration.steps)
+    show_scale_bar(viewer)
 
 
 def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
@@ -82,7 +82,7 @@ def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
         return as_layer(scan)
     remove_layers(viewer)
     take_scan(viewer, scan)
-    show_scale_bar(viewer, scan.calibration.steps)
+    show_scale_bar(viewer)
     window, finer = ref(viewer), Latest()
 
     def refine(image: np.ndarray) -> None:
@@ -194,7 +194,7 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
     session.put(stage, orientation_map, settings={"file": path})
     install_cursor(viewer)
     add_map_layers(viewer, orientation_map)
-    show_scale_bar(viewer, orientation_map.steps)
+    show_scale_bar(viewer)
 
 
 def show_disk_count(viewer: napari.Viewer, counts: np.ndarray) -> None:
@@ -202,8 +202,7 @@ def show_disk_count(viewer: napari.Viewer, counts: np.ndarray) -> None:
     new = find_layer(viewer, "disk count") is None
     steps = session_for(viewer).calibration.steps
     put_layer(viewer, "disk count", counts.astype(np.int32), steps, colormap="viridis")
-    if new:
-        show_scale_bar(viewer, steps)
+    show_scale_bar(viewer)
     if new and len(viewer.layers) == 1:
         viewer.reset_view()
 

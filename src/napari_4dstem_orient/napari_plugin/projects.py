@@ -114,7 +114,7 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
             add_map_layers(viewer, state.results[stage])
             yield
     _Displays(viewer, session, project.layers)
-    show_scale_bar(viewer, state.calibration.steps)
+    show_scale_bar(viewer)
     viewer.reset_view()
     for warning in project.warnings:
         show_warning(warning)

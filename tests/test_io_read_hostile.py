@@ -1,9 +1,15 @@
 """Files that would make HDF5 wait for ever or end the program, and entries that no reader may believe."""
 
+import bz2
+import lzma
 import os
 import struct
+import tracemalloc
+import zipfile
+import zlib
 
 import h5py
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -11,6 +17,7 @@ import zarr
 from format_files import DATA, same
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.io.partial import load_rows
 
 FLAT = DATA.reshape(12, 10, 12)
 
@@ -168,3 +175,41 @@ def test_a_block_file_whose_patterns_begin_in_its_header(tmp_path):
     (tmp_path / "a.blo").write_bytes(header + bytes(12 * 262))
     with pytest.raises(UserError, match=r"a.blo is damaged: its patterns begin within its header"):
         load(tmp_path / "a.blo")
+
+
+ZEROS = bytes(2**25)
+PACKED = {
+    "gzip": (numcodecs.GZip(1), lambda: zlib.compressobj(1, wbits=31)),
+    "zlib": (numcodecs.Zlib(1), lambda: zlib.compressobj(1)),
+    "bz2": (numcodecs.BZ2(1), lambda: bz2.BZ2Compressor(1)),
+    "lzma": (numcodecs.LZMA(preset=0), lambda: lzma.LZMACompressor(preset=0)),
+    "blosc": (numcodecs.Blosc("zstd"), None),
+    "lz4": (numcodecs.LZ4(), None),
+    "zstd": (numcodecs.Zstd(1), None),
+}
+
+
+@pytest.mark.parametrize("codec", PACKED)
+def test_a_zarr_chunk_that_unpacks_to_more_than_it_holds(tmp_path, codec):
+    compressor, packer = PACKED[codec]
+    scan = zarr.open_group(str(tmp_path / "a.zspy"), mode="w").create_group("Experiments/scan")
+    for order in "CF":
+        scan.array("data", DATA, chunks=DATA.shape, compressor=compressor, order=order, overwrite=True)
+        same(load(tmp_path / "a.zspy"), DATA)
+    pack = packer() if packer else None
+    content = pack.compress(ZEROS) + pack.flush() if pack else compressor.encode(ZEROS)
+    (tmp_path / "a.zspy/Experiments/scan/data/0.0.0.0").write_bytes(bytes(content))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"a chunk of no more than [\d,]+ bytes unpacks to more"):
+            load(tmp_path / "a.zspy")
+        assert tracemalloc.get_traced_memory()[1] < len(ZEROS)
+    finally:
+        tracemalloc.stop()
+
+
+def test_kept_disks_are_not_compressed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("qx.npy", ZEROS[: 2**20])
+    with pytest.raises(UserError, match=r"a.npz cannot be read as kept disks \(it is compressed"):
+        load_rows(tmp_path / "a.npz")

@@ -128,7 +128,10 @@ def load_rows(path: Path) -> BraggDisks:
     """
     with reading(path, "kept disks") as path, path.open("rb") as opened:
         with zipfile.ZipFile(opened) as packed:
-            check_room(sum(member.file_size for member in packed.infolist()), "What is kept")
+            members = packed.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("it is compressed, which this program leaves out")
+            check_room(sum(member.file_size for member in members), "What is kept")
         opened.seek(0)
         # NumPy itself would leave a damaged file open.
         with np.load(opened, allow_pickle=False) as file:

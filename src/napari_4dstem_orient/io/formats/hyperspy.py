@@ -6,13 +6,17 @@ of its own, a million in all) and opens .zspy for writing.
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import math
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io import hdf5_access
@@ -26,6 +30,12 @@ SUFFIXES = (".hspy", ".zspy", ".zspy.zip")
 _CODECS = {
     *("blosc", "zstd", "lz4", "zlib", "gzip", "bz2", "lzma", "shuffle", "delta", "packbits", "bitround"),
     *("fixedscaleoffset", "quantize", "astype", "crc32", "crc32c", "adler32", "fletcher32"),
+}
+_BY_PYTHON: dict[str, Callable[[Any], Any]] = {
+    "gzip": lambda codec: zlib.decompressobj(47),
+    "zlib": lambda codec: zlib.decompressobj(47),
+    "bz2": lambda codec: bz2.BZ2Decompressor(),
+    "lzma": lambda codec: lzma.LZMADecompressor(codec.format, None, codec.filters),
 }
 _ROOT = "Experiments/.zgroup"
 
@@ -142,6 +152,48 @@ def _check_codecs(data: Any) -> None:
                 f"{data.name} is packed by {codec.codec_id!r}, which is not opened here, for what it unpacks may run; "
                 "ask for a file packed by blosc, zstd or gzip."
             )
+    # What the filters make of a pixel is never larger than eight of its size.
+    if data.compressor is not None:
+        data._compressor = _Bounded(data.compressor, 8 * math.prod(data.chunks) * data.dtype.itemsize + 1024)
+
+
+class _Bounded:
+    """A zarr codec that unpacks no more than a chunk holds: a small file may unpack to any size."""
+
+    def __init__(self, codec: Any, most: int) -> None:
+        self._codec, self._most, self.codec_id = codec, most, codec.codec_id
+
+    def decode(self, packed: Any, out: Any = None) -> Any:
+        """Unpack a chunk; ValueError where it is larger."""
+        start, found = bytes(packed[:20]), None
+        if self.codec_id in _BY_PYTHON:
+            found = _BY_PYTHON[self.codec_id](self._codec).decompress(bytes(packed), self._most + 1)
+            size = len(found)
+        else:
+            size = _TOLD[self.codec_id](start) if self.codec_id in _TOLD else 0
+        if size > self._most:
+            raise ValueError(f"a chunk of no more than {self._most:,} bytes unpacks to more")
+        if found is None:
+            return self._codec.decode(packed, out)
+        if out is None:
+            return found
+        np.asarray(out).reshape(-1, order="A").view("u1")[:] = np.frombuffer(found, "u1")
+        return out
+
+
+def _zstd_size(start: bytes) -> int:
+    """Return the size that the header of a Zstandard frame tells (RFC 8878, 3.1.1.1)."""
+    told, single = start[4], start[4] >> 5 & 1
+    place, length = 6 - single + (0, 1, 2, 4)[told & 3], (single, 2, 4, 8)[told >> 6]
+    return int.from_bytes(start[place : place + length], "little") + (256 if length == 2 else 0)
+
+
+_TOLD: dict[str, Callable[[bytes], int]] = {
+    "blosc": lambda start: int.from_bytes(start[4:8], "little"),
+    "lz4": lambda start: int.from_bytes(start[:4], "little"),
+    "zstd": _zstd_size,
+}
+"""What the beginning of a packed chunk tells of its size."""
 
 
 def _attributes(group: Any, path: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 import zarr
 
 from format_files import DATA, same
+from napari_4dstem_orient.detection.probe import probe_from_file
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.partial import load_rows
@@ -213,3 +214,15 @@ def test_kept_disks_are_not_compressed(tmp_path):
         packed.writestr("qx.npy", ZEROS[: 2**20])
     with pytest.raises(UserError, match=r"a.npz cannot be read as kept disks \(it is compressed"):
         load_rows(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    "content", [np.ones((48, 48), complex), np.zeros((0, 48, 48)), np.full((9, 9), b"a")]
+)
+def test_a_vacuum_file_without_real_numbers(tmp_path, content):
+    """The imaginary part of complex patterns is not left out without a word."""
+    np.save(tmp_path / "vacuum.npy", content)
+    with pytest.raises(
+        UserError, match=r"^vacuum.npy holds .* of shape .*; a probe is measured on patterns of real"
+    ):
+        probe_from_file(tmp_path / "vacuum.npy")

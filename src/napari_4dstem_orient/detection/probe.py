@@ -224,6 +224,10 @@ def _images(path: Path, dataset: str | None) -> np.ndarray | None:
         return None
     if array.ndim not in (2, 3):
         return None
+    if array.dtype.kind not in "uifb" or not array.size:
+        raise UserError(
+            f"{path.name} holds {array.dtype} of shape {array.shape}; a probe is measured on patterns of real numbers."
+        )
     check_room(2 * 4 * array.size, "What the vacuum file holds")
     images = np.asarray(array, np.float32)
     check_patterns(images.reshape(-1, *images.shape[-2:]), "the vacuum file", path.name)

@@ -129,9 +129,9 @@ def load_rows(path: Path) -> BraggDisks:
     with reading(path, "kept disks") as path, path.open("rb") as opened:
         with zipfile.ZipFile(opened) as packed:
             members = packed.infolist()
+            check_room(sum(member.file_size for member in members), "What is kept")
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise ValueError("it is compressed, which this program leaves out")
-            check_room(sum(member.file_size for member in members), "What is kept")
         opened.seek(0)
         # NumPy itself would leave a damaged file open.
         with np.load(opened, allow_pickle=False) as file:

@@ -56,6 +56,15 @@ def test_a_saturated_beam_alone_is_doubted():
     assert "cuts the direct beam off" in found.doubt
 
 
+@pytest.mark.parametrize(
+    ("radius", "size", "spots"), [(13, 128, 25), (16, 128, 8), (20, 256, 25), (25, 256, 8), (30, 256, 8)]
+)
+def test_parts_of_large_disks_are_not_taken_for_disks(radius, size, spots):
+    found = measure_radius(camera(radius, size=size, spots=spots, patterns=4))
+    assert found.px == pytest.approx(radius, rel=0.2)
+    assert found.found_by == "other disks" or "cuts the direct beam off" in found.doubt
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_counts_of_few_electrons_are_not_taken_for_saturation(seed):
     rng = np.random.default_rng(seed)

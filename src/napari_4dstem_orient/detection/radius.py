@@ -26,6 +26,8 @@ CLEAR = 6.0
 """Times the noise that a disk must be strong to be measured in the direct beam's place."""
 FEWEST, MOST = 5, 200
 """Disks to average."""
+BEYOND = 0.3
+"""Share of its height that a disk has just outside at most."""
 LOOKS = 5
 """Sizes at which disks are looked for, at most."""
 
@@ -141,7 +143,18 @@ def _others_radius(patterns: np.ndarray, beam: DirectBeam) -> float | None:
             size /= 1.6
         else:
             break
-    return found
+    return found if found is not None and _is_whole(_cutouts(patterns, beam, found), found) else None
+
+
+def _is_whole(cutouts: np.ndarray, radius: float) -> bool:
+    """Tell whether what lies around spots are disks of that radius: parts of larger ones go on beyond it."""
+    if not len(cutouts):
+        return False
+    mean, middle = cutouts.mean(axis=0), cutouts.shape[1] // 2
+    mean = mean - np.percentile(mean, 10)
+    step = np.arange(-middle, middle + 1) / radius
+    apart = np.hypot(step[:, None], step)
+    return bool(mean[(apart > 1.3) & (apart < 1.8)].mean() < BEYOND * mean[apart < 0.8].mean())
 
 
 def _cutouts(patterns: np.ndarray, beam: DirectBeam, size: float) -> np.ndarray:

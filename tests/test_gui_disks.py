@@ -15,6 +15,7 @@ from napari_4dstem_orient.napari_plugin.layers import find_layer
 from napari_4dstem_orient.napari_plugin.opening import open_scan, take_disks
 from napari_4dstem_orient.napari_plugin.parts.detection.probe_chooser import REGION
 from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
+from napari_4dstem_orient.progress import silent
 from napari_4dstem_orient.scan import Scan
 from napari_4dstem_orient.session import Stage
 
@@ -234,11 +235,19 @@ def test_a_region_drawn_on_the_scan_makes_the_probe(ready, qtbot, notified):
     assert ready.probe.region() == (slice(0, 2), slice(1, 3))
     qtbot.mouseClick(ready.probe_button, LEFT)
     idle(ready, qtbot)
-    assert ready.session.get(Stage.PROBE).kind == "region"
+    assert "shows no probe: it shows several spots" in notified[-1].message  # of the specimen
+    vacuum = np.broadcast_to(one_disk(), (3, 4, 64, 64)).copy()
+    probe = ready.probe.maker(Scan(da.from_array(vacuum)))(silent)
+    assert (probe.kind, round(probe.radius)) == ("region", 5)
 
 
-def test_a_vacuum_file_makes_the_probe(ready, qtbot, monkeypatch, tmp_path, small_scan):
-    np.save(tmp_path / "vacuum.npy", small_scan.data.compute().reshape(12, 64, 64))
+def one_disk():
+    y, x = np.ogrid[:64, :64]
+    return np.where(np.hypot(y - 30, x - 33) <= 5, 100, 0).astype(np.uint16)
+
+
+def test_a_vacuum_file_makes_the_probe(ready, qtbot, monkeypatch, tmp_path):
+    np.save(tmp_path / "vacuum.npy", one_disk())
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(tmp_path / "vacuum.npy"), ""))
     ready.probe.ways.setCurrentText("Vacuum file")
     qtbot.mouseClick(ready.probe.file_button, LEFT)

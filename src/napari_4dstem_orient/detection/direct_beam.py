@@ -34,10 +34,21 @@ def find_direct_beam(image: np.ndarray) -> DirectBeam:
     UserError
         If the image is empty or flat.
     """
-    from scipy import ndimage
-
     image = np.asarray(image, np.float64)
     image = image - np.median(image)
+    return bright_patch(image, find_brightest(image))
+
+
+def find_brightest(image: np.ndarray) -> tuple[int, int]:
+    """Return the pixel to begin at: the brightest of an image, above 0, that is no hot one nor at the rim.
+
+    Raises
+    ------
+    UserError
+        If the image is empty or flat.
+    """
+    from scipy import ndimage
+
     # Hot pixels and bright disks at the rim are not the direct beam: a median and a broad weight outvote them.
     y, x = (np.linspace(-1, 1, size) for size in image.shape)
     weight = np.exp(-(y[:, None] ** 2 + x**2))
@@ -48,11 +59,24 @@ def find_direct_beam(image: np.ndarray) -> DirectBeam:
         raise UserError(
             "There is no direct beam in the mean pattern: it is empty or flat. Is this a diffraction scan?"
         )
-    return bright_patch(image, (int(start[0]), int(start[1])))
+    return int(start[0]), int(start[1])
 
 
 def bright_patch(image: np.ndarray, start: tuple[int, int]) -> DirectBeam:
-    """Return centre and radius of the bright patch around a pixel.
+    """Return centre and radius of the bright patch around a pixel; see ``grow_patch``."""
+    return beam_of(image, *grow_patch(image, start))
+
+
+def beam_of(image: np.ndarray, patch: np.ndarray, ground: float) -> DirectBeam:
+    """Return centre and radius of a patch (mask) of an image above its ground."""
+    from scipy import ndimage
+
+    center = ndimage.center_of_mass(np.where(patch, np.maximum(image - ground, 0), 0))
+    return DirectBeam((float(center[0]), float(center[1])), _radius(patch))
+
+
+def grow_patch(image: np.ndarray, start: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Return the bright patch (mask) around a pixel, and the ground around it.
 
     The patch is what exceeds the middle between its own mean and the ground around it, whatever halo both lie on. For
     an even disk that is the disk itself; for a Gaussian spot of standard deviation s it is a circle of radius 1.58 s,
@@ -74,8 +98,7 @@ def bright_patch(image: np.ndarray, start: tuple[int, int]) -> DirectBeam:
         if peak - ground <= PEAKED * (mean - ground):
             break
         level = (peak + mean) / 2  # this is the halo, with the beam in its middle
-    center = ndimage.center_of_mass(np.where(patch, np.maximum(image - ground, 0), 0))
-    return DirectBeam((float(center[0]), float(center[1])), _radius(patch))
+    return patch, ground
 
 
 def _grown(image: np.ndarray, start: tuple[int, int], level: float) -> tuple[np.ndarray, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from napari_4dstem_orient.detection.direct_beam import find_direct_beam
+from napari_4dstem_orient.detection.direct_beam import DirectBeam
 from napari_4dstem_orient.detection.engine import quiet
 from napari_4dstem_orient.detection.patterns import aligned_mean
 from napari_4dstem_orient.detection.radius import LARGEST, LEAST, find_radius
+from napari_4dstem_orient.detection.vacuum import find_vacuum_beam, without_hot_pixels
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.checks import check_patterns
-from napari_4dstem_orient.io.reading import check_room, mapped, reading
+from napari_4dstem_orient.io.reading import check_room, reading
 from napari_4dstem_orient.scan import Scan
 
 TRENCH = 2.5
@@ -148,27 +150,17 @@ def probe_from_vacuum(source: Scan | np.ndarray, region: tuple[slice, slice] | N
     Raises
     ------
     UserError
-        If the region is empty or shows no direct beam.
+        If the region is empty, or shows no beam, more than one, or a part of one.
     """
     if isinstance(source, Scan):
         name, patterns = source.source, _read_region(source, region)
     else:
         name, patterns = "memory", np.asarray(source, np.float32).reshape(-1, *source.shape[-2:])
-    mean = aligned_mean(patterns)
-    beam = find_direct_beam(mean)
-    if beam.radius > LARGEST * min(mean.shape):
-        raise UserError(
-            f"{name} shows no probe: its bright patch has a radius of {beam.radius:.3g} px on a detector of "
-            f"{mean.shape[0]} × {mean.shape[1]} pixels; take a vacuum frame with the scan's own aperture."
-        )
-    with quiet():
-        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
-
-        template = Py4DProbe.from_vacuum_data(
-            mean, threshold=0.2, expansion=max(2.0, beam.radius / 2), opening=max(1, int(beam.radius / 4))
-        )
+    check_patterns(patterns, "the vacuum patterns", name)
+    mean = without_hot_pixels(aligned_mean(patterns))
+    beam = find_vacuum_beam(mean, name if region is None else f"The region {_describe(region)} of {name}")
     return Probe(
-        _kernel(template, beam.radius, beam.center),
+        _kernel(_cut_out(mean, beam), beam.radius, beam.center),
         beam.radius,
         "vacuum" if region is None else "region",
         {"source": name, "patterns": len(patterns), "region": _describe(region), "radius": beam.radius},
@@ -181,57 +173,19 @@ def probe_from_file(path: str | Path, dataset: str | None = None) -> Probe:
     Parameters
     ----------
     path : str or Path
-        Any 4D-STEM file, a NumPy array file or, with ``dataset``, an image or stack within an HDF5 file.
+        A scan, a stack of patterns, or a single image, of any format that ``load`` knows.
     dataset : str, optional
         Path of the dataset within the file.
 
     Raises
     ------
     UserError
-        If the file cannot be read or shows no direct beam.
+        If the file cannot be read, or shows no beam, more than one, or a part of one.
     """
+    from napari_4dstem_orient.io.load import load_frames
+
     with reading(path, "a probe", folder=True) as path:
-        patterns = _images(path, dataset)
-        if patterns is None:
-            from napari_4dstem_orient.io.load import inspect, load
-
-            # Of a flat stack, or a single frame, the scan shape does not matter.
-            flat = [facts for facts in inspect(path).datasets if facts.flat and dataset in (None, facts.name)]
-            shape = (1, flat[0].patterns) if len(flat) == 1 and flat[0].scan_shape is None else None
-            return probe_from_vacuum(load(path, dataset, shape))
-        probe = probe_from_vacuum(patterns)
-    return Probe(probe.kernel, probe.radius, "vacuum", {**probe.provenance, "source": str(path)})
-
-
-def _images(path: Path, dataset: str | None) -> np.ndarray | None:
-    """Return a file's single image or stack of images, or None if it is something for ``load``."""
-    if not path.is_file():
-        return None
-    if path.suffix == ".npy":
-        array = mapped(path)
-    elif dataset is not None:
-        import h5py
-
-        from napari_4dstem_orient.io import hdf5_access as hdf5
-
-        if not h5py.is_hdf5(path):
-            return None
-        with hdf5.open_file(path) as file:
-            found = hdf5.member(file, dataset)
-            stack = isinstance(found, h5py.Dataset) and found.ndim in (2, 3)
-            array = hdf5.array(file, dataset) if stack else np.zeros(0)
-    else:
-        return None
-    if array.ndim not in (2, 3):
-        return None
-    if array.dtype.kind not in "uifb" or not array.size:
-        raise UserError(
-            f"{path.name} holds {array.dtype} of shape {array.shape}; a probe is measured on patterns of real numbers."
-        )
-    check_room(2 * 4 * array.size, "What the vacuum file holds")
-    images = np.asarray(array, np.float32)
-    check_patterns(images.reshape(-1, *images.shape[-2:]), "the vacuum file", path.name)
-    return images
+        return probe_from_vacuum(load_frames(path, dataset))
 
 
 def _read_region(scan: Scan, region: tuple[slice, slice] | None) -> np.ndarray:
@@ -243,6 +197,7 @@ def _read_region(scan: Scan, region: tuple[slice, slice] | None) -> np.ndarray:
             f"The vacuum region {_describe(region)} holds no scan position: the scan is {rows} × {cols}."
         )
     step = -(-len(flat) // VACUUM_PATTERNS)
+    check_room(2 * 4 * len(flat[::step]) * math.prod(scan.detector_shape), "What the vacuum patterns hold")
     return np.stack([scan.pattern(*divmod(int(index), cols)) for index in flat[::step]])
 
 
@@ -250,6 +205,16 @@ def _describe(region: tuple[slice, slice] | None) -> str | None:
     if region is None:
         return None
     return ", ".join(f"{part.start or 0}:{'end' if part.stop is None else part.stop}" for part in region)
+
+
+def _cut_out(mean: np.ndarray, beam: DirectBeam) -> Any:
+    """Return a mean pattern, softly cut off around its beam, as py4DSTEM's probe."""
+    with quiet():
+        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
+    y, x = np.ogrid[: mean.shape[0], : mean.shape[1]]
+    beyond = np.hypot(y - beam.center[0], x - beam.center[1]) - beam.radius - 1
+    softness = np.clip(beyond / max(2.0, beam.radius / 2), 0, 1)
+    return Py4DProbe(mean * np.cos(0.5 * np.pi * softness) ** 2)
 
 
 def _kernel(template: Any, radius: float, center: tuple[float, float]) -> np.ndarray:

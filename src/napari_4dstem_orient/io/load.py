@@ -120,6 +120,35 @@ def load(
     return scan
 
 
+def load_frames(path: str | Path, dataset: str | None = None) -> Scan:
+    """Open frames that need no place in a scan, such as those of vacuum: a scan, a stack or a single image.
+
+    Parameters
+    ----------
+    path, dataset
+        As ``load``.
+
+    Returns
+    -------
+    Scan
+        Of one row, where the file holds a stack or an image.
+
+    Raises
+    ------
+    UserError
+        As ``load``, but that a scan shape is never asked for.
+    """
+    path = Path(path).expanduser()
+    module, sources = _read(path, None)
+    sources = [source.as_stack() for source in sources]
+    source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
+    with reading(path, module.NAME, folder=True):
+        check_scan(source.shape, source.dtype.itemsize, source.together)
+    scan = _scan(path, module, source, dataset, (1, source.patterns) if source.flat else None, None)
+    check_sample(scan)
+    return scan
+
+
 def open_scan(
     path: str | Path, dataset: str | None, scan_shape: tuple[int, int] | str | None, voltage: float | None
 ) -> Scan:
@@ -127,7 +156,19 @@ def open_scan(
     path = Path(path).expanduser()
     module, sources = _read(path, voltage)
     source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
-    shape = _scan_shape(source, parse_shape(scan_shape) if scan_shape is not None else None, path)
+    typed = parse_shape(scan_shape) if scan_shape is not None else None
+    return _scan(path, module, source, dataset, typed, voltage)
+
+
+def _scan(
+    path: Path,
+    module: ModuleType,
+    source: Source,
+    dataset: str | None,
+    typed: tuple[int, int] | None,
+    voltage: float | None,
+) -> Scan:
+    shape = _scan_shape(source, typed, path)
     with reading(path, module.NAME, folder=True):
         array = source.array(shape, path)
     # Another process may run in another folder.

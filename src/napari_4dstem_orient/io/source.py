@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,13 @@ class Source:
         parts = self.parts if self.flat else [_Flattened(self.parts[0])]
         return lazy(Stack(parts, scan_shape), path=path, name=self.name)
 
+    def as_stack(self) -> Source:
+        """Return a single image as a stack of one; anything else as it is."""
+        if not self.unfit or len(self.parts[0].shape or ()) != 2:
+            return self
+        one = _Single(self.parts[0])
+        return replace(self, parts=[one], unfit=why_unfit(one.shape, one.dtype))
+
 
 def why_unfit(shape: Sequence[int] | None, dtype: np.dtype) -> str:
     """Say why an array is no scan and no stack of patterns; empty where it may be one."""
@@ -182,6 +189,18 @@ class Transposed:
         stored = tuple(wide[self._order.index(axis)] for axis in range(len(wide)))
         block = np.asarray(self._array[stored]).transpose(self._order)
         return block[tuple(0 if one else slice(None) for one in single)]
+
+
+class _Single:
+    """An image seen as a stack of one."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self.shape = (1, *(int(size) for size in array.shape))
+        self.dtype = np.dtype(array.dtype)
+
+    def __getitem__(self, wanted: Any) -> np.ndarray:
+        return np.asarray(self._array[:, :])[None][wanted]
 
 
 class _Flattened:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import dask.array as da
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -9,8 +10,10 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings, calibrate
 from napari_4dstem_orient.calibration.origin import fit_origin
 from napari_4dstem_orient.cli.options import read_origin
+from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.samples.copper import copper_polycrystal
 from napari_4dstem_orient.scan import Calibration
 
 SIDE, Q_PIXEL = 128, 0.025
@@ -118,6 +121,16 @@ def test_auto_follows_the_beams_as_they_wander(kind, beam, false):
     assert fit.surface == kind.partition(",")[0]
     assert (off(fit, truth) < 0.5).mean() > 0.97
     assert fit.residual < 0.4
+
+
+def test_where_a_camera_of_few_grey_levels_saturates_the_disk_in_all_patterns_is_the_beam():
+    """Beam and reflections are equally strong, and more ±g pairs lie about an empty place."""
+    sample = copper_polycrystal()
+    counts = np.asarray(sample.data[:20, :20])
+    truth = fit_origin(detect_disks(replace(sample, data=da.from_array(counts)))).origin
+    saturated = replace(sample, data=da.from_array(np.minimum(counts >> 2, 255).astype(np.uint8)))
+    found = fit_origin(detect_disks(saturated)).origin
+    assert np.hypot(*(found - truth).reshape(-1, 2).T).max() < 0.5
 
 
 def test_beams_that_only_scatter_are_smoothed():

@@ -30,7 +30,8 @@ GAP = 1.5
 """Px beside the middle of a detector's gap within which no disk is found."""
 
 DOMINANT = 0.6
-"""But a disk that is there in most patterns, and whose next is weaker than this, is the beam for all that."""
+"""But a disk that is there in most patterns, and whose next is weaker than this, or no other disk even in half as many
+as in a scan of many grains, is the beam for all that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +92,12 @@ def find_place(disks: BraggDisks) -> Place:
     likely = there * piled * (paired + NO_PAIRS) ** SYMMETRY * grid.nearness()
     best, about = (np.unravel_index(np.argmax(each), each.shape) for each in (likely, paired))
     empty = piled[about] < EMPTY * piled[best]
-    dominant = (
-        piled[best] > 0.5 and np.median(amplitude[:, 1] ** 2) < DOMINANT if amplitude.shape[1] > 1 else True
+    dominant = amplitude.shape[1] < 2 or (
+        piled[best] > 0.5
+        and (
+            np.median(amplitude[:, 1] ** 2) < DOMINANT
+            or grid.elsewhere(piled, best, 4 * blur) < piled[best] / 2
+        )
     )
     stopped = empty and not dominant and paired[about] > max(PAIRED, STOPPED * paired[best])
     beam, pairs = grid.position(best), grid.position(about)
@@ -168,6 +173,12 @@ class _Grid:
         """Return the chance of the direct beam to lie at each place, for want of other reasons."""
         row, col = (np.linspace(-1, 1, count) for count in self.shape)
         return np.exp(-(row[:, None] ** 2 + col**2))
+
+    def elsewhere(self, image: np.ndarray, index: tuple[np.intp, ...], radius: float) -> float:
+        """Return the highest value farther than a radius (px) from a cell."""
+        row, col = (np.arange(size) - at for size, at in zip(self.shape, index, strict=True))
+        far = np.hypot(row[:, None], col) * self.cell > radius
+        return float(image[far].max(initial=0))
 
     def position(self, index: tuple[np.intp, ...]) -> np.ndarray:
         """Return the place of a cell in px."""

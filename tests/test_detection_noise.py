@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from multislice import multislice_patterns
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.noise import blurred
 from napari_4dstem_orient.detection.noise_level import measure_noise
@@ -66,6 +67,32 @@ def test_a_blurring_camera_leaves_so_much_noise_on_the_scale_of_a_disk(blur, ele
     )
     seen = np.fft.irfft2(np.fft.rfft2(flat) * np.conj(np.fft.rfft2(template)))[:, 20:-20, 20:-20]
     assert seen.var() == pytest.approx(50 * found.gain * (template**2).sum(), rel=0.2)
+
+
+def share_left(blur):
+    probe = synthetic_probe(RADIUS, (128, 128))
+    template = blurred(probe, settings_for_probe(probe).smoothing)
+    return (gaussian_filter(template, blur, mode="wrap") ** 2).sum() / (template**2).sum()
+
+
+@pytest.mark.parametrize("blur", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("crystal", ["cu", "fe"])
+def test_strong_blur_is_seen_through_where_disks_leave_room(crystal, blur):
+    share = multislice_patterns(crystal).share[::8]
+    light = 0.9 * share + 0.1 * share.sum() / share.size
+    patterns = np.random.default_rng(1).poisson(1e5 * light).astype(float)
+    assert measured(gaussian_filter(patterns, (0, blur, blur))).gain == pytest.approx(
+        share_left(blur), rel=0.2
+    )
+
+
+@pytest.mark.parametrize("blur", [1.0, 1.5, 2.0, 2.5])
+@pytest.mark.parametrize("electrons", [1e5, 1e6, 1e7])
+def test_where_disks_leave_none_it_is_said_and_safe(electrons, blur):
+    patterns = gaussian_filter(counted(electrons, patterns=6, seed=3), (0, blur, blur))
+    found, right = measured(patterns), share_left(blur)
+    assert found.gain > 0.8 * right
+    assert found.gain < 1.2 * right or "could only be estimated" in found.doubt
 
 
 @pytest.mark.parametrize(

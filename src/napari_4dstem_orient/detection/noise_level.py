@@ -30,8 +30,9 @@ PURE = 0.08
 """Share below which patterns show something else than noise."""
 GROUPS, LEAST = 16, 8
 """Groups of tiles, from dark to bright, that tell the gain from the camera's own noise; tiles in each at least."""
-COUNTABLE = 10.0
-"""Electrons in a tile, at least: of fewer the squares scatter too much, and tiles of several patterns are averaged."""
+COUNTABLE, FEW = 10.0, 3.0
+"""Electrons in a tile, at least: of fewer the squares scatter too much, and tiles of several patterns are averaged;
+where a camera blurs them, there must be so many times as many."""
 TOGETHER = 16
 """Patterns that are averaged, at most."""
 RANGE = 1.3
@@ -45,10 +46,10 @@ PROPORTIONAL = 1.6
 ADDED = 0.5
 """Share of the darkest places' noise that a camera's own, or an offset, must be to be believed: disks' rims look like a
 small one."""
-BLURS = np.arange(0, 3.01, 0.1)
+BLURS = np.arange(0, 3.01, 0.02).round(2)
 """Standard deviations of a camera's blur, in px."""
-MATERIAL = 0.03
-"""A blur must explain the noise of the blocks better by so much (rms, relative) to be believed."""
+MATERIAL = 0.1
+"""A blur, and noise of two kinds, must explain that of the blocks better by so much (rms, relative) to be believed."""
 COUNTED = 0.5
 """Electrons of less than this share of the smallest step are not counted but rounded."""
 ROUNDING = 1 / 12
@@ -58,6 +59,9 @@ FEWEST = 3000
 """Electrons in a pattern that can be indexed, at least: bounds the counts of one where noise does not show."""
 ALL_LIT = 1.7
 """Where blocks tell of so many times the counts that neighbouring pixels do, disks reach every tile."""
+BLURRED, WIDEST, PLAIN, PLAIN_TILES = 0.8, 2.2, 0.3, 60
+"""From the first blur in px on, disks look like noise unless such a share of the largest blocks, and so many, are free;
+from the second on always."""
 CHI_SQUARED = 0.455
 """Median of the square of a normal variable."""
 PIXELS = 2**21
@@ -177,7 +181,7 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
         return _estimated(images, template, rounding)
     gain, dark = _gain_and_dark(tiles[0])
     blur = level = 0.0
-    for _ in range(2):  # blurred noise scatters more, which matters to which tiles are quiet
+    for _ in range(3):  # blurred noise scatters more, which matters to which tiles are quiet
         levels, shares = zip(
             *(part.level(_at_least(gain * part.counts + dark), blur=blur) for part in tiles), strict=True
         )
@@ -185,13 +189,28 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
         if round(found, 1) == blur:
             break
         blur = round(found, 1)
-    if dark == 0 and gain * levels[0] > ALL_LIT * told > 0:
-        doubt = "The noise could only be estimated, because disks reach every place of the patterns"
-        return NoiseLevel(told, 0.0, f"{doubt}; check the counts per electron.")
     typical = float(np.median(tiles[0].counts))
+    few = typical * _side(1) ** 2 < FEW * COUNTABLE * max(gain * level, told)
+    if dark == 0 and few and step < 0.1 * told:  # quiet tiles are those that electrons happened to miss
+        from napari_4dstem_orient.detection.unrest import ground
+
+        return _unsure(ground(images, probe, smoothing), 0.0, "so few electrons are blurred")
+    if dark == 0 and gain * levels[0] > ALL_LIT * told > 0:
+        return _unsure(told, 0.0, "disks reach every place of the patterns")
     if max(shares) < PURE or not level * (gain * typical + dark) > FAINTEST * typical**2:
         return _estimated(images, template, max(dark * level, 0.0))
+    if blur > WIDEST or (
+        blur > BLURRED and (shares[-1] < PLAIN or shares[-1] * len(tiles[-1].counts) < PLAIN_TILES)
+    ):
+        return _unsure(
+            gain * level, dark * level, "the camera blurs and disks leave little of the patterns free"
+        )
     return NoiseLevel(gain * level, dark * level)
+
+
+def _unsure(gain: float, dark: float, because: str) -> NoiseLevel:
+    doubt = f"The noise could only be estimated, because {because}; check the counts per electron."
+    return NoiseLevel(gain, dark, doubt)
 
 
 def _estimated(images: np.ndarray, template: np.ndarray, dark: float) -> NoiseLevel:
@@ -293,16 +312,26 @@ def _reaching(
     use = level > 0
     if not use.any():
         return 0.0, 0.0
-    level, weight = level[use], (share[use] / share[use].max()) ** 2 / sides[use]
-    best, found = np.inf, (0.0, 0.0)
+    level, weight = level[use], share[use] / np.linalg.norm(share[use])
+    white = blurred = both = (np.inf, 0.0, 0.0, 0.0)
     for blur in BLURS.tolist():
-        left = np.array([_passed(side, round(blur, 3)) for side in sides[use].tolist()])
+        left = np.array([_passed(side, blur) for side in sides[use].tolist()])
+        apart = np.log(level / left)
+        mean = float((weight**2 * apart).sum())
+        one = (float(np.linalg.norm(weight * (apart - mean))), 0.0, float(np.exp(mean)), blur)
+        blurred = min(blurred, one)
+        if blur == 0:  # the smallest blocks tell best
+            trust = (weight**4 / sides[use] ** 2) / level
+            white = (one[0], 0.0, float(trust.sum() / (trust / level).sum()), 0.0)
         rows = np.column_stack([np.ones(len(left)), left]) * (weight / level)[:, None]
-        (white, blurred), error = nnls(rows, weight)
-        if error < best - MATERIAL:
-            best = error
-            found = float(white + blurred * passed(template, blur)), blur if blurred > white else 0.0
-    return found
+        (plain, other), error = nnls(rows, weight)
+        both = min(both, (error, float(plain), float(other), blur))
+    best = white
+    for fit in (blurred, both):  # what says more must explain it better
+        if fit[0] < best[0] - MATERIAL:
+            best = fit
+    _, plain, other, blur = best
+    return plain + other * passed(template, blur), blur if other > plain else 0.0
 
 
 def _pixels_tell(images: np.ndarray) -> float:

@@ -30,6 +30,21 @@ def unrest(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
     noise : NoiseLevel
         Of the patterns.
     """
+    return float(np.clip(np.sqrt(ground(patterns, probe, smoothing, noise)), 1, MOST))
+
+
+def ground(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLevel | None = None) -> float:
+    """Return the correlation's mean square where there are no disks, over what noise makes there.
+
+    Parameters
+    ----------
+    patterns : ndarray, shape (n, det_y, det_x)
+    probe : Probe
+    smoothing : float
+        Of the correlation, in px.
+    noise : NoiseLevel, optional
+        By default that of electrons of one count each.
+    """
     from scipy import fft, ndimage
 
     kernel = blurred(probe, smoothing)
@@ -38,7 +53,8 @@ def unrest(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
     seen, counts = (
         fft.irfft2(image * np.conj(fft.rfft2(part)), s=kernel.shape) for part in (kernel, kernel**2)
     )
-    expected = noise.gain * counts + noise.dark * (kernel**2).sum()
+    gain, dark, _ = noise or NoiseLevel(1.0)
+    expected = gain * counts + dark * (kernel**2).sum()
     margin = min(int(np.ceil(TRENCH * probe.radius)) + 1, min(kernel.shape) // 4)
     inner = np.s_[:, margin : kernel.shape[0] - margin, margin : kernel.shape[1] - margin]
     square, variance = (
@@ -52,4 +68,4 @@ def unrest(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
     found = float(np.quantile(ratio, DARKEST))
     for _ in range(ROUNDS):
         found = float(ratio[ratio <= STRAY * found].mean())
-    return float(np.clip(np.sqrt(found), 1, MOST))
+    return found

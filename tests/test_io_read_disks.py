@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from made_maps import some_map
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.bragg_peaks import (
@@ -194,8 +195,11 @@ def test_bad_disk_files(tmp_path):
     with pytest.raises(UserError, match=r"scan.h5 holds no Bragg disks"):
         load_disks(tmp_path / "scan.h5")
     save_disks(some_disks(), tmp_path / "disks.h5")
-    with pytest.raises(UserError, match=r"disks.h5 holds Bragg disks, not patterns; load it as disks"):
+    with pytest.raises(UserError, match=r"disks.h5 holds Bragg disks, not patterns; give it to map"):
         load(tmp_path / "disks.h5")
+    some_map().save(tmp_path / "map.h5")
+    with pytest.raises(UserError, match=r"map.h5 holds an orientation map, not patterns"):
+        load(tmp_path / "map.h5")
     content = (tmp_path / "disks.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"cut.h5 is cut short"):

@@ -202,11 +202,17 @@ def list_datasets(path: str | Path) -> list[str]:
 
 
 def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
+    from napari_4dstem_orient.io.result import is_map_file
+
     with reading(path, "a scan", folder=True):
         module = next((module for module in FORMATS if module.matches(path)), None)
         if module is None:
             known = ", ".join(SUFFIXES)
             raise UserError(f"{path.name} is {_what(path)} that no reader here knows; supported are {known}.")
+    if module is hdf5 and is_map_file(path):
+        raise UserError(
+            f"{path.name} holds an orientation map, not patterns; open it in napari, or with OrientationMap.load in Python."
+        )
     with reading(path, module.NAME, folder=True):
         sources = module.read(path, voltage)
         for source in sources:
@@ -232,7 +238,9 @@ def _offered(path: Path, sources: list[Source]) -> list[Source]:
     from napari_4dstem_orient.io.bragg_peaks import is_disk_file
 
     if is_disk_file(path):
-        raise UserError(f"{path.name} holds Bragg disks, not patterns; load it as disks.")
+        raise UserError(
+            f"{path.name} holds Bragg disks, not patterns; give it to map, or to load_disks in Python."
+        )
     if not sources:
         raise UserError(f"{path.name} holds no scan: no 4D dataset and no stack of patterns.")
     raise _unfit(max(sources, key=lambda source: math.prod(source.shape)), path)

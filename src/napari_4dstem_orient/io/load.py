@@ -211,7 +211,7 @@ def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
             raise UserError(f"{path.name} is {_what(path)} that no reader here knows; supported are {known}.")
     if module is hdf5 and is_map_file(path):
         raise UserError(
-            f"{path.name} holds an orientation map, not patterns; open it in napari, or with OrientationMap.load in Python."
+            f"{path.name} holds an orientation map, not patterns; open it in napari, or with OrientationMap.load."
         )
     with reading(path, module.NAME, folder=True):
         sources = module.read(path, voltage)

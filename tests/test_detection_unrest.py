@@ -67,3 +67,9 @@ def test_rings_of_real_patterns_make_no_crystal_of_a_vacuum():
     counts = disks.counts.reshape(vacuum.shape)[vacuum]
     assert counts.mean() < 1.7  # the beam among them
     assert (counts >= 4).mean() < 0.03
+
+
+def test_nothing_at_all_between_disks_is_smooth():
+    y, x = np.mgrid[:128, :128]
+    image = sum(np.hypot(y - row, x - col) < 3 for row, col in ((64, 64), (64, 90), (40, 64))).astype(float)
+    assert of(np.tile(1000 * image, (6, 1, 1)), NoiseLevel(12.3, 4640.0)) == 1

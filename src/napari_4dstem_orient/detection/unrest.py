@@ -64,7 +64,9 @@ def ground(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
     lit = variance > 1e-9 * variance.max(initial=1e-30)
     if not lit.any():
         return 1.0
-    ratio = square[lit] / variance[lit]
+    ratio = (
+        np.maximum(square[lit], 0) / variance[lit]
+    )  # where nothing is, rounding may leave less than nothing
     found = float(np.quantile(ratio, DARKEST))
     for _ in range(ROUNDS):
         found = float(ratio[ratio <= STRAY * found].mean())

@@ -191,8 +191,7 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
         blur = round(found, 1)
     typical = float(np.median(tiles[0].counts))
     few = typical * _side(1) ** 2 < FEW * COUNTABLE * max(gain * level, told)
-    few = few or gain * max(level, 0.0) < COUNTED * told  # neighbours never tell of more than twice the noise
-    if dark <= 0 and few and step < 0.1 * told:  # quiet tiles are those that electrons happened to miss
+    if dark == 0 and few and step < 0.1 * told:  # quiet tiles are those that electrons happened to miss
         from napari_4dstem_orient.detection.unrest import ground
 
         return _unsure(ground(images, probe, smoothing), 0.0, "so few electrons are blurred")

@@ -234,7 +234,9 @@ def suggest(scan: Scan, probe: Probe, samples: int = 40) -> tuple[DetectionSetti
     settings = settings_for_probe(probe)
     noise = measure_noise(patterns, probe, settings.smoothing)
     gain, dark = float(f"{noise.gain:.3g}"), float(f"{noise.dark:.3g}")
-    least = LEAST_SIGNAL_TO_NOISE * unrest(patterns, probe, settings.smoothing, noise)
+    least = LEAST_SIGNAL_TO_NOISE
+    if not noise.doubt:  # what was only estimated holds the ground's unrest already
+        least *= unrest(patterns, probe, settings.smoothing, noise)
     floor = faintest(probe, settings.smoothing, gain, least, dark)
     suggested = replace(
         settings,

@@ -1,5 +1,6 @@
 """A peak must stand out of what the ground between disks shows by itself, and no farther than that."""
 
+import dask.array as da
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -8,9 +9,10 @@ from multislice import multislice_patterns, multislice_scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.noise_level import NoiseLevel
 from napari_4dstem_orient.detection.probe import probe_for, synthetic_probe
-from napari_4dstem_orient.detection.settings import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.settings import settings_for_probe, suggest, suggest_settings
 from napari_4dstem_orient.detection.unrest import MOST, unrest
 from napari_4dstem_orient.samples.silver import silver_grains, silver_twins
+from napari_4dstem_orient.scan import Scan
 
 PROBE = synthetic_probe(3.0, (128, 128))
 
@@ -73,3 +75,20 @@ def test_nothing_at_all_between_disks_is_smooth():
     y, x = np.mgrid[:128, :128]
     image = sum(np.hypot(y - row, x - col) < 3 for row, col in ((64, 64), (64, 90), (40, 64))).astype(float)
     assert of(np.tile(1000 * image, (6, 1, 1)), NoiseLevel(12.3, 4640.0)) == 1
+
+
+def test_noise_that_was_only_estimated_is_not_raised_again():
+    rng, (y, x) = np.random.default_rng(5), np.mgrid[:64, :64]
+    patterns = np.zeros((8, 6, 64, 64))
+    for row in range(2, 8):  # before them two rows of nothing
+        for col in range(6):
+            angle = 0.1 * row + 0.02 * col
+            turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+            for h, k in np.ndindex(5, 5):
+                at = 31 + 11.07 * (np.array([h - 2, k - 2]) @ turn)
+                height = 120 / (abs(h - 2) + abs(k - 2) or 0.3)
+                patterns[row, col] += height * ((y - at[0]) ** 2 + (x - at[1]) ** 2 <= 9)
+    patterns[2:] = rng.poisson(patterns[2:] + 1)
+    found, doubt = suggest(Scan(da.from_array(patterns.astype(np.uint16))), synthetic_probe(3.04, (64, 64)))
+    assert "could only be estimated" in doubt
+    assert found.min_signal_to_noise == 3

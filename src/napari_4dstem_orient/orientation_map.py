@@ -225,7 +225,7 @@ class OrientationMap:
 
     @property
     def exploratory(self) -> str:
-        """Why the map is for a first look only, as one line to be shown with it; empty where it is quantitative."""
+        """Why the map is for a first look only, as one line to be shown with it; empty where it is none."""
         return why_exploratory(self.provenance)
 
     @property
@@ -281,6 +281,6 @@ def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def why_exploratory(provenance: Mapping[str, Any]) -> str:
-    """Return why what has this provenance is for a first look only, as one line; empty where it is quantitative."""
+    """Return why what has this provenance is for a first look only, as one line; empty where it is none."""
     reasons = provenance.get("exploratory") or []
     return one_line(f"exploratory: {'; '.join(reasons)}", LONGEST) if reasons else ""

@@ -95,7 +95,7 @@ class Comparison:
 
     @property
     def exploratory(self) -> str:
-        """Why the comparison is for a first look only; empty where both maps are quantitative."""
+        """Why the comparison is for a first look only; empty where neither map is."""
         return why_exploratory(self.provenance)
 
     @property

@@ -17,6 +17,7 @@ import numpy as np
 
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.reading import LARGEST_PIECE, check_regular, check_room, is_regular
+from napari_4dstem_orient.io.trial import try_out
 from napari_4dstem_orient.io.units import text
 
 _LINKS = 16  # links that lead to links
@@ -32,11 +33,12 @@ def open_file(path: Path) -> h5py.File:
     Raises
     ------
     UserError
-        Not a regular file, not HDF5, or cut short.
+        Not a regular file, not HDF5, cut short, or so damaged that the library does not come back from it.
     """
     import hdf5plugin  # noqa: F401  (registers the compressions that detectors use)
 
     check_regular(path)
+    try_out(path)
     try:
         return h5py.File(path, "r", rdcc_nbytes=_CACHE, locking="best-effort")
     except OSError as error:

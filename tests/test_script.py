@@ -84,3 +84,23 @@ def test_the_script_finds_the_same_disks(session):
 def test_no_script_of_nothing():
     with pytest.raises(UserError, match="Nothing is loaded"):
         script_of(Session().state)
+
+
+def test_the_script_replaces_its_own_results_and_nothing_of_somebody_elses(session, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script, output = script_of(session.state), Path("orientation_template.h5")
+    output.write_text("somebody else's")
+    made: dict = {}
+    with pytest.raises(UserError) as caught:
+        exec(script, made)
+    assert str(caught.value) == (
+        "orientation_template.h5 exists and was not made by this program; "
+        "move it away, or run the script in another folder."
+    )
+    assert output.read_text() == "somebody else's"
+    assert "calibration" not in made  # nothing was done before
+    output.unlink()
+    session.get(Stage.TEMPLATE_MAP).save(output)
+    before = output.stat().st_mtime_ns
+    exec(script, made)
+    assert output.stat().st_mtime_ns > before

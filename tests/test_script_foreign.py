@@ -51,6 +51,7 @@ HOSTILE = st.sampled_from(
     ]
 )
 CALLS = {
+    "check_replaceable",
     *("AcceptanceSettings", "Calibration", "CalibrationSettings", "DetectionSettings", "TemplateSettings"),
     *("TransformerSettings", "calibrate", "find_disks", "find_phase", "find_sample", "load", "load_disks"),
     *("map_orientations", "print", "probe_from_file", "probe_from_vacuum", "slice", "synthetic_probe"),

@@ -50,15 +50,22 @@ def _script_of(state: SessionState) -> str:
         records[Stage.SCAN] = state.records[Stage.SCAN]
     if not records:
         raise UserError("Nothing is loaded yet; open a scan in Data, then copy the script.")
+    maps = {
+        method: stage
+        for method, stage in MAPS.items()
+        if stage in records and "phases" in records[stage].settings
+    }
+    for method in maps:
+        script.use("io.outputs", "check_replaceable")
+        script.line(f"check_replaceable({_literal(_output(method))}, 'h5')")
     _input(script, records, state.calibration)
     if Stage.CALIBRATED in records and "file" not in records[Stage.CALIBRATED].settings:
         script.use("calibration.calibrate", "calibrate", "CalibrationSettings")
         settings = _made_by(CalibrationSettings, records[Stage.CALIBRATED].settings.get("centring"))
         script.line(f"disks, report = calibrate(disks, calibration, {settings})")
         script.line("print(report.summary)")
-    for method, stage in MAPS.items():
-        if stage in records and "phases" in records[stage].settings:
-            _map(script, method, records[stage].settings)
+    for method, stage in maps.items():
+        _map(script, method, records[stage].settings)
     return script.text
 
 
@@ -172,7 +179,11 @@ def _map(script: _Script, method: str, settings: Mapping[str, Any]) -> None:
             script.use(homes[name], type(forms[name]).__name__)
             script.line(f"    {name}={_call(forms[name])},")
     script.line(")")
-    script.line(f"answer.save({_literal(f'orientation_{method}.h5')})")
+    script.line(f"answer.save({_literal(_output(method))})")
+
+
+def _output(method: str) -> str:
+    return f"orientation_{method}.h5"
 
 
 def _phase(script: _Script, phase: Phase) -> str:

@@ -12,6 +12,26 @@ from napari_4dstem_orient.io.inputs import folded, refuse_inputs
 from napari_4dstem_orient.io.ours import made_here
 
 
+def check_replaceable(path: str | Path, name: str) -> None:
+    """Refuse an output of a script, before it works, that the script cannot write or somebody else made.
+
+    Parameters
+    ----------
+    path : path
+    name : str
+        What it will hold (see ``ours.made_here``).
+
+    Raises
+    ------
+    UserError
+    """
+    check_writable(path := Path(path).expanduser())
+    if path.exists() and not made_here(path, name):
+        raise UserError(
+            f"{path} exists and was not made by this program; move it away, or run the script in another folder."
+        )
+
+
 def check_outputs(
     outputs: Iterable[tuple[Path, str]], inputs: Iterable[str | Path | None] = (), force: bool = False
 ) -> None:

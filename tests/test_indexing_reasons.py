@@ -10,7 +10,13 @@ from napari_4dstem_orient import map_orientations
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
+from napari_4dstem_orient.indexing.models import (
+    AvailableModel,
+    choose_models,
+    list_models,
+    named_models,
+    why_not,
+)
 from napari_4dstem_orient.orientation_map import Reason
 
 ADVICE = "; train one with 'napari-4dstem-orient train' or use template matching."
@@ -125,3 +131,17 @@ def test_a_position_with_many_disks_that_are_no_reflections_is_not_said_to_have_
     assert made.reason[0].tolist() == [elsewhere, elsewhere, elsewhere, few, few, few]
     assert "pixel size" in elsewhere.text
     assert few.text == "not indexed: too few disks"
+
+
+def test_a_named_model_that_does_not_know_every_crystal_is_refused(models):
+    """It was used for the one crystal, and the other was left out in silence."""
+    fcc = next(model.path for model in models if model.path.stem == "fcc")
+    copper, cuprite = find_phase("Cu"), find_phase("Cu2O")
+    assert [use.phases for use in named_models([fcc], [copper], 300, 2.0)] == [(copper,)]
+    advice = "; add a model that does, leave the crystal out, or name no model."
+    with pytest.raises(UserError) as caught:
+        named_models([fcc], [copper, cuprite], 300, 2.0)
+    assert str(caught.value) == f"The model {fcc} does not know {cuprite.name}{advice}"
+    with pytest.raises(UserError) as caught:
+        named_models([fcc, fcc], [copper, cuprite], 300, 2.0)
+    assert str(caught.value) == f"None of the models knows {cuprite.name}{advice}"

@@ -226,21 +226,22 @@ def named_models(
     Raises
     ------
     UserError
-        One does not fit (see ``why_not``), or of several none knows a phase.
+        One does not fit (see ``why_not``), or none knows a phase.
     """
     for path in paths:
         if reason := why_not(read_card(path), phases, voltage, reach, precession):
             raise UserError(f"The model {path} does not fit: {reason}.")
-    uses = uses_of(paths, phases)
-    served = [phase for use in uses for phase in use.phases]
-    left = [phase.name for phase in phases if all(phase is not other for other in served)]
-    if len(paths) > 1 and left:
-        raise UserError(f"None of the models knows {', '.join(left)}; add one that does, or name none.")
-    return uses
+    return uses_of(paths, phases)
 
 
 def uses_of(paths: Sequence[str | Path], phases: Sequence[Phase]) -> list[Use]:
-    """Return how model files serve those of the phases that they know, each phase by the first file that does."""
+    """Return how model files serve the phases, each phase by the first file that knows it.
+
+    Raises
+    ------
+    UserError
+        None knows a phase.
+    """
     uses: list[Use] = []
     for path in paths:
         users = _users(read_card(path), phases)
@@ -251,6 +252,12 @@ def uses_of(paths: Sequence[str | Path], phases: Sequence[Phase]) -> list[Use]:
             uses += [Use(Path(path), (phase,)) for phase in new[0]]
         elif any(new):
             uses.append(Use(Path(path), tuple(own[0] for own in users)))
+    served = [phase for use in uses for phase in use.phases]
+    if left := [phase.name for phase in phases if all(phase is not other for other in served)]:
+        named = "None of the models knows" if len(paths) > 1 else f"The model {paths[0]} does not know"
+        raise UserError(
+            f"{named} {', '.join(left)}; add a model that does, leave the crystal out, or name no model."
+        )
     return uses
 
 

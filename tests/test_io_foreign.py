@@ -70,6 +70,7 @@ def stretched(values):
         ("phase_id", lambda values: values + np.int64(2**32), "phase_id holds int64 that are no int32"),
         ("phase_id", lambda values: values + 0.4, "phase_id holds float64 that are no int32"),
         ("reason", first(77), "reason holds values outside 0 to"),
+        ("explained", first(10**9), "explained holds values outside 0 to 65536"),
         ("reason", lambda values: values.astype(np.int8) - 3, "reason holds int8 that are no uint8"),
         ("explained", first(-5), "explained holds"),
         ("reliability", first(2.0), "reliability holds"),

@@ -58,11 +58,12 @@ _DTYPES = {
 }
 _CERTAINTY = {"reliability": np.float32, "phase_margin": np.float32, "doubt": np.uint8}
 _SCORE = (0, 1 + 1e-3)  # rounding
+_MOST_DISKS = 2**16  # in one pattern; detection keeps 2,000 at most
 _RANGES = {
     "rotation": (-1.001, 1.001),
     "score": _SCORE,
     "reason": (0, max(Reason)),
-    "explained": (0, np.iinfo(np.int32).max),
+    "explained": (0, _MOST_DISKS),
     "runner_up": (-1.001, 1.001),
     "runner_up_score": _SCORE,
     "reliability": _SCORE,

@@ -180,3 +180,26 @@ def test_what_is_done_is_kept_until_the_exports_are_there(scan_file, monkeypatch
     assert done.exit_code == 0, done.output
     assert Path("r.csv").is_file()
     assert not Path("r.h5.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["map", "", *MAP, "-o", "o.h5"], "after map"),
+        (["map", " ", *MAP, "-o", "o.h5"], "after map"),
+        (["map", "scan.h5", *MAP, "-o", ""], "after -o"),
+        (["map", "scan.h5", *MAP, "--output="], "after --output"),
+        (["map", "scan.h5", *MAP, "-o", "o.h5", "--probe", ""], "after --probe"),
+        (["train", "--phase", "Cu", "--voltage", "300", "--k-max", "1", "-o", ""], "after -o"),
+    ],
+)
+def test_an_empty_name_is_refused_and_not_taken_for_the_current_folder(scan_file, words, place):
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"Error: An argument {place} is empty; write a name or a value there."
+    ]
+
+
+def test_a_folder_that_is_no_scan_is_named(scan_file):
+    refused(["map", ".", *MAP, "-o", "o.h5"], ". is a folder that no reader here knows")

@@ -30,6 +30,7 @@ app.command()(benchmark)
 def main() -> None:
     """Run the command line: exit code 2 and one sentence for what the user can mend."""
     try:
+        _refuse_empty(sys.argv[1:])
         app()
     except (UserError, MemoryError) as error:
         if isinstance(error, MemoryError):
@@ -39,3 +40,13 @@ def main() -> None:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         sys.stdout.flush()
         os._exit(2)  # HDF5 crashes on an orderly exit when it holds a file that a full disk did not take
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse a name of nothing, which Python takes for the current folder; a script's unset variable makes one."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option, given, value = argument.partition("=")
+        if not argument.strip() or (given and option.startswith("--") and not value.strip()):
+            where = option if given else before
+            place = f" after {where}" if where.strip() else ""
+            raise UserError(f"An argument{place} is empty; write a name or a value there.")

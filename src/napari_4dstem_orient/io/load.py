@@ -208,7 +208,9 @@ def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
         module = next((module for module in FORMATS if module.matches(path)), None)
         if module is None:
             known = ", ".join(SUFFIXES)
-            raise UserError(f"{path.name} is {_what(path)} that no reader here knows; supported are {known}.")
+            raise UserError(
+                f"{path.name or path} is {_what(path)} that no reader here knows; supported are {known}."
+            )
     if module is hdf5 and is_map_file(path):
         raise UserError(
             f"{path.name} holds an orientation map, not patterns; open it in napari, or with OrientationMap.load."

@@ -1,9 +1,11 @@
 """Files that would make HDF5 wait for ever or end the program, and entries that no reader may believe."""
 
 import bz2
+import contextlib
 import lzma
 import os
 import struct
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -14,9 +16,11 @@ import numpy as np
 import pytest
 import zarr
 
+from foreign_files import peaks
 from format_files import DATA, same
 from napari_4dstem_orient.detection.probe import probe_from_file
 from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.io.bragg_peaks import load_disks
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.partial import load_rows
 
@@ -207,6 +211,84 @@ def test_a_zarr_chunk_that_unpacks_to_more_than_it_holds(tmp_path, codec):
         assert tracemalloc.get_traced_memory()[1] < len(ZEROS)
     finally:
         tracemalloc.stop()
+
+
+ENDLESS = {"shape": (2**40, 4), "dtype": "f4", "chunks": (16, 4)}
+
+
+@pytest.mark.parametrize("name", ["metadatabundle", "metadatabundle/disks", "metadatabundle/calibration"])
+def test_endless_arrays_where_peaks_have_a_group(tmp_path, name):
+    """To look for a name in an array, h5py reads all of it."""
+    with h5py.File(peaks(tmp_path), "r+") as file:
+        for parent in ("root", "root/braggvectors"):
+            if f"{parent}/{name}" in file:
+                del file[f"{parent}/{name}"]
+            file.create_dataset(f"{parent}/{name}", **ENDLESS)
+    began = time.perf_counter()
+    with contextlib.suppress(UserError):
+        assert load_disks(tmp_path / "peaks.h5").scan_shape == (3, 4)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize("name", ["Experiments", "Experiments/scan", "Experiments/scan/metadata"])
+def test_endless_arrays_where_hyperspy_has_a_group(tmp_path, name):
+    began = time.perf_counter()
+    root = zarr.open_group(str(tmp_path / "a.zspy"), mode="w")
+    with h5py.File(tmp_path / "a.hspy", "w") as file:
+        file.attrs["file_format_version"] = "3.3"
+        for made in (file, root):
+            made.create_dataset(name, **ENDLESS)
+            if name.count("/") == 2:
+                made.create_dataset("Experiments/scan/data", data=DATA)
+    for path in (tmp_path / "a.zspy", tmp_path / "a.hspy"):
+        if name.count("/") == 2:
+            np.testing.assert_array_equal(load(path).pattern(2, 3), DATA[2, 3])
+        else:
+            with pytest.raises(UserError, match=r"^a\..spy holds no "):
+                load(path)
+    assert time.perf_counter() - began < 5
+
+
+def test_a_piece_of_hdf5_that_takes_more_room_than_it_holds(tmp_path):
+    """It would unpack to 64 MiB, or to any size."""
+    packed = zlib.compress(bytes(2**26))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("data", data=DATA, chunks=(1, 1, 10, 12), compression="gzip")
+        data.id.write_direct_chunk((2, 3, 0, 0), packed)
+    tracemalloc.start()
+    with pytest.raises(
+        UserError,
+        match=rf"^a.h5: /data packs {120 * DATA.itemsize} bytes into {len(packed):,}, which no honest",
+    ):
+        load(tmp_path / "a.h5")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("packing", [{"compression": "gzip"}, {"compression": "lzf"}, {"shuffle": True}])
+def test_honest_noise_takes_hardly_more_room_and_is_read(tmp_path, packing):
+    noise = np.random.default_rng(1).integers(0, 2**16, (3, 4, 16, 16), np.uint16)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("data", data=noise, chunks=(1, 1, 16, 16), **packing)
+    np.testing.assert_array_equal(load(tmp_path / "a.h5").pattern(2, 3), noise[2, 3])
+
+
+@pytest.mark.parametrize("large", ["data/0.0.0.0", ".zattrs"])
+def test_a_zip_file_that_unpacks_to_more_than_its_zarr_holds(tmp_path, large):
+    group = zarr.open_group(str(tmp_path / "a.zspy"), mode="w").create_group("Experiments/scan")
+    group.create_dataset("data", data=DATA, chunks=DATA.shape, compressor=None)
+    group.attrs["x"] = 1
+    with zipfile.ZipFile(tmp_path / "b.zspy", "w", zipfile.ZIP_DEFLATED) as packed:
+        for one in (tmp_path / "a.zspy").rglob("*"):
+            if one.is_file():
+                name = one.relative_to(tmp_path / "a.zspy").as_posix()
+                much = b" " * 2**25 if name == f"Experiments/scan/{large}" else b""
+                packed.writestr(name, one.read_bytes() + much)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"b\.zspy.* (keeps|packs) 33,5\d\d,\d\d\d bytes in"):
+        load(tmp_path / "b.zspy")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
 
 
 def test_kept_disks_are_not_compressed(tmp_path):

@@ -71,8 +71,8 @@ def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, C
     path = Path(path).expanduser()
     with _opened(path) as file:
         lists = _choose(file, path, name)
-        bundle = hdf5_access.member(lists.parent.parent, "metadatabundle")
-        ours = None if bundle is None else hdf5_access.member(bundle, _NOTES)
+        bundle = hdf5_access.subgroup(lists.parent.parent, "metadatabundle")
+        ours = hdf5_access.subgroup(bundle, _NOTES)
         notes = {} if ours is None else hdf5.scalars(ours)
         shape = None
         if bundle is not None and "_braggvectors_shape" in bundle and notes.get("detector_known", True):

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _LINKS = 16  # links that lead to links
 _CACHE = 64 * 2**20
 _NUMBERED = re.compile(r"%\d*b")  # stands for the number of a virtual dataset's part
 _MOST_VIRTUAL = 1000  # datasets that are put together, one from another
+_MOST_PIECES = 5_000  # of a dataset, that are looked at before one is read
 _LookedAt = dict[tuple[int, int], bool]
 
 
@@ -77,7 +78,8 @@ def member(
     Raises
     ------
     UserError
-        The data of a dataset lie in something that is no regular file, or are put together from themselves.
+        The data of a dataset lie in something that is no regular file, are put together from themselves, or would
+        unpack to far more than they say.
     """
     here: Any = group.file["/"] if path.startswith("/") else group
     for key in filter(None, path.split("/")):
@@ -94,13 +96,23 @@ def member(
         except (KeyError, OSError, RuntimeError):
             return None
     if isinstance(here, h5py.Dataset):
+        _check_pieces(here)
         _check_storage(here, {} if looked_at is None else looked_at)
     return here
 
 
+def subgroup(parent: h5py.Group | None, path: str) -> h5py.Group | None:
+    """Return the group at a path; None where there is none.
+
+    Never a dataset: looked into by name, h5py reads all that there is of it, or is said to be.
+    """
+    found = None if parent is None else member(parent, path)
+    return found if isinstance(found, h5py.Group) else None
+
+
 def group_at(parent: h5py.Group, path: str) -> h5py.Group:
     """Return the group at a path; ValueError where there is none."""
-    if not isinstance(found := member(parent, path), h5py.Group):
+    if (found := subgroup(parent, path)) is None:
         raise ValueError(f"it holds no group called {path}")
     return found
 
@@ -180,6 +192,31 @@ def _outside(
     """Follow a link to another, regular file."""
     there = next(filter(is_regular, places(file, link.filename)), None)
     return None if there is None else member(open_file(there), link.path, links, looked_at)
+
+
+def _check_pieces(dataset: h5py.Dataset) -> None:
+    """Refuse packed pieces that take more room in the file than what they hold: HDF5 unpacks to the end whatever comes.
+
+    Raises
+    ------
+    UserError
+        Honest packing makes nothing larger, but for some bytes.
+    """
+    if dataset.chunks is None or not dataset.id.get_create_plist().get_nfilters():
+        return
+    holds = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    looked_at = count()
+
+    def look(piece: Any) -> int | None:
+        """Return what ends the search: the size of a piece that is too large, or 0 after many."""
+        if piece.size > holds + holds // 50 + 4096:
+            return int(piece.size)
+        return 0 if next(looked_at) == _MOST_PIECES else None
+
+    if found := dataset.id.chunk_iter(look):
+        raise UserError(
+            f"{dataset.name} packs {holds:,} bytes into {found:,}, which no honest file does; ask for another copy."
+        )
 
 
 def _check_storage(dataset: h5py.Dataset, looked_at: _LookedAt) -> None:

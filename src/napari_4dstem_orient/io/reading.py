@@ -28,7 +28,8 @@ WORK = 16
 """Times as much as one pattern that finding its disks takes, of large ones; measured."""
 RESULT_BYTES = 128
 """What is at least kept in memory of each scan position: disks, a map."""
-_LARGEST_DESCRIPTION = 2**24
+LARGEST_DESCRIPTION = 2**24
+"""Bytes of what describes a scan beside or between its data."""
 _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -169,7 +170,7 @@ def beside(path: Path) -> bytes:
     if path.is_file() and path.stat().st_size == 0:
         return b""
     check_regular(path)
-    if path.stat().st_size > _LARGEST_DESCRIPTION:
+    if path.stat().st_size > LARGEST_DESCRIPTION:
         raise UserError(f"{path.name} is larger than any description of a scan; take it out of the folder.")
     return path.read_bytes()
 

@@ -11,7 +11,7 @@ import lzma
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io import hdf5_access
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
-from napari_4dstem_orient.io.reading import LARGEST_PIECE
+from napari_4dstem_orient.io.reading import LARGEST_DESCRIPTION, LARGEST_PIECE
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 from napari_4dstem_orient.io.units import kilovolts, positive, text
 
@@ -52,7 +52,7 @@ def matches(path: Path) -> bool:
 def read(path: Path, voltage: float | None = None) -> list[Source]:
     """Return the file's signals that are scans or stacks."""
     root = hdf5_access.open_file(path) if path.is_file() and h5py.is_hdf5(path) else _open_other(path)
-    if (experiments := _at(root, "Experiments")) is None:
+    if not isinstance(experiments := _at(root, "Experiments"), Mapping):
         raise UserError(f"{path.name} holds no HyperSpy signal; save it again from HyperSpy.")
     return list(_signals(experiments, voltage))
 
@@ -96,7 +96,8 @@ def _packed(path: Path) -> list[str]:
             f"{path.name} is neither a zarr folder nor a zip file of one, or it is cut short; copy it again."
         ) from error
     for one in members:
-        if one.file_size > LARGEST_PIECE:
+        described = Path(one.filename).name.startswith(".z")
+        if one.file_size > (LARGEST_DESCRIPTION if described else LARGEST_PIECE):
             raise UserError(
                 f"{path.name} packs {one.file_size:,} bytes into one piece; save it again in smaller chunks."
             )
@@ -144,8 +145,10 @@ def _check_codecs(data: Any) -> None:
     Raises
     ------
     UserError
-        Such as Python's pickle, which runs what it unpacks.
+        Such as Python's pickle, which runs what it unpacks; or a zip file that unpacks to more than its chunks hold.
     """
+    import zarr
+
     for codec in filter(None, (data.compressor, *(data.filters or ()))):
         if codec.codec_id not in _CODECS:
             raise UserError(
@@ -153,8 +156,15 @@ def _check_codecs(data: Any) -> None:
                 "ask for a file packed by blosc, zstd or gzip."
             )
     # What the filters make of a pixel is never larger than eight of its size.
+    most = 8 * math.prod(data.chunks) * data.dtype.itemsize + 1024
     if data.compressor is not None:
-        data._compressor = _Bounded(data.compressor, 8 * math.prod(data.chunks) * data.dtype.itemsize + 1024)
+        data._compressor = _Bounded(data.compressor, most)
+    if isinstance(data.store, zarr.ZipStore):
+        for one in data.store.zf.infolist():
+            if one.filename.startswith(f"{data.path}/") and one.file_size > most:
+                raise UserError(
+                    f"{data.name} keeps {one.file_size:,} bytes in a chunk of {most // 8:,}; the file is damaged."
+                )
 
 
 class _Bounded:
@@ -202,7 +212,10 @@ def _attributes(group: Any, path: str) -> dict[str, Any]:
 
 
 def _at(group: Any, path: str) -> Any:
-    """Return what lies at a path of an HDF5 or zarr group; None where nothing does."""
+    """Return what lies at a path of an HDF5 or zarr group; None where nothing does, or in an array.
+
+    Looked into by name, an array is read, whatever size it says.
+    """
     if isinstance(group, h5py.Group):
         return hdf5_access.member(group, path)
-    return None if group is None or path not in group else group[path]
+    return group[path] if isinstance(group, Mapping) and path in group else None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from napari_4dstem_orient.crystals.cif import read_cif
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.cif.read import read_cif
 
 
 def written(tmp_path, content: str | bytes):

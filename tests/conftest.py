@@ -10,9 +10,9 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.scan import Calibration, Scan
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from napari_4dstem_orient.analysis.similarity import GRID, SHELL, SPOT
 from napari_4dstem_orient.indexing.settings import TemplateSettings
+from napari_4dstem_orient.indexing.similarity import GRID, SHELL, SPOT
 
 
 class PolarImages:

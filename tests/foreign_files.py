@@ -9,23 +9,23 @@ import zarr
 
 from format_files import DATA, mib, signal
 from made_maps import CU, some_map, sure
-from napari_4dstem_orient.crystals.cif import read_cif
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.crystals.cif.read import read_cif
 from napari_4dstem_orient.detection.probe import probe_from_file, synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.indexing.referee import load_referee
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
+from napari_4dstem_orient.indexing.verification.network import load_referee
 from napari_4dstem_orient.io.bragg_peaks import is_disk_file, load_disks
 from napari_4dstem_orient.io.load import inspect, load
-from napari_4dstem_orient.io.partial import load_rows, save_rows
-from napari_4dstem_orient.io.project import Project, is_project_file, load_project, save_project
-from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.io.result import is_map_file, load_map, made_from
-from napari_4dstem_orient.records import choice_settings, detection_record, probe_settings
-from napari_4dstem_orient.resource_files import resource
-from napari_4dstem_orient.script import script_of
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.workflow.project import Project, is_project_file, load_project, save_project
+from napari_4dstem_orient.workflow.records import choice_settings, detection_record, probe_settings
+from napari_4dstem_orient.workflow.reference import reference_of
+from napari_4dstem_orient.workflow.script import script_of
+from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.store import load_rows, save_rows
 from test_io_read_detectors import arina as arina_files
 from test_io_read_dm import dm_file
 

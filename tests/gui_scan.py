@@ -10,19 +10,19 @@ import numpy as np
 from qtpy.QtGui import QImage
 from scipy.spatial.transform import Rotation
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap, Reason
+from napari_4dstem_orient.core.progress import no_glimpse, silent
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.napari_plugin import indexers
-from napari_4dstem_orient.napari_plugin.indexers import Fit
-from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
-from napari_4dstem_orient.napari_plugin.pictures import grey_levels, raw_picture
-from napari_4dstem_orient.napari_plugin.snapshot import Detector
-from napari_4dstem_orient.napari_plugin.widgets import orientation
-from napari_4dstem_orient.orientation_map import Certainty, OrientationMap, Reason
-from napari_4dstem_orient.progress import no_glimpse, silent
-from napari_4dstem_orient.scan import Calibration, Scan
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.orientation import panel as orientation
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
+from napari_4dstem_orient.napari_plugin.state import indexers
+from napari_4dstem_orient.napari_plugin.state.indexers import Fit
+from napari_4dstem_orient.napari_plugin.state.snapshot import Detector
+from napari_4dstem_orient.workflow.session import Stage
 
 SHAPE = (4, 6)
 Q_PIXEL = 0.03

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap, Reason
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.orientation_map import Certainty, OrientationMap, Reason
 
 
 def crystal(name, cell, positions, numbers):

@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.samples.lazy import poisson_scan
-from napari_4dstem_orient.scan import Calibration, Scan
 
 DATA = Path(__file__).parent / "data"
 

@@ -7,8 +7,8 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.crystals.bloch import BlochWaves
 from napari_4dstem_orient.crystals.kinematic import Reflector, excitation_error
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.indexing.ambiguity import twin_angles
-from napari_4dstem_orient.indexing.rotations import from_vector
+from napari_4dstem_orient.crystals.rotations import from_vector
+from napari_4dstem_orient_evaluation.ambiguity import twin_angles
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from made_maps import BISMUTH, CU, MONOCLINIC, ORTHORHOMBIC, RUTILE, TI, TRICLINIC, rotations, turn
-from napari_4dstem_orient.analysis.directions import (
+from napari_4dstem_orient.crystals.directions import (
     four_indices,
     in_plane_direction,
     nearest_direction,
     standard_variant,
     zone_axis,
 )
-from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.crystals.misorientation import misorientation
 
 
 @pytest.mark.parametrize("phase", [CU, TI, RUTILE, BISMUTH, ORTHORHOMBIC, TRICLINIC], ids=lambda p: p.name)
@@ -60,7 +60,7 @@ def test_leading_dimensions_broadcast_and_chunks_do_not_show(monkeypatch):
     grid = rotations(12, 9).reshape(3, 4, 3, 3)
     whole = misorientation(grid, grid[0, 0], CU)
     assert whole.shape == (3, 4)
-    monkeypatch.setattr("napari_4dstem_orient.analysis.misorientation._CHUNK", 5)
+    monkeypatch.setattr("napari_4dstem_orient.crystals.misorientation._CHUNK", 5)
     np.testing.assert_array_equal(misorientation(grid, grid[0, 0], CU), whole)
 
 

@@ -17,10 +17,10 @@ from napari_4dstem_orient.analysis.channels import (
     scalar_limits,
     scalar_values,
 )
-from napari_4dstem_orient.analysis.colors import PHASE_COLOURS, ipf_colors
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.images import save_channel_image
-from napari_4dstem_orient.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, ipf_colors
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.export.images import save_channel_image
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from made_maps import (
     some_map,
     turn,
 )
-from napari_4dstem_orient.analysis.colors import (
+from napari_4dstem_orient.analysis.colours import (
     color_key_figure,
     color_key_image,
     direction_rgb,
@@ -26,7 +26,7 @@ from napari_4dstem_orient.analysis.colors import (
     key_extent,
     key_position,
 )
-from napari_4dstem_orient.analysis.laue import laue_class, to_standard
+from napari_4dstem_orient.crystals.laue import laue_class, to_standard
 
 EVERY_CLASS = [
     CU,

@@ -17,7 +17,7 @@ from napari_4dstem_orient.analysis.correlation import (
     two_point,
     zone_axis_features,
 )
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 
 
 def test_every_position_has_its_class_and_same_phases_an_angle():

@@ -9,7 +9,7 @@ from scipy.stats import gaussian_kde
 from gui_scan import SHAPE, made_map, truth
 from napari_4dstem_orient.analysis.comparison import compare_maps
 from napari_4dstem_orient.analysis.distributions import CROSS, densities, zone_axis_correlations
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 
 
 def test_densities_are_those_of_scipy():

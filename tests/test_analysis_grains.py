@@ -16,12 +16,12 @@ from napari_4dstem_orient.analysis.boundaries import (
     neighbour_angles,
     outline,
 )
-from napari_4dstem_orient.analysis.directions import zone_axis
 from napari_4dstem_orient.analysis.grains import GrainSettings, find_grains
-from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.analysis.profile import line_profile
 from napari_4dstem_orient.analysis.special_boundaries import SPECIAL, special_matrix, turn_between
-from napari_4dstem_orient.io.grain_table import grain_columns, save_grain_table
+from napari_4dstem_orient.crystals.directions import zone_axis
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.export.grain_table import grain_columns, save_grain_table
 
 BASE = rotations(1, 3)[0]
 

@@ -15,7 +15,7 @@ from napari_4dstem_orient.analysis.pole_figures import (
     write_indices,
 )
 from napari_4dstem_orient.analysis.sphere_density import sphere_density
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 
 
 def test_lab_x_is_down_and_y_right_on_the_page():

@@ -6,15 +6,15 @@ import torch
 
 from drawn_patterns import PolarImages, drawn_overlap
 from made_maps import TI
-from napari_4dstem_orient.analysis.similarity import SparseCorrelation, image_overlap, similarities
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import Cancelled
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import Cancelled
+from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.indexing.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import TemplateSettings
-from napari_4dstem_orient.indexing.template import TemplateMatcher, _quiet
+from napari_4dstem_orient.indexing.similarity import SparseCorrelation, image_overlap, similarities
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher, _quiet
 
 
 def measured(*patterns, reach=1.2):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.transformer.attention import attention_at, disk_attention, encode
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer

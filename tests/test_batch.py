@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from gui_scan import CALIBRATION, fill, made_map
-from napari_4dstem_orient import records
-from napari_4dstem_orient.batch import map_file, scans_in
-from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import load_map
-from napari_4dstem_orient.records import Recipe, choice_settings
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.workflow import records
+from napari_4dstem_orient.workflow.batch import map_file, scans_in
+from napari_4dstem_orient.workflow.records import Recipe, choice_settings
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def mapped(monkeypatch, silver):
         asked.append({"phases": phases, **options})
         return replace(made_map(silver, "template"), provenance={"input": str(source)}), None
 
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.map_scan", map_scan)
+    monkeypatch.setattr("napari_4dstem_orient.workflow.run.map_scan", map_scan)
     return asked
 
 

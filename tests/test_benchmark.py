@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_4dstem_orient.benchmarks import detecting, fresh, limits, mapping, suite
-from napari_4dstem_orient.benchmarks.measuring import (
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.indexing.transformer.network import NetworkSettings, OrientationTransformer
+from napari_4dstem_orient.samples.copper import copper_truth
+from napari_4dstem_orient.workflow.run import quiet
+from napari_4dstem_orient_evaluation.benchmarks import detecting, fresh, limits, mapping, suite
+from napari_4dstem_orient_evaluation.benchmarks.measuring import (
     REFERENCE,
     Rate,
     Stopwatch,
@@ -18,16 +24,10 @@ from napari_4dstem_orient.benchmarks.measuring import (
     linear_fit,
     sides_up_to,
 )
-from napari_4dstem_orient.benchmarks.memory import peak_bytes
-from napari_4dstem_orient.benchmarks.report import findings_text, write_findings
-from napari_4dstem_orient.benchmarks.suite import Findings, Plan, run_benchmarks
-from napari_4dstem_orient.benchmarks.workloads import draw_pool, tile_disks, tile_scan
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.transformer.network import NetworkSettings, OrientationTransformer
-from napari_4dstem_orient.pipeline import quiet
-from napari_4dstem_orient.samples.copper import copper_truth
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient_evaluation.benchmarks.memory import peak_bytes
+from napari_4dstem_orient_evaluation.benchmarks.report import findings_text, write_findings
+from napari_4dstem_orient_evaluation.benchmarks.suite import Findings, Plan, run_benchmarks
+from napari_4dstem_orient_evaluation.benchmarks.workloads import draw_pool, tile_disks, tile_scan
 
 TINY = {
     "largest": 8,

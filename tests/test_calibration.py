@@ -11,9 +11,9 @@ from napari_4dstem_orient.calibration.calibrate import (
 )
 from napari_4dstem_orient.calibration.origin import OriginFit
 from napari_4dstem_orient.calibration.quality import Quality
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
 
 SHAPE = (8, 11)
 

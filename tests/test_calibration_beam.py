@@ -10,11 +10,11 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings, calibrate
 from napari_4dstem_orient.calibration.origin import fit_origin
 from napari_4dstem_orient.cli.options import read_origin
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.detection.detect import detect_disks
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.samples.copper import copper_polycrystal
-from napari_4dstem_orient.scan import Calibration
 
 SIDE, Q_PIXEL = 128, 0.025
 HKL = np.stack(np.meshgrid(*[np.arange(-6, 7)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 from napari_4dstem_orient.calibration.calibrate import calibrate
-from napari_4dstem_orient.calibration.distortion import (
+from napari_4dstem_orient.calibration.ellipse import fit_ellipse
+from napari_4dstem_orient.calibration.quality import Quality
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.distortion import (
     distorted,
     from_ratio_and_axis,
     ratio_and_axis,
     undistorted,
 )
-from napari_4dstem_orient.calibration.ellipse import fit_ellipse
-from napari_4dstem_orient.calibration.quality import Quality
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.snapshot import Detector
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.napari_plugin.state.snapshot import Detector
 from test_calibration_pixel_size import IRON, disks_of
 
 CENTRE = 64, 65.5

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_4dstem_orient.calibration.pixel_size import fit_q_pixel
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
 
 Q_PIXEL = 0.0328
 IRON = Phase(

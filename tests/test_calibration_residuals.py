@@ -6,9 +6,9 @@ import pytest
 from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.calibration.ring_residuals import ring_residuals
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
 from test_calibration_pixel_size import Q_PIXEL, TITANIUM, disks_of
 
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from made_maps import some_map
 from napari_4dstem_orient.cli import app
-from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.scan import Scan
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.scan import Scan
 
 COMMANDS = ("demo", "map", "detect", "train", "evaluate", "benchmark")
 CALIBRATED = ("--voltage", "300", "--q-pixel", "0.05", "--semiangle", "3")
@@ -190,7 +190,7 @@ def test_bad_input_is_one_sentence_and_leaves_earlier_output(
 
 
 def test_model_for_another_crystal_says_why(scan_file: Path, tmp_path: Path) -> None:
-    from napari_4dstem_orient.resource_files import resource
+    from napari_4dstem_orient.core.resource_files import resource
 
     iron = resource("models", "bcc.safetensors")
     done = run("map", scan_file, "--phase", "Cu", "--model", iron, "-o", tmp_path / "r.h5", *CALIBRATED)

@@ -15,9 +15,9 @@ from napari_4dstem_orient.cli.demo_report import (
     typical,
     zone_table,
 )
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.orientation_map import OrientationMap
 from napari_4dstem_orient.samples.copper import copper_truth
 from napari_4dstem_orient.samples.silver import silver_grains
 
@@ -77,7 +77,7 @@ def test_typical_orientation_is_not_moved_by_outliers_or_symmetry(silver: Phase)
 
 
 def angle_between(first: np.ndarray, second: np.ndarray, phase: Phase) -> float:
-    from napari_4dstem_orient.analysis.misorientation import misorientation
+    from napari_4dstem_orient.crystals.misorientation import misorientation
 
     return float(misorientation(first, second, phase))
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.cli import app
-from napari_4dstem_orient.orientation_map import OrientationMap
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.crystals.misorientation import misorientation
 from test_cli import refused, run
 
 MIXED = """data_x

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_4dstem_orient.cli import app
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.export import FORMATS
-from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.resource_files import resource
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.export.registry import FORMATS
 from test_cli import run
 
 KNOWN = ("--voltage", "300", "--q-pixel", "0.05")
@@ -153,7 +153,7 @@ def killed(*_):
 
 @pytest.mark.parametrize(("fails", "kept"), [(broken, False), (full, True)])
 def test_a_failed_export_is_told_at_the_end_with_all_others_written(scan_file, monkeypatch, fails, kept):
-    monkeypatch.setattr("napari_4dstem_orient.io.orix_maps.save_orix", fails)
+    monkeypatch.setattr("napari_4dstem_orient.export.orix.save_orix", fails)
     words = ["map", "scan.h5", *MAP, "-o", "r.h5", "--export", "orix", "--export", "csv"]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, UserError)
@@ -169,13 +169,13 @@ def test_a_failed_export_is_told_at_the_end_with_all_others_written(scan_file, m
 def test_what_is_done_is_kept_until_the_exports_are_there(scan_file, monkeypatch):
     words = ["map", "scan.h5", *MAP, "-o", "r.h5", "--export", "csv"]
     with monkeypatch.context() as patched:
-        patched.setattr("napari_4dstem_orient.io.table.save_csv", killed)
+        patched.setattr("napari_4dstem_orient.export.table.save_csv", killed)
         assert CliRunner().invoke(app, words).exit_code != 0
     parts = {path.name for path in Path("r.h5.partial").iterdir()}
     assert {name.partition("-")[0] for name in parts} == {"disks", "map"}
     with monkeypatch.context() as patched:  # nothing is computed again
-        patched.setattr("napari_4dstem_orient.steps.Detection.begin", killed)
-        patched.setattr("napari_4dstem_orient.steps.Indexing.begin", killed)
+        patched.setattr("napari_4dstem_orient.workflow.steps.Detection.begin", killed)
+        patched.setattr("napari_4dstem_orient.workflow.steps.Indexing.begin", killed)
         done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert Path("r.csv").is_file()

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.cif.read import inspect_cif, read_cif
 from napari_4dstem_orient.crystals.library import bundled, find_phase
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import UserError
 from spglib_settings import operations_of, setting
 
 # spglib's numbers of settings: (origin choice 1, origin choice 2), (hexagonal, rhombohedral axes)

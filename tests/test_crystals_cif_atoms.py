@@ -3,9 +3,9 @@
 import pytest
 
 from cif_files import says, with_labels, written
-from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.cif.read import inspect_cif, read_cif
 from napari_4dstem_orient.crystals.library import bundled
-from napari_4dstem_orient.errors import UserError
 from test_crystals_cif import count
 
 

@@ -4,9 +4,9 @@ import gemmi
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.cif.read import inspect_cif, read_cif
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.errors import UserError
 from spglib_settings import operations_of, setting
 from test_crystals_cif import cubic, write_cif
 

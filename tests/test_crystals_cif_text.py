@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from cif_files import says, written
 from napari_4dstem_orient.cli import app
-from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.cif.read import inspect_cif, read_cif
 from napari_4dstem_orient.crystals.library import crystals_in, find_phase
-from napari_4dstem_orient.errors import UserError
 from spglib_settings import operations_of
 
 SALT = """data_salt

@@ -15,7 +15,7 @@ from napari_4dstem_orient.crystals.kinematic import (
     excitation_error,
 )
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.indexing.rotations import random_rotations
+from napari_4dstem_orient.crystals.rotations import random_rotations
 
 WIDTH = 0.02
 K_MAX = 1.5

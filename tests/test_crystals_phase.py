@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.crystals.cif import read_cif
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.crystals.cif.read import read_cif
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.resource_files import resource
 
 PYRITE = (205, (5.418, 5.418, 5.418, 90, 90, 90), [("Fe", 0, 0, 0), ("S", 0.385, 0.385, 0.385)])
 OLIVINE = (62, (10.207, 5.98, 4.756, 90, 90, 90), [("Mg", 0, 0, 0), ("Si", 0.094, 0.25, 0.4262)])

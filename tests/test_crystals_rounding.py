@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.crystals.cif import inspect_cif, read_cif
-from napari_4dstem_orient.crystals.cif_atoms import coordinate
+from napari_4dstem_orient.crystals.cif.atoms import coordinate
+from napari_4dstem_orient.crystals.cif.read import inspect_cif, read_cif
 from napari_4dstem_orient.crystals.library import find_phase
 from test_crystals_cif import write_cif
 

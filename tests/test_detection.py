@@ -4,12 +4,12 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
 from napari_4dstem_orient.detection.noise import counts_per_electron
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings, settings_for_probe, suggest_settings
-from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.scan import Scan
 
 Q_PIXEL = 0.0328
 WAVELENGTH = 0.0197

@@ -4,11 +4,11 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.advice import advise, has_beam_stop, looks_like_spots, overlap
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.samples.copper import copper_polycrystal
 from napari_4dstem_orient.samples.silver import silver_patterns
-from napari_4dstem_orient.scan import Scan
 
 SIZE, CENTER, RADIUS = 96, (46.0, 50.0), 5.0
 Y, X = np.mgrid[:SIZE, :SIZE]

@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from multislice import multislice_patterns, multislice_scan
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.memory import Portions
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.batched import BatchedDetection
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern, detect_patterns
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
@@ -17,10 +20,7 @@ from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_prob
 from napari_4dstem_orient.detection.read_ahead import read_ahead
 from napari_4dstem_orient.detection.selection import far_apart
 from napari_4dstem_orient.detection.settings import DetectionSettings, settings_for_probe, suggest_settings
-from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.memory import Portions
 from napari_4dstem_orient.samples.silver import silver_twins
-from napari_4dstem_orient.scan import Scan
 from test_detection import kinematic_patterns, scan_of
 
 CPU = torch.device("cpu")

@@ -6,12 +6,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from multislice import multislice_patterns
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.noise import blurred
 from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import settings_for_probe, suggest_settings
-from napari_4dstem_orient.scan import Scan
 
 RADIUS = 3.0
 

@@ -4,6 +4,8 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_pattern
 from napari_4dstem_orient.detection.probe import (
     estimate_radius,
@@ -12,8 +14,6 @@ from napari_4dstem_orient.detection.probe import (
     synthetic_probe,
 )
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.scan import Scan
 
 
 def pattern(size, radius, shift, spacing, rng, electrons, spots=False):

@@ -6,15 +6,15 @@ from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.detection.advice import advise
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.direct_beam import find_direct_beam
 from napari_4dstem_orient.detection.probe import estimate_radius, probe_for
 from napari_4dstem_orient.detection.radius import calculate_radius, find_radius, measure_radius
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.bragg_peaks import load_disks
 from napari_4dstem_orient.samples.copper import copper_polycrystal
-from napari_4dstem_orient.scan import Calibration
 
 
 def camera(

@@ -8,13 +8,13 @@ import torch
 
 from multislice import MultislicePatterns, multislice_patterns, multislice_scan
 from napari_4dstem_orient.calibration.calibrate import calibrate
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
 from napari_4dstem_orient.detection.disk_fit import DiskFit
 from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
 from napari_4dstem_orient.detection.settings import settings_for_probe, suggest_settings
-from napari_4dstem_orient.disks import BraggDisks
 from test_detection import draw_disk
 
 PATTERNS = 40
@@ -150,7 +150,7 @@ def test_uncertainty_is_calibrated_and_saved(tmp_path):
     import py4DSTEM
 
     from napari_4dstem_orient.io.bragg_peaks import load_disks, save_disks
-    from napari_4dstem_orient.io.partial import load_rows, save_rows
+    from napari_4dstem_orient.workflow.store import load_rows, save_rows
 
     patterns = some("cu")
     scan = multislice_scan(patterns, 1e5)

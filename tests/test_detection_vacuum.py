@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from format_files import EMPAD, empad, mib, signal
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.detect import detect_pattern
 from napari_4dstem_orient.detection.probe import probe_from_file, probe_from_vacuum, synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
 from test_io_read_dm import PER_NM, dm_file
 

@@ -4,7 +4,10 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_4dstem_orient import memory
+from napari_4dstem_orient.core import memory
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.detection.coarse_first import coarse_first, coarse_to_fine
 from napari_4dstem_orient.detection.reduced import LiveImage, binning_for, reduce_scan
 from napari_4dstem_orient.detection.vector_map import bragg_vector_map, vector_map_frame
@@ -14,9 +17,6 @@ from napari_4dstem_orient.detection.virtual_detector import (
     describe_detector,
     units_per_pixel,
 )
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.scan import Calibration, Scan
 
 
 def test_virtual_images_are_the_sums_they_say(small_scan):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_4dstem_orient.devices import each_batch
+from napari_4dstem_orient.core.devices import each_batch
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_4dstem_orient.io.export import FORMATS
+from napari_4dstem_orient.export.registry import FORMATS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md") for path in ROOT.glob(pattern))

@@ -6,23 +6,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from napari_4dstem_orient.evaluation import measures as evaluation
+from napari_4dstem_orient.evaluation import robustness
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.evaluation_report import figure2, figure5, reliability, write
-from napari_4dstem_orient.indexing import evaluation, robustness
-from napari_4dstem_orient.indexing.evaluation import IN_USE, RELIABLE_HALF, Trial, settings_of
-from napari_4dstem_orient.indexing.indexer import HALF_TURN
+from napari_4dstem_orient.crystals.rotations import about_beam, from_vector, random_rotations
+from napari_4dstem_orient.indexing.base import HALF_TURN
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
 from napari_4dstem_orient.indexing.transformer import checkpoint
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, build_network
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
-from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
-from napari_4dstem_orient.indexing.transformer.trainer import TrainingSettings
-from napari_4dstem_orient.indexing.transformer.training import new_card
-from napari_4dstem_orient.orientation_map import Certainty, OrientationMap
+from napari_4dstem_orient.training.accuracy import IN_USE, RELIABLE_HALF, Trial, settings_of
+from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
+from napari_4dstem_orient.training.trainer import TrainingSettings
+from napari_4dstem_orient.training.training import new_card
+from napari_4dstem_orient_evaluation.report import figure2, figure5, reliability, write
 
 HISTORY = [
     {"patterns": n, "training_loss": 1 / n, "validation_loss": 1 / n, "within_5": 0.5, "best_within_5": 0.9}

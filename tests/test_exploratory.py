@@ -9,22 +9,22 @@ from gui_scan import calibrated_disks, detected_disks, made_map
 from napari_4dstem_orient.analysis.comparison import compare_maps
 from napari_4dstem_orient.analysis.grains import find_grains
 from napari_4dstem_orient.calibration.calibrate import calibrate
-from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.export import images
+from napari_4dstem_orient.export.ebsd import save_ang, save_ctf
+from napari_4dstem_orient.export.grain_table import save_grain_table
+from napari_4dstem_orient.export.images import ipf_figure, save_channel_image, save_ipf_image
+from napari_4dstem_orient.export.table import save_csv
+from napari_4dstem_orient.export.tiff import save_ome_tiff
 from napari_4dstem_orient.indexing.settings import TemplateSettings
-from napari_4dstem_orient.io import images
-from napari_4dstem_orient.io.ebsd import save_ang, save_ctf
-from napari_4dstem_orient.io.grain_table import save_grain_table
-from napari_4dstem_orient.io.images import ipf_figure, save_channel_image, save_ipf_image
-from napari_4dstem_orient.io.layers import save_ome_tiff
-from napari_4dstem_orient.io.table import save_csv
-from napari_4dstem_orient.napari_plugin.exploratory import EXPLORATORY
-from napari_4dstem_orient.napari_plugin.figures import write_figure
-from napari_4dstem_orient.napari_plugin.layers import put_layer
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
-from napari_4dstem_orient.napari_plugin.widgets.orientation import summary
-from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.pipeline import map_orientations, with_origin
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
+from napari_4dstem_orient.napari_plugin.layers.uncalibrated import EXPLORATORY
+from napari_4dstem_orient.napari_plugin.panels.orientation.panel import summary
+from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
+from napari_4dstem_orient.workflow.run import map_orientations, with_origin
 
 COARSE = TemplateSettings(zone_axis_step=6.0, in_plane_step=4.0)
 WHY = "exploratory: the detector's pixel size was not checked against a crystal"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from foreign_files import KINDS
-from napari_4dstem_orient.errors import LONGEST, UserError
+from napari_4dstem_orient.core.errors import LONGEST, UserError
 from spoiling import pipe_in, spoil
 
 SEED = 15

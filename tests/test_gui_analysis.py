@@ -10,16 +10,16 @@ from qtpy.QtCore import Qt
 from gui_scan import LEFT, made_map, truth
 from made_maps import RUTILE, TRICLINIC, turn
 from napari_4dstem_orient.analysis.unit_cell import DOWN_THE_BEAM, cell_edges, cell_vectors
-from napari_4dstem_orient.napari_plugin import workbench
-from napari_4dstem_orient.napari_plugin.figures import write_figure
-from napari_4dstem_orient.napari_plugin.layers import find_layer
-from napari_4dstem_orient.napari_plugin.opening import take_map
-from napari_4dstem_orient.napari_plugin.parts.analysis.grains import BOUNDARIES, GRAINS, SELECTED
-from napari_4dstem_orient.napari_plugin.parts.analysis.misorientation import LINE
-from napari_4dstem_orient.napari_plugin.parts.analysis.poles import REGION
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.analysis import AnalysisWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
+from napari_4dstem_orient.napari_plugin.panels.analysis import panel as analysis
+from napari_4dstem_orient.napari_plugin.panels.analysis.grains import BOUNDARIES, GRAINS, SELECTED
+from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import LINE
+from napari_4dstem_orient.napari_plugin.panels.analysis.panel import AnalysisWidget
+from napari_4dstem_orient.napari_plugin.panels.analysis.poles import REGION
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_map
+from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 
 @pytest.fixture
@@ -214,6 +214,6 @@ def test_the_unit_cell_follows_the_position(panel, qtbot):
 
 def test_the_compare_button_opens_the_panel(panel, qtbot, monkeypatch):
     asked = []
-    monkeypatch.setattr(workbench, "open_compare", asked.append, raising=True)
+    monkeypatch.setattr(analysis, "open_panel", lambda *what: asked.append(what))
     qtbot.mouseClick(panel.compare_button, Qt.MouseButton.LeftButton)
-    assert asked == [panel.viewer]
+    assert asked == [(panel.viewer, "Compare")]

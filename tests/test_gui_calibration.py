@@ -5,10 +5,10 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.napari_plugin.opening import open_scan, take_disks
-from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.napari_plugin.panels.calibration.panel import CalibrationWidget
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan, take_disks
+from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
 Q_PIXEL = 0.05

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_4dstem_orient.calibration.distortion import ratio_and_axis
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.napari_plugin.opening import take_disks
-from napari_4dstem_orient.napari_plugin.parts.calibration.ellipse import cosine
-from napari_4dstem_orient.napari_plugin.parts.shared.plot_canvas import text_color
-from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.distortion import ratio_and_axis
+from napari_4dstem_orient.napari_plugin.panels.calibration.ellipse import cosine
+from napari_4dstem_orient.napari_plugin.panels.calibration.panel import CalibrationWidget
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_disks
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import text_color
+from napari_4dstem_orient.workflow.session import Stage
 from test_calibration_ellipse import elliptical
 from test_calibration_pixel_size import IRON, Q_PIXEL, disks_of
 

@@ -9,11 +9,13 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import calibrated_disks, detected_disks, let_know, scan_of
-from napari_4dstem_orient.napari_plugin import threads, workbench
-from napari_4dstem_orient.napari_plugin.opening import open_scan
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.workbench import open_all_panels, open_workbench
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin import workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.qt import threads
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.napari_plugin.workbench import open_all_panels
+from napari_4dstem_orient.workflow.session import Stage
 
 
 def quiet(qtbot):
@@ -22,8 +24,8 @@ def quiet(qtbot):
 
 
 def test_a_window_closed_before_its_panels_are_ready_gets_none(make_napari_viewer, qtbot, monkeypatch):
-    gate, kinds = threading.Event(), workbench.panel_kinds
-    monkeypatch.setattr(workbench, "panel_kinds", lambda: gate.wait(20) and kinds())
+    gate, importing = threading.Event(), workbench.import_panels
+    monkeypatch.setattr(workbench, "import_panels", lambda: gate.wait(20) and importing())
     first, second = make_napari_viewer(show=True), make_napari_viewer(show=True)
     for viewer in (first, second):
         open_all_panels(viewer)

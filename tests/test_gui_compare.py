@@ -8,12 +8,17 @@ from qtpy.QtCore import Qt
 
 from gui_scan import VACUUM, fill, let_know
 from napari_4dstem_orient.analysis.comparison import Agreement
-from napari_4dstem_orient.napari_plugin.indexers import indexers_for
-from napari_4dstem_orient.napari_plugin.layers import find_layer
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets import compare
-from napari_4dstem_orient.napari_plugin.widgets.compare import CLASSES, DIFFERENCE, DOMAINS, CompareWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
+from napari_4dstem_orient.napari_plugin.panels.compare import panel as compare
+from napari_4dstem_orient.napari_plugin.panels.compare.panel import (
+    CLASSES,
+    DIFFERENCE,
+    DOMAINS,
+    CompareWidget,
+)
+from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 
 def click(qtbot, button):

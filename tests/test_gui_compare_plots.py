@@ -6,11 +6,11 @@ from matplotlib.backend_bases import MouseEvent
 
 from gui_scan import SHAPE, VACUUM, fill, made_map
 from napari_4dstem_orient.analysis.comparison import compare_maps
-from napari_4dstem_orient.napari_plugin.parts.compare.figures import POINTS, scatter_places
-from napari_4dstem_orient.napari_plugin.parts.compare.plots import ComparePlots
-from napari_4dstem_orient.napari_plugin.parts.shared import plot_canvas
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.compare.figures import POINTS, scatter_places
+from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
+from napari_4dstem_orient.napari_plugin.panels.shared import plot_canvas
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 
 def scored(silver, method, seed):

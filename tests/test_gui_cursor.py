@@ -5,12 +5,12 @@ import pytest
 from qtpy.QtCore import Qt
 
 from gui_scan import numbered_scan
-from napari_4dstem_orient.napari_plugin import cursor
-from napari_4dstem_orient.napari_plugin.cursor import MARKER, install_cursor
-from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer
-from napari_4dstem_orient.napari_plugin.opening import open_scan
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers import cursor
+from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER, install_cursor
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 from walk_through.hands import mouse
 
 

@@ -13,11 +13,11 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
 from gui_scan import shows
-from napari_4dstem_orient.napari_plugin.opening import OVERVIEW, open_scan
+from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget, describe
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
-from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget, describe
-from napari_4dstem_orient.scan import Scan
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -87,7 +87,7 @@ def test_a_file_opens_and_its_virtual_images_appear(panel, qtbot, monkeypatch, t
 def test_a_scan_opened_elsewhere_gets_its_images_too_unless_it_is_large(
     panel, qtbot, small_scan, monkeypatch
 ):
-    import napari_4dstem_orient.napari_plugin.widgets.data as data
+    import napari_4dstem_orient.napari_plugin.panels.data.panel as data
 
     monkeypatch.setattr(data, "AUTOMATIC_BYTES", 1000)
     open_scan(panel.viewer, small_scan)
@@ -249,7 +249,7 @@ def test_without_a_window_the_reader_gives_the_overview(tmp_path, patterns):
 def test_file_open_reads_a_scan_while_the_window_lives(viewer, qtbot, tmp_path, patterns, monkeypatch):
     """The reader returns at once, however long the file takes to read, and whatever is under way."""
     import napari_4dstem_orient.io.load as load
-    from napari_4dstem_orient.napari_plugin.sessions import session_for
+    from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
     path, gate, inspect = str(tmp_path / "scan.npy"), threading.Event(), load.inspect
     np.save(path, patterns)
@@ -286,7 +286,7 @@ def test_a_question_opens_the_data_panel(viewer, qtbot, two_datasets):
 
 def test_a_file_of_disks_goes_into_the_session(viewer, tmp_path, few_disks):
     from napari_4dstem_orient.io.bragg_peaks import save_disks
-    from napari_4dstem_orient.napari_plugin.sessions import session_for
+    from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
     path = str(tmp_path / "disks.h5")
     pixels = replace(few_disks, calibrated=False)
@@ -297,8 +297,8 @@ def test_a_file_of_disks_goes_into_the_session(viewer, tmp_path, few_disks):
 
 
 def test_a_saved_map_is_shown_and_inspected(viewer, tmp_path, copper):
-    from napari_4dstem_orient.napari_plugin.sessions import session_for
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
     path = str(tmp_path / "map.h5")
     shape = (2, 3)
@@ -332,8 +332,8 @@ def test_a_bad_file_is_one_sentence(viewer, qtbot, tmp_path, notified):
 
 @pytest.mark.parametrize("sample", ["silver_twins", "copper_polycrystal"])
 def test_samples_open_at_once_and_are_seen_better_soon(viewer, qtbot, sample):
-    from napari_4dstem_orient.napari_plugin import sample_data
-    from napari_4dstem_orient.napari_plugin.sessions import session_for
+    from napari_4dstem_orient.napari_plugin import samples as sample_data
+    from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
     [(data, options, _kind)] = getattr(sample_data, sample)()
     layer = viewer.add_image(data, **options)

@@ -10,15 +10,15 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
 from gui_scan import SHAPE, calibrated_disks, detected_disks, let_know, numbered_scan
-from napari_4dstem_orient.calibration.distortion import distorted
+from napari_4dstem_orient.core.distortion import distorted
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.io.bragg_peaks import save_disks
-from napari_4dstem_orient.napari_plugin.opening import open_scan
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.workbench import open_workbench
-from napari_4dstem_orient.pipeline import map_scan
-from napari_4dstem_orient.scan import Calibration
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.run import map_scan
+from napari_4dstem_orient.workflow.session import Stage
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 TOLD = Calibration(

@@ -8,16 +8,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from gui_scan import marked, shows
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.progress import silent
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.io.bragg_peaks import load_disks
-from napari_4dstem_orient.napari_plugin import clock
-from napari_4dstem_orient.napari_plugin.layers import find_layer
-from napari_4dstem_orient.napari_plugin.opening import open_scan, take_disks
-from napari_4dstem_orient.napari_plugin.parts.detection.probe_chooser import REGION
-from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
-from napari_4dstem_orient.progress import silent
-from napari_4dstem_orient.scan import Scan
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
+from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidget
+from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import REGION
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan, take_disks
+from napari_4dstem_orient.napari_plugin.qt import clock
+from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
 BEAM = np.array([31, 33])

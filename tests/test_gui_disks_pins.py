@@ -5,9 +5,9 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from napari_4dstem_orient.detection.detect import detect_candidates
-from napari_4dstem_orient.napari_plugin.opening import open_scan
-from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidget
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
 

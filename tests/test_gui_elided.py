@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gui_scan import grabbed
-from napari_4dstem_orient.napari_plugin.parts.shared.elided import ElidedLabel, FittedLabel
+from napari_4dstem_orient.napari_plugin.qt.elided import ElidedLabel, FittedLabel
 
 TEXT = "zone axis <b>[1&nbsp;0&nbsp;1]</b><br>in-plane <b>[-5&nbsp;-2&nbsp;2]</b><br>explains 41 of 49 disks"
 

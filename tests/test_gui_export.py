@@ -10,16 +10,16 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QMessageBox
 
 from gui_scan import VACUUM, fill, made_map
-from napari_4dstem_orient.analysis.misorientation import misorientation
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.export import FORMATS, export_files
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.export.registry import FORMATS, export_files
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, show_channel
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, show_channel
+from napari_4dstem_orient.napari_plugin.panels.export.panel import ExportWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.writer import write_image, write_map
-from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.workflow.session import Stage
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_what_fails_is_told_and_the_others_are_listed(panel, qtbot, tmp_path, no
     def broken(*_):
         raise UserError("Cannot write grains.ang: no such symmetry.")
 
-    monkeypatch.setattr("napari_4dstem_orient.io.ebsd.save_ang", broken)
+    monkeypatch.setattr("napari_4dstem_orient.export.ebsd.save_ang", broken)
     tick(panel, "ang", "ctf", "csv")
     panel.export_button.click()
     qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)

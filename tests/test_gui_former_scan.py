@@ -20,24 +20,24 @@ from gui_scan import (
     scan_of,
     truth,
 )
-from napari_4dstem_orient.io.project import Project
-from napari_4dstem_orient.napari_plugin.cursor import MARKER
-from napari_4dstem_orient.napari_plugin.inspection import look
-from napari_4dstem_orient.napari_plugin.layers import find_layer, put_layer, scan_layers
-from napari_4dstem_orient.napari_plugin.map_layers import (
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     HOVER,
     describe_position,
     map_layers,
 )
-from napari_4dstem_orient.napari_plugin.opening import open_scan
-from napari_4dstem_orient.napari_plugin.parts.analysis.misorientation import NOTHING_YET, PICKED
-from napari_4dstem_orient.napari_plugin.pattern_figure import about, pattern_figure
-from napari_4dstem_orient.napari_plugin.projects import project_of, show_project
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
-from napari_4dstem_orient.napari_plugin.workbench import open_compare, open_virtual_images, open_workbench
-from napari_4dstem_orient.scan import Calibration
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer, scan_layers
+from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import NOTHING_YET, PICKED
+from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.panels.shared.projects import project_of, show_project
+from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.workflow.project import Project
+from napari_4dstem_orient.workflow.session import Session, Stage
 from walk_through.hands import click_scan, mouse
 
 SMALLER = (2, 3)
@@ -135,8 +135,8 @@ def test_words_at_the_mouse_go_with_what_they_are_of(bench, qtbot, silver):
 
 def test_the_inspector_and_the_panels_say_and_show_nothing_of_the_former_scan(bench, qtbot, silver):
     viewer, panels = bench
-    open_virtual_images(viewer)
-    open_compare(viewer)
+    open_panel(viewer, "Virtual images")
+    open_panel(viewer, "Compare")
     virtual, compare = (viewer.window.dock_widgets[title] for title in ("Virtual images", "Compare"))
     session, inspector = work(viewer, panels, silver, qtbot), panels["Inspector"]
     quiet(viewer, qtbot)

@@ -28,10 +28,13 @@ from gui_scan import (
     truth,
 )
 from napari_4dstem_orient.calibration.calibrate import calibrate
+from napari_4dstem_orient.core.orientation_map import Doubt, Reason
 from napari_4dstem_orient.indexing.settings import TemplateSettings
-from napari_4dstem_orient.indexing.template import TemplateMatcher
-from napari_4dstem_orient.napari_plugin import indexers
-from napari_4dstem_orient.napari_plugin.inspection import (
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     HALF_TURN,
     NO_BREAK,
     angle_between,
@@ -39,14 +42,11 @@ from napari_4dstem_orient.napari_plugin.inspection import (
     look,
     name_directions,
 )
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
-from napari_4dstem_orient.napari_plugin.opening import open_scan
-from napari_4dstem_orient.napari_plugin.pictures import measured_picture
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.snapshot import Illumination, Snapshot
-from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-from napari_4dstem_orient.orientation_map import Doubt, Reason
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
+from napari_4dstem_orient.napari_plugin.state import indexers
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 LIGHT = Illumination(200.0, 1.35)
 YELLOW = np.array([255, 204, 0])

@@ -5,10 +5,10 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 
 from gui_scan import fill, grabbed, made_map
-from napari_4dstem_orient.napari_plugin.parts.inspector.controls import InspectorControls
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
+from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 
 @pytest.fixture

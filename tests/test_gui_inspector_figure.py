@@ -10,9 +10,9 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QToolTip
 
 from gui_scan import DETECTOR, fill, made_map
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 
 @pytest.fixture

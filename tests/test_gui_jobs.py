@@ -9,10 +9,10 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.clock import Clock, duration
-from napari_4dstem_orient.napari_plugin.jobs import JobBar
-from napari_4dstem_orient.napari_plugin.latest import Latest
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.qt.clock import Clock, duration
+from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_job_may_end_by_itself_when_the_program_does():
 import threading, time
 from qtpy.QtWidgets import QApplication
 from napari_4dstem_orient.napari_plugin import jobs
-from napari_4dstem_orient.errors import Cancelled
+from napari_4dstem_orient.core.errors import Cancelled
 
 jobs.import_libraries = lambda: None  # takes seconds
 

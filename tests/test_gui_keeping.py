@@ -14,14 +14,14 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from gui_scan import SHAPE, calibrated_disks, detected_disks, let_know, made_map, numbered_scan, scan_of
 from napari_4dstem_orient.io.bragg_peaks import save_disks
-from napari_4dstem_orient.io.project import Project, load_project, save_project
-from napari_4dstem_orient.napari_plugin.autosave import autosave_folder
-from napari_4dstem_orient.napari_plugin.map_layers import map_layers
-from napari_4dstem_orient.napari_plugin.opening import open_scan
+from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
+from napari_4dstem_orient.napari_plugin.panels.overview.autosave import autosave_folder
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.workbench import open_queue, open_workbench
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.project import Project, load_project, save_project
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -105,7 +105,7 @@ def sample_of_the_panel(viewer, panels, path, monkeypatch):
 
 
 def file_open_sample(viewer, panels, path, monkeypatch):
-    from napari_4dstem_orient.napari_plugin.sample_data import silver_twins
+    from napari_4dstem_orient.napari_plugin.samples import silver_twins
 
     for data, options, _kind in silver_twins():
         viewer.add_image(data, **options)
@@ -334,7 +334,7 @@ def test_queue_export_and_saving_go_on_when_another_scan_comes(bench, qtbot, sil
     import threading
 
     viewer, panels = bench
-    queue, gate, done = open_queue(viewer), threading.Event(), []
+    queue, gate, done = open_panel(viewer, "Queue"), threading.Event(), []
     panels = {**panels, "Queue": queue}
     work(viewer, panels, silver, qtbot)
 

@@ -16,31 +16,15 @@ from qtpy.QtWidgets import QApplication
 
 from gui_scan import calibrated_disks, detected_disks, let_know, made_map, scan_of
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.napari_plugin import threads
-from napari_4dstem_orient.napari_plugin.latest import Latest
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
-from napari_4dstem_orient.napari_plugin.opening import take_scan
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.compare import CompareWidget
-from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
-from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
-from napari_4dstem_orient.napari_plugin.widgets.queue import QueueWidget
-from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget
-from napari_4dstem_orient.napari_plugin.widgets.virtual_images import VirtualImagesWidget
-from napari_4dstem_orient.napari_plugin.workbench import step_kinds
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_scan
+from napari_4dstem_orient.napari_plugin.qt import threads
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
-KINDS = (
-    *step_kinds().values(),
-    CompareWidget,
-    InspectorWidget,
-    MapDisplayWidget,
-    OverviewWidget,
-    QueueWidget,
-    TrainingWidget,
-    VirtualImagesWidget,
-)
+KINDS = tuple(panel.load() for panel in PANELS.values())
 
 
 def settle():

@@ -9,18 +9,18 @@ import pytest
 from gui_scan import SHAPE, fill, made_map
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
-from napari_4dstem_orient.napari_plugin.layers import put_layer
-from napari_4dstem_orient.napari_plugin.map_layers import (
+from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     KIND,
     MAP,
     add_map_layers,
     map_layers,
     showing_beside,
 )
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
-from napari_4dstem_orient.orientation_map import Reason
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
+from napari_4dstem_orient.napari_plugin.panels.map_display.panel import MapDisplayWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 DOUBTFUL = (2, 4)
 

@@ -11,11 +11,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
-from napari_4dstem_orient.analysis.colors import ipf_rgb
-from napari_4dstem_orient.io.ebsd import bunge_angles
-from napari_4dstem_orient.napari_plugin import clock, indexers
-from napari_4dstem_orient.napari_plugin.indexers import fit_models, indexers_for
-from napari_4dstem_orient.napari_plugin.map_layers import (
+from napari_4dstem_orient.analysis.colours import ipf_rgb
+from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.export.ebsd import bunge_angles
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     HOVER,
     MAP,
     add_map_layers,
@@ -25,12 +25,13 @@ from napari_4dstem_orient.napari_plugin.map_layers import (
     show_channel,
     text_at,
 )
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.snapshot import Illumination
-from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
-from napari_4dstem_orient.orientation_map import Doubt, Reason
-from napari_4dstem_orient.resource_files import resource
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
+from napari_4dstem_orient.napari_plugin.qt import clock
+from napari_4dstem_orient.napari_plugin.state import indexers
+from napari_4dstem_orient.napari_plugin.state.indexers import fit_models, indexers_for
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination
+from napari_4dstem_orient.workflow.session import Stage
 
 MAKE = indexers._make
 """The real one; most tests replace it by indexers that know the truth."""
@@ -204,7 +205,7 @@ def test_a_cif_that_is_none_is_told_and_not_ticked(panel, notified, tmp_path):
 
 
 def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.widgets.orientation.fit_models", fit_models)
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.panels.orientation.panel.fit_models", fit_models)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
     panel.add_model(broken)

@@ -10,14 +10,26 @@ from qtpy.QtCore import QEvent, QProcess, Qt
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import fill, let_know, made_map
-from napari_4dstem_orient.io.project import Project, load_project, save_project
-from napari_4dstem_orient.napari_plugin import projects
-from napari_4dstem_orient.napari_plugin.autosave import NAME, Autosave, autosave_folder, left_behind
-from napari_4dstem_orient.napari_plugin.map_layers import KIND, LOOK, Look, map_layers, set_look, show_channel
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    KIND,
+    LOOK,
+    Look,
+    map_layers,
+    set_look,
+    show_channel,
+)
+from napari_4dstem_orient.napari_plugin.panels.overview.autosave import (
+    NAME,
+    Autosave,
+    autosave_folder,
+    left_behind,
+)
+from napari_4dstem_orient.napari_plugin.panels.shared import projects
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_steps, open_workbench
 from napari_4dstem_orient.napari_plugin.reader import get_reader
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.workbench import open_steps, open_workbench
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.project import Project, load_project, save_project
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -6,9 +6,9 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QToolTip
 
 from gui_scan import grabbed
-from napari_4dstem_orient.napari_plugin.mark_sets import STYLES, MarkSet, Shape, scale_bar
-from napari_4dstem_orient.napari_plugin.pattern_canvas import Lens, PatternCanvas
-from napari_4dstem_orient.napari_plugin.pictures import grey_levels, raw_picture
+from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import STYLES, MarkSet, Shape, scale_bar
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens, PatternCanvas
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
 
 SIDE, ORIGIN, Q_PIXEL = 64, np.array([30.0, 34.0]), 0.02
 

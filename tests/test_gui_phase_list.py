@@ -6,8 +6,8 @@ from qtpy.QtCore import Qt
 
 from cif_files import written
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.napari_plugin.parts.shared.phase_list import PhaseList
-from napari_4dstem_orient.napari_plugin.widgets.calibration import CrystalChooser
+from napari_4dstem_orient.napari_plugin.panels.calibration.panel import CrystalChooser
+from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList
 from test_crystals_cif_text import OTHER, SALT
 
 

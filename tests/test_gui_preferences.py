@@ -7,17 +7,17 @@ import npe2
 import pytest
 from napari.settings import get_plugin_settings
 
+from napari_4dstem_orient.core.memory import EXPLAINED, MEMORY
 from napari_4dstem_orient.indexing.models import list_models
-from napari_4dstem_orient.memory import EXPLAINED, MEMORY
-from napari_4dstem_orient.napari_plugin.indexers import fit_models
-from napari_4dstem_orient.napari_plugin.preferences import (
+from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidget
+from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
+from napari_4dstem_orient.napari_plugin.state.indexers import fit_models
+from napari_4dstem_orient.napari_plugin.state.preferences import (
     PLUGIN,
     Preferences,
     default_models_folder,
     preferences,
 )
-from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
-from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
 
 MANIFEST = Path(__file__).parents[1] / "napari.yaml"
 

@@ -10,10 +10,10 @@ from qtpy.QtCore import Qt
 from gui_scan import fill, made_map
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import load_map
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.queue import QueueWidget, Status
-from napari_4dstem_orient.records import choice_settings
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.queue.panel import QueueWidget, Status
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.records import choice_settings
+from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 30_000
@@ -39,7 +39,7 @@ def panel(make_napari_viewer_proxy, qtbot, silver, monkeypatch, gate):
                 break
         return replace(made_map(silver, "template"), provenance={"input": str(source)}), None
 
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.map_scan", map_scan)
+    monkeypatch.setattr("napari_4dstem_orient.workflow.run.map_scan", map_scan)
     viewer = make_napari_viewer_proxy()
     widget = QueueWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Queue")

@@ -18,20 +18,13 @@ from qtpy.QtWidgets import (
 )
 
 from gui_scan import fill, let_know, made_map
-from napari_4dstem_orient.napari_plugin import tones
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.tones import Tone, luminance, tone_sheet
-from napari_4dstem_orient.napari_plugin.workbench import (
-    open_compare,
-    open_queue,
-    open_training,
-    open_virtual_images,
-    open_workbench,
-    show_panel,
-    step_kinds,
-)
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.panels.registry import titles
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench, show_panel
+from napari_4dstem_orient.napari_plugin.qt import tones
+from napari_4dstem_orient.napari_plugin.qt.tones import Tone, luminance, tone_sheet
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 INPUTS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QSlider, QAbstractItemView)
 
@@ -58,8 +51,8 @@ def bench(make_napari_viewer, monkeypatch, silver, qtbot):
 
 
 def open_more(viewer):
-    for each in (open_queue, open_compare, open_virtual_images, lambda viewer: open_training(viewer, [])):
-        each(viewer)
+    for title in titles("tab"):
+        open_panel(viewer, title)
 
 
 def test_the_steps_titles_are_whole_and_in_sight(bench):
@@ -69,7 +62,7 @@ def test_the_steps_titles_are_whole_and_in_sight(bench):
         for bar in panels["Data"].window().findChildren(QTabBar)
         if bar.tabText(0) == "Data" and bar.count() > 1
     )
-    assert [tabs.tabText(index) for index in range(tabs.count())] == list(step_kinds())
+    assert [tabs.tabText(index) for index in range(tabs.count())] == titles("step")
     assert tabs.elideMode() == Qt.TextElideMode.ElideNone
     assert tabs.tabRect(tabs.count() - 1).right() <= tabs.width()
 

@@ -8,17 +8,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from gui_scan import fill, made_map
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.project import Project, save_project
 from napari_4dstem_orient.io.result import load_map
-from napari_4dstem_orient.napari_plugin.parts.training.model_file import existing, free_path
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
-from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
-from napari_4dstem_orient.napari_plugin.widgets.queue import QueueWidget, Status
-from napari_4dstem_orient.records import choice_settings, files_read
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidget
+from napari_4dstem_orient.napari_plugin.panels.overview.panel import OverviewWidget
+from napari_4dstem_orient.napari_plugin.panels.queue.panel import QueueWidget, Status
+from napari_4dstem_orient.napari_plugin.panels.training.model_file import existing, free_path
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.project import Project, save_project
+from napari_4dstem_orient.workflow.records import choice_settings, files_read
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 30_000
@@ -124,7 +124,7 @@ def test_the_queue_asks_before_it_makes_results_anew(shown, qtbot, tmp_path, ask
         made.provenance["input"] = str(source)
         return made, None
 
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.map_scan", map_scan)
+    monkeypatch.setattr("napari_4dstem_orient.workflow.run.map_scan", map_scan)
     folder = tmp_path / "day"
     folder.mkdir()
     for name in ("a", "b"):

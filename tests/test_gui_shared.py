@@ -9,11 +9,11 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import numbered_scan
-from napari_4dstem_orient.napari_plugin.forms import form_for
-from napari_4dstem_orient.napari_plugin.layers import put_layer, rescale
-from napari_4dstem_orient.napari_plugin.opening import open_scan, overview
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.parameters import parameter
+from napari_4dstem_orient.core.parameters import parameter
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer, rescale
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan, overview
+from napari_4dstem_orient.napari_plugin.qt.forms import form_for
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
 
 def test_the_proxy_and_the_viewer_share_one_session(make_napari_viewer_proxy):
@@ -94,7 +94,7 @@ def test_all_scan_layers_change_to_one_unit(make_napari_viewer_proxy):
 
 
 def test_the_overview_shows_a_large_scan_from_few_patterns(monkeypatch):
-    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.opening.OVERVIEW_SECONDS", 600.0)
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.panels.shared.opening.OVERVIEW_SECONDS", 600.0)
     scan = numbered_scan((100, 70))
     image = overview(scan)
     assert image.shape == (100, 70)

@@ -5,22 +5,22 @@ from dataclasses import replace
 
 import pytest
 from napari.utils.notifications import notification_manager
+from napari_4dstem_orient.evaluation import measures as evaluation
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from gui_scan import fill
-from napari_4dstem_orient.indexing import evaluation
-from napari_4dstem_orient.indexing.transformer import budget, run, trainer
-from napari_4dstem_orient.indexing.transformer.budget import Speed
 from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
-from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
-from napari_4dstem_orient.napari_plugin import indexers
-from napari_4dstem_orient.napari_plugin.parts.training import model_file
-from napari_4dstem_orient.napari_plugin.preferences import Preferences
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.widgets import training as training_widget
-from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
-from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget
+from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
+from napari_4dstem_orient.napari_plugin.panels.training import model_file
+from napari_4dstem_orient.napari_plugin.panels.training import panel as training_widget
+from napari_4dstem_orient.napari_plugin.panels.training.panel import TrainingWidget
+from napari_4dstem_orient.napari_plugin.state import indexers
+from napari_4dstem_orient.napari_plugin.state.preferences import Preferences
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.training import budget, run, trainer
+from napari_4dstem_orient.training.budget import Speed
+from napari_4dstem_orient.training.trainer import Trainer, TrainingSettings
 
 STEPS, BATCH = 3, 32
 """Of ``BATCH`` patterns, in the budget of the tests."""

@@ -11,12 +11,12 @@ from qtpy.QtCore import QObject
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
-from napari_4dstem_orient.napari_plugin import libraries
-from napari_4dstem_orient.napari_plugin.jobs import JobBar
-from napari_4dstem_orient.napari_plugin.latest import Latest
-from napari_4dstem_orient.napari_plugin.letters import LETTERS, SPELLED, drawing_letters
-from napari_4dstem_orient.napari_plugin.threads import LONG, SHORT
-from napari_4dstem_orient.napari_plugin.turns import Turns, later
+from napari_4dstem_orient.napari_plugin.qt import libraries
+from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.letters import LETTERS, SPELLED, drawing_letters
+from napari_4dstem_orient.napari_plugin.qt.threads import LONG, SHORT
+from napari_4dstem_orient.napari_plugin.qt.turns import Turns, later
 
 
 def counting(seen, count):
@@ -115,7 +115,7 @@ def test_letters_are_drawn_one_by_one_and_nothing_of_them_is_seen(make_napari_vi
 
 def test_the_garbage_of_panels_is_collected_though_libraries_are_set_aside(make_napari_viewer):
     """What is alive when libraries are set aside is seen again when a panel goes."""
-    from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
+    from napari_4dstem_orient.napari_plugin.panels.export.panel import ExportWidget
 
     class Knot:
         pass

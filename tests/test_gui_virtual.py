@@ -5,10 +5,10 @@ import pytest
 from qtpy.QtCore import Qt
 
 from gui_scan import shows
-from napari_4dstem_orient.napari_plugin.layers import find_layer
-from napari_4dstem_orient.napari_plugin.opening import open_scan
-from napari_4dstem_orient.napari_plugin.widgets import virtual_images
-from napari_4dstem_orient.napari_plugin.widgets.virtual_images import RECTANGLE, VirtualImagesWidget
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.panels.virtual_images import panel as virtual_images
+from napari_4dstem_orient.napari_plugin.panels.virtual_images.panel import RECTANGLE, VirtualImagesWidget
 from walk_through.hands import drag_on
 
 

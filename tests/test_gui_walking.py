@@ -8,10 +8,10 @@ from qtpy.QtCore import Qt
 from scipy.spatial.transform import Rotation
 
 from gui_scan import fill, grabbed, made_map, truth
-from napari_4dstem_orient.napari_plugin.cursor import install_cursor, toggle_pin
-from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, session_for
-from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor, toggle_pin
+from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 

@@ -16,10 +16,10 @@ from qtpy.QtWidgets import (
 )
 
 from gui_scan import fill, let_know, made_map
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.step_widget import StepWidget
-from napari_4dstem_orient.napari_plugin.workbench import show_panel
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import show_panel
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
 from test_gui_leaks import KINDS
 
 FIELDS = (QAbstractSpinBox, QComboBox, QAbstractSlider, QTabBar)

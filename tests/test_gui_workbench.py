@@ -8,16 +8,13 @@ from qtpy.QtWidgets import QApplication, QMainWindow
 
 from gui_scan import calibrated_disks, fill, let_know, made_map, scan_of, shows
 from napari_4dstem_orient.napari_plugin import workbench
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, map_layers
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.step_widget import behind_a_tab
-from napari_4dstem_orient.napari_plugin.workbench import (
-    map_silver_sample,
-    open_all_panels,
-    open_workbench,
-    show_panel,
-)
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, map_layers
+from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab
+from napari_4dstem_orient.napari_plugin.panels.shared import docks
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench, show_panel
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_all_panels
+from napari_4dstem_orient.workflow.session import Stage
 
 TITLES = [
     "Data",
@@ -78,8 +75,8 @@ def test_the_command_opens_a_panel_at_a_time_and_arranges_them(make_napari_viewe
 
 
 def test_a_window_closed_while_panels_open_gets_no_more(make_napari_viewer, qtbot, monkeypatch):
-    viewer, opened, open_one = make_napari_viewer(show=True), [], workbench._open
-    monkeypatch.setattr(workbench, "_open", lambda *what: opened.append(what[2]) or open_one(*what))
+    viewer, opened, open_one = make_napari_viewer(show=True), [], docks._open
+    monkeypatch.setattr(docks, "_open", lambda *what: opened.append(what[1]) or open_one(*what))
     open_all_panels(viewer)
     qtbot.waitUntil(lambda: len(opened) > 0, timeout=20000)
     viewer.close()

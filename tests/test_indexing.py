@@ -5,11 +5,13 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.indexing.indexer import Hypotheses, MapBuilder
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
 from napari_4dstem_orient.indexing.settings import (
@@ -18,16 +20,14 @@ from napari_4dstem_orient.indexing.settings import (
     TemplateSettings,
     TransformerSettings,
 )
-from napari_4dstem_orient.indexing.template import TemplateMatcher
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network, load_model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
-from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
 from napari_4dstem_orient.indexing.transformer.proposals import propose
-from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
-from napari_4dstem_orient.orientation_map import Reason
-from napari_4dstem_orient.resource_files import resource
+from napari_4dstem_orient.training.loss import misorientation_angle
+from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
 
 TILTED = Rotation.from_euler("ZXZ", [20, 9, 11], degrees=True).as_matrix()
 
@@ -315,7 +315,7 @@ def test_without_the_referee_the_networks_first_choice_stands(untrained, copper,
 def test_a_growing_map_is_coarse_first_and_shows_neighbours_where_nothing_is_done(
     untrained, copper, method, monkeypatch
 ):
-    from napari_4dstem_orient.indexing import matching
+    from napari_4dstem_orient.indexing.template import matching
     from napari_4dstem_orient.indexing.transformer import indexer as made
 
     monkeypatch.setitem(made.BATCH, "cpu", 4)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.indexing.indexer import Hypotheses, MapBuilder
-from napari_4dstem_orient.indexing.judging import likeliest_first
+from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
-from napari_4dstem_orient.orientation_map import Doubt, Reason
+from napari_4dstem_orient.indexing.verification.ranking import likeliest_first
 
 GENERAL = Rotation.from_euler("ZXZ", [20, 38, 11], degrees=True).as_matrix()
 FOURFOLD = np.eye(3)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from napari_4dstem_orient import map_orientations
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import Reason
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.models import (
     AvailableModel,
     choose_models,
@@ -17,7 +18,6 @@ from napari_4dstem_orient.indexing.models import (
     named_models,
     why_not,
 )
-from napari_4dstem_orient.orientation_map import Reason
 
 ADVICE = "; train one with 'napari-4dstem-orient train' or use template matching."
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.indexing.rotations import about_beam, from_six, from_vector, random_rotations
-from napari_4dstem_orient.indexing.transformer.loss import hypothesis_loss, misorientation_angle
+from napari_4dstem_orient.crystals.rotations import about_beam, from_six, from_vector, random_rotations
+from napari_4dstem_orient.training.loss import hypothesis_loss, misorientation_angle
 
 TILTED = Rotation.from_euler("ZXZ", [20, 9, 11], degrees=True).as_matrix()
 

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 
 from made_maps import CU, some_map, sure
-from napari_4dstem_orient.batch import scans_in
+from napari_4dstem_orient.core import hdf5_access as hdf5
+from napari_4dstem_orient.core import reading as edge
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.parameters import from_plain
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io import hdf5_access as hdf5
-from napari_4dstem_orient.io import reading as edge
+from napari_4dstem_orient.export.registry import export
 from napari_4dstem_orient.io.bragg_peaks import is_disk_file
-from napari_4dstem_orient.io.export import export
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.partial import load_rows, save_rows
-from napari_4dstem_orient.io.project import is_project_file
 from napari_4dstem_orient.io.result import is_map_file, load_map, made_from, save_map
-from napari_4dstem_orient.parameters import from_plain
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.workflow.batch import scans_in
+from napari_4dstem_orient.workflow.project import is_project_file
+from napari_4dstem_orient.workflow.store import load_rows, save_rows
 
 
 @pytest.fixture

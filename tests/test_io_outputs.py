@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from made_maps import CU, TI, some_map, sure
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.hdf5_access import places
+from napari_4dstem_orient.core.inputs import inputs_of, refuse_inputs
+from napari_4dstem_orient.core.ours import HDF5, made_here
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
 from napari_4dstem_orient.io.bragg_peaks import load_disks, save_disks
 from napari_4dstem_orient.io.companions import files_of
-from napari_4dstem_orient.io.export import FORMATS, ExportError, export, export_files
-from napari_4dstem_orient.io.hdf5_access import places
-from napari_4dstem_orient.io.inputs import inputs_of, refuse_inputs
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.ours import HDF5, made_here
-from napari_4dstem_orient.io.outputs import check_outputs
-from napari_4dstem_orient.io.project import FORMAT as PROJECT
 from napari_4dstem_orient.io.result import FORMAT as RESULT
-from napari_4dstem_orient.resource_files import resource
+from napari_4dstem_orient.workflow.outputs import check_outputs
+from napari_4dstem_orient.workflow.project import FORMAT as PROJECT
 
 SCAN = b"measured"
 

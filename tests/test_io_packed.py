@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from format_files import DATA, EMPAD, mib
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import load
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import psutil
 import pytest
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.checks import check_patterns
+from napari_4dstem_orient.core.checks import check_patterns
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.units import parse_shape, reciprocal_pixel, scan_step, wavelength
 from napari_4dstem_orient.io.load import inspect, list_datasets, load
-from napari_4dstem_orient.io.units import parse_shape, reciprocal_pixel, scan_step, wavelength
 
 SHAPE = (3, 4, 10, 12)
 DATA = np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE)

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from made_maps import some_map
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.io.bragg_peaks import (
     disks_calibration,
     is_disk_file,
@@ -18,8 +19,7 @@ from napari_4dstem_orient.io.bragg_peaks import (
     save_disks,
 )
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.pipeline import calibrated, load_input
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.workflow.run import calibrated, load_input
 
 # py4DSTEM's and its dependencies' own
 pytestmark = pytest.mark.filterwarnings("ignore")

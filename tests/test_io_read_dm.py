@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from format_files import DATA, SHAPE, referee, same
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import load
 
 # rosettasciio warns about units it cannot store; py4DSTEM about much.

@@ -3,7 +3,7 @@
 import pytest
 
 from format_files import EMPAD, empad, same
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import inspect, load
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from format_files import DATA, SQUARE, referee, same, signal
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import inspect, load
 
 # rosettasciio warns about units it cannot store; py4DSTEM about much.

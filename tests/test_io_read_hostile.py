@@ -18,11 +18,11 @@ import zarr
 
 from foreign_files import peaks
 from format_files import DATA, same
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import probe_from_file
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.bragg_peaks import load_disks
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.partial import load_rows
+from napari_4dstem_orient.workflow.store import load_rows
 
 FLAT = DATA.reshape(12, 10, 12)
 

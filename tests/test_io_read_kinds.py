@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from format_files import DATA, same
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import list_datasets, load
 
 WAVE = DATA.astype(np.complex64)

@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from format_files import DATA, same, signal
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import inspect, list_datasets, load
 
 # rosettasciio warns about units it cannot store

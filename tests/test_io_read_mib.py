@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from format_files import DATA, merlin_header, mib, same
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import inspect, load
 
 OLD = "511,511"

@@ -8,11 +8,11 @@ import pytest
 
 from format_files import DATA, SHAPE, signal
 from napari_4dstem_orient.calibration.calibrate import to_scan_frame
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.units import kilovolts, reciprocal_pixel, scan_step
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.units import kilovolts, reciprocal_pixel, scan_step
-from napari_4dstem_orient.pipeline import load_input, map_scan
+from napari_4dstem_orient.workflow.run import load_input, map_scan
 from test_io_read_dm import dm_file
 
 # rosettasciio warns about units it cannot store

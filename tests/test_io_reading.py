@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.errors import LONGEST, Cancelled, NoDisks, UserError
-from napari_4dstem_orient.io import reading as edge
+from napari_4dstem_orient.core import reading as edge
+from napari_4dstem_orient.core.errors import LONGEST, Cancelled, NoDisks, UserError
+from napari_4dstem_orient.core.ours import made_here
+from napari_4dstem_orient.core.reading import check_room, check_scan, is_regular, reading
 from napari_4dstem_orient.io.load import inspect, load
-from napari_4dstem_orient.io.ours import made_here
-from napari_4dstem_orient.io.reading import check_room, check_scan, is_regular, reading
 from napari_4dstem_orient.io.source import Source
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from format_files import DATA
 from made_maps import CU, some_map
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io import trial
+from napari_4dstem_orient.core import trial
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import load_map
 from test_cli import run

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from full_disk import files_no_larger_than
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.atomic import make_folder, writing
-from napari_4dstem_orient.io.temporaries import scratch_folder, sweep, temporary_beside
+from napari_4dstem_orient.core.atomic import make_folder, writing
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.temporaries import scratch_folder, sweep, temporary_beside
 
 
 def names(folder):
@@ -297,7 +297,7 @@ def test_a_file_of_several_names_stays_whole_where_there_is_no_room_for_the_new(
 
 KILLED = """
 import os, signal, sys
-from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.core.atomic import writing
 with writing(sys.argv[1]) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

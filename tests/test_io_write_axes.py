@@ -7,10 +7,10 @@ import pytest
 
 from made_crystals import SETTINGS, in_setting, setting
 from made_maps import BISMUTH_RHOMBOHEDRAL, CU, CU_PRIMITIVE, MONOCLINIC, some_map
-from napari_4dstem_orient.analysis.laue import laue_class
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.ebsd import save_ang, save_ctf
-from napari_4dstem_orient.io.orix_maps import save_orix
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.laue import laue_class
+from napari_4dstem_orient.export.ebsd import save_ang, save_ctf
+from napari_4dstem_orient.export.orix import save_orix
 from test_io_write_ebsd import read_with_orix
 
 SAVE = {".ang": save_ang, ".ctf": save_ctf, "_orix.h5": save_orix}

@@ -20,8 +20,8 @@ from made_maps import (
     sure,
     turn,
 )
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.ebsd import bunge_angles, save_ang, save_ctf
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.export.ebsd import bunge_angles, save_ang, save_ctf
 
 SAVE = {"ang": save_ang, "ctf": save_ctf}
 both = pytest.mark.parametrize("kind", ["ang", "ctf"])

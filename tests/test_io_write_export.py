@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from made_maps import CU, TI, rotations, some_map, sure
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.io.export import FORMATS, ExportError, export, export_files
-from napari_4dstem_orient.io.py4dstem_maps import from_py4dstem, to_py4dstem
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.export.py4dstem import from_py4dstem, to_py4dstem
+from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
 
 
 def some_disks():
@@ -97,7 +97,7 @@ def test_a_defect_in_one_writer_is_said_and_stops_no_other(tmp_path, monkeypatch
     def broken(*_):
         raise ValueError("two\nlines")
 
-    monkeypatch.setattr("napari_4dstem_orient.io.ebsd.save_ang", broken)
+    monkeypatch.setattr("napari_4dstem_orient.export.ebsd.save_ang", broken)
     with pytest.raises(ExportError, match=r"grain\.ang \(ValueError: two lines\)") as told:
         export(some_map(), tmp_path, ["ang", "ctf"], "grain")
     assert [path.name for path in told.value.written] == ["grain.ctf"]
@@ -158,7 +158,7 @@ def test_py4dstems_own_answer_is_the_same_matrix(capsys):
     """What py4DSTEM's matching finds for a known orientation must be that orientation here."""
     from py4DSTEM.process.diffraction.utils import OrientationMap as Theirs
 
-    from napari_4dstem_orient.analysis.misorientation import misorientation
+    from napari_4dstem_orient.crystals.misorientation import misorientation
 
     truth = rotations(1, 8)[0]
     crystal = CU.to_py4dstem()

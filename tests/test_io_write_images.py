@@ -4,9 +4,9 @@ from PIL import Image
 
 from full_disk import files_no_larger_than
 from made_maps import CU, TI, grain_map, some_map
-from napari_4dstem_orient.analysis.colors import ipf_colors
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.images import (
+from napari_4dstem_orient.analysis.colours import ipf_colors
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.export.images import (
     _LONG_SIDE,
     _MARGIN,
     _TOP,

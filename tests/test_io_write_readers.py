@@ -7,24 +7,24 @@ import pytest
 
 from full_disk import files_no_larger_than
 from made_maps import BISMUTH, CU, CU_PRIMITIVE, MONOCLINIC, RUTILE, TI, rotations, some_map, sure
-from napari_4dstem_orient.analysis.colors import ipf_colors
-from napari_4dstem_orient.analysis.directions import (
+from napari_4dstem_orient.analysis.colours import ipf_colors
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.crystals.directions import (
     in_plane_direction,
     in_plane_directions,
     zone_axes,
     zone_axis,
 )
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.ebsd import bunge_angles
-from napari_4dstem_orient.io.layers import save_ome_tiff
+from napari_4dstem_orient.export.ebsd import bunge_angles
+from napari_4dstem_orient.export.hspy import save_hspy
+from napari_4dstem_orient.export.orix import save_orix, to_orix
+from napari_4dstem_orient.export.py4dstem import save_py4dstem_map
+from napari_4dstem_orient.export.table import save_csv
+from napari_4dstem_orient.export.tiff import save_ome_tiff
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.orix_maps import save_orix, to_orix
-from napari_4dstem_orient.io.py4dstem_maps import save_py4dstem_map
-from napari_4dstem_orient.io.signals import save_hspy
-from napari_4dstem_orient.io.table import save_csv
-from napari_4dstem_orient.orientation_map import Reason
-from napari_4dstem_orient.scan import Calibration
 
 SHAPE = (5, 8)
 SAVERS = {

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from full_disk import files_no_larger_than
 from made_maps import BISMUTH, CU, TI, some_map
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.io.result import FRAME, is_map_file, load_map, save_map
-from napari_4dstem_orient.orientation_map import OrientationMap
 
 ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
 PLAIN = st.recursive(

@@ -8,16 +8,16 @@ import torch
 from scipy.spatial.transform import Rotation
 
 import napari_4dstem_orient as orient
-from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.indexing.judging import CLOSE_LOOKS, Candidate, Shortlist, judge
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.crystals.rotations import from_vector, random_rotations
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.indexing.referee_view import LOOKS, Pose
-from napari_4dstem_orient.indexing.rotations import from_vector, random_rotations
 from napari_4dstem_orient.indexing.scoring import Measured, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
+from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose
+from napari_4dstem_orient.indexing.verification.ranking import CLOSE_LOOKS, Candidate, Shortlist, judge
 
 SCORING = ScoreSettings()
 

@@ -14,15 +14,15 @@ from typer.testing import CliRunner
 
 from napari_4dstem_orient import cli
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.core.devices import each_batch
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import LEAST_MEMORY, WORKSPACE, Portions, portions
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection import patterns
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.read_ahead import read_ahead
 from napari_4dstem_orient.detection.settings import settings_for_probe
-from napari_4dstem_orient.devices import each_batch
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.memory import LEAST_MEMORY, WORKSPACE, Portions, portions
-from napari_4dstem_orient.scan import Scan
 
 
 def scan_of(detector: int, dtype: str = "uint16", scan_shape: tuple[int, int] = (512, 512)) -> Scan:

@@ -10,13 +10,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.indexing.models import list_models
-from napari_4dstem_orient.indexing.referee import load_referee
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
-from napari_4dstem_orient.indexing.transformer.plan import checkpoint_of
-from napari_4dstem_orient.indexing.transformer.run import find_unfinished
-from napari_4dstem_orient.resource_files import resource
+from napari_4dstem_orient.indexing.verification.network import load_referee
+from napari_4dstem_orient.training.plan import checkpoint_of
+from napari_4dstem_orient.training.run import find_unfinished
 
 
 @pytest.fixture

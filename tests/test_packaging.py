@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import napari_4dstem_orient
-from napari_4dstem_orient.resource_files import FOLDER, resource
+from napari_4dstem_orient.core.resource_files import FOLDER, resource
 
 PACKAGE = Path(napari_4dstem_orient.__file__).parent
 ROOT = Path(__file__).parents[1]

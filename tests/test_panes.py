@@ -7,10 +7,7 @@ import pytest
 
 from gui_scan import DETECTOR, fill, made_map
 from napari_4dstem_orient.indexing.settings import PredictionSettings
-from napari_4dstem_orient.napari_plugin.indexers import Indexers
-from napari_4dstem_orient.napari_plugin.inspection import look
-from napari_4dstem_orient.napari_plugin.mark_sets import LONGER
-from napari_4dstem_orient.napari_plugin.panes import (
+from napari_4dstem_orient.napari_plugin.panels.inspector.panes import (
     Look,
     Shown,
     draw,
@@ -18,8 +15,11 @@ from napari_4dstem_orient.napari_plugin.panes import (
     predicted_anew,
     with_attention,
 )
-from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
+from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import LONGER
+from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 
 @pytest.fixture

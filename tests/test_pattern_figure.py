@@ -11,13 +11,13 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from gui_scan import Q_PIXEL, VACUUM, fill, made_map, truth
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.figures import write_figure
-from napari_4dstem_orient.napari_plugin.inspection import look
-from napari_4dstem_orient.napari_plugin.mark_sets import LONGER
-from napari_4dstem_orient.napari_plugin.pattern_figure import about, pattern_figure
-from napari_4dstem_orient.napari_plugin.snapshot import Snapshot
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
+from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
+from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
+from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import LONGER
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from gui_scan import CALIBRATION, calibrated_disks, detected_disks, made_map
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import synthetic_probe
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.project import Project, is_project_file, load_project, save_project
-from napari_4dstem_orient.io.reference import reference_of, seal
-from napari_4dstem_orient.records import probe_settings
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.workflow.project import Project, is_project_file, load_project, save_project
+from napari_4dstem_orient.workflow.records import probe_settings
+from napari_4dstem_orient.workflow.reference import reference_of, seal
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from made_maps import CU, some_map
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.project import Project, load_project, save_project
-from napari_4dstem_orient.io.reference import reference_of
-from napari_4dstem_orient.records import detection_record, probe_settings
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.workflow.project import Project, load_project, save_project
+from napari_4dstem_orient.workflow.records import detection_record, probe_settings
+from napari_4dstem_orient.workflow.reference import reference_of
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 
 @pytest.fixture

@@ -7,26 +7,32 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.kinematic import excitation_error
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing import judging
-from napari_4dstem_orient.indexing import referee as module
-from napari_4dstem_orient.indexing.judging import Candidate, Shortlist, judge, shortlist
+from napari_4dstem_orient.crystals.rotations import about_beam, from_vector, random_rotations
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
-from napari_4dstem_orient.indexing.referee import Referee, Referees, load_referee, repeated, save_referee
-from napari_4dstem_orient.indexing.referee_training import (
+from napari_4dstem_orient.indexing.scoring import Measured
+from napari_4dstem_orient.indexing.settings import ScoreSettings
+from napari_4dstem_orient.indexing.verification import network as module
+from napari_4dstem_orient.indexing.verification import ranking as judging
+from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose, view_of
+from napari_4dstem_orient.indexing.verification.network import (
+    Referee,
+    Referees,
+    load_referee,
+    repeated,
+    save_referee,
+)
+from napari_4dstem_orient.indexing.verification.ranking import Candidate, Shortlist, judge, shortlist
+from napari_4dstem_orient.training.loss import misorientation_angle
+from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
+from napari_4dstem_orient_evaluation.verifier_training import (
     RefereeSettings,
     RefereeTrainer,
     make_case,
     referee_loss,
 )
-from napari_4dstem_orient.indexing.referee_view import LOOKS, Pose, view_of
-from napari_4dstem_orient.indexing.rotations import about_beam, from_vector, random_rotations
-from napari_4dstem_orient.indexing.scoring import Measured
-from napari_4dstem_orient.indexing.settings import ScoreSettings
-from napari_4dstem_orient.indexing.transformer.loss import misorientation_angle
-from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
 
 SCORING = ScoreSettings()
 CLEAN = SynthesisSettings(clean_share=1.0, second_crystal=0.0, threshold=(0.002, 0.004))

@@ -17,27 +17,29 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from napari_4dstem_orient import chunks, devices, program, resource_files
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.core import devices, resource_files
+from napari_4dstem_orient.core import version as program
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.memory import LEAST_MEMORY
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.temporaries import temporary_beside
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import Cancelled, UserError
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.partial import Partial, file_fingerprint, fingerprint, load_rows, save_rows
-from napari_4dstem_orient.io.temporaries import temporary_beside
-from napari_4dstem_orient.memory import LEAST_MEMORY
-from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.pipeline import find_disks, map_scan
-from napari_4dstem_orient.steps import Detection, Indexing, _told_once
+from napari_4dstem_orient.workflow import chunks
+from napari_4dstem_orient.workflow.run import find_disks, map_scan
+from napari_4dstem_orient.workflow.steps import Detection, Indexing, _told_once
+from napari_4dstem_orient.workflow.store import Partial, file_fingerprint, fingerprint, load_rows, save_rows
 from test_spread import DISKS, KNOWN, equal, polycrystal, same_maps
 
 KILLABLE = """
 import time
-from napari_4dstem_orient import chunks
+from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.cli import main
-from napari_4dstem_orient.io.partial import Chunks
+from napari_4dstem_orient.workflow.store import Chunks
 chunks.FEWEST, chunks.PARTS, add = 6, 8, Chunks.add
 def slowly(self, rows, result):
     add(self, rows, result)

@@ -7,8 +7,9 @@ import dask
 import numpy as np
 import pytest
 
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.resource_files import resource
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
 from napari_4dstem_orient.samples.lazy import poisson_scan
 from napari_4dstem_orient.samples.silver import (
@@ -18,7 +19,6 @@ from napari_4dstem_orient.samples.silver import (
     silver_patterns,
     silver_twins,
 )
-from napari_4dstem_orient.scan import Scan
 
 OPENERS = {silver_twins: (64, 208, 112, 112), copper_polycrystal: (48, 64, 128, 128)}
 WAVELENGTH = 0.0196875

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration, Opened, Scan
+from napari_4dstem_orient.core.units import kilovolts
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.io.load import load, open_scan
 from napari_4dstem_orient.io.source import Source
-from napari_4dstem_orient.io.units import kilovolts
-from napari_4dstem_orient.scan import Calibration, Opened, Scan
 
 small = st.integers(1, 9)
 
@@ -27,7 +27,7 @@ small = st.integers(1, 9)
 def test_batches_give_every_pattern_once_and_say_which(scan_shape, stored, first, patterns):
     data = np.arange(np.prod(scan_shape), dtype=np.float32).reshape(*scan_shape, 1, 1)
     lazy = da.from_array(data, chunks=(1, 3, 1, 1))
-    opened = Opened(lazy, {}, (first, first + scan_shape[0]))
+    opened = Opened(lazy, open_scan, {}, (first, first + scan_shape[0]))
     seen = np.zeros(data.size)
     for where, block in Scan(lazy, opened=opened, stored=stored).batches(patterns):
         np.testing.assert_array_equal(block[:, 0, 0], where)
@@ -56,7 +56,7 @@ def test_what_a_file_keeps_together_is_decompressed_once(start):
     array = Chunked((40, 50, 64, 64), (8, 16, 64, 64))
     source = Source([array])
     scan = Scan(source.array((40, 50)), stored=source.stored)
-    opened = Opened(scan.data, {}, (0, 40))
+    opened = Opened(scan.data, open_scan, {}, (0, 40))
     rest = Scan(scan.data, opened=opened, stored=source.stored).rows(start, 40)
     assert sum(len(where) for where, _ in rest.batches(100)) == (40 - start) * 50
     assert set(array.decoded.values()) == {1}

@@ -11,17 +11,22 @@ import pytest
 import napari_4dstem_orient
 from gui_scan import CALIBRATION, calibrated_disks, scan_of
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings, calibrate
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.reference import reference_of
 from napari_4dstem_orient.io.result import load_map
-from napari_4dstem_orient.pipeline import find_disks, map_orientations
-from napari_4dstem_orient.records import calibration_record, choice_settings, detection_record, probe_settings
-from napari_4dstem_orient.script import script_of
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.workflow.records import (
+    calibration_record,
+    choice_settings,
+    detection_record,
+    probe_settings,
+)
+from napari_4dstem_orient.workflow.reference import reference_of
+from napari_4dstem_orient.workflow.run import find_disks, map_orientations
+from napari_4dstem_orient.workflow.script import script_of
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 COARSE = TemplateSettings(zone_axis_step=6.0, in_plane_step=4.0)
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from gui_scan import CALIBRATION
 from made_maps import CU
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings, TransformerSettings
-from napari_4dstem_orient.io.project import Project, load_project, save_project
-from napari_4dstem_orient.records import choice_settings, detection_record
-from napari_4dstem_orient.script import script_of
-from napari_4dstem_orient.session import Record, SessionState, Stage
+from napari_4dstem_orient.workflow.project import Project, load_project, save_project
+from napari_4dstem_orient.workflow.records import choice_settings, detection_record
+from napari_4dstem_orient.workflow.script import script_of
+from napari_4dstem_orient.workflow.session import Record, SessionState, Stage
 
 EVIL = "__import__('os').system('touch evil')"
 HOSTILE = st.sampled_from(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.scan import Calibration
-from napari_4dstem_orient.session import Session, Stage
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 
 def disks(shape=(3, 4), calibrated=False):

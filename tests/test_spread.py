@@ -19,16 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_maps import some_map, sure
-from napari_4dstem_orient import chunks, resource_files, spread
-from napari_4dstem_orient.chunks import Here, row_chunks
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.core import resource_files
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.partial import Partial
-from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.pipeline import calibrated, find_disks, map_scan
-from napari_4dstem_orient.scan import Calibration, Scan
-from napari_4dstem_orient.steps import Detection, index_disks
+from napari_4dstem_orient.workflow import chunks
+from napari_4dstem_orient.workflow import cluster as spread
+from napari_4dstem_orient.workflow.chunks import Here, row_chunks
+from napari_4dstem_orient.workflow.run import calibrated, find_disks, map_scan
+from napari_4dstem_orient.workflow.steps import Detection, index_disks
+from napari_4dstem_orient.workflow.store import Partial
 
 DISKS = ("offsets", "qx", "qy", "intensity")
 MAP = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
@@ -267,7 +269,7 @@ def test_errors_of_workers_reach_the_user(small_chunks, tmp_path, cluster, monke
     np.save(tmp_path / "scan.npy", data)
     scan = load(tmp_path / "scan.npy", **KNOWN)
     step = Detection.of(scan, None, None)
-    monkeypatch.setattr("napari_4dstem_orient.pipeline.Detection.of", lambda *_, **__: step)
+    monkeypatch.setattr("napari_4dstem_orient.workflow.run.Detection.of", lambda *_, **__: step)
     data[5, 1, 3, 3] = np.nan  # that no sample of the patterns showed
     np.save(tmp_path / "scan.npy", data)
     with spread.workers(cluster=cluster.scheduler_address) as runner:
@@ -292,7 +294,7 @@ def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
         scout.write(b"more")
 
     def look_there(folder):
-        from napari_4dstem_orient import resource_files
+        from napari_4dstem_orient.core import resource_files
 
         before, resource_files.FOLDER = resource_files.FOLDER, folder
         return before

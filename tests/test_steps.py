@@ -13,11 +13,11 @@ from made_maps import CU, grain_map, some_map
 from napari_4dstem_orient.analysis.correlation import two_point
 from napari_4dstem_orient.analysis.grains import find_grains
 from napari_4dstem_orient.analysis.profile import line_profile
-from napari_4dstem_orient.io.export import export
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.export.quantities import conventions
+from napari_4dstem_orient.export.registry import export
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.io.quantities import conventions
 from napari_4dstem_orient.io.result import load_map
-from napari_4dstem_orient.scan import Calibration
 from test_io_read_detectors import arina
 from test_io_read_units import UNITS, abtem, dm, emd, hspy, zspy
 
@@ -142,7 +142,7 @@ def test_tiff_and_ome(uneven, tmp_path):
 
 
 def test_pictures_are_as_high_as_the_scan(uneven):
-    from napari_4dstem_orient.io.images import ipf_figure
+    from napari_4dstem_orient.export.images import ipf_figure
 
     figure = ipf_figure(uneven)
     page = figure.axes[0].get_window_extent()
@@ -152,7 +152,7 @@ def test_pictures_are_as_high_as_the_scan(uneven):
 
 
 def test_layers_of_the_window(uneven):
-    from napari_4dstem_orient.napari_plugin.placing import placement
+    from napari_4dstem_orient.napari_plugin.layers.placing import placement
 
     assert placement(uneven.steps) == {"scale": (8.0, 2.0), "units": ("nanometer", "nanometer")}
     assert placement(None) == {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}

@@ -8,19 +8,19 @@ import torch
 
 from drawn_patterns import PolarImages
 from napari_4dstem_orient import map_orientations
-from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.indexing import matching
-from napari_4dstem_orient.indexing.matching import batch_sizes, match
+from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.indexing.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
-from napari_4dstem_orient.indexing.template import TemplateMatcher, _quiet
-from napari_4dstem_orient.indexing.transformer.synthesis import (
+from napari_4dstem_orient.indexing.template import matching
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher, _quiet
+from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
+from napari_4dstem_orient.training.synthesis import (
     PatternSource,
     SynthesisSettings,
     published_synthesis,

@@ -8,16 +8,16 @@ from scipy.spatial.transform import Rotation
 
 from made_crystals import SETTINGS, in_setting, on_other_axes, setting
 from made_maps import BISMUTH_RHOMBOHEDRAL, CU_PRIMITIVE, MONOCLINIC, TRICLINIC
-from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing import template
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
-from napari_4dstem_orient.indexing.template import TemplateMatcher, _quiet
-from napari_4dstem_orient.indexing.zone_axes import zone_count, zone_triangles
+from napari_4dstem_orient.indexing.template import indexer as template
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher, _quiet
+from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_triangles
 
 EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
 STEP = 10.0

@@ -9,16 +9,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.errors import Cancelled, UserError
+from napari_4dstem_orient.crystals.rotations import random_rotations
 from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
-from napari_4dstem_orient.indexing.rotations import random_rotations
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
-from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
-from napari_4dstem_orient.indexing.transformer.trainer import TrainingSettings
-from napari_4dstem_orient.indexing.transformer.training import train_model
+from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
+from napari_4dstem_orient.training.trainer import TrainingSettings
+from napari_4dstem_orient.training.training import train_model
 
 SMALL = NetworkSettings(tokens=12, width=32, heads=4, layers=1, feedforward=64)
 BRIEF = TrainingSettings(patterns=1536, batch=256, every=512, seed=3)
@@ -40,7 +40,7 @@ QUIET = SynthesisSettings(
 @pytest.fixture(scope="module", autouse=True)
 def quick_evaluation():
     """Model cards of these tests are measured on few patterns."""
-    from napari_4dstem_orient.indexing import evaluation
+    from napari_4dstem_orient.evaluation import measures as evaluation
 
     with pytest.MonkeyPatch.context() as patch:
         whole = evaluation.evaluate_model
@@ -195,7 +195,7 @@ def test_another_crystals_weights_can_be_the_start(trained, tmp_path, copper, si
 
 
 def test_a_joint_model_has_hypotheses_for_each_phase(tmp_path, copper, silver):
-    from napari_4dstem_orient.disks import BraggDisks
+    from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.indexing.prediction import predicted_pattern
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from napari_4dstem_orient.evaluation import measures as evaluation
 from typer.testing import CliRunner
 
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import Cancelled, UserError
-from napari_4dstem_orient.indexing import evaluation
-from napari_4dstem_orient.indexing.transformer import budget, run, trainer, training
-from napari_4dstem_orient.indexing.transformer.budget import (
+from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
+from napari_4dstem_orient.training import budget, run, trainer, training
+from napari_4dstem_orient.training.budget import (
     CUBIC_PATTERNS,
     Speed,
     check_budget,
@@ -21,10 +22,9 @@ from napari_4dstem_orient.indexing.transformer.budget import (
     patterns_within,
     refuse_too_large,
 )
-from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
-from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
-from napari_4dstem_orient.indexing.transformer.run import find_unfinished, go_on, train_plan
-from napari_4dstem_orient.indexing.transformer.trainer import Trainer, TrainingSettings
+from napari_4dstem_orient.training.plan import TrainingPlan
+from napari_4dstem_orient.training.run import find_unfinished, go_on, train_plan
+from napari_4dstem_orient.training.trainer import Trainer, TrainingSettings
 
 BRIEF = TrainingPlan(voltage=300, k_max=1.0, minutes=1.0, seed=3)
 

@@ -4,19 +4,19 @@ import math
 
 import pytest
 import torch
+from napari_4dstem_orient.evaluation import measures as evaluation
 
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.indexing import evaluation
-from napari_4dstem_orient.indexing.rotations import about_beam, nearest_rotation, random_rotations
-from napari_4dstem_orient.indexing.transformer import run, trainer
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.crystals.rotations import about_beam, nearest_rotation, random_rotations
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
-from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.indexing.transformer.published import PublishedSettings, PublishedTransformer
-from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, published_synthesis
-from napari_4dstem_orient.indexing.transformer.trainer import TrainingSettings
-from napari_4dstem_orient.indexing.transformer.training import train_model
-from napari_4dstem_orient.orientation_map import Reason
+from napari_4dstem_orient.training import run, trainer
+from napari_4dstem_orient.training.plan import TrainingPlan
+from napari_4dstem_orient.training.synthesis import PatternSource, published_synthesis
+from napari_4dstem_orient.training.trainer import TrainingSettings
+from napari_4dstem_orient.training.training import train_model
 
 SMALL = PublishedSettings(tokens=16, width=32, heads=4, layers=1, feedforward=64)
 

@@ -12,16 +12,16 @@ import pytest
 from napari.utils.notifications import NotificationSeverity, notification_manager
 from qtpy.QtCore import QTimer
 
-from napari_4dstem_orient.analysis.misorientation import misorientation
-from napari_4dstem_orient.io.export import FORMATS
-from napari_4dstem_orient.napari_plugin.layers import find_layer
-from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP, map_layers
-from napari_4dstem_orient.napari_plugin.widgets.compare import DIFFERENCE
+from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.export.registry import FORMATS
+from napari_4dstem_orient.napari_plugin.layers.map_layers import KIND, MAP, map_layers
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
+from napari_4dstem_orient.napari_plugin.panels.compare.panel import DIFFERENCE
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
 from napari_4dstem_orient.samples.library import SAMPLES
 from napari_4dstem_orient.samples.silver import SILVER_REFERENCE, silver_grains, silver_twins
-from napari_4dstem_orient.scan import Scan
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.workflow.session import Stage
 from walk_through import chapters
 from walk_through.chapters import COPPER, SILVER, STORY, Walk
 from walk_through.hands import says, wait

@@ -7,12 +7,12 @@ import pytest
 
 import napari_4dstem_orient as orient
 from multislice import multislice_patterns, multislice_scan
-from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.cli.demo_report import angle_to_direction, typical
 from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.indexing.models import choose_models, list_models
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
-from napari_4dstem_orient.indexing.template import TemplateMatcher
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.samples.silver import SILVER_REFERENCE, silver_grains, silver_twins
 

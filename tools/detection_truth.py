@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 import napari_4dstem_orient as orient
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.disks import BraggDisks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

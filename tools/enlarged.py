@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.io.source import lazy
 from napari_4dstem_orient.samples.copper import copper_polycrystal
-from napari_4dstem_orient.scan import Scan
 
 
 def stretched(size: int, side: int) -> np.ndarray:

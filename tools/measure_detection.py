@@ -14,12 +14,12 @@ from detection_truth import TOLERANCE, Table, reflector_of, true_reflections
 
 import napari_4dstem_orient as orient
 from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
-from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.detection.noise import faintest
 from napari_4dstem_orient.detection.probe import probe_for
 from napari_4dstem_orient.detection.settings import suggest_settings
-from napari_4dstem_orient.disks import BraggDisks
 
 EDGES = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.001)  # relative intensity
 THICK = (30, 70, 170, 401)  # Å

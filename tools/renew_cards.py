@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, save_model
-from napari_4dstem_orient.indexing.transformer.training import with_accuracy
+from napari_4dstem_orient.training.training import with_accuracy
 
 MODELS = Path(__file__).parents[1] / "resources" / "models"
 

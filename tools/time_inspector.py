@@ -25,15 +25,15 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
 from scipy.spatial.transform import Rotation
 
+from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.napari_plugin.map_layers import add_map_layers, hide_images
-from napari_4dstem_orient.napari_plugin.opening import open_scan
-from napari_4dstem_orient.napari_plugin.sessions import session_for
-from napari_4dstem_orient.napari_plugin.workbench import open_workbench
-from napari_4dstem_orient.orientation_map import Certainty, OrientationMap
-from napari_4dstem_orient.pipeline import calibrated, find_disks
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, hide_images
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.workflow.run import calibrated, find_disks
+from napari_4dstem_orient.workflow.session import Stage
 
 MOVES = 60.0
 """Mouse events in a second, at most."""

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 from napari_4dstem_orient import __version__
+from napari_4dstem_orient.core.devices import choose_device
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.devices import choose_device
-from napari_4dstem_orient.indexing.referee import JUDGE, SCOUT, WIDTH, save_referee
-from napari_4dstem_orient.indexing.referee_training import RefereeSettings, RefereeTrainer
-from napari_4dstem_orient.indexing.transformer.synthesis import PatternSource, SynthesisSettings
+from napari_4dstem_orient.indexing.verification.network import JUDGE, SCOUT, WIDTH, save_referee
+from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
+from napari_4dstem_orient_evaluation.verifier_training import RefereeSettings, RefereeTrainer
 
 RESOURCES = Path(__file__).parents[1] / "resources"
 SCOUT_WIDTH = 16

@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.comparison import compare_maps
     from napari_4dstem_orient.calibration.calibrate import calibrate
+    from napari_4dstem_orient.core.bragg_disks import BraggDisks
+    from napari_4dstem_orient.core.errors import UserError
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.scan import Calibration, Scan
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.detect import detect_disks
-    from napari_4dstem_orient.disks import BraggDisks
-    from napari_4dstem_orient.errors import UserError
     from napari_4dstem_orient.io.load import load
-    from napari_4dstem_orient.orientation_map import OrientationMap
-    from napari_4dstem_orient.pipeline import map_orientations, map_scan
-    from napari_4dstem_orient.scan import Calibration, Scan
+    from napari_4dstem_orient.workflow.run import map_orientations, map_scan
 
 # Threads of torch that wait, sleep: spinning ones stall everything when a window or another program needs a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
-    "BraggDisks": "disks",
-    "Calibration": "scan",
-    "OrientationMap": "orientation_map",
+    "BraggDisks": "core.bragg_disks",
+    "Calibration": "core.scan",
+    "OrientationMap": "core.orientation_map",
     "Phase": "crystals.phase",
-    "Scan": "scan",
-    "UserError": "errors",
+    "Scan": "core.scan",
+    "UserError": "core.errors",
     "calibrate": "calibration.calibrate",
     "compare_maps": "analysis.comparison",
     "detect_disks": "detection.detect",
     "find_phase": "crystals.library",
     "load": "io.load",
-    "map_orientations": "pipeline",
-    "map_scan": "pipeline",
+    "map_orientations": "workflow.run",
+    "map_scan": "workflow.run",
 }
 
 __all__ = [

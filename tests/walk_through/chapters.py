@@ -14,11 +14,11 @@ import napari
 import numpy as np
 from qtpy.QtCore import Qt
 
-from napari_4dstem_orient.napari_plugin.layers import find_layer
-from napari_4dstem_orient.napari_plugin.map_layers import map_layers
-from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_all_panels
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.workflow.session import Stage
 from walk_through.hands import (
     answer_dialog,
     choose,

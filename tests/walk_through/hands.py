@@ -24,8 +24,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_4dstem_orient.napari_plugin.pattern_canvas import PatternCanvas
-from napari_4dstem_orient.napari_plugin.sessions import session_for
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 PATIENCE = 600.0

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.colors import ipf_colors
-from napari_4dstem_orient.io.ebsd import bunge_angles
-from napari_4dstem_orient.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.analysis.colours import ipf_colors
+from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.export.ebsd import bunge_angles
 
 
 def result_file(path: Path, made: OrientationMap) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.misorientation import misorientation
 from napari_4dstem_orient.analysis.special_boundaries import from_special, is_cubic, tolerance
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.crystals.misorientation import misorientation
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 HIGH_ANGLE = 15.0
 """Degrees from which a boundary counts as one of high angle: the usual convention."""

@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.colors import PHASE_COLOURS, LabAxis, color_key_image, ipf_colors
+from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, LabAxis, color_key_image, ipf_colors
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
 class Channel(NamedTuple):

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.misorientation import misorientation
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.orientation_map import why_exploratory
-from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import why_exploratory
+from napari_4dstem_orient.core.parameters import parameter
+from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.crystals.misorientation import misorientation
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_4dstem_orient.disks import BraggDisks
+    from napari_4dstem_orient.core.bragg_disks import BraggDisks
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.scan import Calibration
     from napari_4dstem_orient.indexing.settings import TemplateSettings
-    from napari_4dstem_orient.orientation_map import OrientationMap
-    from napari_4dstem_orient.scan import Calibration
 
 SCORE, SPARSE, OVERLAP = "score", "sparse correlation", "Q"
 """Measures of how well an answer explains a pattern's disks: that of the map, and the publication's two."""
@@ -183,7 +183,7 @@ class Comparison:
         UserError
             The file cannot be written.
         """
-        from napari_4dstem_orient.io.atomic import writing
+        from napari_4dstem_orient.core.atomic import writing
 
         with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             file.write(f"# {self.exploratory}\n" if self.exploratory else "")
@@ -261,11 +261,11 @@ def _similarities(
     progress: Progress,
 ) -> np.ndarray:
     """Return sparse correlation and Q of both maps' answers, shape (2, 2, scan_y, scan_x): measure, then map."""
-    from napari_4dstem_orient.analysis.similarity import similarities
+    from napari_4dstem_orient.core.devices import choose_device
     from napari_4dstem_orient.crystals.kinematic import Reflector
-    from napari_4dstem_orient.devices import choose_device
-    from napari_4dstem_orient.indexing.indexer import reach_of
+    from napari_4dstem_orient.indexing.base import reach_of
     from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
+    from napari_4dstem_orient.indexing.similarity import similarities
 
     assert calibration.voltage is not None
     reach = reach_of(disks, FARTHEST_TEMPLATE)

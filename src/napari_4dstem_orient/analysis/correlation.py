@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.analysis.correlation import TwoPoint, two_point, zone_axis_features
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.comparison import Comparison

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from napari_4dstem_orient.analysis.boundaries import Neighbours, boundary_kinds, neighbour_angles
-from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.progress import Progress, silent
+from napari_4dstem_orient.core.parameters import parameter
+from napari_4dstem_orient.core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 _CHUNK = 65_536
 _PASSES = 3

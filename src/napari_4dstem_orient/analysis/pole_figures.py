@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.colors import LabAxis, key_corners, key_extent, key_outline
-from napari_4dstem_orient.analysis.laue import is_hexagonal, to_standard
+from napari_4dstem_orient.analysis.colours import LabAxis, key_corners, key_extent, key_outline
 from napari_4dstem_orient.analysis.sphere_density import sphere_density
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.laue import is_hexagonal, to_standard
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.misorientation import misorientation
+from napari_4dstem_orient.crystals.misorientation import misorientation
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
 @dataclass(frozen=True, eq=False)

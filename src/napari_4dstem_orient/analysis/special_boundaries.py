@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.directions import Direction, nearest_direction, standard_direction
-from napari_4dstem_orient.analysis.laue import laue_class, to_standard
+from napari_4dstem_orient.crystals.directions import Direction, nearest_direction, standard_direction
+from napari_4dstem_orient.crystals.laue import laue_class, to_standard
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.directions import standard_variant
+from napari_4dstem_orient.crystals.directions import standard_variant
 
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d import Axes3D

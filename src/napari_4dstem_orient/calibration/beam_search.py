@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 
 SAMPLE = 500
 """Patterns, spread over the scan, that are enough to find the place."""

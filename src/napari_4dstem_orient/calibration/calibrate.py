@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from napari_4dstem_orient.calibration.distortion import undistorted
 from napari_4dstem_orient.calibration.origin import ORIGINS, REFERENCES, OriginFit, fit_origin
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.distortion import undistorted
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.parameters import parameter
+from napari_4dstem_orient.core.scan import PLAUSIBLE_REACH, Calibration
 
 __all__ = ["CalibrationReport", "CalibrationSettings", "calibrate", "fit_origin"]
 
@@ -21,9 +21,6 @@ GOOD_RESIDUAL = 0.01
 
 DOUBTFUL_RESIDUAL = 0.02
 """Å⁻¹: beyond it, reflections are missed."""
-
-PLAUSIBLE_REACH = (0.4, 8.0)
-"""Å⁻¹: a detector that sees less, or more, was probably given its pixel size in another unit."""
 
 
 @dataclass(frozen=True)

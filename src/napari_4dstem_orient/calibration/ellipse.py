@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_4dstem_orient.calibration.distortion import Distortion, ratio_and_axis, undistorted
 from napari_4dstem_orient.calibration.origin import fit_origin
 from napari_4dstem_orient.calibration.quality import Quality
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.distortion import Distortion, ratio_and_axis, undistorted
+from napari_4dstem_orient.core.errors import UserError
 
 GOOD, CHECK = 0.01, 0.03
 """Long over short axis less 1: good below the first, poor from the second."""

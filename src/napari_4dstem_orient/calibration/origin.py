@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_4dstem_orient.calibration.beam_search import extent, find_place, pairs_of, strongest_disks
 from napari_4dstem_orient.calibration.quality import Quality
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 
 ORIGINS = ("auto", "constant", "plane", "parabola", "each")
 """How the direct beam may wander over the scan; the first chooses."""

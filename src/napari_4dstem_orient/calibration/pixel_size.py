@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_4dstem_orient.calibration.origin import fit_origin
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
 
 STEP = 0.1
 """Width in px of the bins of the profile of all disks over |q|."""

@@ -17,9 +17,9 @@ from napari_4dstem_orient.calibration.pixel_size import (
     ring_windows,
 )
 from napari_4dstem_orient.calibration.quality import Quality
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
 
 POOR_RESIDUAL = 0.02
 """Relative deviation of the rings from which a calibration is poor."""

@@ -10,7 +10,7 @@ from napari_4dstem_orient.cli.demo import demo
 from napari_4dstem_orient.cli.detect import detect
 from napari_4dstem_orient.cli.map import map_
 from napari_4dstem_orient.cli.models import evaluate, train
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 
 app = typer.Typer(
     help="Crystal orientation and phase maps from 4D-STEM scans.",

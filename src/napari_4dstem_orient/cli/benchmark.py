@@ -36,10 +36,10 @@ def benchmark(
     force: options.Force = False,
 ) -> None:
     """Time every step on the copper sample's patterns; print patterns per second and ratios to py4DSTEM."""
-    from napari_4dstem_orient.benchmarks.report import FILES, findings_text, write_findings
-    from napari_4dstem_orient.benchmarks.suite import USUAL_PARTS, Plan, run_benchmarks
-    from napari_4dstem_orient.io.atomic import make_folder
-    from napari_4dstem_orient.io.outputs import check_outputs
+    from napari_4dstem_orient.core.atomic import make_folder
+    from napari_4dstem_orient.workflow.outputs import check_outputs
+    from napari_4dstem_orient_evaluation.benchmarks.report import FILES, findings_text, write_findings
+    from napari_4dstem_orient_evaluation.benchmarks.suite import USUAL_PARTS, Plan, run_benchmarks
 
     plan = Plan(part or USUAL_PARTS, largest, runs, positions, memory_scan or (512,), device)
     folder = make_folder(out)

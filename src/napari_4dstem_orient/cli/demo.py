@@ -22,9 +22,9 @@ def demo(
     if headless or not has_display():
         write_demo(out, force)
     else:
-        from napari_4dstem_orient.napari_plugin.workbench import open_demo
+        from npe2 import PluginManager
 
-        open_demo()
+        PluginManager.instance().commands.execute("napari-4dstem-orient.demo")
 
 
 def has_display() -> bool:
@@ -35,9 +35,9 @@ def has_display() -> bool:
 def write_demo(out: Path, force: bool = False) -> None:
     """Map both samples with both methods; write maps, result files and a report, and print the report."""
     from napari_4dstem_orient.cli import demo_report
-    from napari_4dstem_orient.io.atomic import make_folder, writing
-    from napari_4dstem_orient.io.export import export, export_files
-    from napari_4dstem_orient.io.outputs import check_outputs
+    from napari_4dstem_orient.core.atomic import make_folder, writing
+    from napari_4dstem_orient.export.registry import export, export_files
+    from napari_4dstem_orient.workflow.outputs import check_outputs
 
     formats = ("h5", "png", "ang", "ctf")
     make_folder(out)

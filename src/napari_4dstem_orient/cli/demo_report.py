@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.orientation_map import OrientationMap
-    from napari_4dstem_orient.pipeline import Report
     from napari_4dstem_orient.samples.copper import CopperTruth
+    from napari_4dstem_orient.workflow.run import Report
 
 PER_GRAIN = 40
 """Scan positions of each silver grain that template matching is run on: the whole map would take minutes."""
@@ -28,10 +28,10 @@ SILVER, COPPER = "silver-twins", "copper-polycrystal"
 
 def describe_environment() -> str:
     """Return the program's version and the device, in words."""
-    from napari_4dstem_orient import __version__
-    from napari_4dstem_orient.devices import choose_device, describe
+    from napari_4dstem_orient.core.devices import choose_device, describe
+    from napari_4dstem_orient.core.version import program_version
 
-    return f"{__version__}, transformer on {describe(choose_device('auto'))}"
+    return f"{program_version()}, transformer on {describe(choose_device('auto'))}"
 
 
 def silver(report: Report) -> tuple[str, OrientationMap, str]:
@@ -46,8 +46,8 @@ def silver(report: Report) -> tuple[str, OrientationMap, str]:
         For file names.
     """
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.pipeline import map_orientations, map_scan
     from napari_4dstem_orient.samples.silver import silver_grains, silver_twins
+    from napari_4dstem_orient.workflow.run import map_orientations, map_scan
 
     phase, scan, grains = find_phase("Ag"), silver_twins(), silver_grains()
     began = time.monotonic()
@@ -88,7 +88,7 @@ def silver(report: Report) -> tuple[str, OrientationMap, str]:
 
 def zone_table(answers: dict[str, list[np.ndarray]], phase: Phase) -> list[str]:
     """Return lines: each grain's zone axis by both methods, and how far it is from the reference."""
-    from napari_4dstem_orient.analysis.directions import zone_axis
+    from napari_4dstem_orient.crystals.directions import zone_axis
     from napari_4dstem_orient.samples.silver import SILVER_REFERENCE
 
     lines = [f"{'grain':>5}  {'reference':10}" + "".join(f"{name:>12} {'off':>6}" for name in answers)]
@@ -103,7 +103,7 @@ def zone_table(answers: dict[str, list[np.ndarray]], phase: Phase) -> list[str]:
 
 def misorientation_table(answers: dict[str, list[np.ndarray]], phase: Phase) -> list[str]:
     """Return lines: the misorientation of every pair of grains by both methods, beside the reference."""
-    from napari_4dstem_orient.analysis.misorientation import misorientation
+    from napari_4dstem_orient.crystals.misorientation import misorientation
     from napari_4dstem_orient.samples.silver import SILVER_REFERENCE
 
     lines = [f"{'pair':>5}  {'reference':10}" + "".join(f"{name:>12} {'off':>6}" for name in answers)]
@@ -119,8 +119,8 @@ def misorientation_table(answers: dict[str, list[np.ndarray]], phase: Phase) -> 
 def copper(report: Report) -> tuple[str, OrientationMap, str]:
     """Map the copper sample with both methods and compare with the truth; returns as ``silver`` does."""
     from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.pipeline import map_orientations, map_scan
     from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
+    from napari_4dstem_orient.workflow.run import map_orientations, map_scan
 
     phase, scan, truth = find_phase("Cu"), copper_polycrystal(), copper_truth()
     result, disks = map_scan(scan, [phase], report=prefixed(report, "Copper: "))
@@ -143,7 +143,7 @@ def copper(report: Report) -> tuple[str, OrientationMap, str]:
 
 def copper_figures(answer: OrientationMap, truth: CopperTruth, phase: Phase) -> dict[str, str]:
     """Return what is printed about one method's answer to the copper sample."""
-    from napari_4dstem_orient.analysis.misorientation import misorientation
+    from napari_4dstem_orient.crystals.misorientation import misorientation
 
     judged = ~truth.vacuum & ~truth.boundary
     angle = np.where(answer.indexed, misorientation(answer.rotation, truth.rotation, phase), 180.0)[judged]
@@ -176,7 +176,7 @@ def at_positions(disks: BraggDisks, flat: Sequence[int]) -> BraggDisks:
 
 def typical(rotations: np.ndarray, phase: Phase) -> np.ndarray:
     """Return the orientation with the smallest mean angle to the others, of at most 200; NaN of none."""
-    from napari_4dstem_orient.analysis.misorientation import misorientation
+    from napari_4dstem_orient.crystals.misorientation import misorientation
 
     if not len(rotations):
         return np.full((3, 3), np.nan)

@@ -9,7 +9,7 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
-from napari_4dstem_orient.memory import MEMORY
+from napari_4dstem_orient.core.memory import MEMORY
 
 
 def detect(
@@ -40,10 +40,10 @@ def detect(
     """
     from napari_4dstem_orient.io.bragg_peaks import save_disks
     from napari_4dstem_orient.io.load import load
-    from napari_4dstem_orient.io.outputs import check_outputs
-    from napari_4dstem_orient.io.partial import Partial
-    from napari_4dstem_orient.pipeline import find_disks
-    from napari_4dstem_orient.spread import workers as doing
+    from napari_4dstem_orient.workflow.cluster import workers as doing
+    from napari_4dstem_orient.workflow.outputs import check_outputs
+    from napari_4dstem_orient.workflow.run import find_disks
+    from napari_4dstem_orient.workflow.store import Partial
 
     check_outputs([(output, "emd")], [source, probe], force)
     scan = load(

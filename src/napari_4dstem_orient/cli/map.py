@@ -10,11 +10,11 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.memory import MEMORY
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import MEMORY
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
 class Method(StrEnum):
@@ -87,13 +87,13 @@ def map_(
             "leave out --min-reliability and --min-phase-margin, or use the transformer."
         )
 
+    from napari_4dstem_orient.core.scan import Calibration
+    from napari_4dstem_orient.export.registry import ExportError, export_files
+    from napari_4dstem_orient.export.registry import export as export_map
     from napari_4dstem_orient.indexing.settings import AcceptanceSettings
-    from napari_4dstem_orient.io.export import ExportError, export_files
-    from napari_4dstem_orient.io.export import export as export_map
-    from napari_4dstem_orient.io.outputs import check_outputs
-    from napari_4dstem_orient.io.partial import Partial
-    from napari_4dstem_orient.pipeline import map_scan
-    from napari_4dstem_orient.scan import Calibration
+    from napari_4dstem_orient.workflow.outputs import check_outputs
+    from napari_4dstem_orient.workflow.run import map_scan
+    from napari_4dstem_orient.workflow.store import Partial
 
     exports = [choice.value for choice in export or ()]
     files = export_files(exports, output.stem).items()

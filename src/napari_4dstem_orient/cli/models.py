@@ -11,14 +11,14 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.evaluation import Accuracy, Trial
-    from napari_4dstem_orient.indexing.phase_accuracy import PhaseAccuracy
+    from napari_4dstem_orient.training.accuracy import Accuracy, Trial
+    from napari_4dstem_orient_evaluation.phase_accuracy import PhaseAccuracy
 
 
 class Architecture(StrEnum):
@@ -68,9 +68,9 @@ def train(
     if patterns is not None and minutes is not None:
         raise UserError("Give --patterns or --minutes, not both.")
 
-    from napari_4dstem_orient.indexing.transformer.plan import TrainingPlan, files_of_training
-    from napari_4dstem_orient.indexing.transformer.run import train_plan
-    from napari_4dstem_orient.io.outputs import check_outputs
+    from napari_4dstem_orient.training.plan import TrainingPlan, files_of_training
+    from napari_4dstem_orient.training.run import train_plan
+    from napari_4dstem_orient.workflow.outputs import check_outputs
 
     crystals = [*phase, *(_parts(text)[0] for text in also or ())]
     check_outputs([(file, "") for file in files_of_training(output)], [start_from, *crystals], force)
@@ -155,17 +155,17 @@ def evaluate(
     if robustness and not template_patterns:
         raise UserError("Robustness is measured on the patterns that template matching gets; give it some.")
 
-    from napari_4dstem_orient.indexing.ambiguity import share_with_twins
-    from napari_4dstem_orient.indexing.evaluation import BEYOND, run_trials
-    from napari_4dstem_orient.indexing.phase_accuracy import evaluate_phases
-    from napari_4dstem_orient.indexing.robustness import measure_robustness
     from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
+    from napari_4dstem_orient.training.accuracy import BEYOND, run_trials
+    from napari_4dstem_orient_evaluation.ambiguity import share_with_twins
+    from napari_4dstem_orient_evaluation.phase_accuracy import evaluate_phases
+    from napari_4dstem_orient_evaluation.robustness import measure_robustness
 
     loaded = load_model(model)
     if report is not None:
-        from napari_4dstem_orient.evaluation_report.write import report_files
-        from napari_4dstem_orient.io.atomic import make_folder
-        from napari_4dstem_orient.io.outputs import check_outputs
+        from napari_4dstem_orient.core.atomic import make_folder
+        from napari_4dstem_orient.workflow.outputs import check_outputs
+        from napari_4dstem_orient_evaluation.report.write import report_files
 
         folder = make_folder(report)
         written = [(folder / name, "") for name in report_files(len(loaded.crystals))]
@@ -191,7 +191,7 @@ def evaluate(
         typer.echo("")
         _tell_table([reading.accuracy for reading in readings])
     if report is not None:
-        from napari_4dstem_orient.evaluation_report.write import write_report
+        from napari_4dstem_orient_evaluation.report.write import write_report
 
         typer.echo(f"Report: {write_report(loaded, trials, readings, report, device)}")
 

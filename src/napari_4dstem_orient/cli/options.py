@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.memory import EXPLAINED, LEAST_MEMORY
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
-    from napari_4dstem_orient.io.partial import Partial
+    from napari_4dstem_orient.workflow.store import Partial
 
 Input = Annotated[
     str, typer.Argument(help="A 4D dataset, or a file of Bragg peaks (py4DSTEM).", metavar="INPUT")

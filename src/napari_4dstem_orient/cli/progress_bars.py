@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from napari_4dstem_orient.progress import Progress
+from napari_4dstem_orient.core.progress import Progress
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.pipeline import Report
+    from napari_4dstem_orient.workflow.run import Report
 
 
 @contextmanager

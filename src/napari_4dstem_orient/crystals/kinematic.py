@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase

@@ -6,11 +6,11 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from napari_4dstem_orient.crystals.cif import CifReading, inspect_cif
-from napari_4dstem_orient.crystals.cif_text import BLOCK_AFTER, crystal_names
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.crystals.cif.read import CifReading, inspect_cif
+from napari_4dstem_orient.crystals.cif.text import BLOCK_AFTER, crystal_names
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.resource_files import resource
 
 
 def bundled() -> dict[str, Path]:

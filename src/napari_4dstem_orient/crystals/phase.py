@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError, one_line
+from napari_4dstem_orient.core.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import orix.crystal_map

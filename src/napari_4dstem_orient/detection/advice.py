@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_patterns
 from napari_4dstem_orient.detection.direct_beam import find_direct_beam
 from napari_4dstem_orient.detection.patterns import aligned_mean, sample_patterns
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.settings import settings_for_probe
-from napari_4dstem_orient.scan import Scan
 
 PEAKED = 1.2
 """Inner over outer half of the direct beam: 1 for an even disk, 1.3 to 1.5 for the spots of precession."""

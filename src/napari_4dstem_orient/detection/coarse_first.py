@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import batch_length
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.patterns import check_batch
-from napari_4dstem_orient.memory import batch_length
-from napari_4dstem_orient.scan import Scan
 
 Box = tuple[slice, slice]
 """Rows and columns of the detector."""

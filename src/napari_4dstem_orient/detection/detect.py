@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import NoDisks, UserError
+from napari_4dstem_orient.core.memory import MEMORY, check_memory, portions
+from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import check_batch
 from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
 from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import NoDisks, UserError
-from napari_4dstem_orient.memory import MEMORY, check_memory, portions
-from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
-from napari_4dstem_orient.scan import Scan
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ def detect_disks(
     Cancelled
         If ``progress`` raised it.
     """
-    from napari_4dstem_orient.devices import choose_device, describe
+    from napari_4dstem_orient.core.devices import choose_device, describe
 
     chosen = choose_device(device)
     check_memory(memory)
@@ -131,7 +131,7 @@ def detect_pattern(pattern: np.ndarray, probe: Probe, settings: DetectionSetting
 
 def detect_patterns(patterns: np.ndarray, probe: Probe, settings: DetectionSettings) -> list[np.ndarray]:
     """Find the Bragg disks of some patterns held in memory, shape (n, det_y, det_x), as ``detect_pattern`` does."""
-    from napari_4dstem_orient.devices import choose_device
+    from napari_4dstem_orient.core.devices import choose_device
 
     counts, rows = make_engine(probe, settings, choose_device("cpu"))(patterns)
     return np.split(rows[:, :3], np.cumsum(counts)[:-1])
@@ -147,8 +147,8 @@ def detect_candidates(
     disks, fate : ndarray
         As ``BatchedDetection.candidates``, whatever the engine: both engines find the same.
     """
+    from napari_4dstem_orient.core.devices import choose_device
     from napari_4dstem_orient.detection.batched import BatchedDetection
-    from napari_4dstem_orient.devices import choose_device
 
     return BatchedDetection(probe, settings, choose_device("cpu")).candidates(pattern)
 
@@ -180,7 +180,7 @@ def _detect_all(
     memory: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how many disks each position has, and all disks (n, 3 or 4)."""
-    from napari_4dstem_orient.devices import at_a_time, each_batch
+    from napari_4dstem_orient.core.devices import at_a_time, each_batch
 
     def detect(piece: Piece) -> tuple[np.ndarray, np.ndarray]:
         check_batch(piece.patterns, piece.positions, scan)

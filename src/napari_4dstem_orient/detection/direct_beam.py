@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.patterns import aligned_mean, sample_patterns
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.scan import Scan
 
 PEAKED = 2.5
 """A patch so many times as bright in its middle as on average is a halo around something smaller: a Gaussian spot has

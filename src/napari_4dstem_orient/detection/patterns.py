@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.checks import check_patterns
-from napari_4dstem_orient.memory import SAMPLE_BYTES, pattern_bytes
-from napari_4dstem_orient.scan import Scan
+from napari_4dstem_orient.core.checks import check_patterns
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import SAMPLE_BYTES, pattern_bytes
+from napari_4dstem_orient.core.scan import Scan
 
 
 def check_batch(block: np.ndarray, positions: np.ndarray | slice, scan: Scan) -> None:
-    """Refuse patterns that hold no counts, as ``io.checks.check_patterns``, and name the scan position.
+    """Refuse patterns that hold no counts, as ``core.checks.check_patterns``, and name the scan position.
 
     Parameters
     ----------

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from napari_4dstem_orient.core.checks import check_patterns
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import check_room, reading
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.direct_beam import DirectBeam
 from napari_4dstem_orient.detection.engine import quiet
 from napari_4dstem_orient.detection.patterns import aligned_mean
 from napari_4dstem_orient.detection.radius import LARGEST, LEAST, find_radius
 from napari_4dstem_orient.detection.vacuum import find_vacuum_beam, without_hot_pixels
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.checks import check_patterns
-from napari_4dstem_orient.io.reading import check_room, reading
-from napari_4dstem_orient.scan import Scan
 
 TRENCH = 2.5
 """Outer radius, in disk radii, of the negative ring that makes the template blind to an even background."""

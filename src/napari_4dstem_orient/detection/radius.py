@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.detection.direct_beam import DirectBeam, bright_patch, find_direct_beam
 from napari_4dstem_orient.detection.patterns import aligned_mean, sample_patterns
-from napari_4dstem_orient.scan import Calibration, Scan
 
 LEAST, LARGEST = 0.5, 0.25
 """Pixels, and share of the detector's shorter side, that a disk's radius must lie between."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_4dstem_orient.memory import Portions
-from napari_4dstem_orient.scan import Scan
+from napari_4dstem_orient.core.memory import Portions
+from napari_4dstem_orient.core.scan import Scan
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import MEMORY
+from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.coarse_first import coarse_first
-from napari_4dstem_orient.memory import MEMORY
-from napari_4dstem_orient.progress import Progress, silent
-from napari_4dstem_orient.scan import Scan
 
 COARSEST = 16
 """Fewer pixels than this along an axis of the detector would show nothing."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+from napari_4dstem_orient.core.parameters import parameter
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.direct_beam import find_direct_beam
 from napari_4dstem_orient.detection.patterns import aligned_mean, sample_patterns
 from napari_4dstem_orient.detection.probe import Probe
-from napari_4dstem_orient.parameters import parameter
-from napari_4dstem_orient.scan import Scan
 
 LEAST_SIGNAL_TO_NOISE = 3.0
 """Suggested where the ground between disks is smooth; where it is not, it must be so many times what that shows."""

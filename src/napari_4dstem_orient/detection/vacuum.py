@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.direct_beam import DirectBeam, beam_of, find_brightest, grow_patch
 from napari_4dstem_orient.detection.radius import LARGEST
-from napari_4dstem_orient.errors import UserError
 
 HOT = 10.0
 """A pixel so many times as bright as the brightest of its neighbours is hot."""

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 
 _summed: WeakKeyDictionary[BraggDisks, np.ndarray] = WeakKeyDictionary()
 

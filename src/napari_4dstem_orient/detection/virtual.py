@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import batch_length
+from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.coarse_first import coarse_first, nearest
 from napari_4dstem_orient.detection.direct_beam import DirectBeam, direct_beam_of
 from napari_4dstem_orient.detection.patterns import check_batch
 from napari_4dstem_orient.detection.virtual_detector import BRIGHT_FIELD, DARK_FIELD
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.memory import batch_length
-from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
-from napari_4dstem_orient.scan import Scan
 
 
 def virtual_images(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_4dstem_orient.io.units import wavelength
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.core.units import wavelength
 
 BRIGHT_FIELD = 1.3
 """Radius of the bright-field detector, in radii of the direct beam."""

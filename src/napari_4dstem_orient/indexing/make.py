@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.indexer import Indexer
+    from napari_4dstem_orient.indexing.base import Indexer
     from napari_4dstem_orient.indexing.models import Use
     from napari_4dstem_orient.indexing.settings import (
         AcceptanceSettings,
@@ -106,7 +106,7 @@ def make_indexer(
     check_asked(disks, phases, voltage, method)
     assert voltage is not None
     if method == "template":
-        from napari_4dstem_orient.indexing.template import TemplateMatcher
+        from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 
         return TemplateMatcher(
             phases, voltage, template_reach(disks), precession, template, acceptance, device=device

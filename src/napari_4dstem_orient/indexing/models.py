@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.crystals.kinematic import electron_wavelength
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, load_model, read_card
-from napari_4dstem_orient.resource_files import resource
 
 CURVATURE_TOLERANCE = 0.06
 """Relative, of the Ewald sphere's curvature on the crystal's own scale."""

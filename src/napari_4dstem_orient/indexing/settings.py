@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from napari_4dstem_orient.parameters import parameter
+from napari_4dstem_orient.core.parameters import parameter
 
 ENGINES = ("torch", "py4DSTEM")
 

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from napari_4dstem_orient.calibration.distortion import ratio_and_axis
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io import hdf5_access
-from napari_4dstem_orient.io.atomic import writing
+from napari_4dstem_orient.core import hdf5_access
+from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.distortion import ratio_and_axis
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.inputs import inputs_of
+from napari_4dstem_orient.core.ours import sign
+from napari_4dstem_orient.core.reading import RESULT_BYTES, check_room, from_json, reading
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.io.bragg_units import calibration_told, in_their_unit
 from napari_4dstem_orient.io.formats import hdf5
-from napari_4dstem_orient.io.inputs import inputs_of
-from napari_4dstem_orient.io.ours import sign
-from napari_4dstem_orient.io.reading import RESULT_BYTES, check_room, from_json, reading
-from napari_4dstem_orient.scan import Calibration
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe

@@ -7,11 +7,10 @@ from dataclasses import replace
 import h5py
 import numpy as np
 
-from napari_4dstem_orient.calibration.calibrate import PLAUSIBLE_REACH
-from napari_4dstem_orient.disks import BraggDisks
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.hdf5_access import member
+from napari_4dstem_orient.core.scan import PLAUSIBLE_REACH, Calibration
 from napari_4dstem_orient.io.formats import hdf5
-from napari_4dstem_orient.io.hdf5_access import member
-from napari_4dstem_orient.scan import Calibration
 
 LARGEST_PIXEL = 0.5
 """Å⁻¹: what is called a pixel and is larger is a unit, not a pixel of a detector."""

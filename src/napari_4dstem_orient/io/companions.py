@@ -8,10 +8,10 @@ from pathlib import Path
 
 import h5py
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.hdf5_access import open_file, places, storage
-from napari_4dstem_orient.io.inputs import file_of
-from napari_4dstem_orient.io.reading import is_regular
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.hdf5_access import open_file, places, storage
+from napari_4dstem_orient.core.inputs import file_of
+from napari_4dstem_orient.core.reading import is_regular
 
 _FAMILIES = ({".mib", ".hdr"}, {".tvips"}, {".raw", ".xml"})
 """Suffixes of files that belong together where their names differ by a number at most."""

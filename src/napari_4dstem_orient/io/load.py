@@ -8,13 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.checks import check_sample
+from napari_4dstem_orient.core.checks import check_sample
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import check_scan, reading
+from napari_4dstem_orient.core.scan import Calibration, Opened, Scan
+from napari_4dstem_orient.core.units import parse_shape, shape_text
 from napari_4dstem_orient.io.formats import arina, blo, dm, empad, hdf5, hyperspy, mib, mrc, npy, tvips
-from napari_4dstem_orient.io.reading import check_scan, reading
 from napari_4dstem_orient.io.source import Source
-from napari_4dstem_orient.io.units import parse_shape, shape_text
-from napari_4dstem_orient.scan import Calibration, Opened, Scan
 
 FORMATS: tuple[ModuleType, ...] = (arina, hyperspy, mib, blo, dm, empad, tvips, mrc, npy, hdf5)
 """Tried in this order: the first whose ``matches`` says yes reads the file."""
@@ -178,7 +178,7 @@ def _scan(
         source.calibration,
         str(path) + (f"::{source.name}" if source.name else ""),
         source.metadata,
-        Opened(array, arguments, (0, shape[0])),
+        Opened(array, open_scan, arguments, (0, shape[0])),
         source.stored if shape == source.shape[:2] else (1, 1),
     )
 

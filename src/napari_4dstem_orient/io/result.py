@@ -28,12 +28,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.core.atomic import hdf5_in_memory, writing
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.inputs import inputs_of
+from napari_4dstem_orient.core.orientation_map import (
+    Certainty,
+    Doubt,
+    OrientationMap,
+    Reason,
+    why_exploratory,
+)
+from napari_4dstem_orient.core.reading import from_json, reading
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.atomic import hdf5_in_memory, writing
-from napari_4dstem_orient.io.inputs import inputs_of
-from napari_4dstem_orient.io.reading import from_json, reading
-from napari_4dstem_orient.orientation_map import Certainty, Doubt, OrientationMap, Reason, why_exploratory
 
 if TYPE_CHECKING:
     import h5py
@@ -82,10 +88,10 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
         The file cannot be written, or the map was made from it.
     """
 
-    from napari_4dstem_orient import __version__
+    from napari_4dstem_orient.core.version import program_version
 
     with hdf5_in_memory() as file:
-        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=__version__)
+        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=program_version())
         write_map(orientation_map, file)
         file.flush()
         image = file.id.get_file_image()
@@ -117,7 +123,7 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: boo
 
 def is_map_file(path: str | Path) -> bool:
     """Tell, by looking inside, whether a file is a result file."""
-    from napari_4dstem_orient.io import hdf5_access as hdf5
+    from napari_4dstem_orient.core import hdf5_access as hdf5
 
     return hdf5.whether(
         path, lambda file: file.attrs.get("format") == FORMAT or hdf5.member(file, "orientation/rotation")
@@ -126,7 +132,7 @@ def is_map_file(path: str | Path) -> bool:
 
 def made_from(path: str | Path) -> Path | None:
     """Return the file that a result file was made from; None where it does not say, or is no result file."""
-    from napari_4dstem_orient.io import hdf5_access as hdf5
+    from napari_4dstem_orient.core import hdf5_access as hdf5
 
     try:
         with reading(path, "a result file") as path, hdf5.open_file(path) as file:
@@ -144,7 +150,7 @@ def load_map(path: str | Path) -> OrientationMap:
     UserError
         The file is missing, is no HDF5, is truncated or damaged, or is not a result file.
     """
-    from napari_4dstem_orient.io import hdf5_access as hdf5
+    from napari_4dstem_orient.core import hdf5_access as hdf5
 
     with reading(path, "a result file") as path, hdf5.open_file(path) as file:
         refuse_foreign(file, FORMAT, FORMAT_VERSION, "a result file")
@@ -165,7 +171,7 @@ def refuse_foreign(file: h5py.File, wanted: str, version: int, what: str) -> Non
 
 def read_map(parent: h5py.Group) -> OrientationMap:
     """Read what ``write_map`` wrote; what a damaged file raises is for ``reading``."""
-    from napari_4dstem_orient.io import hdf5_access as hdf5
+    from napari_4dstem_orient.core import hdf5_access as hdf5
 
     group = hdf5.group_at(parent, "orientation")
     certain = {name: dtype for name, dtype in _CERTAINTY.items() if name in group}

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.reading import saying
-from napari_4dstem_orient.io.units import shape_text
-from napari_4dstem_orient.scan import Calibration
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import saying
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.core.units import shape_text
 
 if TYPE_CHECKING:
     import dask.array as da

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io.reading import mapped, reading
-from napari_4dstem_orient.napari_plugin import opening
-from napari_4dstem_orient.napari_plugin.jobs import notify
-from napari_4dstem_orient.napari_plugin.opening import as_layer, take_disks, take_map
-from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import mapped, reading
+from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget
+from napari_4dstem_orient.napari_plugin.panels.shared import opening
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import as_layer, take_disks, take_map
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 
 if TYPE_CHECKING:
     from napari.types import LayerData
@@ -66,7 +67,7 @@ def read_disks(path: str) -> list[LayerData]:
 
 def read_map(path: str) -> list[LayerData]:
     """Read a saved orientation map into the current viewer."""
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
     viewer = napari.current_viewer()
     if viewer is None:
@@ -79,8 +80,6 @@ def read_map(path: str) -> list[LayerData]:
 
 def read_project(path: str) -> list[LayerData]:
     """Open a project in the current viewer: the overview reads it off the main thread, so there is nothing yet."""
-    from napari_4dstem_orient.napari_plugin.workbench import open_workbench
-
     viewer = napari.current_viewer()
     if viewer is None:
         raise UserError(f"{path} is a project; open it in a napari window, or with load_project in Python.")
@@ -101,8 +100,8 @@ def data_panel(viewer: napari.Viewer) -> DataWidget:
 
 def _hdf5_reader(path: str) -> Reader:
     from napari_4dstem_orient.io.bragg_peaks import is_disk_file
-    from napari_4dstem_orient.io.project import is_project_file
     from napari_4dstem_orient.io.result import is_map_file
+    from napari_4dstem_orient.workflow.project import is_project_file
 
     if is_project_file(path):
         return read_project

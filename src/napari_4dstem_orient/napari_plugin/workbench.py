@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
-from napari_4dstem_orient.napari_plugin.jobs import notify
-from napari_4dstem_orient.napari_plugin.latest import Latest
-from napari_4dstem_orient.napari_plugin.letters import LEISURE, drawing_letters
-from napari_4dstem_orient.napari_plugin.sessions import bare_viewer, is_open, session_for
-from napari_4dstem_orient.napari_plugin.turns import Turns
-from napari_4dstem_orient.session import Stage
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import (
+    import_panels,
+    open_workbench,
+    opening_panels,
+    show_panel,
+)
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.letters import LEISURE, drawing_letters
+from napari_4dstem_orient.napari_plugin.qt.turns import Turns
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.workflow.session import Stage
 
 if TYPE_CHECKING:
     import napari
 
 LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
-TITLES_BELOW = ("Inspector", "Map display")
-BELOW = 0.42
-"""Share of the window's height for the inspector."""
-STEPS = 385
-"""Pixels; so wide, the titles of the steps fit side by side."""
-SHORT = 1100
-"""Pixels; in a window less high than this the layer controls share their place with the layer list."""
-
-
-def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
-    """Open every panel that is not open yet, each in its place.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-
-    Returns
-    -------
-    dict
-        The panels by title, in the order of the job.
-    """
-    panels: dict[str, QWidget] = {}
-    for _ in opening_panels(napari_viewer, panels):
-        pass
-    return {title: panels[title] for title in (*step_kinds(), *TITLES_BELOW, "Overview")}
 
 
 def open_all_panels(napari_viewer: napari.Viewer) -> None:
@@ -56,166 +35,13 @@ def open_all_panels(napari_viewer: napari.Viewer) -> None:
     letters = Turns(window, notify, LEISURE)
     panels = Turns(window, notify)
 
-    def open_them(kinds: object) -> None:
+    def open_them(imported: object) -> None:
         panels.take(opening_panels(viewer, {}), lambda: letters.take(drawing_letters(viewer)))
 
     ready.answered.connect(open_them)
     ready.failed.connect(notify)
     window.destroyed.connect(lambda: ready.close())  # the window may be closed before they are ready
-    ready.ask(panel_kinds)
-
-
-def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iterator[None]:
-    """Do what ``open_workbench`` does in steps; each panel is put into ``panels``."""
-    viewer = bare_viewer(napari_viewer)
-    for title, kind in panel_kinds().items():
-        if not is_open(viewer):
-            return
-        area = "bottom" if title in TITLES_BELOW else "right"
-        panels[title] = _find_panel(viewer, kind) or _open(viewer, kind, title, area)
-        yield
-    _arrange(panels)
-
-
-def panel_kinds() -> dict[str, type[QWidget]]:
-    """Return the workbench's panels by title, in the order in which they are opened; imports them, in any thread."""
-    from napari_4dstem_orient.napari_plugin.widgets.inspector import InspectorWidget
-    from napari_4dstem_orient.napari_plugin.widgets.map_display import MapDisplayWidget
-    from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
-
-    below: tuple[type[QWidget], ...] = (InspectorWidget, MapDisplayWidget)
-    return {"Overview": OverviewWidget, **step_kinds(), **dict(zip(TITLES_BELOW, below, strict=True))}
-
-
-def step_kinds() -> dict[str, type[QWidget]]:
-    """Return the steps' panels by title, in the order of the job."""
-    from napari_4dstem_orient.napari_plugin.widgets.analysis import AnalysisWidget
-    from napari_4dstem_orient.napari_plugin.widgets.calibration import CalibrationWidget
-    from napari_4dstem_orient.napari_plugin.widgets.data import DataWidget
-    from napari_4dstem_orient.napari_plugin.widgets.disks import DisksWidget
-    from napari_4dstem_orient.napari_plugin.widgets.export import ExportWidget
-    from napari_4dstem_orient.napari_plugin.widgets.orientation import OrientationWidget
-
-    return {
-        "Data": DataWidget,
-        "Bragg disks": DisksWidget,
-        "Calibration": CalibrationWidget,
-        "Map": OrientationWidget,
-        "Analysis": AnalysisWidget,
-        "Export": ExportWidget,
-    }
-
-
-def step_panel(napari_viewer: napari.Viewer, title: str) -> Any:
-    """Return the panel of a step, opened among the others if it is missing."""
-    viewer, kind = bare_viewer(napari_viewer), step_kinds()[title]
-    return _find_panel(viewer, kind) or _open(viewer, kind, title, "right")
-
-
-def open_steps(napari_viewer: napari.Viewer) -> dict[str, Any]:
-    """Return the steps' panels that are open."""
-    viewer = bare_viewer(napari_viewer)
-    found = {title: _find_panel(viewer, kind) for title, kind in step_kinds().items()}
-    return {title: panel for title, panel in found.items() if panel is not None}
-
-
-def open_queue(napari_viewer: napari.Viewer) -> Any:
-    """Open the queue, or bring it to the front."""
-    from napari_4dstem_orient.napari_plugin.widgets.queue import QueueWidget
-
-    return _open_panel(napari_viewer, QueueWidget, "Queue")
-
-
-def _open(viewer: napari.Viewer, kind: Callable[[Any], QWidget], title: str, area: str) -> QWidget:
-    """Open a panel; on the right as a tab, but never over the overview, which stays above."""
-    from napari_4dstem_orient.napari_plugin.widgets.overview import OverviewWidget
-
-    tabs = [panel for step in step_kinds().values() if (panel := _find_panel(viewer, step)) is not None]
-    panel = kind(viewer)
-    alone = kind is OverviewWidget or (not tabs and _find_panel(viewer, OverviewWidget) is not None)
-    viewer.window.add_dock_widget(
-        panel, name=title, area=area, tabify=area == "right" and not alone, add_vertical_stretch=False
-    )
-    window = panel.window()
-    if tabs and area == "right" and isinstance(window, QMainWindow):
-        if kind is OverviewWidget:
-            window.splitDockWidget(_dock(panel), _dock(tabs[0]), Qt.Orientation.Vertical)
-        elif isinstance(tabs[0].parentWidget(), QDockWidget):
-            window.tabifyDockWidget(_dock(tabs[-1]), _dock(panel))
-    return panel
-
-
-def open_training(napari_viewer: napari.Viewer, sources: list[str]) -> None:
-    """Open the training panel, or bring it to the front, with crystals (names or CIF files) ticked."""
-    from napari_4dstem_orient.napari_plugin.widgets.training import TrainingWidget
-
-    _open_panel(napari_viewer, TrainingWidget, "Train").prefill(sources)
-
-
-def open_compare(napari_viewer: napari.Viewer) -> None:
-    """Open the panel that compares both maps, or bring it to the front."""
-    from napari_4dstem_orient.napari_plugin.widgets.compare import CompareWidget
-
-    _open_panel(napari_viewer, CompareWidget, "Compare")
-
-
-def _open_panel(napari_viewer: napari.Viewer, kind: type[QWidget], title: str) -> Any:
-    """Open a panel that is not among the steps as a tab on their side, or bring it to the front."""
-    viewer = bare_viewer(napari_viewer)
-    panel: Any = _find_panel(viewer, kind)
-    if panel is None:
-        panel = _open(viewer, kind, title, "right")
-    show_panel(panel)
-    return panel
-
-
-def open_virtual_images(napari_viewer: napari.Viewer) -> None:
-    """Open the panel of virtual images, or bring it to the front."""
-    from napari_4dstem_orient.napari_plugin.widgets.virtual_images import VirtualImagesWidget
-
-    _open_panel(napari_viewer, VirtualImagesWidget, "Virtual images")
-
-
-def _find_panel(viewer: napari.Viewer, kind: type[QWidget]) -> QWidget | None:
-    return next((inner for inner in viewer.window.dock_widgets.values() if isinstance(inner, kind)), None)
-
-
-def show_panel(panel: QWidget) -> None:
-    """Bring a panel's tab to the front."""
-    dock = _dock(panel)
-    dock.show()
-    dock.raise_()
-
-
-def _dock(panel: QWidget) -> QDockWidget:
-    dock = panel.parentWidget()
-    assert isinstance(dock, QDockWidget), "a panel of the workbench lies in a dock"
-    return dock
-
-
-def _arrange(panels: dict[str, QWidget]) -> None:
-    """Give the steps the whole height on the right, and the inspector most of the width below."""
-    window = panels["Inspector"].window()
-    if isinstance(window, QMainWindow):
-        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        below = [_dock(panels[title]) for title in TITLES_BELOW]
-        right = [_dock(panels[title]) for title in ("Overview", "Data")]
-        window.resizeDocks(right, [1, window.height()], Qt.Orientation.Vertical)
-        window.resizeDocks(right, [STEPS, STEPS], Qt.Orientation.Horizontal)
-        _show_whole_titles(window)
-        window.resizeDocks(below, [790, 210], Qt.Orientation.Horizontal)
-        if window.height() < SHORT:  # napari's own docks would leave the inspector no height
-            left = {dock.windowTitle(): dock for dock in window.findChildren(QDockWidget)}
-            window.tabifyDockWidget(left["layer controls"], left["layer list"])
-        window.resizeDocks(below[:1], [round(BELOW * window.height())], Qt.Orientation.Vertical)
-    show_panel(panels["Data"])
-
-
-def _show_whole_titles(window: QMainWindow) -> None:
-    """Let tabs say their whole title; where there are more than fit, arrows scroll them."""
-    for tabs in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
-        tabs.setElideMode(Qt.TextElideMode.ElideNone)
-        tabs.setUsesScrollButtons(True)
+    ready.ask(import_panels)
 
 
 def open_demo() -> None:
@@ -233,7 +59,7 @@ def open_demo() -> None:
 
 def map_silver_sample(viewer: napari.Viewer) -> None:
     """Open the workbench on the silver sample and take each step of the job as a user would, up to the map."""
-    from napari_4dstem_orient.napari_plugin.opening import open_scan
+    from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
     from napari_4dstem_orient.samples.silver import silver_twins
 
     panels: dict[str, Any] = open_workbench(viewer)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.napari_plugin.map_layers import KIND, MAP
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.layers.map_layers import KIND, MAP
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
 def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -20,9 +20,9 @@ def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     UserError
         The layer belongs to no orientation map, or the suffix is another one.
     """
-    from napari_4dstem_orient.io.ebsd import save_ang, save_ctf
+    from napari_4dstem_orient.export.ebsd import save_ang, save_ctf
+    from napari_4dstem_orient.export.table import save_csv
     from napari_4dstem_orient.io.result import save_map
-    from napari_4dstem_orient.io.table import save_csv
 
     orientation_map = _map_of(meta)
     savers = {".h5": save_map, ".ang": save_ang, ".ctf": save_ctf, ".csv": save_csv}
@@ -41,7 +41,7 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     UserError
         The layer belongs to no orientation map.
     """
-    from napari_4dstem_orient.io.images import save_channel_image
+    from napari_4dstem_orient.export.images import save_channel_image
 
     save_channel_image(_map_of(meta), Path(path), meta["metadata"].get(KIND, "ipf-z"))
     return [path]

@@ -12,9 +12,9 @@ from functools import lru_cache
 import h5py
 import numpy as np
 
-from napari_4dstem_orient.resource_files import resource
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.samples.lazy import poisson_scan
-from napari_4dstem_orient.scan import Calibration, Scan
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.samples.copper import copper_polycrystal
 from napari_4dstem_orient.samples.silver import silver_twins
-from napari_4dstem_orient.scan import Scan
 
 SAMPLES: dict[str, Callable[[], Scan]] = {
     "Silver twins (SPED)": silver_twins,

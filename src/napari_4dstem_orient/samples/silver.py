@@ -13,9 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from napari_4dstem_orient.resource_files import resource
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.samples.lazy import poisson_scan
-from napari_4dstem_orient.scan import Calibration, Scan
 
 SEED = 20240611
 CENTRE = (56, 56)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.scoring import Measured, without_direct_beam
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.tokens import by_strength, in_frame, strongest

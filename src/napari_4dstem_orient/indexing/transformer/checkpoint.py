@@ -12,18 +12,18 @@ from typing import Any
 import torch
 from torch.nn import TransformerEncoderLayer
 
+from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.parameters import from_plain
+from napari_4dstem_orient.core.reading import check_room, file_hash, from_json, reading
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.errors import UserError
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings, OrientationTransformer
 from napari_4dstem_orient.indexing.transformer.published import (
     PUBLISHED,
     PublishedSettings,
     PublishedTransformer,
 )
-from napari_4dstem_orient.io.atomic import writing
-from napari_4dstem_orient.io.reading import check_room, file_hash, from_json, reading
-from napari_4dstem_orient.parameters import from_plain
 
 Network = OrientationTransformer | PublishedTransformer
 AnySettings = NetworkSettings | PublishedSettings

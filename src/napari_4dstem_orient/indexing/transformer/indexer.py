@@ -8,20 +8,26 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.devices import choose_device, describe, each_batch, half_precision
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.devices import choose_device, describe, each_batch, half_precision
-from napari_4dstem_orient.disks import BraggDisks
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.indexing.indexer import Hypotheses, MapBuilder, coarse_first, reach_of
-from napari_4dstem_orient.indexing.judging import FINALISTS, Candidate, Shortlist, judge, shortlist
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, coarse_first, reach_of
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
-from napari_4dstem_orient.indexing.referee import Referees
 from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
-from napari_4dstem_orient.orientation_map import OrientationMap
-from napari_4dstem_orient.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.indexing.verification.network import Referees
+from napari_4dstem_orient.indexing.verification.ranking import (
+    FINALISTS,
+    Candidate,
+    Shortlist,
+    judge,
+    shortlist,
+)
 
 BATCH = {"cpu": 192, "cuda": 4096, "mps": 1024}
 """Patterns at a time: on a CPU few, so that they stay in its cache."""

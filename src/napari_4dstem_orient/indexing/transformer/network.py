@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import gelu, linear, scaled_dot_product_attention
 
-from napari_4dstem_orient.indexing.rotations import from_six
+from napari_4dstem_orient.crystals.rotations import from_six
 
 LOG_FLOOR = -4.0
 """Disks weaker than 10^LOG_FLOOR of the strongest look alike."""

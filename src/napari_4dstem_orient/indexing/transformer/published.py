@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from napari_4dstem_orient.indexing.rotations import nearest_rotation
+from napari_4dstem_orient.crystals.rotations import nearest_rotation
 from napari_4dstem_orient.indexing.transformer.network import encode, encoder, mean_of
 
 PUBLISHED = "published"

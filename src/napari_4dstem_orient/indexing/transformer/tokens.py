@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from napari_4dstem_orient.indexing.rotations import about_beam
+from napari_4dstem_orient.crystals.rotations import about_beam
 
 
 def strongest(disks: torch.Tensor, mask: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,11 +12,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io import hdf5_access
+from napari_4dstem_orient.core import hdf5_access
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.units import shape_text
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
 from napari_4dstem_orient.io.source import Source, why_unfit
-from napari_4dstem_orient.io.units import shape_text
 
 NAME = "Dectris Arina"
 SUFFIXES = ("_master.h5",)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from napari_4dstem_orient.io.units import is_angle, is_unit, positive, reciprocal_pixel, scan_step, text
-from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
+from napari_4dstem_orient.core.scan import LARGEST_DISTORTION, Calibration
+from napari_4dstem_orient.core.units import is_angle, is_unit, positive, reciprocal_pixel, scan_step, text
 
 Axes = list[tuple[Any, Any]]
 """Step and units of each axis, slowest first."""

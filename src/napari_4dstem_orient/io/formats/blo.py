@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.units import kilovolts
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import from_axes
 from napari_4dstem_orient.io.source import Frames, Source, head
-from napari_4dstem_orient.io.units import kilovolts
 
 NAME = "NanoMEGAS block file"
 SUFFIXES = (".blo",)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from napari_4dstem_orient.core.units import kilovolts
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import detector_first, from_axes
 from napari_4dstem_orient.io.formats.rosettasciio import Signal, signals
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-from napari_4dstem_orient.io.units import kilovolts
 
 NAME = "Digital Micrograph"
 SUFFIXES = (".dm3", ".dm4")

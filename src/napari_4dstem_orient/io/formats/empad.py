@@ -16,12 +16,12 @@ import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import beside
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.core.units import kilovolts, positive, reciprocal_pixel
 from napari_4dstem_orient.io.formats import named
-from napari_4dstem_orient.io.reading import beside
 from napari_4dstem_orient.io.source import Frames, Source
-from napari_4dstem_orient.io.units import kilovolts, positive, reciprocal_pixel
-from napari_4dstem_orient.scan import Calibration
 
 NAME = "EMPAD"
 SUFFIXES = (".raw", ".xml")

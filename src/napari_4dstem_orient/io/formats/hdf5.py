@@ -9,14 +9,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from napari_4dstem_orient.calibration.distortion import from_ratio_and_axis
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.distortion import from_ratio_and_axis
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.hdf5_access import member, open_file, places, storage
+from napari_4dstem_orient.core.reading import is_regular
+from napari_4dstem_orient.core.scan import LARGEST_DISTORTION, Calibration
+from napari_4dstem_orient.core.units import finite, kilovolts, positive, text, whether
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
-from napari_4dstem_orient.io.hdf5_access import member, open_file, places, storage
-from napari_4dstem_orient.io.reading import is_regular
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-from napari_4dstem_orient.io.units import finite, kilovolts, positive, text, whether
-from napari_4dstem_orient.scan import LARGEST_DISTORTION, Calibration
 
 NAME = "HDF5 / EMD"
 SUFFIXES = (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5")

@@ -18,12 +18,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
-from napari_4dstem_orient.io import hdf5_access
+from napari_4dstem_orient.core import hdf5_access
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import LARGEST_DESCRIPTION, LARGEST_PIECE
+from napari_4dstem_orient.core.units import kilovolts, positive, text
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
-from napari_4dstem_orient.io.reading import LARGEST_DESCRIPTION, LARGEST_PIECE
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-from napari_4dstem_orient.io.units import kilovolts, positive, text
 
 NAME = "HyperSpy"
 SUFFIXES = (".hspy", ".zspy", ".zspy.zip")

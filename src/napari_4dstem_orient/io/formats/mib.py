@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import beside
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.core.units import decoded
 from napari_4dstem_orient.io.formats import named
-from napari_4dstem_orient.io.reading import beside
 from napari_4dstem_orient.io.source import Frames, Source, head, records
-from napari_4dstem_orient.io.units import decoded
-from napari_4dstem_orient.scan import Calibration
 
 NAME = "Merlin MIB"
 SUFFIXES = (".mib",)

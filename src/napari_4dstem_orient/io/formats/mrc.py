@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import beside
+from napari_4dstem_orient.core.units import decoded
 from napari_4dstem_orient.io.formats import named
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
-from napari_4dstem_orient.io.reading import beside
 from napari_4dstem_orient.io.source import Frames, Source, head, why_unfit
-from napari_4dstem_orient.io.units import decoded
 
 NAME = "MRC"
 SUFFIXES = (".mrc", ".mrcs")

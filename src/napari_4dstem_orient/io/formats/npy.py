@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import mapped
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.io.formats import named
-from napari_4dstem_orient.io.reading import mapped
 from napari_4dstem_orient.io.source import Source, why_unfit
-from napari_4dstem_orient.scan import Calibration
 
 NAME = "NumPy array"
 SUFFIXES = (".npy",)

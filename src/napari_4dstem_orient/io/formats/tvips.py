@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_4dstem_orient.errors import UserError
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import LARGEST_PATTERN
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.core.units import kilovolts
 from napari_4dstem_orient.io.formats import named
-from napari_4dstem_orient.io.reading import LARGEST_PATTERN
 from napari_4dstem_orient.io.source import Frames, Source, head
-from napari_4dstem_orient.io.units import kilovolts
-from napari_4dstem_orient.scan import Calibration
 
 NAME = "TVIPS"
 SUFFIXES = (".tvips",)

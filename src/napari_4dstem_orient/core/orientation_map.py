@@ -1,0 +1,288 @@
+"""The answer: how the crystal is turned at every scan position, and which crystal it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, IntFlag
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_4dstem_orient.core.errors import LONGEST, UserError, one_line
+from napari_4dstem_orient.core.scan import both_steps
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
+
+
+class Reason(IntEnum):
+    """Why a scan position has, or has not, an answer."""
+
+    INDEXED = 0
+    TOO_FEW_DISKS = 1
+    LOW_SCORE = 2
+    NOT_RUN = 3
+    UNRELIABLE = 4
+    AMBIGUOUS_PHASE = 5
+    DISKS_ELSEWHERE = 6
+
+    @property
+    def text(self) -> str:
+        """What to show on hover."""
+        return {
+            Reason.INDEXED: "indexed",
+            Reason.TOO_FEW_DISKS: "not indexed: too few disks",
+            Reason.LOW_SCORE: "not indexed: no orientation explains the disks well enough",
+            Reason.NOT_RUN: "not indexed: not run yet",
+            Reason.UNRELIABLE: "not indexed: no answer is reliable enough",
+            Reason.AMBIGUOUS_PHASE: "not indexed: no phase is likely enough against the others",
+            Reason.DISKS_ELSEWHERE: (
+                "not indexed: too few of its disks lie where the crystal has reflections (is the pixel size right?)"
+            ),
+        }[self]
+
+
+class Doubt(IntFlag):
+    """What speaks against relying on an answer; several may hold."""
+
+    HALF_TURN = 1
+    ELSEWHERE = 2
+    OTHER_PHASE = 4
+    OUT_OF_RANGE = 8
+    FEW_DISKS = 16
+
+    @property
+    def texts(self) -> list[str]:
+        """What is shown to a person, one for each flag."""
+        texts = {
+            Doubt.HALF_TURN: "turned by 180° about the beam it fits nearly as well",
+            Doubt.ELSEWHERE: "another orientation fits nearly as well",
+            Doubt.OTHER_PHASE: "another phase fits nearly as well",
+            Doubt.OUT_OF_RANGE: "perhaps none of these crystals, or a wrong pixel size",
+            Doubt.FEW_DISKS: "few disks",
+        }
+        return [text for doubt, text in texts.items() if doubt in self]
+
+    @property
+    def text(self) -> str:
+        """The same in one line; empty without doubt."""
+        return "; ".join(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Certainty:
+    """How far the answers of a map can be relied on.
+
+    Attributes
+    ----------
+    reliability : ndarray, float32, shape (scan_y, scan_x)
+        Probability that the answer is right: that of all hypotheses within 10° of it, against those elsewhere, those
+        of other phases, and none of them. 0 where nothing was tried.
+    phase_margin : ndarray, float32, shape (scan_y, scan_x)
+        Probability of the answer's phase less that of the next likely one.
+    doubt : ndarray, uint8, shape (scan_y, scan_x)
+        ``Doubt`` flags.
+    """
+
+    reliability: np.ndarray
+    phase_margin: np.ndarray
+    doubt: np.ndarray
+
+    def doubt_at(self, row: int, col: int) -> Doubt:
+        """Return the doubts about one position."""
+        return Doubt(int(self.doubt[row, col]))
+
+
+@dataclass(frozen=True, eq=False)
+class OrientationMap:
+    """Orientations, phases and scores of a scan, and the settings that made them.
+
+    Attributes
+    ----------
+    phases : tuple of Phase
+        ``phase_id`` counts into this.
+    rotation : ndarray, float32, shape (scan_y, scan_x, 3, 3)
+        Columns are the lab axes x, y, z in crystal Cartesian coordinates (g_lab = Rᵀ g_crystal), as in
+        py4DSTEM; the same matrix as orix's ``Orientation``. Lab x is the first scan axis (down the rows),
+        y the second, z = x × y; the beam travels along -z. Identity where there is no answer.
+    phase_id : ndarray, int32, shape (scan_y, scan_x)
+        Index into ``phases``; -1 where there is no answer.
+    score : ndarray, float32, shape (scan_y, scan_x)
+        How well the answer explains the disks, 0 to 1 (see ``indexing.scoring``), the same for every method.
+    reason : ndarray, uint8, shape (scan_y, scan_x)
+        A ``Reason`` for each position.
+    explained : ndarray, int32, shape (scan_y, scan_x)
+        Number of measured disks (direct beam apart) that the answer explains.
+    runner_up : ndarray, float32, shape (scan_y, scan_x, n, 3, 3)
+        Further hypotheses of the same phase, best first; n may be 0.
+    runner_up_score : ndarray, float32, shape (scan_y, scan_x, n)
+        Their scores; 0 where there is no such hypothesis.
+    method : str
+        ``"transformer"`` or ``"template"``.
+    r_pixel : float or None
+        Scan step in nm; where those along the two axes differ, their geometric mean.
+    provenance : dict
+        Program version, inputs, parameters, model hash, device, as plain JSON values.
+    certainty : Certainty or None
+        None where the method does not know (template matching).
+    r_aspect : float
+        Scan step down the rows over that along them.
+    """
+
+    phases: tuple[Phase, ...]
+    rotation: np.ndarray
+    phase_id: np.ndarray
+    score: np.ndarray
+    reason: np.ndarray
+    explained: np.ndarray
+    runner_up: np.ndarray
+    runner_up_score: np.ndarray
+    method: str
+    r_pixel: float | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    certainty: Certainty | None = None
+    r_aspect: float = 1.0
+
+    def __post_init__(self) -> None:
+        shape = self.phase_id.shape
+        if len(shape) != 2 or self.rotation.shape != (*shape, 3, 3) or self.score.shape != shape:
+            raise ValueError("rotation, phase_id and score disagree about the scan's shape")
+
+    @classmethod
+    def join(cls, parts: Sequence[OrientationMap]) -> OrientationMap:
+        """Put maps of a scan's successive rows together; what is not an array comes from the first part.
+
+        As in a map made at once, certainty is lost where one part does not know it.
+
+        Raises
+        ------
+        ValueError
+            No part, or parts of different width, methods or phases.
+        """
+        kinds = {(part.scan_shape[1], part.method, tuple(p.name for p in part.phases)) for part in parts}
+        if len(kinds) != 1:
+            raise ValueError(f"parts of {len(kinds)} kinds do not make one map")
+        known = [part.certainty for part in parts if part.certainty is not None]
+        certainty = Certainty(**_joined(known, _CERTAINTY)) if len(known) == len(parts) else None
+        return replace(parts[0], **_joined(parts, _ARRAYS), certainty=certainty)
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Number of scan positions along (y, x)."""
+        return self.phase_id.shape[0], self.phase_id.shape[1]
+
+    @property
+    def steps(self) -> tuple[float, float] | None:
+        """Scan steps in nm down the rows and along them; None where they are unknown."""
+        return both_steps(self.r_pixel, self.r_aspect)
+
+    @property
+    def indexed(self) -> np.ndarray:
+        """True where there is an answer, shape (scan_y, scan_x)."""
+        return self.phase_id >= 0
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Reliability where the method knows it, else score; shape (scan_y, scan_x)."""
+        return self.score if self.certainty is None else self.certainty.reliability
+
+    def accepted(self, min_score: float = 0.0, min_reliability: float = 0.0) -> OrientationMap:
+        """Return the map without the answers that are worse, or less likely right, than this.
+
+        What is refused becomes what an indexer leaves where it refuses an answer: no phase, the identity, and the
+        reason; score, explained disks and certainty stay. The provenance says what was asked.
+
+        Parameters
+        ----------
+        min_score, min_reliability : float
+            0 to 1.
+
+        Raises
+        ------
+        UserError
+            A reliability is asked of a method that knows none.
+        """
+        if min_reliability and self.certainty is None:
+            raise UserError(f"The {self.method} map knows no reliability; ask for a lowest score instead.")
+        low = self.indexed & (self.score < min_score)
+        unlikely = self.indexed & (self.confidence < min_reliability) & ~low
+        refused = low | unlikely
+        before = self.provenance.get("accepted", {})
+        asked = {"min_score": min_score, "min_reliability": min_reliability}
+        return replace(
+            self,
+            rotation=np.where(refused[..., None, None], np.eye(3, dtype=np.float32), self.rotation),
+            runner_up=np.where(refused[..., None, None, None], np.eye(3, dtype=np.float32), self.runner_up),
+            phase_id=np.where(refused, np.int32(-1), self.phase_id),
+            reason=np.select([low, unlikely], [Reason.LOW_SCORE, Reason.UNRELIABLE], self.reason).astype(
+                np.uint8
+            ),
+            provenance=self.provenance
+            | {"accepted": {name: max(float(value), before.get(name, 0.0)) for name, value in asked.items()}},
+        )
+
+    @property
+    def exploratory(self) -> str:
+        """Why the map is for a first look only, as one line to be shown with it; empty where it is none."""
+        return why_exploratory(self.provenance)
+
+    @property
+    def how_sure(self) -> str:
+        """How far the whole map can be relied on, to be shown to a person; empty where that is not known."""
+        if self.certainty is None:
+            return ""
+        reliability, parts = self.certainty.reliability[self.indexed], []
+        if reliability.size:
+            unlikely = (reliability < 0.5).sum()
+            parts = [
+                f"median reliability {np.median(reliability):.0%}",
+                f"{unlikely:,} more likely wrong than right",
+            ]
+        unreliable = np.isin(self.reason, (Reason.UNRELIABLE, Reason.AMBIGUOUS_PHASE)).sum()
+        foreign = (self.certainty.doubt & Doubt.OUT_OF_RANGE > 0).sum()
+        parts += [f"{unreliable:,} not indexed as unreliable"] if unreliable else []
+        parts += [f"{foreign:,} perhaps none of the crystals"] if foreign else []
+        return ", ".join(parts)
+
+    def save(self, path: str | Path) -> None:
+        """Write the result file (HDF5; see ``io.result``).
+
+        Raises
+        ------
+        UserError
+            The file cannot be written.
+        """
+        _file_format().save_map(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> OrientationMap:
+        """Read a result file.
+
+        Raises
+        ------
+        UserError
+            The file is missing, damaged or not a result file.
+        """
+        return _file_format().load_map(path)
+
+
+def _file_format() -> Any:
+    """Return the module of the result file; it knows maps, not the other way round, so it is found by its name."""
+    return import_module("napari_4dstem_orient.io.result")
+
+
+_CERTAINTY = ("reliability", "phase_margin", "doubt")
+_ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
+
+
+def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+
+
+def why_exploratory(provenance: Mapping[str, Any]) -> str:
+    """Return why what has this provenance is for a first look only, as one line; empty where it is none."""
+    reasons = provenance.get("exploratory") or []
+    return one_line(f"exploratory: {'; '.join(reasons)}", LONGEST) if reasons else ""

@@ -1,0 +1,68 @@
+"""What this program wrote, told by its contents: that a command line replaces without ``--force``, and nothing else.
+
+HDF5 files have an attribute ``format``; texts begin a line with the program's name and version, perhaps after what
+makes it a comment; pictures, models and checkpoints have it in their header.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import h5py
+
+from napari_4dstem_orient.core.hdf5_access import whether
+from napari_4dstem_orient.core.reading import is_regular
+
+PROGRAM = "napari-4dstem-orient"
+HDF5 = {
+    "h5": "orientation map",
+    "emd": "Bragg disks",
+    "orix": "orix crystal map",
+    "py4dstem": "orientations for py4DSTEM",
+    "hspy": "HyperSpy signals",
+}
+"""What the attribute says after the program's name, by the name of the export."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_HEAD = 2**20
+_LINE = re.compile(
+    rb'^((# |# OPERATOR: |Author\t)?napari-4dstem-orient \d|\s*"program": "napari-4dstem-orient)',
+    re.MULTILINE,
+)
+_ANYWHERE = re.compile(rb"napari-4dstem-orient \d")
+
+
+def signature() -> str:
+    """Return what our files say of who made them."""
+    from napari_4dstem_orient.core.version import program_version
+
+    return f"{PROGRAM} {program_version()}"
+
+
+def sign(file: h5py.File, name: str) -> None:
+    """Write into an HDF5 file what it is and who made it."""
+    file.attrs["format"] = f"{PROGRAM} {HDF5[name]}"
+
+
+def made_here(path: Path, name: str = "") -> bool:
+    """Tell whether a file is one that this program made.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        What it would be replaced by. One of ``HDF5`` replaces only its own kind; nothing else replaces one of them.
+    """
+    if not is_regular(path):  # looking into a pipe would wait for ever
+        return False
+    if name in HDF5:
+        return whether(path, lambda file: file.attrs.get("format") == f"{PROGRAM} {HDF5[name]}")
+    try:
+        with path.open("rb") as opened:
+            head = opened.read(_HEAD)
+    except OSError:
+        return False
+    if head.startswith(_HDF5):
+        return False
+    return bool((_ANYWHERE if b"\0" in head else _LINE).search(head))

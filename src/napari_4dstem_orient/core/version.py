@@ -1,0 +1,42 @@
+"""Which program this is: its version, its code, and the libraries whose numbers it takes."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+LIBRARIES = ("numpy", "scipy", "torch", "py4DSTEM", "orix", "spglib")
+"""Those that decide about numbers."""
+SHOWS = ("napari_plugin", "cli", "export", "training")
+"""Folders whose code asks for answers and shows them, but makes none."""
+
+
+def program_version() -> str:
+    """Return the installed program's version."""
+    return version("napari-4dstem-orient")
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide about numbers."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+@cache
+def code(package: Path = PACKAGE) -> str:
+    """Return a hash of all code that makes answers: every rule and constant in it, whatever the version is called."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        place = path.relative_to(package)
+        if place.parts[0] not in SHOWS:
+            content = path.read_bytes()
+            digest.update(f"{place.as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def identity() -> dict[str, str]:
+    """Return what is the same wherever the same input and settings give the same answer."""
+    name = "napari-4dstem-orient"
+    return {name: program_version(), f"{name}'s code": code()[:12], **libraries()}

@@ -1,0 +1,194 @@
+"""Orientation maps to and from py4DSTEM's ``OrientationMap``, and as a file that ``py4DSTEM.read`` opens."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.inputs import inputs_of
+from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.core.ours import sign, signature
+
+if TYPE_CHECKING:
+    import py4DSTEM.process.diffraction.utils
+
+    from napari_4dstem_orient.core.scan import Calibration
+    from napari_4dstem_orient.crystals.phase import Phase
+
+
+def to_py4dstem(
+    orientation_map: OrientationMap, phase: int = 0
+) -> py4DSTEM.process.diffraction.utils.OrientationMap:
+    """Return the part of a map that belongs to one phase, as py4DSTEM holds it.
+
+    Parameters
+    ----------
+    orientation_map : OrientationMap
+    phase : int
+        Which of the map's phases; py4DSTEM keeps one map for each crystal.
+
+    Returns
+    -------
+    py4DSTEM OrientationMap
+        ``num_x`` counts the rows. Match 0 is the answer, further matches the runners-up; ``matrix`` is
+        the same matrix, ``corr`` the score. Identity and zero at positions that are not indexed or belong
+        to another phase.
+    """
+    from py4DSTEM.process.diffraction.utils import OrientationMap as Theirs
+
+    matrix = np.concatenate([orientation_map.rotation[:, :, None], orientation_map.runner_up], axis=2)
+    corr = np.concatenate([orientation_map.score[..., None], orientation_map.runner_up_score], axis=2)
+    elsewhere = orientation_map.phase_id != phase
+    matrix[elsewhere] = np.eye(3)
+    corr[elsewhere] = 0
+    theirs = Theirs(*orientation_map.scan_shape, corr.shape[2])
+    theirs.matrix[:] = matrix
+    theirs.corr[:] = corr
+    return theirs
+
+
+def from_py4dstem(
+    theirs: py4DSTEM.process.diffraction.utils.OrientationMap, phase: Phase, r_pixel: float | None = None
+) -> OrientationMap:
+    """Make a map from py4DSTEM's ``OrientationMap`` of one crystal.
+
+    Parameters
+    ----------
+    theirs : py4DSTEM OrientationMap
+        Positions whose best correlation is 0 are not indexed.
+    phase : Phase
+    r_pixel : float, optional
+        Scan step in nm.
+
+    Returns
+    -------
+    OrientationMap
+        ``score`` is py4DSTEM's correlation as it stands, which may exceed 1.
+    """
+    corr = np.asarray(theirs.corr, np.float32)
+    matrix = np.asarray(theirs.matrix, np.float32).copy()
+    indexed = corr[:, :, 0] > 0
+    matrix[~indexed] = np.eye(3)
+    return OrientationMap(
+        phases=(phase,),
+        rotation=matrix[:, :, 0],
+        phase_id=np.where(indexed, 0, -1).astype(np.int32),
+        score=corr[:, :, 0],
+        reason=np.where(indexed, Reason.INDEXED, Reason.LOW_SCORE).astype(np.uint8),
+        explained=np.zeros(indexed.shape, np.int32),
+        runner_up=matrix[:, :, 1:],
+        runner_up_score=corr[:, :, 1:],
+        method="template",
+        r_pixel=r_pixel,
+        provenance={"inputs": ["py4DSTEM OrientationMap"]},
+    )
+
+
+def save_py4dstem_map(
+    orientation_map: OrientationMap, path: str | Path, calibration: Calibration | None = None
+) -> None:
+    """Write a map as an EMD file of arrays; ``py4DSTEM.read`` returns their tree.
+
+    py4DSTEM has no file for its ``OrientationMap``, but these are its contents, and docs/formats.md has the lines
+    that fill one: ``matrix``, shape (scan_y, scan_x, n, 3, 3), and ``corr``, shape (scan_y, scan_x, n), with the
+    answer first and the runners-up after it; ``phase``, shape (scan_y, scan_x), -1 where there is no answer; and
+    where it is known ``reliability``. The metadata ``phase_0``, ... are what py4DSTEM's ``Crystal`` is made of,
+    ``orientation_map`` says frame and provenance, ``calibration`` has the scan step and voltage.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    # py4DSTEM and the libraries below it talk on standard output and warn of their own code.
+    noise = io.StringIO()
+    with (
+        writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary,
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(noise),
+        contextlib.redirect_stderr(noise),
+    ):
+        warnings.simplefilter("ignore")
+        import h5py
+        import py4DSTEM
+        from emdfile import Array, Metadata, Root
+
+        root = Root(name="orientation_map")
+        for name, about in _descriptions(orientation_map).items():
+            root.metadata = Metadata(name=name, data=about)
+        theirs = py4DSTEM.data.Calibration(root=root)
+        for name, value in _microscope(orientation_map, calibration).items():
+            theirs[name] = value
+        root.metadata = theirs
+        for name, values in _contents(orientation_map).items():
+            root.tree(Array(name=name, data=values, units="", **_axes(orientation_map, values)))
+        py4DSTEM.save(str(temporary), root, mode="o")
+        with h5py.File(temporary, "r+") as file:
+            sign(file, "py4dstem")
+
+
+def _microscope(orientation_map: OrientationMap, calibration: Calibration | None) -> dict[str, Any]:
+    """Return what py4DSTEM's calibration is told."""
+    voltage = None if calibration is None else calibration.voltage
+    step = (
+        orientation_map.r_pixel if orientation_map.r_aspect == 1 else None
+    )  # theirs knows one for both axes
+    known: dict[str, Any] = {} if step is None else {"R_pixel_size": step, "R_pixel_units": "nm"}
+    return known | ({} if voltage is None else {"voltage_kV": voltage})
+
+
+def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
+    """Return the metadata dictionaries by name."""
+    from napari_4dstem_orient.io.result import FRAME
+
+    phases = {
+        f"phase_{number}": {
+            "name": phase.name,
+            "cell": np.asarray(phase.cell, float),
+            "positions": np.asarray(phase.positions, float),
+            "numbers": np.asarray(phase.numbers, int),
+            "occupancy": np.asarray(phase.occupancy, float),
+        }
+        for number, phase in enumerate(orientation_map.phases)
+    }
+    about = {
+        "frame": FRAME,
+        "method": orientation_map.method,
+        "exploratory": orientation_map.exploratory,
+        "phases": len(phases),
+        "program": signature(),
+        "provenance": json.dumps(orientation_map.provenance, default=str),
+    }
+    return {"orientation_map": about, **phases}
+
+
+def _axes(orientation_map: OrientationMap, values: np.ndarray) -> dict[str, list[Any]]:
+    """Return what an emdfile Array is told of its axes; those after the scan's are counted."""
+    unit = "positions" if orientation_map.steps is None else "nm"
+    steps = orientation_map.steps or (1.0, 1.0)
+    scan = [np.arange(size) * step for size, step in zip(orientation_map.scan_shape, steps, strict=True)]
+    names = ["row", "column", "match", "crystal axis", "lab axis"]
+    return {
+        "dims": scan + [np.arange(size) for size in values.shape[2:]],
+        "dim_units": [unit, unit] + [""] * (values.ndim - 2),
+        "dim_names": names[: values.ndim],
+    }
+
+
+def _contents(orientation_map: OrientationMap) -> dict[str, np.ndarray]:
+    score, rotation = orientation_map.score[..., None], orientation_map.rotation[:, :, None]
+    known = {
+        "matrix": np.concatenate([rotation, orientation_map.runner_up], axis=2),
+        "corr": np.concatenate([score, orientation_map.runner_up_score], axis=2),
+        "phase": orientation_map.phase_id,
+    }
+    if orientation_map.certainty is not None:
+        known["reliability"] = orientation_map.certainty.reliability
+    return known

@@ -1,0 +1,89 @@
+"""A map as a table (CSV): one line for each scan position, for spreadsheets, pandas and R."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.export.quantities import conventions, quantities
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+
+
+def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
+    """Write a table of the whole map (UTF-8).
+
+    Lines that begin with ``#`` state the conventions: ``pandas.read_csv(path, comment="#")``. Columns: row,
+    column; x_nm along the columns, y_nm down the rows; phase (its name); phi1_deg, Phi_deg, phi2_deg (Bunge);
+    zone_axis (along lab z) and in_plane_axis (along lab x, down the rows); score; where they are known
+    reliability and phase_margin; explained_disks; status; and doubt. Fields without an answer are empty.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    columns = _columns(orientation_map)
+    text = io.StringIO(newline="")
+    for line in (*conventions(orientation_map), signature()):
+        text.write(f"# {line}\n")
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows(zip(*columns.values(), strict=True))
+    with writing(path) as temporary:
+        temporary.write_bytes(text.getvalue().encode())
+
+
+def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:
+    rows, cols = orientation_map.scan_shape
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    down, along = orientation_map.steps or (np.nan, np.nan)
+    columns = {
+        "row": [str(number) for number in row.tolist()],
+        "column": [str(number) for number in col.tolist()],
+        "x_nm": _texts(col * along, ".6g"),
+        "y_nm": _texts(row * down, ".6g"),
+        # A # begins a comment for readers of such tables, even in the middle of a line.
+        "phase": _named(orientation_map, [p.name.replace("#", "no. ") for p in orientation_map.phases]),
+    }
+    for name, unit, values in quantities(orientation_map):
+        if name == "phase":
+            columns |= _axes(orientation_map)
+        else:
+            style = ".0f" if name == "explained_disks" else ".4f"
+            columns[f"{name}_{unit}" if unit else name] = _texts(values.ravel(), style)
+    columns["status"] = [Reason(number).text for number in orientation_map.reason.ravel().tolist()]
+    if orientation_map.certainty is not None:
+        columns["doubt"] = [Doubt(flags).text for flags in orientation_map.certainty.doubt.ravel().tolist()]
+    return columns
+
+
+def _texts(values: np.ndarray, style: str) -> list[str]:
+    return ["" if value != value else format(value, style) for value in values.tolist()]
+
+
+def _named(orientation_map: OrientationMap, names: list[str]) -> list[str]:
+    return ["" if number < 0 else names[number] for number in orientation_map.phase_id.ravel().tolist()]
+
+
+def _axes(orientation_map: OrientationMap) -> dict[str, list[str]]:
+    """Return the lattice directions along lab z and lab x as text."""
+    from napari_4dstem_orient.crystals.directions import in_plane_directions, zone_axes
+
+    found = {}
+    for name, directions in (("zone_axis", zone_axes), ("in_plane_axis", in_plane_directions)):
+        texts = np.full(orientation_map.phase_id.size, "", object)
+        for number, phase in enumerate(orientation_map.phases):
+            here = np.flatnonzero(orientation_map.phase_id.ravel() == number)
+            indices, _ = directions(orientation_map.rotation.reshape(-1, 3, 3)[here], phase)
+            texts[here] = [f"[{' '.join(map(str, uvw))}]" for uvw in indices.tolist()]
+        found[name] = texts.tolist()
+    return found

@@ -1,0 +1,266 @@
+"""What every way of finding orientations has in common."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import Certainty, Doubt, OrientationMap, Reason
+from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+
+
+class Indexer(Protocol):
+    """Finds orientations from calibrated Bragg disks: the transformer, or template matching."""
+
+    @property
+    def name(self) -> str:
+        """``"transformer"`` or ``"template"``."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The crystals it chooses from."""
+
+    def index(
+        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+    ) -> OrientationMap:
+        """Map the orientations of a scan; ``disks.only(row, col)`` maps one position.
+
+        Parameters
+        ----------
+        disks : BraggDisks
+        progress : Progress
+            Called with (scan positions done, all).
+        glimpse : Glimpse
+            Sees the ``OrientationMap`` grow: first a coarse grid of positions, then the others.
+
+        Raises
+        ------
+        UserError
+            If the disks are not calibrated.
+        Cancelled
+            If ``progress`` raises it.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """Several answers for each of n patterns, best first.
+
+    Attributes
+    ----------
+    rotation : ndarray, shape (n, h, 3, 3)
+    phase_id : ndarray, int, shape (n, h)
+    score : ndarray, shape (n, h)
+    explained : ndarray, int, shape (n, h)
+    probability : ndarray, shape (n, h), or None
+        That the hypothesis is right, where the method knows it; what is missing to 1 says that none of them is.
+    """
+
+    rotation: np.ndarray
+    phase_id: np.ndarray
+    score: np.ndarray
+    explained: np.ndarray
+    probability: np.ndarray | None = None
+
+    @classmethod
+    def join(
+        cls, parts: list[Hypotheses], keep: int, preference: list[np.ndarray] | None = None
+    ) -> Hypotheses:
+        """Sort the hypotheses of several phases or models by score (or ``preference``) and keep the best few."""
+        names = ["rotation", "phase_id", "score", "explained"]
+        if parts[0].probability is not None:
+            names.append("probability")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in names}
+        sorting = joined["score"] if preference is None else np.concatenate(preference, axis=1)
+        order = np.argsort(-sorting, axis=1, kind="stable")[:, :keep]
+        rows = np.arange(len(order))[:, None]
+        return cls(**{name: values[rows, order] for name, values in joined.items()})
+
+    def of_winning_phase(self, keep: int) -> Hypotheses:
+        """Return the winner and further hypotheses of its phase; where these run out, the score is 0."""
+        same = self.phase_id == self.phase_id[:, :1]
+        score = np.where(same, self.score, 0)
+        rank = np.where(same, np.arange(same.shape[1]), same.shape[1])
+        order = np.argsort(rank, axis=1, kind="stable")[:, :keep]
+        rows = np.arange(len(order))[:, None]
+        return Hypotheses(
+            self.rotation[rows, order],
+            self.phase_id[rows, order],
+            score[rows, order],
+            self.explained[rows, order],
+        )
+
+
+COARSE = 4
+"""Every so many rows and columns a position is mapped before the others: the whole map is seen early."""
+
+
+def coarse_first(scan_shape: tuple[int, int]) -> list[np.ndarray]:
+    """Return the flat scan positions of a coarse grid, and the others."""
+    positions = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)
+    others = np.ones(scan_shape, bool)
+    others[::COARSE, ::COARSE] = False
+    return [positions[::COARSE, ::COARSE].ravel(), positions[others]]
+
+
+ALIKE = 10.0
+"""Degrees; hypotheses closer than this count as one orientation when reliability is judged."""
+HALF_TURN = np.diag([-1.0, -1.0, 1.0])
+"""Half a turn about the beam, on the right of an orientation matrix."""
+NEAR_HALF_TURN = 5.0
+"""Degrees."""
+RIVAL = 0.2
+"""A rival is worth a warning from this share of the winner's probability."""
+FEW_DISKS = 6
+
+
+class MapBuilder:
+    """Collects hypotheses batch by batch into an orientation map.
+
+    Parameters
+    ----------
+    scan_shape : tuple of int
+    phases : tuple of Phase
+    acceptance : AcceptanceSettings
+    runners_up : int
+        Further hypotheses to keep.
+    listed : ndarray of int, shape (scan_y, scan_x), optional
+        Disks of each position's list, the direct beam among them; they tell why a position was not tried.
+    """
+
+    def __init__(
+        self,
+        scan_shape: tuple[int, int],
+        phases: tuple[Phase, ...],
+        acceptance: AcceptanceSettings,
+        runners_up: int,
+        listed: np.ndarray | None = None,
+    ) -> None:
+        positions = scan_shape[0] * scan_shape[1]
+        self.listed = np.zeros(positions, int) if listed is None else listed.ravel()
+        self.scan_shape = scan_shape
+        self.phases = phases
+        self.acceptance = acceptance
+        self.rotation = np.tile(np.eye(3, dtype=np.float32), (positions, 1 + runners_up, 1, 1))
+        self.phase_id = np.full(positions, -1, np.int32)
+        self.score = np.zeros((positions, 1 + runners_up), np.float32)
+        self.explained = np.zeros(positions, np.int32)
+        self.reason = np.full(positions, Reason.NOT_RUN, np.uint8)
+        self.certain = True
+        self.reliability = np.zeros(positions, np.float32)
+        self.phase_margin = np.zeros(positions, np.float32)
+        self.doubt = np.zeros(positions, np.uint8)
+
+    def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray) -> None:
+        """Enter the hypotheses of flat scan positions ``where``, which have ``disk_count`` disks each."""
+        asked = self.acceptance
+        enough = disk_count >= asked.min_disks
+        failed = {Reason.TOO_FEW_DISKS: ~enough, Reason.LOW_SCORE: found.score[:, 0] < asked.min_score}
+        if found.probability is None:
+            self.certain = False
+        else:
+            reliability, margin, doubt = self._judge(found, found.probability)
+            doubt |= np.where(disk_count < FEW_DISKS, Doubt.FEW_DISKS, 0).astype(np.uint8)
+            self.reliability[where] = reliability * enough
+            self.phase_margin[where] = margin * enough
+            self.doubt[where] = doubt * enough
+            failed[Reason.UNRELIABLE] = reliability < asked.min_reliability
+            if len(self.phases) > 1:
+                failed[Reason.AMBIGUOUS_PHASE] = margin < asked.min_phase_margin
+        reason = np.select(list(failed.values()), list(failed), default=Reason.INDEXED)
+        self.reason[where] = reason
+        indexed = reason == Reason.INDEXED
+        self.phase_id[where] = np.where(indexed, found.phase_id[:, 0], -1)
+        own = found.of_winning_phase(self.rotation.shape[1])
+        count = own.rotation.shape[1]
+        self.rotation[where, :count] = np.where(indexed[:, None, None, None], own.rotation, np.eye(3))
+        self.score[where, :count] = own.score * enough[:, None]
+        self.explained[where] = own.explained[:, 0] * enough
+
+    def _judge(self, found: Hypotheses, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return reliability, phase margin and ``Doubt`` of each pattern's winner."""
+        winner = found.phase_id[:, :1]
+        same_phase = found.phase_id == winner
+        apart, half_turned = np.full(likely.shape, 180.0), np.full(likely.shape, 180.0)
+        own_half_turn = np.zeros(len(winner))
+        for phase_id in np.unique(winner):
+            rows = winner[:, 0] == phase_id
+            phase, best = self.phases[phase_id], found.rotation[rows, :1]
+            apart[rows] = misorientation(found.rotation[rows], best, phase)
+            half_turned[rows] = misorientation(found.rotation[rows], best @ HALF_TURN, phase)
+            own_half_turn[rows] = misorientation(best[:, 0], best[:, 0] @ HALF_TURN, phase)
+        alike = same_phase & (apart < ALIKE)
+        reliability = (likely * alike).sum(1)
+        of_phases = np.stack(
+            [(likely * (found.phase_id == number)).sum(1) for number in range(len(self.phases))], 1
+        )
+        rivals = np.where(same_phase & ~alike, likely, 0)
+        turned = (half_turned < NEAR_HALF_TURN) & (own_half_turn[:, None] > ALIKE)
+        of_winner = of_phases[np.arange(len(winner)), winner[:, 0]]
+        others = of_phases.sum(1) - of_winner
+        worth = RIVAL * reliability
+        doubt = (
+            np.where((rivals * turned).max(1) > worth, Doubt.HALF_TURN, 0)
+            | np.where((rivals * ~turned).max(1) > worth, Doubt.ELSEWHERE, 0)
+            | np.where(others > worth, Doubt.OTHER_PHASE, 0)
+            | np.where(likely.sum(1) < 0.5, Doubt.OUT_OF_RANGE, 0)
+        )
+        second = np.where(np.arange(len(self.phases)) == winner, -np.inf, of_phases).max(1, initial=0.0)
+        return reliability, of_winner - second, doubt.astype(np.uint8)
+
+    def leave_out(self, where: np.ndarray) -> None:
+        """Enter positions that have too few disks to try: of all they list, or of those that could be reflections."""
+        enough = self.listed[where] > self.acceptance.min_disks  # one of them is the direct beam
+        self.reason[where] = np.where(enough, Reason.DISKS_ELSEWHERE, Reason.TOO_FEW_DISKS)
+
+    def so_far(self, method: str) -> OrientationMap:
+        """Return a map of what is done; the other positions look like their neighbour on the coarse grid."""
+        rows, cols = np.indices(self.scan_shape)
+        coarse = (rows // COARSE * COARSE * self.scan_shape[1] + cols // COARSE * COARSE).ravel()
+        source = np.where(self.reason == Reason.NOT_RUN, coarse, np.arange(coarse.size))
+        seen = copy(self)
+        for name in ("rotation", "phase_id", "score", "explained", "reliability", "phase_margin", "doubt"):
+            setattr(seen, name, getattr(self, name)[source])
+        seen.reason = self.reason.copy()
+        return seen.finish(method, {})
+
+    def finish(self, method: str, provenance: dict[str, Any]) -> OrientationMap:
+        """Return the map."""
+        shape = self.scan_shape
+        certainty = Certainty(
+            self.reliability.reshape(shape), self.phase_margin.reshape(shape), self.doubt.reshape(shape)
+        )
+        return OrientationMap(
+            phases=self.phases,
+            rotation=self.rotation[:, 0].reshape(*shape, 3, 3),
+            phase_id=self.phase_id.reshape(shape),
+            score=self.score[:, 0].reshape(shape),
+            reason=self.reason.reshape(shape),
+            explained=self.explained.reshape(shape),
+            runner_up=self.rotation[:, 1:].reshape(*shape, -1, 3, 3),
+            runner_up_score=self.score[:, 1:].reshape(*shape, -1),
+            method=method,
+            provenance=provenance,
+            certainty=certainty if self.certain else None,
+        )
+
+
+def reach_of(disks: BraggDisks, k_max: float) -> float:
+    """Return |q| in Å⁻¹ up to which disks of this scan could have been seen.
+
+    Raises
+    ------
+    UserError
+        If the disks are not calibrated.
+    """
+    if not disks.calibrated:
+        raise UserError("The Bragg disks are in detector pixels; calibrate them before mapping orientations.")
+    return k_max if disks.reach is None else min(k_max, disks.reach)

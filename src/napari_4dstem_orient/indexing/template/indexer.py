@@ -1,0 +1,270 @@
+"""Template matching as an indexer: py4DSTEM's library (ACOM), matched in batches by torch or by py4DSTEM itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.devices import choose_device, describe, each_batch
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.core.reading import room
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, coarse_first, reach_of
+from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
+from napari_4dstem_orient.indexing.settings import (
+    ENGINES,
+    AcceptanceSettings,
+    ScoreSettings,
+    TemplateSettings,
+)
+from napari_4dstem_orient.indexing.template.library import Templates
+from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
+from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_triangles
+
+CHUNK = 16
+"""Scan positions between two progress reports where py4DSTEM matches."""
+SHELL = 0.01
+"""Å⁻¹ between py4DSTEM's radial shells."""
+MAKING, KEPT = 40, {"torch": 6, "py4DSTEM": 32}
+"""Bytes for each zone axis, shell and angle: of the part that is being made, and of all parts; measured."""
+
+
+class TemplateMatcher:
+    """Indexes scans by template matching with py4DSTEM's scores, one phase after the other.
+
+    Parameters
+    ----------
+    phases : sequence of Phase
+    voltage : float
+        kV.
+    k_max : float
+        Å⁻¹.
+    precession : float
+        Half-angle in degrees.
+    settings, acceptance, scoring
+        See their classes. The score of an answer is the same as the transformer's, not py4DSTEM's correlation.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM's own engine runs on the CPU.
+
+    Raises
+    ------
+    UserError
+        If there is no such engine or device.
+    """
+
+    name = "template"
+
+    def __init__(
+        self,
+        phases: Sequence[Phase],
+        voltage: float,
+        k_max: float,
+        precession: float = 0.0,
+        settings: TemplateSettings | None = None,
+        acceptance: AcceptanceSettings | None = None,
+        scoring: ScoreSettings | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.phases = tuple(phases)
+        self.voltage = voltage
+        self.k_max = k_max
+        self.precession = precession
+        self.settings = settings or TemplateSettings()
+        self.acceptance = acceptance or AcceptanceSettings()
+        self.scoring = scoring or ScoreSettings()
+        if self.settings.engine not in ENGINES:
+            raise UserError(
+                f"There is no engine {self.settings.engine!r}; choose one of {', '.join(ENGINES)}."
+            )
+        self._by_torch = self.settings.engine == "torch"
+        chosen = choose_device(device)
+        self.device = chosen if self._by_torch else torch.device("cpu")
+        self._reflectors = [
+            Reflector.of(phase, voltage, k_max, precession, self.device) for phase in self.phases
+        ]
+
+    @cached_property
+    def _plans(self) -> list[Any]:
+        """py4DSTEM crystals with their template libraries; seconds to make, so made once and when first needed."""
+        return [_joined(self._parts(phase)) for phase in self.phases]
+
+    @cached_property
+    def _templates(self) -> list[Templates]:
+        """The same libraries for torch; py4DSTEM's, which are eight times as large, are dropped part by part."""
+        return [
+            Templates.join([Templates.of(crystal, self.device) for crystal in self._parts(phase)])
+            for phase in self.phases
+        ]
+
+    def _parts(self, phase: Phase) -> Iterator[Any]:
+        """Yield py4DSTEM's crystal with the templates of one triangle of zone axes after the other."""
+        phase.check_reflections(self.k_max)
+        crystal = phase.to_py4dstem()
+        # Else py4DSTEM looks for a symmetry that it does not need, and finds none where atoms share a site.
+        crystal.pymatgen_available = False
+        with _quiet():
+            crystal.calculate_structure_factors(self.k_max)
+        triangles = zone_triangles(phase)
+        self._check_size(phase, triangles)
+        for corners in triangles:
+            with _quiet():
+                crystal.orientation_plan(
+                    zone_axis_range=corners,
+                    angle_step_zone_axis=self.settings.zone_axis_step,
+                    angle_step_in_plane=self.settings.in_plane_step,
+                    accel_voltage=self.voltage * 1e3,
+                    corr_kernel_size=self.settings.kernel,
+                    sigma_excitation_error=self.settings.excitation_width,
+                    precession_angle_degrees=self.precession or None,
+                    power_intensity=self.settings.intensity_power,
+                    power_intensity_experiment=self.settings.intensity_power,
+                    progress_bar=False,
+                )
+            yield crystal
+
+    def _check_size(self, phase: Phase, triangles: np.ndarray) -> None:
+        """Refuse, before it is made, a library that is not going to fit in memory."""
+        step, in_plane = self.settings.zone_axis_step, self.settings.in_plane_step
+        zones = zone_count(triangles, step)
+        shells = min(self.k_max / SHELL, len(phase.reflections(self.k_max).hkl))
+        size = shells * 360 / in_plane * zones * (MAKING / len(triangles) + KEPT[self.settings.engine])
+        if size > room():
+            raise UserError(
+                f"Templates of {phase.name} for {zones:,} zone axes would take {size / 2**30:.2g} GiB of memory and "
+                f"{room() / 2**30:.2g} GiB can be had; make the zone axis step larger than {step:g}° or the in-plane "
+                f"step larger than {in_plane:g}°."
+            )
+
+    def index(
+        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
+    ) -> OrientationMap:
+        """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
+        reach = reach_of(disks, self.k_max)
+        runners_up = self.settings.matches * len(self.phases) - 1
+        builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, disks.counts)
+        counts = disks.counts.ravel()
+        batches = [batch for part in coarse_first(disks.scan_shape) for batch in self._batches(part, counts)]
+        if self._by_torch:
+            answers = each_batch(lambda batch: self._batch(disks, batch, reach), batches, self.device)
+        else:  # py4DSTEM's prints are caught, which works for one thread only
+            answers = ((batch, self._batch(disks, batch, reach)) for batch in batches)
+        done = 0
+        for where, (count, found) in answers:
+            tried = count >= self.acceptance.min_disks
+            builder.leave_out(where[~tried])
+            if found is not None:
+                builder.put(where[tried], found, count[tried])
+            done += len(where)
+            glimpse(lambda: builder.so_far(self.name))
+            progress(done, len(counts))
+        return builder.finish(self.name, self._provenance())
+
+    def _batches(self, positions: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+        """Split scan positions, longest lists of disks first, so that short lists do not pay for long ones."""
+        order = positions[np.argsort(-counts[positions], kind="stable")]
+        if self._by_torch:
+            # Made here, before there are threads.
+            sizes = batch_sizes(self._templates, counts[order], self.settings.matches)
+            return np.split(order, np.cumsum(sizes)[:-1]) if sizes else []
+        return [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+
+    @torch.inference_mode()
+    def _batch(
+        self, disks: BraggDisks, where: np.ndarray, reach: float
+    ) -> tuple[np.ndarray, Hypotheses | None]:
+        """Return the number of disks at each position, and hypotheses for those that have enough."""
+        nearest = min(reflector.nearest for reflector in self._reflectors)
+        block, inside = disks.padded(max(int(disks.counts.ravel()[where].max()), 1), where)
+        tensor = torch.from_numpy(block).to(self.device)
+        mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
+        measured = Measured.of(tensor, mask, reach)
+        count = measured.mask.sum(1)
+        tried = count >= self.acceptance.min_disks
+        found = self._answer(measured[tried]) if bool(tried.any()) else None
+        return count.cpu().numpy(), found
+
+    def _answer(self, measured: Measured) -> Hypotheses:
+        found = []
+        for phase_id, reflector in enumerate(self._reflectors):
+            rotation = self._match(phase_id, measured)
+            scored = score(measured, rotation, reflector, self.scoring)
+            phase_ids = np.full(rotation.shape[:2], phase_id, np.int32)
+            value, explained = scored.value.cpu().numpy(), scored.explained.cpu().numpy()
+            found.append(Hypotheses(rotation.cpu().numpy(), phase_ids, value, explained))
+        # Within a phase the order of the matches stands; between phases the common score of the first match decides.
+        later = 2.0 * np.arange(self.settings.matches)
+        preference = [part.score[:, :1] - later for part in found]
+        return Hypotheses.join(found, self.settings.matches * len(self.phases), preference)
+
+    def _match(self, phase_id: int, measured: Measured) -> torch.Tensor:
+        """Return orientations (n, matches, 3, 3) of one phase, best first."""
+        if self._by_torch:
+            templates = self._templates[phase_id]
+            return match(templates, measured.q, measured.intensity, measured.mask, self.settings.matches)
+        with _quiet():
+            matched = [
+                _match_one(self._plans[phase_id], q[mask], intensity[mask], self.settings.matches)
+                for q, intensity, mask in zip(
+                    measured.q.numpy(), measured.intensity.numpy(), measured.mask.numpy(), strict=True
+                )
+            ]
+        return torch.from_numpy(np.stack(matched).astype(np.float32))
+
+    def _provenance(self) -> dict[str, Any]:
+        import py4DSTEM
+
+        library = f"py4DSTEM {py4DSTEM.__version__}"
+        return {
+            "method": self.name,
+            "engine": f"torch {torch.__version__}" if self._by_torch else library,
+            "library": library,
+            "voltage_kV": self.voltage,
+            "k_max": self.k_max,
+            "precession_degrees": self.precession,
+            "device": describe(self.device) if self._by_torch else "CPU",
+            "settings": asdict(self.settings),
+            "acceptance": asdict(self.acceptance),
+            "scoring": asdict(self.scoring),
+        }
+
+
+def _joined(parts: Iterable[Any]) -> Any:
+    """Return py4DSTEM's crystal with the templates of all parts, which are made in it one after the other."""
+    names = [f"orientation_{name}" for name in ("vecs", "rotation_angles", "rotation_matrices", "ref")]
+    made = [(crystal, [getattr(crystal, name) for name in names]) for crystal in parts]
+    crystal = made[0][0]
+    for name, arrays in zip(names, zip(*(each for _, each in made), strict=True), strict=True):
+        setattr(crystal, name, np.concatenate(arrays))
+    crystal.orientation_num_zones = len(crystal.orientation_vecs)
+    return crystal
+
+
+def _match_one(crystal: Any, q: np.ndarray, intensity: np.ndarray, matches: int) -> np.ndarray:
+    """Match one pattern; return orientation matrices (matches, 3, 3), best first."""
+    from emdfile import PointList
+
+    peaks = np.zeros(len(q), dtype=[("qx", float), ("qy", float), ("intensity", float)])
+    peaks["qx"], peaks["qy"], peaks["intensity"] = q[:, 0], q[:, 1], intensity
+    orientation = crystal.match_single_pattern(PointList(peaks), num_matches_return=matches, verbose=False)
+    return np.asarray(orientation.matrix, float).reshape(matches, 3, 3)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep py4DSTEM's prints, progress bars and numpy warnings to itself."""
+    silence = io.StringIO()
+    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

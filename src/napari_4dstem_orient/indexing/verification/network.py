@@ -1,0 +1,209 @@
+"""A small network that judges and corrects hypotheses: physics gives it the numbers, training what they mean.
+
+It sees no crystal, only pairs of a measured disk and a reflection that a hypothesis predicts nearby: how strong the
+disk is, how far apart they are, the reflection's excitation error and extinction distance. Therefore one
+referee serves all crystals, and phases can be compared by its verdicts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.reading import check_room, file_hash, reading
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.rotations import from_vector
+from napari_4dstem_orient.indexing.scoring import Measured
+from napari_4dstem_orient.indexing.verification.features import (
+    EXTENT,
+    FEATURES,
+    LOOKS,
+    PAIRING,
+    Pose,
+    View,
+    view_of,
+)
+
+FORMAT = "napari-4dstem-orient referee 1"
+
+JUDGE, SCOUT = "referee.safetensors", "scout.safetensors"
+"""Their files among the resources."""
+WIDTH = 48
+
+PRIOR = (0.05, 0.05, 0.05, 0.01, 0.005, 0.005)
+"""Expected size of a correction: turn about lab x, y, z (rad), relative scale, origin (Å⁻¹)."""
+S_UNIT, POSITION_UNIT = 0.01, 0.01
+"""Å⁻¹; errors of excitation errors and of positions that a weight of one stands for."""
+ALIKE = math.radians(2)
+"""Hypotheses closer than this are one."""
+LARGEST_TURN = 0.15
+"""Radians; a single correction turns no farther."""
+
+
+_MOST_ROWS = 3 * 4096
+"""Weights of the rows; the widest that anybody trains has less."""
+
+
+def _relu() -> nn.ReLU:
+    return nn.ReLU(inplace=True)  # fresh memory would take longer than the arithmetic
+
+
+class Referee(nn.Module):
+    """Judges hypotheses; equivariant to turns in the plane because it only sees what these leave unchanged."""
+
+    def __init__(self, width: int = WIDTH) -> None:
+        super().__init__()
+        self.sha256 = ""
+        self.read = nn.Sequential(nn.Linear(FEATURES, width), _relu(), nn.Linear(width, width), _relu())
+        self.context = nn.Sequential(
+            nn.Linear(4 * width + EXTENT, 2 * width), _relu(), nn.Linear(2 * width, width)
+        )
+        self.reread = nn.Linear(width, width)
+        self.again = nn.Sequential(_relu(), nn.Linear(width, width), _relu())
+        self.rows = nn.Linear(width, 3)
+        self.head = nn.Sequential(nn.Linear(5 * width + EXTENT, 2 * width), _relu(), nn.Linear(2 * width, 1))
+
+    def forward(
+        self, measured: Measured, pose: Pose, reflector: Reflector, looks: int = LOOKS
+    ) -> tuple[torch.Tensor, Pose]:
+        """Judge and correct hypotheses of n patterns by up to ``looks`` disks and reflections.
+
+        Returns
+        -------
+        logit : Tensor, shape (n, h)
+            Evidence that the hypothesis is right; 0 stands for "none of them is".
+        pose : Pose
+            The hypotheses, corrected.
+        """
+        view = view_of(measured, pose, reflector, looks)
+        tokens = self.read(view.features)
+        context = self.context(torch.cat([_pool(tokens, view), view.extent], -1))
+        tokens = self.again(self.reread(tokens) + context[..., None, :])
+        logit = self.head(torch.cat([_pool(tokens, view), context, view.extent], -1))[..., 0]
+        return logit, _corrected(pose, view, self.rows(tokens).float())
+
+
+def repeated(rotation: torch.Tensor, symmetry: torch.Tensor, alike: float = ALIKE) -> torch.Tensor:
+    """Return which hypotheses (n, h, 3, 3) nearly equal an earlier one of the same pattern: (n, h)."""
+    count, hypotheses = rotation.shape[:2]
+    rows = rotation.flatten(1, 2)
+    # One product for all pairs of a pattern: many of 3 × 3 take several times as long.
+    between = (rows @ rows.transpose(1, 2)).view(count, hypotheses, 3, hypotheses, 3).transpose(2, 3)
+    trace = (between.reshape(count, hypotheses, hypotheses, 9) @ symmetry.flatten(-2).T).amax(-1)
+    return torch.tril(trace > 1 + 2 * math.cos(alike), -1).any(-1)
+
+
+def save_referee(referee: Referee, card: dict[str, Any], path: str | Path) -> None:
+    """Write a referee as safetensors, with its card (plain JSON values) inside.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    from safetensors.torch import save
+
+    weights = {name: value.cpu().contiguous() for name, value in referee.state_dict().items()}
+    with writing(Path(path)) as temporary:
+        temporary.write_bytes(save(weights, {"card": json.dumps(card), "format": FORMAT}))
+
+
+@dataclass(frozen=True, eq=False)
+class Referees:
+    """Two of a kind: one that is small, for the first look at all hypotheses, and one that decides.
+
+    Attributes
+    ----------
+    scout, judge : Referee
+    """
+
+    scout: Referee
+    judge: Referee
+
+    @classmethod
+    def bundled(cls, device: torch.device | str = "cpu") -> Referees:
+        """Read those that ship with the program."""
+        return cls(load_referee(device, resource(SCOUT)), load_referee(device))
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """Hashes of both files."""
+        return {"scout": self.scout.sha256, "judge": self.judge.sha256}
+
+
+def load_referee(device: torch.device | str = "cpu", path: str | Path | None = None) -> Referee:
+    """Read a referee: the bundled one unless ``path`` names another.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged or holds something else.
+    """
+    from safetensors.torch import load_file
+
+    with reading(path or resource(JUDGE), "a referee") as path:
+        check_room(2 * path.stat().st_size, "The referee")
+        weights = load_file(path)
+        if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+            raise ValueError("its weights are not finite numbers")
+        width = weights["rows.weight"].shape[1]
+        if not 0 < width <= weights["rows.weight"].numel() <= _MOST_ROWS:
+            raise ValueError(f"it is {width} wide")
+        referee = Referee(width)
+        referee.load_state_dict(weights)
+        referee.sha256 = file_hash(path)
+        return referee.to(device).eval()
+
+
+def _pool(tokens: torch.Tensor, view: View) -> torch.Tensor:
+    """Return mean and maximum over the disks' pairs and over the reflections' pairs: (n, h, 4 width)."""
+    lit = tokens * view.present[..., None]  # no token is negative, so what is absent is never the maximum
+    pooled = []
+    for part in (slice(0, view.disks), slice(view.disks, None)):
+        inside, empty = lit[:, :, part], ~view.present[:, :, part].any(2, keepdim=True)
+        pooled.append(inside.sum(2) / 10.0)
+        pooled.append(inside.amax(2).masked_fill(empty, -10.0))
+    return torch.cat(pooled, -1)
+
+
+def _corrected(pose: Pose, view: View, rows: torch.Tensor) -> Pose:
+    """Correct the hypotheses by one weighted least-squares step whose rows the network has filled.
+
+    Unknowns: a small turn ω (g → g + ω × g), and changes of scale and origin. A reflection's row says by how much its
+    excitation error should change; a disk's two rows say that it lies on its reflection.
+    """
+    g, disks = view.g, view.disks
+    present = view.present.float()
+    zero, one = torch.zeros_like(g[..., 0]), torch.ones_like(g[..., 0])
+    x, y, z = g.unbind(-1)
+    change = torch.stack([y, -x, zero, zero, zero, zero], -1)[:, :, disks:] / S_UNIT
+    wanted = 0.03 * torch.tanh(rows[:, :, disks:, 0]) / S_UNIT
+    trust = (rows[:, :, disks:, 1].clamp(-10, 6).exp() * present[:, :, disks:])[..., None]
+    in_x = torch.stack([zero, z, -y, x, one, zero], -1)[:, :, :disks] / POSITION_UNIT
+    in_y = torch.stack([-z, zero, x, y, zero, one], -1)[:, :, :disks] / POSITION_UNIT
+    near = (view.apart.square().sum(-1) < (4 * PAIRING) ** 2)[:, :, :disks]
+    sure = (rows[:, :, :disks, 2].clamp(-10, 8).exp() * present[:, :, :disks] * near)[..., None]
+    apart = view.apart[:, :, :disks] / POSITION_UNIT
+    matrix = torch.cat([change, in_x, in_y], 2)
+    target = torch.cat([wanted, apart[..., 0], apart[..., 1]], 2)
+    weighted = matrix * torch.cat([trust, sure, sure], 2)
+    precision = 1 / g.new_tensor(PRIOR).square()
+    # Scale and origin are expected near zero altogether, a turn near zero each time.
+    so_far = torch.cat([torch.zeros_like(g[:, :, 0]), pose.scale[..., None], pose.origin], -1)
+    normal = weighted.transpose(-1, -2) @ matrix + torch.diag(precision)
+    step = torch.linalg.solve(
+        normal, weighted.transpose(-1, -2) @ target[..., None] - (precision * so_far)[..., None]
+    )[..., 0]
+    turn = step[..., :3]
+    length = turn.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+    turn = turn * (LARGEST_TURN * torch.tanh(length / LARGEST_TURN) / length)
+    rotation = pose.rotation @ from_vector(-turn)
+    return Pose(rotation, pose.scale + step[..., 3], pose.origin + step[..., 4:])

@@ -1,0 +1,275 @@
+"""From proposed orientations to answers: the referee ranks, corrects and says how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.indexing.base import Hypotheses
+from napari_4dstem_orient.indexing.scoring import Measured, Score, score
+from napari_4dstem_orient.indexing.settings import ScoreSettings
+from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose
+from napari_4dstem_orient.indexing.verification.network import Referee, repeated
+
+SEEDED = 8
+"""Hypotheses of each phase that the scout's first look leaves; what corrections make one of them counts once."""
+
+FINALISTS = 5
+"""Hypotheses of each phase that are corrected more than once and ranked again."""
+
+SCORE_WEIGHT = 15.0
+"""Evidence that a difference of one in score stands for. Simulated patterns do not mind from 6 to 20; precessed
+patterns of real silver with 50 disks need 15 for all of them to be right."""
+
+NEARLY_ALIKE = math.radians(2)
+"""Of proposals closer than this only one is looked at: corrections would make them one."""
+
+HOPELESS = 5.0
+"""Finalists whose logit is so much less than the best are left as they are."""
+
+SETTLED = math.radians(0.01)
+"""A correction of so little is the last: the next would change neither the verdict nor the answer."""
+
+CLOSE_LOOKS = 40
+"""Disks and reflections by which the best hypothesis of a pattern with more than ``LOOKS`` is corrected at the end: the
+outer ones, weak though they are, tell a tilt best. Trained with fewer, the referee ranks worse with so many."""
+
+CLOSER = 2
+"""Corrections with so many."""
+
+ASKED = {"cpu": 512, "cuda": 1 << 17, "mps": 1 << 14}
+"""Hypotheses at a time: on a CPU few, so that they stay in its cache."""
+
+IMPOSSIBLE = -1e4
+"""Logit of a hypothesis that repeats another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A phase with proposed orientations for n patterns.
+
+    Attributes
+    ----------
+    phase_id : int
+    rotation : Tensor, shape (n, h, 3, 3)
+    reflector : Reflector
+    symmetry : Tensor, shape (k, 3, 3)
+    """
+
+    phase_id: int
+    rotation: torch.Tensor
+    reflector: Reflector
+    symmetry: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """What the scout leaves of a phase's proposals for n patterns.
+
+    Attributes
+    ----------
+    candidate : Candidate
+        The phase.
+    pose : Pose
+        k of each pattern.
+    logit : Tensor, shape (n, k)
+    """
+
+    candidate: Candidate
+    pose: Pose
+    logit: torch.Tensor
+
+    def joined(self, which: torch.Tensor, other: Shortlist) -> Shortlist:
+        """Return a longer list, to which another adds for those patterns that ``which`` (bool, n) marks."""
+        count = other.logit.shape[1]
+        logit = torch.full((len(self.logit), count), IMPOSSIBLE, device=self.logit.device)
+        logit[which] = other.logit
+        # Where nothing is added the best is there again, which counts for nothing.
+        pose = self.pose.pick(self.logit.argmax(1, keepdim=True).expand(-1, count)).copy()
+        pose.put(which, other.pose)
+        return Shortlist(self.candidate, self.pose.joined(pose), torch.cat([self.logit, logit], 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What is thought of a phase's hypotheses for n patterns.
+
+    Attributes
+    ----------
+    pose : Pose
+        h of each pattern.
+    logit : Tensor, shape (n, h)
+        The referee's.
+    score : Score
+    """
+
+    pose: Pose
+    logit: torch.Tensor
+    score: Score
+
+
+@torch.inference_mode()
+def shortlist(measured: Measured, candidate: Candidate, scout: Referee, corrections: int) -> Shortlist:
+    """Look at all proposals of a phase once, and keep the best."""
+    pose = Pose.of(candidate.rotation)
+    worth = ~repeated(pose.rotation, candidate.symmetry, NEARLY_ALIKE)
+    logit, moved = _ask(scout, measured, pose, candidate.reflector, worth)
+    logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
+    return Shortlist(candidate, (moved if corrections else pose).pick(index), logit)
+
+
+@torch.inference_mode()
+def judge(
+    measured: Measured,
+    shortlists: Sequence[Shortlist],
+    referee: Referee,
+    scoring: ScoreSettings,
+    corrections: int,
+    keep: int,
+) -> Hypotheses:
+    """Rank the shortlists of all phases together, likeliest first.
+
+    Parameters
+    ----------
+    measured : Measured
+        n patterns.
+    shortlists : sequence of Shortlist
+        One for each phase.
+    referee : Referee
+        That decides.
+    scoring : ScoreSettings
+        Of the score, which is reported and helps to choose.
+    corrections : int
+        So many times the best proposals are turned to where the disks say they should be; 0 leaves them.
+    keep : int
+        Hypotheses to return.
+    """
+    found = [_finalists(measured, short, referee, corrections) for short in shortlists]
+    verdicts = [
+        Verdict(pose, logit, score(measured, pose.rotation, short.candidate.reflector, scoring))
+        for short, (pose, logit) in zip(shortlists, found, strict=True)
+    ]
+    ranks = _likely(verdicts)
+    if corrections:
+        for short, verdict, rank in zip(shortlists, verdicts, ranks, strict=True):
+            _look_closer(measured, short.candidate.reflector, verdict, rank.argmax(1), referee, scoring)
+    parts = [
+        Hypotheses(
+            verdict.pose.rotation.cpu().numpy(),
+            np.full(tuple(probability.shape), short.candidate.phase_id, np.int32),
+            verdict.score.value.cpu().numpy(),
+            verdict.score.explained.cpu().numpy(),
+            probability.cpu().numpy(),
+        )
+        for short, verdict, probability in zip(shortlists, verdicts, _likely(verdicts), strict=True)
+    ]
+    # What the closer look found is likely or not, but no reason to take a neighbour that was not looked at.
+    return likeliest_first(parts, keep, [rank.cpu().numpy() for rank in ranks])
+
+
+def _likely(verdicts: Sequence[Verdict]) -> Sequence[torch.Tensor]:
+    """Return, for each phase, the probabilities of its hypotheses (n, h) among those of all phases."""
+    logits = torch.cat([verdict.logit for verdict in verdicts], 1)
+    scores = torch.cat([verdict.score.value for verdict in verdicts], 1)
+    # The referee sees the strongest disks, the score all of them. Relative to the referee's favourite it speaks
+    # about the choice among hypotheses and not about "none of them".
+    favourite = scores.gather(1, logits.argmax(1, keepdim=True))
+    logits = logits + SCORE_WEIGHT * (scores - favourite)
+    likely = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)[:, 1:]
+    return likely.split([verdict.logit.shape[1] for verdict in verdicts], dim=1)
+
+
+def likeliest_first(
+    parts: Sequence[Hypotheses], keep: int, ranks: Sequence[np.ndarray] | None = None
+) -> Hypotheses:
+    """Join the hypotheses of several phases: those of the phase that is likeliest as a whole, then the others.
+
+    Parameters
+    ----------
+    parts : sequence of Hypotheses
+        One for each phase, with probabilities.
+    keep : int
+        Hypotheses to return.
+    ranks : sequence of ndarray, shape (n, h), optional
+        Between 0 and 1: decide within a phase instead of the probabilities.
+    """
+    probabilities = [part.probability for part in parts if part.probability is not None]
+    likeliest = np.stack([probability.sum(1) for probability in probabilities]).argmax(0)
+    preference = [rank + (likeliest == number)[:, None] for number, rank in enumerate(ranks or probabilities)]
+    return Hypotheses.join(list(parts), keep, preference)
+
+
+def _look_closer(
+    measured: Measured,
+    reflector: Reflector,
+    verdict: Verdict,
+    best: torch.Tensor,
+    referee: Referee,
+    scoring: ScoreSettings,
+) -> None:
+    """Correct, in place, the best hypothesis (n) of patterns with many disks by more of them, where the score rises.
+
+    Of many disks half may be noise, which misleads. The score tells, for it sees all of them; the referee sees the
+    strongest alone, and judges the pose that is kept.
+    """
+    many = (measured.mask.sum(1) > LOOKS).nonzero()[:, 0]
+    if not len(many):
+        return
+    seen, best = measured[many], best[many]
+    pose = verdict.pose[many, best][:, None]
+    for _ in range(CLOSER):
+        _, pose = referee(seen, pose, reflector, CLOSE_LOOKS)
+    closer = score(seen, pose.rotation, reflector, scoring)
+    better = closer.value > verdict.score.value[many, best][:, None]
+    logit, _ = _ask(referee, seen, pose, reflector, better)
+    taken = better[:, 0]
+    where = many[taken], best[taken]
+    verdict.pose.put(where, pose[taken, 0])
+    verdict.logit[where] = logit[taken, 0]
+    verdict.score.value[where], verdict.score.explained[where] = (
+        closer.value[taken, 0],
+        closer.explained[taken, 0],
+    )
+
+
+def _finalists(
+    measured: Measured, short: Shortlist, referee: Referee, corrections: int
+) -> tuple[Pose, torch.Tensor]:
+    """Return the best few hypotheses of a phase, (n, f), and their logits, (n, f)."""
+    candidate, pose, symmetry = short.candidate, short.pose, short.candidate.symmetry
+    logit, index = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, short.logit).topk(
+        min(FINALISTS, short.logit.shape[1]), dim=1
+    )
+    pose = pose.pick(index)
+    moving = torch.ones_like(logit, dtype=torch.bool)
+    for left in range(max(corrections - 1, 0), -1, -1):
+        worth = logit > logit.amax(1, keepdim=True) - HOPELESS
+        asked = worth & moving
+        told, moved = _ask(referee, measured, pose, candidate.reflector, asked)
+        logit = torch.where(asked, told, logit)
+        best = torch.where(worth, logit, IMPOSSIBLE).amax(1, keepdim=True)
+        logit = torch.where(worth, logit, torch.minimum(logit, best - HOPELESS))
+        if left:
+            moving, pose = asked & (pose.turn_to(moved) > SETTLED), moved
+    logit, order = logit.sort(dim=1, descending=True)
+    pose = pose.pick(order)
+    return pose, torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
+
+
+def _ask(
+    referee: Referee, measured: Measured, pose: Pose, reflector: Reflector, worth: torch.Tensor
+) -> tuple[torch.Tensor, Pose]:
+    """Ask a referee about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
+    logit, moved = torch.full_like(pose.scale, IMPOSSIBLE), pose.copy()
+    places = worth.nonzero()
+    for asked in places.split(ASKED[worth.device.type]) if len(places) else ():
+        pattern, which = asked.unbind(1)
+        told, corrected = referee(measured[pattern], pose[pattern, which][:, None], reflector)
+        logit[pattern, which] = told[:, 0]
+        moved.put((pattern, which), corrected[:, 0])
+    return logit, moved

@@ -1,0 +1,71 @@
+"""What the sections of the analysis panel share: the map chosen, its grains, and the grain selected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import scan_layers
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.analysis.grains import Grains
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+
+
+class Analysed:
+    """One map under analysis.
+
+    Signals
+    -------
+    map_changed : Signal()
+        Another map, or none; its grains are not known any more.
+    grains_changed : Signal()
+        Grains were found, or lost.
+    selected_changed : Signal()
+        Another grain is selected, or none.
+    """
+
+    map_changed = Signal()
+    grains_changed = Signal()
+    selected_changed = Signal()
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self.viewer = viewer
+        self.session = session_for(viewer)
+        self.map: OrientationMap | None = None
+        self.grains: Grains | None = None
+        self.selected = 0
+        """Number of the selected grain, 0 for none."""
+
+    def take(self, orientation_map: OrientationMap | None) -> None:
+        """Analyse another map."""
+        if orientation_map is not self.map:
+            self.map = orientation_map
+            self.put_grains(None)
+            self.map_changed.emit()
+
+    def put_grains(self, grains: Grains | None) -> None:
+        """Set the grains of the map."""
+        self.grains = grains
+        self.select(0)
+        self.grains_changed.emit()
+
+    def select(self, number: int) -> None:
+        """Select a grain."""
+        if number != self.selected:
+            self.selected = number
+            self.selected_changed.emit()
+
+    def position_at(self, world: tuple[float, ...]) -> tuple[int, int] | None:
+        """Return the scan position (row, column) at a world position; None beside the scan."""
+        layers = scan_layers(self.viewer)
+        shape = self.session.scan_shape
+        if shape is None or not layers:
+            return None
+        row, col = np.rint(layers[0].world_to_data(world)[-2:]).astype(int)
+        return (int(row), int(col)) if 0 <= row < shape[0] and 0 <= col < shape[1] else None

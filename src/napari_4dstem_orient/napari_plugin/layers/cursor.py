@@ -1,0 +1,198 @@
+"""The inspected scan position in the viewer: click, drag or arrow keys move it, P pins it, a marker shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
+    OURS,
+    find_layer,
+    put_layer,
+    rescale,
+    scan_layers,
+)
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, is_open, session_for
+from napari_4dstem_orient.workflow.session import Session, Stage
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+MARKER = "position"
+STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
+STRIDE = 10
+"""Scan positions that Shift with an arrow key goes."""
+PIN = "P"
+REDRAWN_AFTER = 120
+"""Milliseconds; while the mouse drags, the marker moves no oftener: each time napari draws its whole canvas again."""
+
+_cursors: WeakKeyDictionary[napari.Viewer, Cursor] = WeakKeyDictionary()
+
+
+def install_cursor(viewer: napari.Viewer) -> None:
+    """Let clicks, drags and arrow keys over the scan move the session's position; once for each viewer."""
+    viewer = bare_viewer(viewer)
+    if viewer not in _cursors:
+        _cursors[viewer] = Cursor(viewer)
+
+
+class Cursor:
+    """Joins one viewer's mouse and keys to its session's position.
+
+    Drag over the scan moves the position, so Shift with drag moves the view there.
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self._viewer = ref(viewer)
+        self.session: Session = session_for(viewer)
+        self._keys_bound = self._dragging = False
+        self._redraw = QTimer()
+        self._redraw.setSingleShot(True)
+        self._redraw.timeout.connect(self._follow)
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+        self.session.position_changed.connect(self._on_position)
+        self.session.changed.connect(self._on_changed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        self._on_changed(Stage.SCAN)
+
+    def _open_viewer(self) -> napari.Viewer | None:
+        """Return the viewer, unless its window was closed."""
+        viewer = self._viewer()
+        return viewer if viewer is not None and is_open(viewer) else None
+
+    def _on_changed(self, stage: Stage) -> None:
+        viewer = self._open_viewer()
+        if viewer is None or self.session.scan_shape is None:
+            return
+        if not self._keys_bound:  # only now: without a scan the arrow keys are napari's
+            self._keys_bound = True
+            for key, step in STEPS.items():
+                for keys, times in ((key, 1), (f"Shift-{key}", STRIDE)):
+                    rows, cols = times * step[0], times * step[1]
+                    viewer.bind_key(
+                        keys, lambda viewer, to=(rows, cols): walk(self.session, *to), overwrite=True
+                    )
+            viewer.bind_key(PIN, lambda viewer: toggle_pin(self.session), overwrite=True)
+        if stage is Stage.SCAN:
+            rescale(viewer, self.session.calibration.steps)
+            QTimer.singleShot(0, self._show_over_layers)  # the layers it shall lie over are about to come
+
+    def _on_inserted(self, event: Any) -> None:
+        """Show the marker above a layer that comes later (not at once: napari is still inserting)."""
+        if event.value.metadata.get(OURS) != MARKER:
+            QTimer.singleShot(0, self._show_over_layers)
+
+    def _show_over_layers(self) -> None:
+        viewer = self._open_viewer()
+        if viewer is not None and scan_layers(viewer):
+            self._show_marker(viewer)
+        self._raise_marker()
+
+    def _raise_marker(self) -> None:
+        viewer = self._open_viewer()
+        marker = find_layer(viewer, MARKER) if viewer is not None else None
+        if marker is not None and viewer.layers[-1] is not marker:
+            viewer.layers.move(viewer.layers.index(marker), len(viewer.layers))
+
+    def _on_position(self, row: int, col: int) -> None:
+        if not self._dragging:
+            self._follow()
+        elif not self._redraw.isActive():
+            self._redraw.start(REDRAWN_AFTER)
+
+    def _follow(self) -> None:
+        viewer = self._open_viewer()
+        if viewer is not None:
+            self._show_marker(viewer)
+
+    def _on_drag(self, viewer: napari.Viewer, event: Any) -> Iterator[None]:
+        """Follow the mouse from press to release; a click is a drag that goes nowhere."""
+        position = self._position_at(viewer, event)
+        if position is None or event.button != 1 or _drawing(viewer.layers.selection.active):
+            return
+        camera = viewer.scene.camera
+        could_pan, camera.mouse_pan = camera.mouse_pan, False
+        shift, grabbed = "Shift" in event.modifiers, np.asarray(event.position)
+        if not shift:
+            self.session.move_to(*position)
+            self._show_marker(viewer)
+        self._dragging = True
+        try:
+            yield
+            while event.type == "mouse_move":
+                if shift:
+                    moved = (grabbed - event.position)[-2:]
+                    camera.center = (*camera.center[:-2], *(np.asarray(camera.center[-2:]) + moved))
+                else:
+                    self.session.move_to(*(self._position_at(viewer, event, inside=False) or position))
+                yield
+        finally:
+            camera.mouse_pan, self._dragging = could_pan, False
+        self._redraw.stop()
+        self._follow()
+
+    def _position_at(self, viewer: napari.Viewer, event: Any, inside: bool = True) -> tuple[int, int] | None:
+        """Return the scan position under the mouse, None beside the scan (unless not ``inside``)."""
+        shape = self.session.scan_shape
+        layers = [layer for layer in scan_layers(viewer) if layer.visible]
+        if shape is None or not layers or viewer.dims.ndisplay != 2:
+            return None
+        row, col = np.rint(layers[0].world_to_data(event.position)[-2:]).astype(int)
+        if inside and not (0 <= row < shape[0] and 0 <= col < shape[1]):
+            return None
+        return int(row), int(col)
+
+    def _show_marker(self, viewer: napari.Viewer) -> None:
+        """Frame the inspected position, within a ring that can be seen when the whole scan is in view."""
+        if self.session.position is None or self.session.scan_shape is None:
+            return
+        here, layer = np.array([self.session.position] * 3, float), find_layer(viewer, MARKER)
+        if layer is not None:
+            if not np.array_equal(
+                layer.data, here
+            ):  # in place: new data would make napari measure all layers
+                layer.data[:] = here
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+            return
+        selected = set(viewer.layers.selection)
+        ring = max(1.6, max(self.session.scan_shape) / 25)
+        put_layer(
+            viewer,
+            MARKER,
+            here,
+            self.session.calibration.steps,
+            kind="points",
+            size=[1.0, ring, 0.85 * ring],
+            symbol=["square", "disc", "disc"],
+            face_color="transparent",
+            border_color=["white", "black", "white"],  # a map may have every other colour
+            border_width=0.1,
+        )
+        self._raise_marker()
+        if set(viewer.layers.selection) != selected:
+            viewer.layers.selection = selected
+
+
+def walk(session: Session, rows: int, cols: int) -> None:
+    """Move the inspected position by so many scan positions."""
+    if session.position is not None:
+        row, col = session.position
+        session.move_to(row + rows, col + cols)
+
+
+def toggle_pin(session: Session) -> None:
+    """Pin the inspected position, or take its pin away."""
+    here = session.position
+    if here is not None:
+        others = [pin for pin in session.pins if pin != here]
+        session.set_pins(others if here in session.pins else [*others, here])
+
+
+def _drawing(layer: Layer | None) -> bool:
+    """Tell whether the mouse now draws on or edits the active layer."""
+    return layer is not None and str(layer.mode) != "pan_zoom"

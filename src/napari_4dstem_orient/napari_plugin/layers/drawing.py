@@ -1,0 +1,72 @@
+"""Lines and regions that the user draws over the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Shapes
+from qtpy.QtCore import QTimer
+
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+
+if TYPE_CHECKING:
+    import napari
+
+
+def draw(
+    viewer: napari.Viewer, name: str, mode: str, steps: tuple[float, float] | None, drawn: Callable[[], Any]
+) -> None:
+    """Let the user draw one shape, in place of the former; then the mouse is free again.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    name : str
+        Of the layer.
+    mode : str
+        napari's: ``"add_line"``, ``"add_rectangle"``, ``"add_polygon"``.
+    steps : (float, float) or None
+        Scan steps in nm, down the rows and along them.
+    drawn : callable
+        Called when the shape is complete.
+    """
+    layer = find_layer(viewer, name)
+    if layer is not None:
+        viewer.layers.remove(layer)
+    layer = put_layer(
+        viewer, name, [], steps, kind="shapes", edge_color="#ff2fd0", face_color="transparent", ndim=2
+    )
+    assert isinstance(layer, Shapes)
+    viewer.layers.selection.active = layer
+    layer.mode = mode
+
+    def on_data(event: Any) -> None:
+        # "added" comes when the shape is complete, be it by a release of the mouse or by a double click.
+        if str(event.action.value) == "added" and layer.nshapes and str(layer.mode) == mode:
+            QTimer.singleShot(0, finish)  # not at once: napari is still finishing the shape
+
+    def finish() -> None:
+        if layer in viewer.layers and str(layer.mode) == mode:
+            layer.mode = "pan_zoom"
+            drawn()
+
+    layer.events.data.connect(on_data)
+
+
+def line_of(viewer: napari.Viewer, name: str) -> np.ndarray | None:
+    """Return start and end (row, column) of the line drawn, shape (2, 2); None without one."""
+    layer = find_layer(viewer, name)
+    return None if layer is None or not layer.data else np.asarray(layer.data[-1])[:, -2:]
+
+
+def region_of(viewer: napari.Viewer, name: str, shape: tuple[int, int]) -> np.ndarray | None:
+    """Return which positions the region drawn holds, bool, of the scan's shape; None without one."""
+    from matplotlib.path import Path
+
+    layer = find_layer(viewer, name)
+    if layer is None or not layer.data:
+        return None
+    positions = np.indices(shape).reshape(2, -1).T
+    return Path(np.asarray(layer.data[-1])[:, -2:]).contains_points(positions).reshape(shape)

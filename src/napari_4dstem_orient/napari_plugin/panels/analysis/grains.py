@@ -1,0 +1,242 @@
+"""Grains of a map: boundaries and grains as layers, a table, and the table as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.panels.analysis.grain_table import GrainTable
+from napari_4dstem_orient.napari_plugin.panels.base import button
+from napari_4dstem_orient.napari_plugin.qt.forms import form_for
+from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, notify
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.analysis.grains import Grains, GrainSettings
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.export.grain_table import Columns
+
+GRAINS, BOUNDARIES, SELECTED = "grains", "grain boundaries", "selected grain"
+KIND_COLORS = {1: "#F0E442", 2: "#ffffff", 3: "#CC79A7", 4: "#56B4E9"}
+"""Of ``Boundary``: low angle, high angle, twin, between phases (Okabe and Ito, and white)."""
+WIDTH, THINNEST = 0.25, 500
+"""Of a boundary in scan positions; in a map longer than this many positions it is wider, or would not be seen."""
+
+
+class GrainsSection(QWidget):
+    """Finds grains and shows them.
+
+    Parameters
+    ----------
+    analysed : Analysed
+    jobs : JobBar
+        Of the panel.
+    """
+
+    def __init__(self, analysed: Analysed, jobs: JobBar) -> None:
+        from napari_4dstem_orient.analysis.grains import GrainSettings
+
+        super().__init__()
+        self.analysed, self.jobs = analysed, jobs
+        self.form = form_for(GrainSettings)
+        self.find_button = button("Find grains", "Find grains and boundaries of the map chosen.", self.find)
+        self.save_button = button("Save table as CSV…", "Write the table to a file.", self._ask_for_file)
+        self.found = QLabel()
+        self.found.setWordWrap(True)
+        self.table = GrainTable()
+        self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
+        self.table.chosen.connect(self._on_chosen)
+        self.table.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.find_button)
+        buttons.addWidget(self.save_button)
+        layout.addWidget(self.form.native)
+        layout.addLayout(buttons)
+        layout.addWidget(self.found)
+        layout.addWidget(self.table)
+        analysed.grains_changed.connect(self._show_grains)
+        analysed.selected_changed.connect(self._show_selected)
+        analysed.session.position_changed.connect(self._on_position)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Enable what can be done."""
+        self.find_button.setEnabled(self.analysed.map is not None and not self.jobs.running)
+        self.save_button.setEnabled(self.analysed.grains is not None)
+
+    def release(self) -> None:
+        """Stop listening."""
+        self.analysed.session.position_changed.disconnect(self._on_position)
+
+    def find(self) -> None:
+        """Find the grains of the map in a thread."""
+        found = self.analysed.map
+        if found is None or self.jobs.running:
+            return
+        self.jobs.run("Finding grains", partial(self._on_found, found), _find, found, self.form.settings())
+
+    def _on_found(self, asked: OrientationMap, found: tuple[Grains, Columns]) -> Iterator[None]:
+        self._columns = found[1]
+        for step in (self.analysed.put_grains, self._put_labels, self._put_boundaries, self._select_here):
+            if asked is self.analysed.map:
+                step(found[0])
+            yield
+
+    def _show_grains(self) -> None:
+        grains, viewer = self.analysed.grains, self.analysed.viewer
+        self.table.setVisible(grains is not None)
+        self.refresh()
+        if grains is None:
+            self.table.put({})
+            self.found.setText("")
+            for name in (GRAINS, BOUNDARIES, SELECTED):
+                if (layer := find_layer(viewer, name)) is not None:
+                    viewer.layers.remove(layer)
+            return
+        self.table.put(self._columns)
+        self.found.setText(summary(grains))
+
+    def _put_labels(self, grains: Grains) -> None:
+        shown = grains.orientation_map
+        layer = put_layer(
+            self.analysed.viewer,
+            GRAINS,
+            grains.label,
+            shown.steps,
+            "labels",
+            exploratory=shown.exploratory,
+            opacity=0.5,
+            visible=False,
+        )
+        layer.features = _features(self._columns)
+
+    def _put_boundaries(self, grains: Grains) -> None:
+        from napari_4dstem_orient.analysis.boundaries import Neighbours, edge_lines
+
+        kinds = grains.boundaries
+        parts = {
+            kind: edge_lines(Neighbours(kinds.down == kind, kinds.right == kind)) for kind in KIND_COLORS
+        }
+        lines = np.concatenate(list(parts.values()))
+        colors = np.repeat(list(KIND_COLORS.values()), [len(part) for part in parts.values()])
+        viewer, former = self.analysed.viewer, find_layer(self.analysed.viewer, BOUNDARIES)
+        if former is not None:  # its colours would not fit another number of lines
+            viewer.layers.remove(former)
+        put_layer(
+            viewer,
+            BOUNDARIES,
+            lines,
+            grains.orientation_map.steps,
+            kind="vectors",
+            exploratory=grains.orientation_map.exploratory,
+            edge_width=WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4),
+            edge_color=colors if len(lines) else "white",
+            vector_style="line",
+        )
+
+    # ---------------------------------------------------------------- one grain
+
+    def _on_chosen(self, number: int) -> None:
+        """Show a grain on the map: in the middle of the canvas, and as the inspected position."""
+        grains = self.analysed.grains
+        if grains is None:
+            return
+        self.analysed.select(number)
+        middle = grains.middle[number - 1]
+        self.analysed.session.move_to(*(int(each) for each in middle))
+        steps = grains.orientation_map.steps or (1.0, 1.0)
+        camera = self.analysed.viewer.scene.camera
+        camera.center = (*camera.center[:-2], *(middle * steps))
+
+    def _select_here(self, *_: object) -> None:
+        if self.analysed.session.position is not None:
+            self._on_position(*self.analysed.session.position)
+
+    def _on_position(self, row: int, col: int) -> None:
+        grains = self.analysed.grains
+        if grains is not None:
+            self.analysed.select(int(grains.label[row, col]))
+
+    def _show_selected(self) -> None:
+        from napari_4dstem_orient.analysis.boundaries import outline
+
+        grains, number, viewer = self.analysed.grains, self.analysed.selected, self.analysed.viewer
+        self.table.show_grain(number)
+        layer = find_layer(viewer, SELECTED)
+        if grains is None or not number:
+            if layer is not None:
+                layer.visible = False  # napari takes ten times as long to remove it
+            return
+        active = viewer.layers.selection.active
+        layer = put_layer(
+            viewer,
+            SELECTED,
+            outline(grains.label == number),
+            grains.orientation_map.steps,
+            kind="vectors",
+            edge_color="#ff2fd0",
+            vector_style="line",
+        )
+        layer.edge_width = max(0.4, max(grains.label.shape) / 150)
+        layer.visible = True
+        viewer.layers.selection.active = active
+
+    # ---------------------------------------------------------------- the file
+
+    def _ask_for_file(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the table", "grains.csv", "Table (*.csv)")
+        if path:
+            self.save(path)
+
+    def save(self, path: str) -> None:
+        """Write the table; what goes wrong is told."""
+        from napari_4dstem_orient.export.grain_table import save_grain_table
+
+        try:
+            if self.analysed.grains is not None:
+                save_grain_table(self.analysed.grains, path)
+        except UserError as error:
+            notify(error)
+
+
+def _find(
+    orientation_map: OrientationMap, settings: GrainSettings, progress: Progress
+) -> tuple[Grains, Columns]:
+    from napari_4dstem_orient.analysis.grains import find_grains
+    from napari_4dstem_orient.export.grain_table import grain_columns
+
+    grains = find_grains(orientation_map, settings, progress)
+    return grains, grain_columns(grains, progress)
+
+
+def _features(columns: Columns) -> dict[str, list]:
+    """Return what napari shows of a grain under the cursor; its first row is that of no grain."""
+    shown = [name for name in columns if name not in ("grain", "row", "column")]
+    return {name: [None, *columns[name]] for name in shown}
+
+
+def summary(grains: Grains) -> str:
+    """Say how many grains and what boundaries there are."""
+    from napari_4dstem_orient.analysis.boundaries import Boundary
+
+    if not len(grains):
+        return "No grain is as large as asked."
+    unit = "positions" if grains.orientation_map.steps is None else "nm"
+    words = f"{len(grains):,} grains"
+    if grains.diameter is not None:
+        words += f", median diameter {np.median(grains.diameter):.3g} nm"
+    lengths = {kind: grains.boundary_length(kind) for kind in Boundary if kind}
+    colors = {1: "yellow", 2: "white", 3: "pink", 4: "blue"}
+    parts = [
+        f"{kind.text} {length:,.0f} {unit} ({colors[kind]})" for kind, length in lengths.items() if length
+    ]
+    return words + (". Boundaries: " + ", ".join(parts) if parts else "") + "."

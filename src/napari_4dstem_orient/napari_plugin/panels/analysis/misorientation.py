@@ -1,0 +1,207 @@
+"""Misorientation between two positions that are clicked, and along a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
+from napari_4dstem_orient.napari_plugin.layers.drawing import draw, line_of
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.panels.base import button
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, text_color
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.analysis.profile import Profile
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+
+PICKED, LINE = "picked positions", "profile line"
+NOTHING_YET = "Misorientation of two positions, or along a line."
+
+
+class MisorientationSection(QWidget):
+    """Compares two positions, and follows a line.
+
+    Parameters
+    ----------
+    analysed : Analysed
+    """
+
+    def __init__(self, analysed: Analysed) -> None:
+        super().__init__()
+        self.analysed = analysed
+        self.picked: list[tuple[int, int]] = []
+        self.pick_button = QPushButton("Pick two positions")
+        self.pick_button.setCheckable(True)
+        self.pick_button.setToolTip("Click A, then B on the map; press again to stop picking.")
+        self.pick_button.toggled.connect(self._on_picking)
+        self.line_button = button(
+            "Draw a line", "Drag over the map, from the line's start to its end.", self._draw
+        )
+        self.words = QLabel(NOTHING_YET)
+        self.words.setWordWrap(True)
+        self.plot = PlotCanvas(210, "Misorientation along the line")
+        self.plot.hide()
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.pick_button)
+        buttons.addWidget(self.line_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        layout.addWidget(self.words)
+        layout.addWidget(self.plot)
+        self.profile: Profile | None = None
+        self._latest = Latest()
+        self._latest.answered.connect(self._on_answer)
+        self._latest.failed.connect(notify)
+        analysed.map_changed.connect(self._on_map)
+
+    def refresh(self) -> None:
+        """Enable what can be done."""
+        for each in (self.pick_button, self.line_button):
+            each.setEnabled(self.analysed.map is not None)
+
+    def forget(self) -> None:
+        """Let go of positions, and of the line, of the former scan."""
+        self.pick_button.setChecked(False)
+        self.picked, self.profile = [], None
+        self._latest.drop()
+        self.words.setText(NOTHING_YET)
+        self.plot.hide()
+
+    def release(self) -> None:
+        """Stop listening."""
+        self.pick_button.setChecked(False)
+        self._latest.close()
+
+    def _on_map(self) -> None:
+        self.refresh()
+        if self.analysed.map is None:
+            self.pick_button.setChecked(False)
+        self._compare()
+        self._follow()
+
+    # ---------------------------------------------------------------- two positions
+
+    def _on_picking(self, on: bool) -> None:
+        callbacks = self.analysed.viewer.mouse_drag_callbacks
+        if on:
+            self.picked = []
+            self.words.setText("Click position A.")
+            callbacks.append(self._on_press)
+        elif self._on_press in callbacks:
+            callbacks.remove(self._on_press)
+
+    def _on_press(self, viewer: napari.Viewer, event: Any) -> Iterator[None]:
+        where = self.analysed.position_at(event.position)
+        if where is not None and event.button == 1:
+            self.picked = [*self.picked, where] if len(self.picked) == 1 else [where]
+            self._mark()
+            self._compare()
+        yield
+
+    def _mark(self) -> None:
+        viewer = self.analysed.viewer
+        former, active = find_layer(viewer, PICKED), viewer.layers.selection.active
+        if former is not None:
+            viewer.layers.remove(former)
+        put_layer(
+            viewer,
+            PICKED,
+            np.array(self.picked, float),
+            self.analysed.session.calibration.steps,
+            kind="points",
+            size=1.0,
+            symbol="cross",
+            face_color="#ff2fd0",
+            text={
+                "string": list("AB")[: len(self.picked)],
+                "color": "white",
+                "size": 14,
+                "anchor": "upper_left",
+            },
+        )
+        viewer.layers.selection.active = active
+
+    def _compare(self) -> None:
+        if len(self.picked) == 1:
+            self.words.setText(f"A is {_place(self.picked[0])}. Click position B.")
+        elif len(self.picked) == 2 and self.analysed.map is not None:
+            self._latest.ask(partial(compare, self.analysed.map, *self.picked))
+
+    # ---------------------------------------------------------------- a line
+
+    def _draw(self) -> None:
+        self.pick_button.setChecked(False)
+        draw(
+            self.analysed.viewer,
+            LINE,
+            "add_line",
+            self.analysed.session.calibration.steps,
+            self._follow,
+        )
+
+    def _follow(self) -> None:
+        from napari_4dstem_orient.analysis.profile import line_profile
+
+        ends = line_of(self.analysed.viewer, LINE)
+        if ends is not None and self.analysed.map is not None:
+            self._latest.ask(partial(line_profile, self.analysed.map, *ends))
+
+    # ---------------------------------------------------------------- answers
+
+    def _on_answer(self, answer: str | Profile) -> None:
+        if isinstance(answer, str):
+            self.words.setText(answer)
+            return
+        self.profile = answer
+        self.words.setText(
+            f"Line from {_place(answer.positions[0])} to {_place(answer.positions[-1])}, "
+            f"{answer.distance[-1]:.4g} {answer.unit}."
+        )
+        self.plot.show()
+        draw_profile(self.plot, answer, text_color(self.analysed.viewer.theme))
+
+
+def compare(orientation_map: OrientationMap, one: tuple[int, int], other: tuple[int, int]) -> str:
+    """Say how the crystals at two positions are turned against each other."""
+    from napari_4dstem_orient.analysis.special_boundaries import turn_between
+
+    words = f"A ({_place(one)}) to B ({_place(other)}): "
+    phases = [int(orientation_map.phase_id[where]) for where in (one, other)]
+    if min(phases) < 0:
+        return words + "no answer at one of the two."
+    if phases[0] != phases[1]:
+        names = [orientation_map.phases[number].name for number in phases]
+        return words + f"two phases, {names[0]} and {names[1]}: their angle has no meaning."
+    rotation = orientation_map.rotation
+    return words + turn_between(rotation[one], rotation[other], orientation_map.phases[phases[0]]).text
+
+
+def _place(where: Any) -> str:
+    return f"row {where[0]}, column {where[1]}"
+
+
+def draw_profile(canvas: PlotCanvas, profile: Profile, color: str) -> None:
+    """Draw both curves of a profile; the line's style tells them apart, too."""
+    canvas.figure.clear()
+    axes = canvas.figure.add_subplot()
+    axes.patch.set_alpha(0)
+    axes.plot(profile.distance, profile.to_start, "-", color="#E69F00", label="to the start")
+    axes.plot(profile.distance, profile.to_former, ".:", color="#56B4E9", label="to the position before")
+    axes.set_ylim(0, None)
+    axes.set_xlabel(f"distance ({profile.unit})", color=color, fontsize=8)
+    axes.set_ylabel("misorientation (°)", color=color, fontsize=8)
+    axes.tick_params(colors=color, labelsize=8)
+    for spine in axes.spines.values():
+        spine.set_color(color)
+    axes.legend(fontsize=7.5, labelcolor=color, framealpha=0, loc="best")
+    canvas.draw_idle()

@@ -1,0 +1,217 @@
+"""What the dock widgets of all steps share: scrolling, what is missing, one job, a clean end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, notify
+from napari_4dstem_orient.napari_plugin.qt.libraries import collect_all_again
+from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone, tone_sheet
+from napari_4dstem_orient.napari_plugin.qt.turns import Turns
+from napari_4dstem_orient.napari_plugin.qt.wheel import WheelGuard
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+HOW_TO_GET = {
+    Stage.SCAN: "a scan (open one in Data)",
+    Stage.PROBE: "a probe (choose one in Bragg disks)",
+    Stage.DISKS: "Bragg disks (find them in Bragg disks)",
+    Stage.CALIBRATED: "calibrated disks (press Apply in Calibration)",
+    Stage.TRANSFORMER_MAP: "a map (run one in Map)",
+    Stage.TEMPLATE_MAP: "a template matching map (run one in Map)",
+}
+MARGIN = 4
+"""Pixels around a panel."""
+
+
+def needs_text(missing: list[Stage]) -> str:
+    """Return "Needs: ..." for the first stage that is missing, or nothing."""
+    return f"Needs: {HOW_TO_GET[missing[0]]}." if missing else ""
+
+
+class StepWidget(QWidget):
+    """A dock widget of one viewer: the step's own widgets go into ``body``, what must stay in sight however
+    small the window into ``footer``, long work into ``jobs``.
+
+    Subclasses override ``refresh`` (called when any stage changes, and once by themselves at the end of their
+    constructor), ``forget`` where they keep anything of a scan, and ``release`` where they hold more than Qt frees by
+    itself.
+    """
+
+    SCROLLS_ABOVE = 0
+    """Pixels; what the panel holds is never squeezed to less than this, nor to less than all of it."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.session = session_for(viewer)
+        bare_viewer(viewer).window._qt_window.installEventFilter(self)
+        self.needs = QLabel()
+        self.needs.setWordWrap(True)
+        set_tone(self.needs, Tone.DOUBTFUL)
+        self.needs.hide()
+        self._content = content = QWidget()
+        content.installEventFilter(self)
+        self.body = QVBoxLayout(content)
+        self.body.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.setContentsMargins(4, 4, 8, 4)
+        self._scroll = scroll = QScrollArea()
+        scroll.setWidget(content)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its fields scroll into sight by themselves
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.footer = QVBoxLayout()
+        self.footer.setContentsMargins(4, 0, 8, 0)
+        self.jobs = JobBar()
+        self.turns = Turns(self, notify)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(MARGIN, MARGIN, 0, MARGIN)
+        layout.addWidget(self.needs)
+        layout.addWidget(scroll, 1)
+        layout.addLayout(self.footer)
+        layout.addWidget(self.jobs)
+        self._wheel = WheelGuard(self)
+        self._follow_theme()
+        viewer.events.theme.connect(self._follow_theme)
+        self._docked = self._closed = False
+        self.session.replaced.connect(self._on_replaced)
+        self.session.changed.connect(self._on_changed)
+        jobs = self.jobs  # with its window gone a panel gets no word but this
+        self.destroyed.connect(lambda: jobs.detach_job())
+        self.destroyed.connect(lambda: collect_all_again())  # the panel may be among what was set aside
+        self.jobs.running_changed.connect(self._on_running)
+
+    def refresh(self) -> None:
+        """Show what the session holds now; enable what can be done."""
+
+    def forget(self) -> None:
+        """Let go of all that is of the former scan; ``refresh`` follows."""
+
+    def job_is_of_scan(self) -> bool:
+        """Tell whether what runs is of no use once another scan has come."""
+        return True
+
+    def release(self) -> None:
+        """Free what this widget holds outside Qt's tree."""
+
+    def take_keyboard(self) -> None:
+        """Put the keyboard into the first field of the panel."""
+        self.setFocus()
+        self.focusNextChild()
+
+    def say_needs(self, text: str) -> None:
+        """Show, above everything, what must be done before this step; empty hides it."""
+        self.needs.setText(text)
+        self.needs.setVisible(bool(text))
+
+    def close_step(self) -> None:
+        """Cancel what runs and let go of the session; the widget is of no use afterwards."""
+        if self._closed:
+            return
+        self._closed = True
+        self.session.replaced.disconnect(self._on_replaced)
+        self.session.changed.disconnect(self._on_changed)
+        self.viewer.events.theme.disconnect(self._follow_theme)
+        self.jobs.abandon()
+        self.turns.give_up()
+        self.release()
+
+    def _on_replaced(self) -> None:
+        if self.job_is_of_scan() and not self.jobs.showing:  # a result that brings the scan itself
+            self.jobs.abandon()
+        self.forget()
+
+    def _on_changed(self, stage: Stage) -> None:
+        self.refresh()
+
+    def _on_visibility(self, visible: bool) -> None:
+        if visible and not self._closed:
+            self.refresh()  # what lay behind another tab did not follow the position
+
+    def _on_running(self, running: bool) -> None:
+        if not self._closed:
+            self.refresh()
+
+    def _follow_theme(self, *_: Any) -> None:
+        self.setStyleSheet(tone_sheet(self.viewer.theme))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Keep the panel as wide as what it holds, so that nothing is cut off at its side; let go with its window.
+
+        A window that is closed tells its panels nothing, and takes what they would still write to away.
+        """
+        if watched is not self._content and _ends(event):
+            self.close_step()
+        if watched is self._content and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self._make_room()
+        return super().eventFilter(watched, event)
+
+    def _make_room(self) -> None:
+        inner, outer = self._content.layout(), self.layout()
+        assert inner is not None
+        assert outer is not None
+        beside = self._scroll.verticalScrollBar().sizeHint().width() + MARGIN
+        least, around = self._content.minimumSizeHint(), outer.minimumSize()
+        wide = max(least.width() + beside, around.width())
+        high = max(least.height(), inner.totalHeightForWidth(max(wide, self.width()) - beside))
+        high += around.height() - self._scroll.minimumSizeHint().height()
+        high += self._scroll.height() - self._scroll.viewport().height()  # the theme's border
+        self.setMinimumSize(wide, min(high, self.SCROLLS_ABOVE))
+
+    def event(self, event: QEvent) -> bool:
+        """Notice that napari has taken the widget out of its dock: that is how a dock's × closes it."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+                if isinstance(self.parent(), QDockWidget):
+                    self.parent().visibilityChanged.connect(self._on_visibility)
+            elif self._docked:
+                self.close_step()
+                QTimer.singleShot(0, self.deleteLater)
+        return super().event(event)
+
+    def closeEvent(self, event: Any) -> None:
+        """Let go when closed as a window of its own."""
+        self.close_step()
+        super().closeEvent(event)
+
+
+def _ends(event: QEvent) -> bool:
+    """Tell whether a window is going: napari may ask the user first, but not where a program closes it."""
+    kind = event.type()
+    return kind == QEvent.Type.DeferredDelete or (kind == QEvent.Type.Close and not event.spontaneous())
+
+
+def behind_a_tab(widget: QWidget) -> bool:
+    """Tell whether another tab covers a widget; Qt calls it visible even then."""
+    return widget.isVisible() and widget.visibleRegion().isEmpty()
+
+
+def button(text: str, tooltip: str, clicked: Callable[[], Any]) -> QPushButton:
+    """Make a push button."""
+    made = QPushButton(text)
+    made.setToolTip(tooltip)
+    made.clicked.connect(lambda checked=False: clicked())
+    return made
+
+
+def wrapped(text: str = "") -> QLabel:
+    """Make a label whose text may take several lines."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    return label
+
+
+def section(title: str) -> QLabel:
+    """Make the heading of a part of a form."""
+    label = QLabel(title)
+    label.setStyleSheet("font-weight: bold; margin-top: 6px")
+    return label

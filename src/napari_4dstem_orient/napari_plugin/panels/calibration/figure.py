@@ -1,0 +1,174 @@
+"""What the figures of the calibration panel share: made in a thread, when their section is open, of what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.panels.base import wrapped
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, text_color
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+SMALL = 7.5
+"""Points: the letters in a figure."""
+
+BLUE, ORANGE = "#3a90d0", "#d08000"
+"""Told apart by everybody, on dark and on light."""
+
+
+class CalibrationFigure(QWidget):
+    """A figure and its words; computed anew when what it shows has changed, and only while it is open.
+
+    Subclasses override ``inputs``, ``compute`` and ``show_answer``.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    height : int
+        Of the figure, px.
+    says : str
+        What the figure shows, for those who cannot see it.
+    """
+
+    def __init__(self, viewer: napari.Viewer, height: int, says: str) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.session = session_for(viewer)
+        self.canvas = PlotCanvas(height, says)
+        self.words = wrapped()
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.addWidget(self.canvas)
+        self.column.addWidget(self.words)
+        self.answer: Any = None
+        """What is shown; None where there is nothing yet."""
+        self._asked: tuple[Any, ...] | None = None
+        self._latest = Latest()
+        self._latest.answered.connect(self._on_answer)
+        self._latest.failed.connect(self._on_failed)
+        viewer.events.theme.connect(self._on_theme)
+
+    def inputs(self) -> tuple[Any, ...] | str:
+        """Return what ``compute`` takes, or a sentence that says what is missing."""
+        raise NotImplementedError
+
+    @staticmethod
+    def compute(*inputs: Any) -> Any:
+        """Return the answer to show; called in a thread."""
+        raise NotImplementedError
+
+    def show_answer(self, answer: Any, color: str) -> None:
+        """Draw the answer into the canvas's empty figure, lettered in this colour, and say it in words."""
+        raise NotImplementedError
+
+    def refresh(self) -> None:
+        """Follow the session; nothing is done while the section is closed."""
+        if not self.isVisible():
+            return
+        inputs = self.inputs()
+        if isinstance(inputs, str):
+            self._forget()
+            self._show_nothing(inputs)
+        elif not _same(inputs, self._asked):
+            self._forget()
+            self._asked = inputs
+            self._show_nothing("Computing …")
+            self._latest.ask(partial(self.compute, *inputs))
+        elif self.answer is not None:
+            self._show()
+
+    def release(self) -> None:
+        """Stop waiting for an answer, and listening."""
+        self.viewer.events.theme.disconnect(self._on_theme)
+        self._latest.close()
+
+    def showEvent(self, event: object) -> None:
+        """Follow what happened while the section was closed."""
+        super().showEvent(event)  # type: ignore[arg-type]
+        self.refresh()
+
+    def plot(self, axes: Axes, color: str) -> Axes:
+        """Give axes a panel's look."""
+        axes.patch.set_alpha(0)
+        axes.tick_params(colors=color, labelsize=SMALL, length=2)
+        for label in (axes.xaxis.label, axes.yaxis.label, axes.title):
+            label.set_color(color)
+            label.set_fontsize(SMALL)
+        for spine in axes.spines.values():
+            spine.set_color(color)
+            spine.set_linewidth(0.5)
+        return axes
+
+    def _on_theme(self, event: Any = None) -> None:
+        self.refresh()
+
+    def _forget(self) -> None:
+        self._latest.drop()
+        self._asked = self.answer = None
+
+    def _on_answer(self, answer: Any) -> None:
+        self.answer = answer
+        self._show()
+
+    def _on_failed(self, error: Exception) -> None:
+        if isinstance(error, UserError):
+            self._show_nothing(str(error))
+        else:
+            notify(error)
+            self._show_nothing("This could not be computed.")
+
+    def _show(self) -> None:
+        self.canvas.figure.clear()
+        self.canvas.show()
+        self.show_answer(self.answer, text_color(self.viewer.theme))
+        self.canvas.draw_idle()
+
+    def _show_nothing(self, why: str) -> None:
+        self.canvas.hide()
+        self.words.setText(why)
+
+
+class DisksFigure(CalibrationFigure):
+    """A figure of the disks in detector pixels.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    centring : callable
+        Returns how the direct beam is found.
+    height, says
+        As for ``CalibrationFigure``.
+    """
+
+    def __init__(
+        self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings], height: int, says: str
+    ) -> None:
+        super().__init__(viewer, height, says)
+        self._centring = centring
+
+    def inputs(self) -> tuple[Any, ...] | str:
+        """Return the disks and how they are centred."""
+        disks = self.session.get(Stage.DISKS)
+        if disks is None or not len(disks):
+            return "Needs Bragg disks in detector pixels (find them in Bragg disks)."
+        return disks, self._centring()
+
+
+def _same(inputs: tuple[Any, ...], former: tuple[Any, ...] | None) -> bool:
+    """Tell whether these are the same objects, or equal plain values; disks are compared by identity."""
+    return former is not None and all(
+        one is other or (isinstance(one, str | float | CalibrationSettings) and one == other)
+        for one, other in zip(inputs, former, strict=True)
+    )

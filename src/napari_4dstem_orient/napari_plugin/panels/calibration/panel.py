@@ -1,0 +1,295 @@
+"""Step 3, Calibration: direct beam, detector pixel, rotation; and whether to believe them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils.theme import get_theme
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel
+
+from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings, calibrate
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.panels.calibration.axes import AxesSection
+from napari_4dstem_orient.napari_plugin.panels.calibration.ellipse import EllipseSection
+from napari_4dstem_orient.napari_plugin.panels.calibration.figure import CalibrationFigure
+from napari_4dstem_orient.napari_plugin.panels.calibration.residuals import ResidualsSection
+from napari_4dstem_orient.napari_plugin.panels.calibration.ring_plot import draw_rings
+from napari_4dstem_orient.napari_plugin.panels.calibration.shift import ShiftSection
+from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
+from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Picture
+from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import circles
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
+from napari_4dstem_orient.napari_plugin.qt.forms import form_for
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
+from napari_4dstem_orient.workflow.records import calibration_record
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit
+    from napari_4dstem_orient.core.bragg_disks import BraggDisks
+    from napari_4dstem_orient.core.scan import Calibration
+    from napari_4dstem_orient.crystals.phase import Phase
+
+FROM_FILE = "CIF …"
+RINGS_SHOWN = 5
+"""More would hide the disks they lie on."""
+
+
+class CalibrationWidget(StepWidget):
+    """Turn disks in pixels into disks in Å⁻¹ from the direct beam, in the scan's frame.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._fit: tuple[PixelSizeFit, Phase] | None = None
+        self._report: CalibrationReport | None = None
+        self.fields = CalibrationFields(self.session, ("q_pixel", "rotation", "flip"))
+        self.crystal = CrystalChooser()
+        self.fit_button = button(
+            "Fit its rings", "Fit the detector pixel to this crystal, which must be in the scan.", self.fit
+        )
+        self.fit_text = QLabel()
+        self.fit_text.setWordWrap(True)
+        self.plot = QHBoxLayout()
+        self.use_button = button("Use it", "Take the fitted value as the detector pixel.", self.use_fit)
+        self.form = form_for(CalibrationSettings)
+        self.view = PatternCanvas("", (200, 200))
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.apply_button = button(
+            "Apply", "Fit the direct beam over the scan and calibrate all disks.", self.apply
+        )
+        row = QHBoxLayout()
+        for widget in (self.crystal, self.fit_button, self.use_button):
+            row.addWidget(widget, 1)
+        self.body.addWidget(section("Detector"))
+        self.body.addWidget(self.fields)
+        self.body.addWidget(section("Known crystal"))
+        self.body.addLayout(row)
+        self.body.addWidget(self.fit_text)
+        self.body.addLayout(self.plot)
+        self.body.addWidget(self.form.native)
+        self.body.addWidget(self.view, 1)
+        self.footer.addWidget(self.state)
+        self.footer.addWidget(self.apply_button)
+        self.figures: dict[str, CalibrationFigure] = {}
+        self.sections: dict[str, Section] = {}
+        self._add_figure("Ellipticity", EllipseSection(napari_viewer, self.form.settings))
+        self._add_figure("Ring residuals", ResidualsSection(napari_viewer, lambda: self.crystal.choice))
+        self._add_figure("Rotation and flip", AxesSection(napari_viewer, self._turn))
+        self._add_figure("Direct-beam shift", ShiftSection(napari_viewer, self.form.settings))
+        self.form.changed.connect(self._refresh_figures)
+        self.fields.inputs["rotation"].native.textEdited.connect(self.figures["Rotation and flip"].refresh)
+        self.crystal.currentIndexChanged.connect(self._on_crystal)
+        self.refresh()
+
+    def _add_figure(self, title: str, figure: CalibrationFigure) -> None:
+        self.figures[title], self.sections[title] = figure, Section(title, figure)
+        self.body.addWidget(self.sections[title])
+
+    def _turn(self) -> tuple[float, bool]:
+        flip = self.fields.flip
+        return self.fields.inputs["rotation"].value or 0.0, flip is not None and flip.isChecked()
+
+    def _on_crystal(self, index: int) -> None:
+        if self.crystal.currentData() is not None:  # and not "CIF …"
+            self.figures["Ring residuals"].refresh()
+
+    def _refresh_figures(self) -> None:
+        for figure in self.figures.values():
+            figure.refresh()
+
+    def fit(self) -> None:
+        """Fit the detector pixel to the rings of the chosen crystal."""
+        disks = self.session.get(Stage.DISKS)
+        if disks is None or self.jobs.running:
+            return
+        guess, settings = self.session.calibration.q_pixel, self.form.settings()
+        self.jobs.run("Fitting the rings", self._take_fit, _fit, disks, self.crystal.choice, guess, settings)
+
+    def use_fit(self) -> None:
+        """Take the fitted detector pixel."""
+        if self._fit is not None:
+            fit = self._fit[0]
+            told = "fitted" if fit.trustworthy else "doubtful"
+            fitted = self.session.calibration.with_(q_pixel=fit.q_pixel, q_pixel_from=told)
+            self.session.set_calibration(fitted)
+
+    def apply(self) -> None:
+        """Calibrate; what was there stays if it fails."""
+        disks = self.session.get(Stage.DISKS)
+        if disks is not None and not self.jobs.running:
+            settings, calibration = self.form.settings(), self.session.calibration
+            take = partial(self._take, calibration_record(settings, calibration))
+            self.jobs.run("Calibrating", take, _calibrate, disks, calibration, settings)
+
+    def refresh(self) -> None:
+        """Show what the session holds."""
+        disks, calibrated = self.session.get(Stage.DISKS), self.session.get(Stage.CALIBRATED)
+        ready = disks is not None and not self.jobs.running
+        missing = [] if calibrated is not None else self.session.missing(Stage.CALIBRATED)
+        self.say_needs(needs_text(missing))
+        self.fields.refresh()
+        self.fields.setEnabled(self.session.scan_shape is not None)
+        self.crystal.setEnabled(ready)
+        self.fit_button.setEnabled(ready)
+        self.apply_button.setEnabled(ready and self.session.calibration.q_pixel is not None)
+        if disks is None or self.session.is_stale(Stage.DISKS):
+            self._fit = None
+        self._show_fit()
+        self._say_state(calibrated, disks)
+        self._show_vector_map(calibrated)
+        self._refresh_figures()
+
+    def forget(self) -> None:
+        """Say nothing that was found in the former scan."""
+        self._fit = self._report = None
+
+    def release(self) -> None:
+        """Let the figures stop waiting."""
+        for figure in self.figures.values():
+            figure.release()
+
+    def _take(self, settings: dict[str, Any], done: tuple[BraggDisks, CalibrationReport]) -> None:
+        calibrated, self._report = done
+        self.session.put(Stage.CALIBRATED, calibrated, settings=settings)
+
+    def _take_fit(self, fit: tuple[PixelSizeFit, Phase]) -> None:
+        self._fit = fit
+        while self.plot.count():
+            self.plot.takeAt(0).widget().deleteLater()
+        picture = Picture(draw_rings(fit[0], get_theme(self.viewer.theme).text.as_hex()))
+        picture.setFixedHeight(125)
+        self.plot.addWidget(picture)
+        self._show_fit()
+        self._show_vector_map(self.session.get(Stage.CALIBRATED))
+
+    def _show_fit(self) -> None:
+        fit = self._fit[0] if self._fit is not None else None
+        self.fit_text.setVisible(fit is not None)
+        for index in range(self.plot.count()):
+            self.plot.itemAt(index).widget().setVisible(fit is not None)
+        used = fit is not None and self.session.calibration.q_pixel == fit.q_pixel
+        self.use_button.setEnabled(fit is not None and not used)
+        self.use_button.setText("In use" if used else "Use it")
+        if fit is not None:
+            self.fit_text.setText(fit.sentence)
+            set_tone(self.fit_text, Tone.GOOD if fit.trustworthy else Tone.DOUBTFUL)
+
+    def _say_state(self, calibrated: BraggDisks | None, disks: BraggDisks | None) -> None:
+        text, tone = "", Tone.DOUBTFUL
+        if calibrated is None:
+            if disks is not None:
+                known = self.session.calibration.q_pixel is not None
+                text = "Not calibrated yet" + (
+                    ": press Apply." if known else ": the detector pixel is unknown."
+                )
+        elif self.session.is_stale(Stage.CALIBRATED):
+            text = "Disks or calibration have changed since: press Apply again."
+        elif self._report is not None:
+            text = " ".join([self._report.summary, *self._report.warnings])
+            tone = Tone.DOUBTFUL if self._report.warnings else Tone.GOOD
+        else:
+            told = calibrated.provenance.get("calibration", {}).get("warnings", [])
+            text, tone = " ".join(["Calibrated.", *told]), Tone.DOUBTFUL if told else Tone.GOOD
+        self.state.setText(text)
+        set_tone(self.state, tone)
+        self.state.setVisible(bool(text))
+
+    def _show_vector_map(self, calibrated: BraggDisks | None) -> None:
+        """Show all disks over one another, with the known crystal's rings: sharp spots, on the rings, are right."""
+        from napari_4dstem_orient.detection.vector_map import bragg_vector_map, vector_map_frame
+
+        if calibrated is None or not len(calibrated):
+            self.view.clear("All disks, once calibrated")
+            return
+        (step, _), (start, _) = vector_map_frame(calibrated)
+        marks = []
+        if self._fit is not None:
+            reach = float(np.hypot(calibrated.qx, calibrated.qy).max())
+            marks = circles("rings", np.full(2, -start / step), _ring_radii(self._fit[1], reach) / step)
+        self.view.show_pattern(bragg_vector_map(calibrated) ** 0.5, step, marks)
+
+
+class CrystalChooser(QComboBox):
+    """The bundled crystals, and any CIF."""
+
+    def __init__(self) -> None:
+        from napari_4dstem_orient.crystals.library import bundled
+
+        super().__init__()
+        for name, path in bundled().items():
+            self.addItem(name, str(path))
+        self.addItem(FROM_FILE)
+        self.activated.connect(self._on_activated)
+
+    @property
+    def choice(self) -> str:
+        """Path of the chosen crystal's CIF."""
+        return str(self.currentData())
+
+    def add_file(self, path: str) -> None:
+        """Offer, and choose, the crystal of a CIF; of several in a file the first.
+
+        Raises
+        ------
+        UserError
+            It cannot be read.
+        """
+        from napari_4dstem_orient.crystals.library import crystals_in, find_phase, title_of
+
+        sources = crystals_in(path)
+        find_phase(sources[0])
+        before = self.count() - 1
+        for source in sources:
+            self.insertItem(self.count() - 1, title_of(source), source)
+        self.setCurrentIndex(before)
+
+    def _on_activated(self, index: int) -> None:
+        if self.itemText(index) != FROM_FILE:
+            return
+        self.setCurrentIndex(0)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a crystal", "", "Crystals (*.cif);;All files (*)")
+        if path:
+            try:
+                self.add_file(path)
+            except UserError as error:
+                notify(error)
+
+
+def _ring_radii(phase: Phase, k_max: float) -> np.ndarray:
+    reflections = phase.reflections(round(k_max, 2))
+    strong = reflections.intensity > 1e-3 * reflections.intensity.max(initial=0)
+    return np.unique(np.linalg.norm(reflections.g[strong], axis=1).round(3))[:RINGS_SHOWN]
+
+
+def _fit(
+    disks: BraggDisks, crystal: str, guess: float | None, settings: CalibrationSettings, progress: Progress
+) -> tuple[PixelSizeFit, Phase]:
+    from napari_4dstem_orient.calibration.pixel_size import fit_q_pixel
+    from napari_4dstem_orient.crystals.library import find_phase
+
+    phase = find_phase(crystal)
+    return fit_q_pixel(disks, phase, guess, settings.fit(disks).origin), phase
+
+
+def _calibrate(
+    disks: BraggDisks, calibration: Calibration, settings: CalibrationSettings, progress: Progress
+) -> tuple[BraggDisks, CalibrationReport]:
+    from napari_4dstem_orient.detection.vector_map import bragg_vector_map
+
+    calibrated, report = calibrate(disks, calibration, settings)
+    bragg_vector_map(calibrated)  # so that it need not be made in the main thread
+    return calibrated, report

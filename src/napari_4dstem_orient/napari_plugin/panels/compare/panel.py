@@ -1,0 +1,336 @@
+"""Compare: the transformer's answers beside template matching's, over the map and in a list of the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+)
+
+from napari_4dstem_orient.analysis.comparison import Agreement, Comparison, DomainSettings, compare_maps
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
+from napari_4dstem_orient.napari_plugin.panels.shared.class_legend import ClassLegend
+from napari_4dstem_orient.napari_plugin.qt.forms import form_for
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
+from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+
+DIFFERENCE, CLASSES, DOMAINS = "misorientation (°)", "not comparable", "highly correlated domains"
+"""Our layers."""
+COMPARED = ("transformer", "template")
+CLASS_COLOURS = {1: "#D55E00", 2: "#56B4E9", 3: "#CC79A7", 4: "#000000"}
+"""Of ``Agreement`` beside SAME_PHASE: Okabe and Ito's."""
+CLASS_NAMES = ("", "different phase", "only the transformer", "only template matching", "neither")
+DOMAIN_COLOUR = "#009E73"
+ORDERS = ("Transformer worse", "Template matching worse", "Largest misorientation")
+
+
+class CompareWidget(StepWidget):
+    """Shows where two methods differ, and goes to the positions where one is worse.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.indexers = indexers_for(self.session)
+        self.found: Comparison | None = None
+        self.run_buttons: dict[str, QPushButton] = {}
+        for method in COMPARED:
+            text = f"Run {METHODS[method][0].lower()}{METHODS[method][1:]}"
+            run = button(
+                text, "Map the whole scan with the choices of the Map panel.", partial(self.run, method)
+            )
+            self.run_buttons[method] = run
+            self.body.addWidget(run)
+        self.compare_button = button("Compare", "Compare both maps at every position.", self.compare)
+        self.body.addWidget(self.compare_button)
+        self.stale = wrapped()
+        self.stale.setStyleSheet("font-weight: bold")
+        set_tone(self.stale, Tone.DOUBTFUL)
+        self.summary = wrapped()
+        self.legend = ClassLegend()
+        for widget in (self.stale, self.summary, self.legend):
+            self.body.addWidget(widget)
+        self._build_list()
+        self.form = form_for(DomainSettings)
+        self.form.changed.connect(self._show_domains)
+        self.share = wrapped()
+        self.body.addWidget(section("Highly correlated domains"))
+        self.body.addWidget(self.form.native)
+        self.body.addWidget(self.share)
+        self.plots = ComparePlots(self.viewer, self.session)
+        self.body.addWidget(self.plots)
+        self.save_button = button("Save table…", "Write every position's comparison as CSV.", self._ask_where)
+        self.footer.addWidget(self.save_button)
+        self.session.position_changed.connect(self._on_moved)
+        self.indexers.changed.connect(self.refresh)
+        self.refresh()
+
+    def _build_list(self) -> None:
+        self.measure, self.order = QComboBox(), QComboBox()
+        self.measure.setToolTip("How well an answer explains the measured disks.")
+        self.order.setToolTip("Which positions are listed, the worst first.")
+        self.order.addItems(ORDERS)
+        self.table = QTableWidget(0, 5)
+        self.table.setHorizontalHeaderLabels(["row", "column", "transf.", "templ.", "angle (°)"])
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        self.table.verticalHeader().hide()
+        self.table.setMinimumHeight(180)
+        self.table.horizontalHeader().setDefaultSectionSize(52)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.currentCellChanged.connect(lambda row, *_: self._go(row))
+        self.previous = button("&Previous", "Go to the position above in the list.", partial(self._step, -1))
+        self.next = button("&Next", "Go to the position below in the list.", partial(self._step, 1))
+        self.measure.activated.connect(self._show_results)
+        self.order.activated.connect(self._show_list)
+        self.body.addWidget(section("Where they differ"))
+        choices, row = QFormLayout(), QHBoxLayout()
+        choices.addRow("Measure", self.measure)
+        choices.addRow("List", self.order)
+        for step in (self.previous, self.next):
+            row.addWidget(step, 1)
+        self.body.addLayout(choices)
+        self.body.addLayout(row)
+        self.body.addWidget(self.table)
+
+    def run(self, method: str) -> None:
+        """Map the whole scan by the method that is missing."""
+        self.jobs.run(
+            METHODS[method],
+            self._put_map,
+            Snapshot.of(self.session).map,
+            self.indexers,
+            method,
+            lambda grown: None,
+        )
+
+    def _put_map(self, made: OrientationMap) -> Iterator[None]:
+        self.session.put(STAGES[made.method], made)
+        yield
+        add_map_layers(self.viewer, made)
+
+    def compare(self) -> None:
+        """Compare both maps in a thread."""
+        snapshot, choice = Snapshot.of(self.session), self.indexers.choice
+        self.jobs.run(
+            "Comparing",
+            self._on_compared,
+            compare_maps,
+            *(snapshot.maps[method] for method in COMPARED),
+            snapshot.calibrated,
+            snapshot.calibration,
+            template=choice.template,
+            device=choice.device,
+        )
+
+    def _on_compared(self, found: Comparison) -> Iterator[None]:
+        self.found = found
+        self.measure.clear()
+        self.measure.addItems(list(found.similarity))
+        for step in (
+            self._put_difference,
+            self._show_angles,
+            self._put_classes,
+            self.plots.take,
+            self._show_list,
+            self._show_domains,
+            lambda found: self.plots.show_measure(self.measure.currentText()),
+        ):
+            if self.found is found:  # and no map has gone meanwhile
+                step(found)
+            yield
+        self.refresh()
+
+    def _put_difference(self, found: Comparison) -> None:
+        angle = np.nan_to_num(found.angle)
+        top = max(5.0, float(np.percentile(angle, 99)))
+        layer = put_layer(
+            self.viewer,
+            DIFFERENCE,
+            angle,
+            found.steps,
+            exploratory=found.exploratory,
+            colormap="cividis",
+            contrast_limits=(0.0, top),
+        )
+        layer.colorbar.position = "bottom_left"
+
+    def _show_angles(self, found: Comparison) -> None:
+        if (layer := find_layer(self.viewer, DIFFERENCE)) is not None:
+            layer.colorbar.visible = True
+
+    def _put_classes(self, found: Comparison) -> None:
+        self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)
+        counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
+        self.legend.show_classes(
+            (CLASS_COLOURS[kind], CLASS_NAMES[kind], int(counts[kind]))
+            for kind in CLASS_COLOURS
+            if counts[kind]
+        )
+
+    def _put_labels(self, name: str, data: np.ndarray, colours: dict[int, str]) -> None:
+        import pandas as pd
+        from napari.utils.colormaps import DirectLabelColormap
+
+        default = DOMAIN_COLOUR if name == DOMAINS else "transparent"
+        colors: dict[int | None, Any] = {None: default, 0: "transparent"}
+        colors |= dict(colours.items())
+        colormap = DirectLabelColormap(color_dict=colors)
+        layer = put_layer(
+            self.viewer, name, data, self.found.steps if self.found else None, "labels", colormap=colormap
+        )
+        if name == CLASSES:
+            layer.features = pd.DataFrame({"answers": CLASS_NAMES})
+
+    def _show_results(self, *_: Any) -> None:
+        self._show_list()
+        self._show_domains()
+        self.plots.show_measure(self.measure.currentText())
+
+    def _show_list(self, *_: Any) -> None:
+        found, measure = self.found, self.measure.currentText()
+        self.table.blockSignals(True)
+        self.table.setRowCount(0)
+        if found is not None and measure:
+            order = self.order.currentIndex()
+            places = found.farthest() if order == 2 else found.worst(measure, order)
+            self.table.setRowCount(len(places))
+            for line, (row, col) in enumerate(places):
+                one, other = found.similarity[measure][:, row, col]
+                texts = (str(row), str(col), f"{one:.3f}", f"{other:.3f}", f"{found.angle[row, col]:.1f}")
+                for column, text in enumerate(texts):
+                    self.table.setItem(line, column, QTableWidgetItem(text.replace("nan", "–")))
+        self.table.blockSignals(False)
+
+    def _show_domains(self, *_: Any) -> None:
+        if self.found is None or not self.measure.currentText():
+            return
+        domains = self.found.domains(self.measure.currentText(), self.form.settings())
+        self._put_labels(DOMAINS, domains, {})
+        self.share.setText(
+            f"Green on the map: {domains.max()} domains, {(domains > 0).mean():.0%} of the map."
+        )
+
+    def _go(self, line: int) -> None:
+        if line >= 0:
+            self.session.move_to(*(int(self.table.item(line, column).text()) for column in (0, 1)))
+
+    def _step(self, by: int) -> None:
+        line = self.table.currentRow() + by
+        if 0 <= line < self.table.rowCount():
+            self.table.setCurrentCell(line, 0)
+
+    def _on_moved(self, row: int, col: int) -> None:
+        """Mark the position in the list, where it is listed."""
+        self.table.blockSignals(True)
+        for line in range(self.table.rowCount()):
+            if (self.table.item(line, 0).text(), self.table.item(line, 1).text()) == (str(row), str(col)):
+                self.table.setCurrentCell(line, 0)
+                break
+        else:
+            self.table.clearSelection()
+        self.table.blockSignals(False)
+
+    def _ask_where(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the comparison", "comparison.csv", "Tables (*.csv)")
+        if path:
+            self.save_table(path)
+
+    def save_table(self, path: str | Path) -> None:
+        """Write every position's comparison as CSV; what cannot be written is told."""
+        if self.found is not None:
+            try:
+                measure = self.measure.currentText()
+                self.found.save_table(path, self.found.domains(measure, self.form.settings()))
+            except UserError as error:
+                notify(error)
+
+    def refresh(self) -> None:
+        """Say what is missing and what was found."""
+        maps = {method: self.session.get(STAGES[method]) for method in COMPARED}
+        missing = [method for method, found in maps.items() if found is None]
+        if self.found is not None and missing:
+            self.forget()
+        text = needs_text(self.session.missing(STAGES["template"])) if len(missing) == 2 else ""
+        if missing and not text:
+            names = " and ".join(METHODS[method].lower() for method in missing)
+            text = f"Needs: a map by {names}; run it here."
+        if missing and not all(self.indexers.can(method) for method in missing):
+            text = text or "Needs: a crystal phase and a model (choose them in Map)."
+        self.say_needs(text)
+        calibrated = not self.session.missing(STAGES["template"])
+        for method, run in self.run_buttons.items():
+            run.setVisible(method in missing)
+            run.setEnabled(calibrated and not self.jobs.running and self.indexers.can(method))
+        self.compare_button.setEnabled(not missing and not self.jobs.running)
+        for widget in (self.save_button, self.previous, self.next):
+            widget.setEnabled(self.found is not None)
+        self.summary.setText(_summary(self.found) if self.found is not None else "")
+        self.stale.setText(self._why_stale())
+        self.stale.setVisible(bool(self.stale.text()))
+
+    def _why_stale(self) -> str:
+        """Say why the comparison is not of what the session holds now, and what to do; empty where it is."""
+        stages = [STAGES[method] for method in COMPARED]
+        if self.found is None:
+            return ""
+        if self.found.maps != tuple(map(self.session.get, stages)):
+            return "Stale: a map has changed since. Press Compare again."
+        if any(map(self.session.is_stale, stages)):
+            return "Stale: a map was made from other disks. Map again, then press Compare."
+        return ""
+
+    def forget(self) -> None:
+        """Show no comparison, nor what came of it."""
+        self.found = None
+        self.measure.clear()
+        self.legend.show_classes(())
+        self.plots.take(None)
+        self._show_list()
+        self.share.clear()
+        for name in (DIFFERENCE, CLASSES, DOMAINS):
+            layer = find_layer(self.viewer, name)
+            if layer is not None:
+                self.viewer.layers.remove(layer)
+
+    def release(self) -> None:
+        """Stop listening."""
+        self.plots.release()
+        self.session.position_changed.disconnect(self._on_moved)
+        self.indexers.changed.disconnect(self.refresh)
+
+
+def _summary(found: Comparison) -> str:
+    """Say how far both agree where both name the same phase."""
+    same = found.angle[np.isfinite(found.angle)]
+    text = f"{same.size:,} of {found.angle.size:,} positions have the same phase in both"
+    if same.size:
+        text += f": median {np.median(same):.1f}° apart, {(same <= 5).mean():.0%} within 5°"
+    return f"{text}." + (f" {found.exploratory.capitalize()}." if found.exploratory else "")

@@ -1,0 +1,242 @@
+"""Plots of a comparison: distributions, one method against the other, correlation with distance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_4dstem_orient.analysis.correlation import correlation_length
+from napari_4dstem_orient.analysis.distributions import CROSS, zone_axis_correlations
+from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.compare.figures import (
+    draw_correlations,
+    draw_densities,
+    draw_scatter,
+    named,
+    scatter_places,
+)
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, save_figure, text_color
+from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.analysis.comparison import Comparison
+    from napari_4dstem_orient.analysis.distributions import ZoneAxisCorrelations
+    from napari_4dstem_orient.workflow.session import Session
+
+NEAR = 12
+"""Pixels within which a click takes a point."""
+
+Draw = Callable[[Figure, str], Any]
+"""Fills a figure, with words and axes in a colour."""
+
+
+class Plot(QWidget):
+    """A figure with words below it and a button that saves it.
+
+    Parameters
+    ----------
+    height : int
+        Pixels.
+    says : str
+        What the figure shows, for those who cannot see it.
+    file : str
+        Name proposed for the file.
+    """
+
+    def __init__(self, height: int, says: str, file: str) -> None:
+        super().__init__()
+        self.canvas = PlotCanvas(height, says)
+        self.words = wrapped("Compare two maps first.")
+        self._file, self._size = file, (3.4, height / 90)
+        self._draw: Draw | None = None
+        self.about: Mapping[str, Any] = {}
+        """Provenance of what is drawn."""
+        self.save_button = button("Save figure…", "As PDF, SVG or PNG.", self._save)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.canvas, self.words, self.save_button):
+            layout.addWidget(widget)
+        self.show_figure(None, self.words.text(), "")
+
+    def show_figure(self, draw: Draw | None, words: str, color: str) -> None:
+        """Draw a figure, or none."""
+        self._draw = draw
+        self.words.setText(words)
+        self.canvas.setVisible(draw is not None)
+        self.save_button.setEnabled(draw is not None)
+        self.recolor(color)
+
+    def recolor(self, color: str) -> None:
+        """Draw the same figure in the colour of another theme."""
+        if self._draw is not None:
+            self._draw(self.canvas.figure, color)
+            self.canvas.draw_idle()
+
+    def paper_figure(self) -> Figure:
+        """Return the figure as it is saved: black on white."""
+        figure = Figure(figsize=self._size, layout="constrained", facecolor="white")
+        if self._draw is not None:
+            self._draw(figure, "black")
+        return figure
+
+    def _save(self) -> None:
+        save_figure(self, self._file, self.paper_figure, self.about)
+
+
+class ComparePlots(QWidget):
+    """The plots, each in a section that opens and closes.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    session : Session
+        Its position is marked; a click on a point moves it there.
+    """
+
+    def __init__(self, viewer: napari.Viewer, session: Session) -> None:
+        super().__init__()
+        self.viewer, self.session = viewer, session
+        self.densities = Plot(300, "Densities of both methods' similarities", "densities.pdf")
+        self.scatter = Plot(290, "One method's similarity against the other's", "scatter.pdf")
+        self.correlations = Plot(230, "Two-point correlation against distance", "correlation.pdf")
+        self.found: Comparison | None = None
+        self.measure = ""
+        self.places = np.empty((0, 2), int)
+        self._correlated: Comparison | None = None
+        self._mark: Any = None
+        self.scatter.canvas.mpl_connect("button_press_event", self._on_press)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.sections = {
+            title: Section(title, plot)
+            for title, plot in (
+                ("Densities", self.densities),
+                ("One against the other", self.scatter),
+                ("Correlation with distance", self.correlations),
+            )
+        }
+        for section in self.sections.values():
+            layout.addWidget(section)
+        self.sections["Correlation with distance"].toggle.toggled.connect(self._correlate)
+        self._latest = Latest()
+        self._latest.answered.connect(self._on_correlated)
+        self._latest.failed.connect(notify)
+        session.position_changed.connect(self._on_moved)
+        viewer.events.theme.connect(self._on_theme)
+
+    @property
+    def plots(self) -> tuple[Plot, ...]:
+        """All plots."""
+        return self.densities, self.scatter, self.correlations
+
+    def take(self, found: Comparison | None) -> None:
+        """Show another comparison, or none."""
+        self.found, self._correlated = found, None
+        self._latest.drop()
+        for plot in self.plots:
+            plot.about = {} if found is None else found.provenance
+            plot.show_figure(None, "Compare two maps first.", "")
+        if found is not None:
+            self.densities.show_figure(
+                lambda figure, color: draw_densities(figure, found, color),
+                "How often the methods' answers reach which similarity.",
+                self._color(),
+            )
+            self._correlate()
+
+    def show_measure(self, measure: str) -> None:
+        """Compare the methods in another measure."""
+        self.measure = measure
+        if self.found is None or not measure:
+            return
+        self.places = scatter_places(self.found, measure)
+        both = int(np.isfinite(self.found.similarity[measure]).all(axis=0).sum())
+        drawn = "" if len(self.places) == both else f"; {len(self.places):,} of them drawn"
+        words = (
+            f"{both:,} positions with both answers{drawn}. Above the dotted line, "
+            f"{named(self.found.names[1]).lower()} is better. Click a point to inspect its position (circle)."
+        )
+        self.scatter.show_figure(self._draw_scatter, words, self._color())
+
+    def release(self) -> None:
+        """Stop listening."""
+        self._latest.close()
+        self.session.position_changed.disconnect(self._on_moved)
+        self.viewer.events.theme.disconnect(self._on_theme)
+
+    # ---------------------------------------------------------------- the scatter plot
+
+    def _draw_scatter(self, figure: Figure, color: str) -> None:
+        assert self.found is not None
+        axes = draw_scatter(figure, self.found, self.measure, self.places, color)
+        (mark,) = axes.plot(
+            [], [], "o", ms=11, mfc="none", mec="#D55E00", mew=2.2, label="inspected position"
+        )
+        mark.set_data(*self._inspected())
+        if figure is self.scatter.canvas.figure:
+            self._mark = mark
+
+    def _inspected(self) -> tuple[list[float], list[float]]:
+        if self.found is None or self.session.position is None:
+            return [], []
+        row, col = self.session.position
+        one, other = self.found.similarity[self.measure][:, row, col]
+        return ([float(one)], [float(other)]) if np.isfinite(one) and np.isfinite(other) else ([], [])
+
+    def _on_moved(self, *_: int) -> None:
+        if self.found is not None and self._mark is not None:
+            self._mark.set_data(*self._inspected())
+            self.scatter.canvas.draw_idle()
+
+    def _on_press(self, event: Any) -> None:
+        """Inspect the position whose point is nearest to a click."""
+        if self.found is None or event.inaxes is None or event.button != 1 or not len(self.places):
+            return
+        values = self.found.similarity[self.measure][:, self.places[:, 0], self.places[:, 1]]
+        apart = np.hypot(*(event.inaxes.transData.transform(values.T) - (event.x, event.y)).T)
+        nearest = int(apart.argmin())
+        if apart[nearest] <= NEAR * self.scatter.canvas.device_pixel_ratio:
+            self.session.move_to(*map(int, self.places[nearest]))
+
+    # ---------------------------------------------------------------- the correlation
+
+    def _correlate(self, *_: bool) -> None:
+        """Correlate in a thread, once for each comparison and only where the plot is open."""
+        wanted = self.sections["Correlation with distance"].toggle.isChecked()
+        if wanted and self.found is not None and self._correlated is not self.found:
+            self._correlated = self.found
+            self.correlations.words.setText("Correlating …")
+            self._latest.ask(partial(zone_axis_correlations, self.found))
+
+    def _on_correlated(self, made: ZoneAxisCorrelations) -> None:
+        self.correlations.show_figure(
+            lambda figure, color: draw_correlations(figure, made, color),
+            f"{made.phase.name}: 1 is full correlation, 0 none; the mean over all directions. "
+            f"Zone axes nearer than about 10° count as the same. {lengths_text(made)}",
+            self._color(),
+        )
+
+    # ---------------------------------------------------------------- colours
+
+    def _color(self) -> str:
+        return text_color(self.viewer.theme)
+
+    def _on_theme(self, *_: Any) -> None:
+        for plot in self.plots:
+            plot.recolor(self._color())
+
+
+def lengths_text(made: ZoneAxisCorrelations) -> str:
+    """Say over which distance each map's zone axes correlate: about the size of its grains."""
+    found = {named(name): correlation_length(curve) for name, curve in made.curves.items() if name != CROSS}
+    known = [f"{name} {length:.3g} {made.unit}" for name, length in found.items() if np.isfinite(length)]
+    return f"Falls to 1/e within: {', '.join(known)}." if known else "Does not fall to 1/e within the map."

@@ -1,0 +1,217 @@
+"""What the present settings find at the cursor and at pinned positions, live; and the whole scan's vector map."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from qtpy.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
+from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab, button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.detection.intensity_histogram import LINES, IntensityHistogram
+from napari_4dstem_orient.napari_plugin.panels.detection.pinned_disks import Pin, PinnedDisks
+from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import MarkSet, rings
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
+from napari_4dstem_orient.workflow.session import Session, Stage
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.core.scan import Scan
+    from napari_4dstem_orient.detection.probe import Probe
+    from napari_4dstem_orient.detection.settings import DetectionSettings
+
+MOST_REJECTED = 200
+"""Rejected candidates shown, the strongest first: noise has thousands."""
+
+
+class Found(NamedTuple):
+    """A pattern, its disks (n, 3) where there is a probe, all candidates (m, 3) and the ``Fate`` of each (m,)."""
+
+    position: Pin
+    pattern: np.ndarray
+    disks: np.ndarray | None
+    candidates: np.ndarray
+    fate: np.ndarray
+
+
+class DiskPreview(QWidget):
+    """A diffraction view with two tabs, the number of disks in words, pinned patterns and a histogram.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._settings: DetectionSettings | None = None
+        self._data: Any = None
+        self._patterns: dict[Pin, np.ndarray] = {}
+        self.tabs = QTabBar()
+        self.tabs.addTab("Preview at the cursor")
+        self.tabs.addTab("Bragg vector map")
+        self.tabs.currentChanged.connect(self.refresh)
+        self.view = PatternCanvas("", (240, 240))
+        WalkingKeys(session, self).watch(self.view.canvas)
+        self.count = wrapped()
+        self.pin_button = button(
+            "Unpin",
+            "Keep this position in sight below, to see what the settings do to several patterns at once.",
+            self._pin,
+        )
+        self.pinned = PinnedDisks(session)
+        self.histogram = IntensityHistogram()
+        words = QHBoxLayout()
+        words.addWidget(self.count, 1)
+        words.addWidget(self.pin_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.tabs)
+        layout.addWidget(self.view, 1)
+        layout.addLayout(words)
+        layout.addWidget(self.histogram)
+        layout.addWidget(self.pinned)
+        self._finder = Latest()
+        self._finder.answered.connect(self._show)
+        self._finder.failed.connect(self._on_failed)
+        session.position_changed.connect(self._follow)
+        session.pins_changed.connect(self._follow)
+
+    def try_settings(self, settings: DetectionSettings) -> None:
+        """Preview other settings."""
+        self._settings = settings
+        self.histogram.set_floors({name: getattr(settings, name) for name in LINES})
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what the chosen tab says."""
+        self._finder.drop()
+        scan, probe = self._session.get(Stage.SCAN), self._session.get(Stage.PROBE)
+        position, pins = self._session.position, self._session.pins
+        previews = self.tabs.currentIndex() == 0 and scan is not None and position is not None
+        self.pinned.place(pins)
+        self.pinned.setVisible(previews and bool(pins))
+        self.pin_button.setVisible(previews)
+        self.pin_button.setText("Unpin" if position in pins else "Pin")
+        self.histogram.setVisible(previews and probe is not None)
+        if self.tabs.currentIndex() == 1:
+            self._show_vector_map()
+            return
+        if scan is None or position is None:
+            self.view.clear()
+            self.count.setText("")
+            return
+        if scan.data is not self._data:
+            self._data, self._patterns = scan.data, {}
+        positions = tuple(dict.fromkeys((position, *pins)))
+        self._finder.ask(partial(_find, scan, probe, self._settings, positions, self._patterns))
+
+    def close_preview(self) -> None:
+        """Stop listening."""
+        self._session.position_changed.disconnect(self._follow)
+        self._session.pins_changed.disconnect(self._follow)
+        self._finder.close()
+
+    def _pin(self) -> None:
+        position, pins = self._session.position, self._session.pins
+        if position is not None:
+            kept = [pin for pin in pins if pin != position]
+            self._session.set_pins(kept if position in pins else (*pins, position))
+
+    def _show(self, found: list[Found]) -> None:
+        here = found[0]
+        probe = self._session.get(Stage.PROBE)
+        radius = max(probe.radius, 1.5) if probe is not None else 0.0
+        for other in found:
+            count = "no probe" if other.disks is None else f"{len(other.disks)} disks"
+            self.pinned.show_disks(other.position, other.pattern, _circled(other.disks, radius), count)
+        rejected, fate = here.candidates[here.fate > 0], here.fate[here.fate > 0]
+        strongest = np.argsort(-rejected[:, 2])[:MOST_REJECTED]
+        marks = [MarkSet("rejected", rejected[strongest, :2], 1.0), *_circled(here.disks, radius)]
+        self.view.show_pattern(here.pattern, self._session.calibration.q_pixel, marks)
+        if here.disks is None:
+            self.count.setText("No probe yet.")
+            return
+        row, col = here.position
+        self.count.setText(f"{len(here.disks)} disks at row {row}, column {col}{_why_not(fate)}")
+        self._show_intensities(found)
+
+    def _show_intensities(self, found: list[Found]) -> None:
+        """Show the candidates of all positions but those at the rim, which no floor would let in."""
+        from napari_4dstem_orient.detection.selection import Fate
+
+        inside = [each.fate != Fate.AT_RIM for each in found]
+        heights = [each.candidates[which, 2] for each, which in zip(found, inside, strict=True)]
+        kept = [each.fate[which] == Fate.ACCEPTED for each, which in zip(found, inside, strict=True)]
+        self.histogram.show_candidates(
+            np.concatenate(heights), np.concatenate(kept), float(heights[0].max(initial=0))
+        )
+
+    def _show_vector_map(self) -> None:
+        from napari_4dstem_orient.detection.vector_map import bragg_vector_map
+
+        disks = self._session.get(Stage.DISKS)
+        if disks is None:
+            self.view.clear("Find or load disks first")
+            self.count.setText("")
+            return
+        self.view.show_pattern(bragg_vector_map(disks) ** 0.5, self._session.calibration.q_pixel, [])
+        self.count.setText(f"{len(disks):,} disks of {disks.counts.size:,} scan positions")
+
+    def _on_failed(self, error: BaseException) -> None:
+        # In the view, not as a notification: while somebody types, every keystroke may fail.
+        self.view.show_marks([])
+        self.count.setText(str(error))
+
+    def _follow(self, *position: int) -> None:
+        if self.tabs.currentIndex() == 0 and not behind_a_tab(self):
+            self.refresh()
+
+
+def _find(
+    scan: Scan,
+    probe: Probe | None,
+    settings: DetectionSettings | None,
+    positions: tuple[Pin, ...],
+    read: dict[Pin, np.ndarray],
+) -> list[Found]:
+    """Detect disks at some positions; ``read`` keeps their patterns, and no others, for the next time."""
+    patterns = {where: read[where] if where in read else scan.pattern(*where) for where in positions}
+    read.clear()
+    read.update(patterns)
+    if probe is None or settings is None:
+        nothing = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
+        return [Found(where, patterns[where], None, *nothing) for where in positions]
+    import_libraries()
+    from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
+
+    return [
+        Found(
+            where,
+            patterns[where],
+            detect_pattern(patterns[where], probe, settings),
+            *detect_candidates(patterns[where], probe, settings),
+        )
+        for where in positions
+    ]
+
+
+def _circled(disks: np.ndarray | None, radius: float) -> list[MarkSet]:
+    return [rings(disks[:, :2], radius)] if disks is not None else []
+
+
+def _why_not(fate: np.ndarray) -> str:
+    """Say how many candidates were rejected, and why."""
+    from napari_4dstem_orient.detection.selection import Fate
+
+    reasons = [
+        f"{np.count_nonzero(fate == why):,} {why.text}"
+        for why in Fate
+        if why != Fate.ACCEPTED and (fate == why).any()
+    ]
+    return f"\nRejected (×): {', '.join(reasons)}" if reasons else ""

@@ -1,0 +1,279 @@
+"""Step 2, Bragg disks: choose a probe, tune the detection where the cursor is, run it on the whole scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSpinBox
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.detection.settings import DetectionSettings, explain_settings
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.panels.detection.disk_preview import DiskPreview
+from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import ProbeChooser, ProbeMaker
+from napari_4dstem_orient.napari_plugin.panels.shared.keeping import are_in_files
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import read_disks, show_disk_count, take_disks
+from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
+from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
+from napari_4dstem_orient.napari_plugin.qt.forms import form_for
+from napari_4dstem_orient.napari_plugin.qt.jobs import Job, Relay, notify
+from napari_4dstem_orient.napari_plugin.state.preferences import preferences
+from napari_4dstem_orient.workflow.records import detection_record, probe_settings
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.core.bragg_disks import BraggDisks
+    from napari_4dstem_orient.core.scan import Calibration, Scan
+    from napari_4dstem_orient.detection.probe import Probe
+
+MOST_MEMORY = 2**20
+"""MiB: a field must end somewhere."""
+FILES = "Bragg disks (*.h5 *.emd *.py4dstem);;All files (*)"
+
+
+class DisksWidget(StepWidget):
+    """Find the Bragg disks of a scan.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self._looked_at: Any = None
+        self._ran_with: DetectionSettings | None = None
+        self._saving: Job | None = None
+        self._help: dict[str, str | None] = {}
+        self.probe = ProbeChooser(self.viewer)
+        self.probe_button = button(
+            "Make probe and suggest settings", "Look at the data: disk size and noise.", self.suggest
+        )
+        self.probe_text = section("")
+        self.advice = wrapped()
+        self.advice.setToolTip("What some patterns of the scan say against finding disks as usual.")
+        self.advice.hide()
+        self.form = form_for(DetectionSettings)
+        self.form.changed.connect(self._on_edited)
+        self.preview = DiskPreview(self.session)
+        self.preview.histogram.moved.connect(self._on_line_moved)
+        self.run_button = button(
+            "Find all disks", "Run the detection on the whole scan; can be cancelled.", self.find_disks
+        )
+        self.memory = QSpinBox()
+        self.memory.setSuffix(" MiB")
+        self.memory.setRange(LEAST_MEMORY, MOST_MEMORY)
+        self.memory.setSingleStep(LEAST_MEMORY)
+        self.memory.setValue(preferences().memory)
+        self.memory.setToolTip(f"{EXPLAINED} It starts with what napari's preferences say.")
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.load_button = button("Load …", "Disks saved here or by py4DSTEM.", self._choose_load)
+        self.save_button = button("Save …", "As a file that py4DSTEM reads back.", self._choose_save)
+        for widget in (self.probe_text, self.probe, self.probe_button):
+            self.body.addWidget(widget)
+        self.body.addWidget(self.advice)
+        self.body.addWidget(section("Detection"))
+        self.body.addWidget(self.form.native)
+        self.body.addWidget(self.preview, 1)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Memory for patterns"))
+        row.addWidget(self.memory, 1)
+        self.footer.addLayout(row)
+        row = QHBoxLayout()
+        row.addWidget(self.run_button, 3)
+        row.addWidget(self.load_button, 1)
+        row.addWidget(self.save_button, 1)
+        self.footer.addWidget(self.state)
+        self.footer.addLayout(row)
+        self.refresh()
+
+    def suggest(self) -> None:
+        """Make the chosen probe, and settings that suit it and the data."""
+        scan = self.session.get(Stage.SCAN)
+        if scan is None or self.jobs.running:
+            return
+        try:
+            maker = self.probe.maker(scan)
+        except UserError as error:
+            notify(error)
+            return
+        self.jobs.run("Looking at the data", self._take_suggestion, _suggest, scan, maker)
+
+    def find_disks(self) -> None:
+        """Run the detection on the whole scan; disks found before stay until it is done."""
+        from napari_4dstem_orient.detection.detect import detect_disks
+
+        scan, probe = self.session.get(Stage.SCAN), self.session.get(Stage.PROBE)
+        if scan is None or probe is None or self.jobs.running:
+            return
+        self._ran_with = self.form.settings()
+        growing = Relay()
+        growing.told.connect(self._see)
+        detect = partial(
+            detect_disks,
+            device=preferences().device,
+            memory=self.memory.value(),
+            glimpse=now_and_then(growing.told.emit, scan.scan_shape[0] * scan.scan_shape[1]),
+        )
+        job = self.jobs.run("Finding disks", self._take_disks, detect, scan, probe, self._ran_with)
+        job.keep(growing)
+        job.cancelled.connect(self._show_former_count)
+        job.failed.connect(self._show_former_count)
+
+    def _see(self, counts: np.ndarray) -> None:
+        """Show the disks found so far; those of a job that was given up come too late."""
+        if self.jobs.running:
+            show_disk_count(self.viewer, counts)
+
+    def _show_former_count(self, *why: object) -> None:
+        """Show what there was before disks that will not be found."""
+        disks = self.session.get(Stage.DISKS)
+        if disks is not None:
+            show_disk_count(self.viewer, disks.counts)
+        elif (layer := find_layer(self.viewer, "disk count")) is not None:
+            self.viewer.layers.remove(layer)
+
+    def load(self, path: str) -> None:
+        """Read disks from a file."""
+        self.jobs.run("Reading disks", lambda read: take_disks(self.viewer, *read), _load, path)
+
+    def save(self, path: str) -> None:
+        """Write the disks into a file that py4DSTEM reads."""
+        disks, probe = self.session.get(Stage.DISKS), self.session.get(Stage.PROBE)
+        try:
+            refuse_what_is_open([Path(path)], self.session)
+        except UserError as error:
+            notify(error)
+            return
+        known = self.session.calibration
+        self._saving = self.jobs.run("Saving disks", self._saved, _save, disks, path, known, probe)
+
+    def job_is_of_scan(self) -> bool:
+        """Disks that are being saved are saved."""
+        return self.jobs.job is not self._saving
+
+    def forget(self) -> None:
+        """Say nothing that was found in the former scan."""
+        self._ran_with = None
+        self.advice.hide()
+        for name, told in self._help.items():
+            self.form[name].tooltip = told
+        self._help.clear()
+
+    def refresh(self) -> None:
+        """Show what the session holds."""
+        scan, probe, disks = (self.session.get(stage) for stage in (Stage.SCAN, Stage.PROBE, Stage.DISKS))
+        idle = not self.jobs.running
+        self.say_needs(needs_text([Stage.SCAN]) if scan is None and disks is None else "")
+        for widget in (self.probe, self.probe_button, self.form.native, self.preview.histogram):
+            widget.setEnabled(scan is not None and idle)
+        self.run_button.setEnabled(scan is not None and probe is not None and idle)
+        self.load_button.setEnabled(idle)
+        self.save_button.setEnabled(disks is not None and idle)
+        self.probe_text.setText(_describe_probe(probe))
+        self._say_state()
+        self.preview.refresh()
+        if scan is not None and probe is None and idle and self._looked_at is not scan.data:
+            self._looked_at = scan.data  # once for each scan: the preview needs a probe to begin with
+            self.suggest()
+
+    def release(self) -> None:
+        """Free the diffraction view."""
+        self.preview.close_preview()
+
+    def _saved(self, disks: BraggDisks) -> None:
+        are_in_files([disks])
+
+    def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings, str]) -> None:
+        probe, settings, advice = suggested
+        self.advice.setText(f"⚠ {advice}")
+        self.advice.setVisible(bool(advice))
+        self.form.set(settings)
+        for name, why in explain_settings(settings, probe).items():
+            self._help.setdefault(name, self.form[name].tooltip)
+            self.form[name].tooltip = f"{self._help[name]}\n\nSuggested: {why}"
+        self.preview.try_settings(settings)
+        self.session.put(Stage.PROBE, probe, settings=probe_settings(probe))
+
+    def _take_disks(self, disks: BraggDisks) -> Iterator[None]:
+        assert self._ran_with is not None, "disks come from a run"
+        self.session.put(Stage.DISKS, disks, settings=detection_record(self._ran_with, preferences().device))
+        yield
+        show_disk_count(self.viewer, disks.counts)
+
+    def _on_line_moved(self, name: str, value: float) -> None:
+        self.form.set(replace(self.form.settings(), **{name: value}))
+
+    def _on_edited(self) -> None:
+        self.preview.try_settings(self.form.settings())
+        self._say_state()
+
+    def _say_state(self) -> None:
+        self.state.setText(self._describe_disks(self.session.get(Stage.DISKS)))
+        self.state.setVisible(bool(self.state.text()))
+
+    def _describe_disks(self, disks: BraggDisks | None) -> str:
+        record = self.session.record(Stage.DISKS)
+        if disks is None or record is None:
+            return ""
+        made_with = record.settings.get("detection")
+        text = f"{len(disks):,} disks, {np.median(disks.counts):.0f} at a position (median)."
+        if not len(disks):
+            text += " No disk anywhere: lower the weakest disk, or check the probe."
+        elif self.session.is_stale(Stage.DISKS):
+            text += " The probe has changed since: run again."
+        elif made_with not in (None, asdict(self.form.settings())):
+            text += " The settings have changed since: run again to use them."
+        return text
+
+    def _choose_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load Bragg disks", "", FILES)
+        if path:
+            self.load(path)
+
+    def _choose_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save Bragg disks", "bragg_disks.h5", FILES)
+        complete = path if Path(path).suffix else f"{path}.h5"
+        # The system's dialog asked about the name as it was typed.
+        if path and (path == complete or may_replace(self, [Path(complete)])):
+            self.save(complete)
+
+
+def _describe_probe(probe: Probe | None) -> str:
+    if probe is None:
+        return "Probe"
+    kind = {"synthetic": "synthetic disk", "vacuum": "from vacuum", "region": "from the region"}
+    return f"Probe: {kind.get(probe.kind, probe.kind)}, radius {probe.radius:.2f} px"
+
+
+def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings, str]:
+    from napari_4dstem_orient.detection.advice import advise
+    from napari_4dstem_orient.detection.settings import suggest
+
+    probe = maker(progress)
+    settings, doubt = suggest(scan, probe)
+    return probe, settings, " ".join(filter(None, (advise(scan, probe), doubt)))
+
+
+def _load(path: str, progress: Progress) -> tuple[BraggDisks, Calibration]:
+    return read_disks(path)
+
+
+def _save(
+    disks: BraggDisks, path: str, calibration: Calibration, probe: Probe | None, progress: Progress
+) -> BraggDisks:
+    from napari_4dstem_orient.io.bragg_peaks import save_disks
+
+    save_disks(disks, path, calibration=calibration, probe=probe)
+    return disks

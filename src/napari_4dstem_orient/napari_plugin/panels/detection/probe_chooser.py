@@ -1,0 +1,141 @@
+"""Where the disk template comes from: drawn, measured in vacuum, or measured in a region of the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QStackedWidget, QWidget
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.panels.base import button
+from napari_4dstem_orient.napari_plugin.qt.forms import NumberOrNothing
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.core.scan import Scan
+    from napari_4dstem_orient.detection.probe import Probe
+
+REGION = "vacuum region"
+ProbeMaker = Callable[[Progress], "Probe"]
+
+
+class ProbeChooser(QWidget):
+    """Three ways to a probe; ``maker`` returns the chosen one as a function to run off the main thread."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._path = ""
+        self.ways = QComboBox()
+        self.ways.addItems(["Synthetic disk", "Vacuum file", "Region of the scan"])
+        self.ways.setToolTip("A measured probe finds weak disks better; a synthetic one needs no vacuum.")
+        self.radius = NumberOrNothing(
+            name="radius",
+            label="Radius (px)",
+            tooltip="Radius of the disk in pixels; empty: what the convergence angle says, or found in the data.",
+            empty="px, automatic",
+            min=0,
+        )
+        self.file_button = button(
+            "Choose file …", "A scan or stack of patterns of vacuum.", self._choose_file
+        )
+        self.draw_button = button(
+            "Draw a rectangle",
+            "Then drag over an area of vacuum in the scan; the last one counts.",
+            self._draw,
+        )
+        self.pages = QStackedWidget()
+        for page in (self.radius.native, self.file_button, self.draw_button):
+            self.pages.addWidget(page)
+        self.ways.currentIndexChanged.connect(self.pages.setCurrentIndex)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.ways, 1)
+        layout.addWidget(self.pages, 1)
+
+    def maker(self, scan: Scan) -> ProbeMaker:
+        """Return the function that makes the chosen probe.
+
+        Raises
+        ------
+        UserError
+            No file is chosen, or no rectangle drawn.
+        """
+        way = self.ways.currentIndex()
+        if way == 0:
+            return partial(_synthetic, scan, self.radius.value)
+        if way == 1:
+            if not self._path:
+                raise UserError("No vacuum file is chosen; press 'Choose file …' first.")
+            return partial(_from_file, self._path)
+        return partial(_from_region, scan, self.region())
+
+    def region(self) -> tuple[slice, slice]:
+        """Return rows and columns of the last rectangle drawn: the scan positions whose centres it holds.
+
+        Raises
+        ------
+        UserError
+            There is none.
+        """
+        layer = find_layer(self._viewer, REGION)
+        if layer is None or not len(layer.data):
+            raise UserError("No region is drawn; press 'Draw a rectangle' and drag over an area of vacuum.")
+        corners = np.asarray(layer.data[-1])[:, -2:]
+        low, high = np.ceil(corners.min(axis=0)).astype(int), np.floor(corners.max(axis=0)).astype(int)
+        low = np.maximum(low, 0)
+        return slice(int(low[0]), max(int(high[0]) + 1, 0)), slice(int(low[1]), max(int(high[1]) + 1, 0))
+
+    def _draw(self) -> None:
+        layer = find_layer(self._viewer, REGION)
+        if layer is None:
+            from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+
+            layer = put_layer(
+                self._viewer,
+                REGION,
+                [],
+                session_for(self._viewer).calibration.steps,
+                kind="shapes",
+                ndim=2,
+                face_color="#40c0ff40",
+                edge_color="#40c0ff",
+                edge_width=0.3,
+            )
+        self._viewer.layers.selection.active = layer
+        layer.mode = "add_rectangle"
+
+    def _choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open vacuum patterns", str(Path(self._path).parent))
+        if path:
+            self.use_file(path)
+
+    def use_file(self, path: str) -> None:
+        """Measure the probe in this file."""
+        self._path = path
+        self.file_button.setText(Path(path).name)
+
+
+def _synthetic(scan: Scan, radius: float | None, progress: Progress) -> Probe:
+    from napari_4dstem_orient.detection.probe import probe_for
+
+    return probe_for(scan, radius)
+
+
+def _from_file(path: str, progress: Progress) -> Probe:
+    from napari_4dstem_orient.detection.probe import probe_from_file
+
+    return probe_from_file(path)
+
+
+def _from_region(scan: Scan, region: tuple[slice, slice], progress: Progress) -> Probe:
+    from napari_4dstem_orient.detection.probe import probe_from_vacuum
+
+    return probe_from_vacuum(scan, region)

@@ -1,0 +1,129 @@
+"""How the inspector predicts and marks patterns: physics, two sliders, and what is drawn over the views."""
+
+from __future__ import annotations
+
+from typing import Any, get_args, get_type_hints
+
+from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QSlider, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.indexing.settings import PredictionSettings
+from napari_4dstem_orient.napari_plugin.panels.inspector.panes import Look
+from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import LONGER
+
+WIDTH = 150
+"""Screen pixels of the column of controls."""
+ACTS_ON = {"excitation_width": ("kinematic",), "thickness": ("two-beam", "Bloch waves")}
+"""Which physics each slider acts on."""
+
+
+class LabelledSlider(QWidget):
+    """A slider over a number of a settings dataclass, its label, unit and value above it.
+
+    Parameters
+    ----------
+    about : dict
+        See ``core.parameters.parameter``: label, tooltip, min, max, step.
+    value : float
+    """
+
+    def __init__(self, about: dict[str, Any], value: float) -> None:
+        super().__init__()
+        self._step, self._label = float(about["step"]), str(about["label"])
+        self.words = QLabel()
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(round(about["min"] / self._step), round(about["max"] / self._step))
+        self.slider.setValue(round(value / self._step))
+        self.slider.valueChanged.connect(self._say)
+        for widget in (self.words, self.slider):
+            widget.setToolTip(about["tooltip"])
+        self.slider.setAccessibleName(self._label)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.words)
+        layout.addWidget(self.slider)
+        self._say()
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return round(self.slider.value() * self._step, 6)
+
+    def _say(self, *_: object) -> None:
+        name, unit = self._label.rstrip(")").split(" (")
+        self.words.setText(f"{name}: {self.value:g} {unit}")
+
+
+class InspectorControls(QWidget):
+    """The controls beside the inspector's views.
+
+    Signals
+    -------
+    changed : Signal()
+        The user wants another ``look``.
+    """
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFixedWidth(WIDTH)
+        hints = get_type_hints(PredictionSettings, include_extras=True)
+        usual = PredictionSettings()
+        kinds, about = get_args(hints["physics"])
+        self.physics = QComboBox()
+        self.physics.addItems(list(get_args(kinds)))
+        self.physics.setToolTip(about["tooltip"])
+        self.physics.currentTextChanged.connect(self._on_edited)
+        self.sliders = {
+            name: LabelledSlider(get_args(hints[name])[1], getattr(usual, name)) for name in ACTS_ON
+        }
+        self.labels = _tick("hkl labels", "Name the strongest reflections that were measured.")
+        self.residuals = _tick(
+            f"Residuals × {LONGER}",
+            f"Arrows from predicted to measured, {LONGER} times as long as they are: all alike speak of the direct "
+            "beam, pointing outwards or inwards of the pixel size, turning of the rotation.",
+        )
+        self.attention = _tick(
+            "Attention",
+            "Rings by the share of the transformer's attention that each disk got: the thicker and the yellower, "
+            "the more. Grey: not read.",
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        label = QLabel(about["label"])
+        label.setToolTip(about["tooltip"])
+        layout.addWidget(label)
+        layout.addWidget(self.physics)
+        for slider in self.sliders.values():
+            slider.slider.valueChanged.connect(self._on_edited)
+            layout.addWidget(slider)
+        for tick in (self.labels, self.residuals, self.attention):
+            tick.toggled.connect(self._on_edited)
+            layout.addWidget(tick)
+        layout.addStretch()
+        self._enable()
+
+    @property
+    def look(self) -> Look:
+        """What the user wants."""
+        numbers = {name: slider.value for name, slider in self.sliders.items()}
+        prediction = PredictionSettings(physics=self.physics.currentText(), **numbers)  # type: ignore[arg-type]
+        ticks = (self.labels, self.residuals, self.attention)
+        return Look(prediction, *(tick.isChecked() for tick in ticks))
+
+    def _on_edited(self, *_: object) -> None:
+        self._enable()
+        self.changed.emit()
+
+    def _enable(self) -> None:
+        for name, slider in self.sliders.items():
+            slider.setEnabled(self.physics.currentText() in ACTS_ON[name])
+
+
+def _tick(text: str, tooltip: str) -> QCheckBox:
+    tick = QCheckBox(text)
+    tick.setToolTip(tooltip)
+    return tick

@@ -1,0 +1,267 @@
+"""Inspector: the measured pattern beside what each method predicts, for the scan position last clicked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout
+
+from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
+from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
+from napari_4dstem_orient.napari_plugin.panels.inspector.panes import (
+    Look,
+    Shown,
+    draw,
+    predicted_anew,
+    with_attention,
+)
+from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
+    Column,
+    MeasuredColumn,
+    PredictedColumn,
+)
+from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import save_patterns
+from napari_4dstem_orient.napari_plugin.panels.inspector.pins import PinStrip
+from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
+    Answer,
+    Position,
+    answer_at,
+    instead,
+    look,
+)
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, Indexers, indexers_for
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import napari
+
+FIGURES = "Figures (*.pdf *.svg *.png)"
+
+
+class InspectorWidget(StepWidget):
+    """Three linked views (measured, template matching, transformer), and in words what they show.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.indexers = indexers_for(self.session)
+        self.lens = Lens()
+        self.measured = MeasuredColumn(self.lens)
+        self.predicted = {method: PredictedColumn(title, self.lens) for method, title in METHODS.items()}
+        self.controls = InspectorControls()
+        self.pins = PinStrip(self.session)
+        self._arrange()
+        self._snapshot = Snapshot.of(self.session)
+        self._shown: Shown | None = None
+        self._failed: dict[str, str] = {}
+        self._reader, self._drawer, self._writer = Latest(), Latest(), Latest()
+        self._matchers = {method: Latest() for method in METHODS}
+        self._reader.answered.connect(self._on_position)
+        self._drawer.answered.connect(self._show)
+        for latest in (self._reader, self._drawer, self._writer):
+            latest.failed.connect(notify)
+        for method, matcher in self._matchers.items():
+            matcher.answered.connect(partial(self._on_matched, method))
+            matcher.failed.connect(partial(self._on_match_failed, method))
+            self.predicted[method].hypotheses.activated.connect(partial(self._on_chosen, method))
+        self.measured.save.clicked.connect(self.save_figure)
+        self.controls.changed.connect(self._on_look)
+        self.session.position_changed.connect(self._on_moved)
+        self.indexers.changed.connect(self.refresh)
+        self.refresh()
+
+    def _arrange(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        for column in self.columns:
+            row.addLayout(column, 1)
+        row.addWidget(self.controls)
+        row.addWidget(self.pins)
+        WalkingKeys(self.session, self).watch(self, *(column.view.canvas for column in self.columns))
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.body.setAlignment(Qt.AlignmentFlag(0))
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.addLayout(row)
+
+    @property
+    def columns(self) -> list[Column]:
+        """Measured, template matching, transformer: from left to right."""
+        return [self.measured, *self.predicted.values()]
+
+    def refresh(self) -> None:
+        """Look at the current position again."""
+        self._snapshot, where = Snapshot.of(self.session), self.session.position
+        for latest in (self._drawer, *self._matchers.values()):
+            latest.drop()
+        self._failed.clear()
+        if where is None:
+            self._reader.drop()
+            self._shown = None
+            self.measured.save.setEnabled(False)
+            self.measured.view.say("Open a scan, then click or drag on it.")
+            return
+        self._reader.ask(partial(_look_and_draw, self._snapshot, self.indexers, *where, self.controls.look))
+
+    def forget(self) -> None:
+        """Show nothing of the former scan while the new one is being read."""
+        self._shown = None
+        self.measured.save.setEnabled(False)
+        for column in self.columns:
+            column.empty()
+        for column in self.predicted.values():
+            column.offer([])
+
+    def release(self) -> None:
+        """Stop listening."""
+        self.session.position_changed.disconnect(self._on_moved)
+        self.indexers.changed.disconnect(self.refresh)
+        for latest in (self._reader, self._drawer, self._writer, *self._matchers.values()):
+            latest.close()
+        self.pins.close_strip()
+
+    def _on_moved(self, row: int, col: int) -> None:
+        self.refresh()
+
+    # ---------------------------------------------------------------- what was read
+
+    def _on_position(self, shown: Shown) -> None:
+        position = shown.position
+        self._drawer.drop()  # of the former position
+        self.measured.save.setEnabled(True)
+        for column in self.columns:
+            detector = position.detector
+            column.view.set_frame(
+                detector.shape, detector.q_pixel if detector.scaled else 0.0, position.origin
+            )
+        for column in self.predicted.values():
+            column.hypotheses.setCurrentIndex(0)
+        self._show(shown)
+        if shown.look != self.controls.look:
+            self._redraw(shown)
+        for method in METHODS:
+            if method not in position.answers:
+                self._match_here(method, position)
+
+    def _show(self, shown: Shown) -> None:
+        """Show what was drawn in a thread."""
+        self._shown = shown
+        for name, column in zip(("measured", *METHODS), self.columns, strict=True):
+            column.show(shown.panes[name])
+        for method, column in self.predicted.items():
+            column.offer(shown.panes[method].hypotheses)
+        self._describe(shown)
+
+    def _redraw(self, shown: Shown) -> None:
+        """Predict and draw a position as the controls say now."""
+        self._shown = shown  # what comes meanwhile builds upon this
+        self._drawer.ask(partial(_drawn, shown, self._snapshot, self.indexers, self.controls.look))
+
+    def _on_look(self) -> None:
+        if self._shown is not None:
+            self._redraw(self._shown)
+
+    # ---------------------------------------------------------------- one position, matched at once
+
+    def _match_here(self, method: str, position: Position) -> None:
+        snapshot, indexers, calibrated = self._snapshot, self.indexers, self._snapshot.calibrated
+        if calibrated is None or not indexers.can(method):
+            return
+
+        def match() -> tuple[Position, Answer]:
+            found = indexers.get(method, snapshot.light).index(calibrated.only(*position.where))
+            return position, answer_at(found, 0, 0, snapshot.light)
+
+        self._matchers[method].ask(match)
+
+    def _on_matched(self, method: str, matched: tuple[Position, Answer]) -> None:
+        position, answer = matched
+        shown = self._shown
+        if shown is None or position is not shown.position:  # the user has moved on
+            return
+        first = {method: answer} | shown.first
+        self._redraw(replace(shown, answers=shown.answers | {method: answer}, first=first))
+
+    # ---------------------------------------------------------------- hypotheses
+
+    def _on_chosen(self, method: str, number: int) -> None:
+        """Show another hypothesis of a method in its view."""
+        shown, light = self._shown, self._snapshot.light
+        if shown is None or method not in shown.first:
+            return
+
+        def choose() -> tuple[Position, Answer]:
+            chosen = instead(shown.first[method], number, light)
+            return shown.position, chosen
+
+        self._matchers[method].ask(choose)
+
+    def _on_match_failed(self, method: str, error: BaseException) -> None:
+        self._failed[method] = str(error)
+        if self._shown is not None:
+            self._describe(self._shown)
+
+    # ---------------------------------------------------------------- the figure
+
+    def save_figure(self) -> None:
+        """Ask for a file and write what is shown as a figure."""
+        shown, snapshot = self._shown, self._snapshot
+        if shown is None:
+            return
+        name = "pattern_{}_{}.pdf".format(*shown.position.where)
+        path, _ = QFileDialog.getSaveFileName(self, "Save the figure", name, FIGURES)
+        if path:
+            writes = partial(save_patterns, shown.position, shown.answers, snapshot, path)
+            self._writer.ask(partial(writes, shown.look.prediction, shown.attention))
+
+    # ---------------------------------------------------------------- in words
+
+    def _describe(self, shown: Shown) -> None:
+        position = shown.position
+        row, col = position.where
+        known = self._snapshot.disks is not None or self._snapshot.calibrated is not None
+        found = f"{position.reflections} disks beside the direct beam" if known else "disks not yet detected"
+        lines = [f"<b>row {row}, column {col}</b>", found]
+        if shown.apart is not None:
+            lines.append(f"The two answers differ by <b>{shown.apart:.1f}°</b>")
+        if shown.trouble:
+            lines.append(f"<i>{shown.trouble}</i>")
+        self.measured.say("<br>".join(lines))
+        for method, column in self.predicted.items():
+            stale = self.session.is_stale(STAGES[method])
+            words = shown.panes[method].words or self._why_no_answer(method)
+            column.say(("<i>stale: run the map again</i><br>" if stale else "") + words)
+
+    def _why_no_answer(self, method: str) -> str:
+        missing = self.session.missing(STAGES[method])
+        if missing:
+            return needs_text(missing)
+        if method in self._failed:
+            return self._failed[method]
+        if self.indexers.can(method):
+            return "looking at this position …"
+        choice = self.indexers.choice
+        return choice.why_no_model if choice.phases else "no answer yet: choose a crystal phase in Map"
+
+
+def _look_and_draw(snapshot: Snapshot, indexers: Indexers, row: int, col: int, wanted: Look) -> Shown:
+    """Return what there is to see at a position, drawn; for any thread."""
+    position = look(snapshot, row, col, wanted.prediction)
+    shown = Shown(position, dict(position.answers), dict(position.answers))
+    return draw(with_attention(shown, snapshot, indexers, wanted), wanted)
+
+
+def _drawn(shown: Shown, snapshot: Snapshot, indexers: Indexers, wanted: Look) -> Shown:
+    """Return the same answers predicted and drawn otherwise; for any thread."""
+    shown = predicted_anew(shown, snapshot.light, wanted.prediction)
+    return draw(with_attention(shown, snapshot, indexers, wanted), wanted)

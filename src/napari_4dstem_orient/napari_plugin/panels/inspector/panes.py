@@ -1,0 +1,276 @@
+"""What the inspector's views show of one position: pictures, marks and words; for any thread. Knows no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
+    Answer,
+    Position,
+    angle_between,
+    hypothesis_texts,
+    name_directions,
+    predict,
+    variants,
+)
+from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import CIRCLE, LABELS, MarkSet, matched, rings
+from napari_4dstem_orient.napari_plugin.pattern_view.marks import Marks, in_variant, plane_indices
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
+from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, Indexers
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.indexing.settings import PredictionSettings
+    from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
+
+BAR = "\u0305"
+"""Combines with the digit before it: its overbar."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the user wants answers to be drawn.
+
+    Attributes
+    ----------
+    prediction : PredictionSettings or None
+        None for the usual ones.
+    labels, residuals, attention : bool
+        Whether reflections are named, residual arrows drawn, and rings drawn by the transformer's attention.
+    """
+
+    prediction: PredictionSettings | None = None
+    labels: bool = False
+    residuals: bool = False
+    attention: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Pane:
+    """One view: what it draws, and what is said below it.
+
+    Attributes
+    ----------
+    picture : ndarray, uint8, shape (det_y, det_x), or None
+    marks : list of MarkSet
+    labels : list of (ndarray, str)
+    words : str
+        Rich text; empty where there is no answer to describe.
+    text_at : callable
+        What a place, pixels from the direct beam, is: plain text, empty for nothing.
+    hypotheses : list of str
+        What the method's best answer and its rivals are, in a line each.
+    """
+
+    picture: np.ndarray | None
+    marks: list[MarkSet]
+    labels: list[tuple[np.ndarray, str]]
+    words: str
+    text_at: Callable[[np.ndarray], str]
+    hypotheses: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """All views of one position.
+
+    Attributes
+    ----------
+    position : Position
+    answers : dict of str to Answer
+        By method: those that are shown.
+    first : dict of str to Answer
+        Each method's best.
+    panes : dict of str to Pane
+        ``"measured"``, and one for each method.
+    apart : float or None
+        Degrees between both answers.
+    attention : ndarray, shape (n,), or None
+        Share that each of ``position.disks`` got.
+    trouble : str
+        Why there is no attention though it was asked for.
+    look : Look
+        With which they are drawn.
+    """
+
+    position: Position
+    answers: dict[str, Answer]
+    first: dict[str, Answer]
+    panes: dict[str, Pane] = field(default_factory=dict)
+    apart: float | None = None
+    attention: np.ndarray | None = None
+    trouble: str = ""
+    look: Look = field(default_factory=Look)
+
+
+def draw(shown: Shown, look: Look) -> Shown:
+    """Return the same with its views drawn."""
+    position, answers = shown.position, shown.answers
+    directions, known = name_directions(answers), variants(answers)
+    panes = {"measured": _measured(position, shown.attention)}
+    for method in METHODS:
+        answer = answers.get(method)
+        attention = shown.attention if method == "transformer" else None
+        pane = _answered(position, answer, known.get(method), directions.get(method, ""), look, attention)
+        first = shown.first.get(method)
+        panes[method] = replace(pane, hypotheses=[] if first is None else hypothesis_texts(first))
+    apart = angle_between(*(answers.get(method) for method in METHODS))
+    return replace(shown, panes=panes, apart=apart, look=look)
+
+
+def predicted_anew(shown: Shown, light: Illumination | None, settings: PredictionSettings | None) -> Shown:
+    """Return the same answers with patterns predicted otherwise."""
+    answers = {
+        method: replace(answer, spots=predict(answer.phase, answer.rotation, light, settings))
+        for method, answer in shown.answers.items()
+    }
+    return replace(shown, answers=answers)
+
+
+def with_attention(shown: Shown, snapshot: Snapshot, indexers: Indexers, wanted: Look) -> Shown:
+    """Return the same with the transformer's attention where it is wanted, or why there is none."""
+    share, trouble = None, ""
+    if wanted.attention:
+        try:
+            share = _attention(shown, snapshot, indexers)
+        except UserError as error:
+            trouble = str(error)
+    return replace(shown, attention=share, trouble=trouble)
+
+
+def _attention(shown: Shown, snapshot: Snapshot, indexers: Indexers) -> np.ndarray:
+    position, answer = shown.position, shown.answers.get("transformer")
+    if snapshot.calibrated is None:
+        raise UserError("Attention needs calibrated disks; press Apply in Calibration.")
+    indexer = indexers.get("transformer", snapshot.light)
+    from napari_4dstem_orient.indexing.transformer.attention import attention_at
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+
+    assert isinstance(indexer, TransformerIndexer)
+    phase = indexers.choice.phases[0] if answer is None or answer.phase is None else answer.phase
+    share = attention_at(indexer, snapshot.calibrated.only(*position.where), phase)
+    if len(share) != len(position.disks):
+        raise UserError("The disks were found anew since they were calibrated; press Apply in Calibration.")
+    return share
+
+
+def _measured(position: Position, attention: np.ndarray | None) -> Pane:
+    disks = position.disks[position.beside]
+    told = None if attention is None else attention[position.beside]
+    marks = rings(disks, position.radius, told)
+
+    def text_at(place: np.ndarray) -> str:
+        number = _nearest(disks, place, CIRCLE * position.radius)
+        if number is None:
+            return ""
+        detector, pixels = position.detector, np.hypot(*disks[number])
+        length = f"{pixels * detector.q_pixel:.2f} Å⁻¹" if detector.scaled else f"{pixels:.1f} px"
+        return f"{length} from the direct beam" + _attention_text(told, number)
+
+    return Pane(grey_levels(position.picture), [marks], [], "", text_at)
+
+
+def _answered(
+    position: Position,
+    answer: Answer | None,
+    variant: np.ndarray | None,
+    directions: str,
+    look: Look,
+    attention: np.ndarray | None,
+) -> Pane:
+    if answer is None or answer.phase is None or variant is None or not len(answer.spots):
+        words = "" if answer is None else answer_words(answer, directions)
+        return Pane(
+            None, [rings(position.disks[position.beside], position.radius)], [], words, lambda place: ""
+        )
+    phase, told = answer.phase, None if attention is None else attention[position.beside]
+    seen = position.marks(answer.spots)
+    names = in_variant(seen.hkl, answer.rotation, variant, phase)
+    marks = [
+        _as_the_detector_sees(position, answer),
+        *matched(seen, position.radius, look.residuals, told),
+    ]
+    labels = []
+    if look.labels:
+        labels = [(place, plane_text(hkl, phase)) for place, hkl in replace(seen, hkl=names).labelled(LABELS)]
+
+    def text_at(place: np.ndarray) -> str:
+        return reflection_text(seen, names, phase, place, CIRCLE * position.radius) + _attention_text(
+            told, _nearest(seen.disks, place, CIRCLE * position.radius)
+        )
+
+    words = answer_words(answer, directions, seen)
+    return Pane(None, marks, labels, words, text_at)
+
+
+def _as_the_detector_sees(position: Position, answer: Answer) -> MarkSet:
+    """Return all that is predicted, the direct beam as bright as the strongest reflection."""
+    where = np.vstack([position.detector.pixels(answer.spots[:, :2]), np.zeros((1, 2))])
+    return MarkSet("predicted", where, position.radius, np.append(answer.spots[:, 2], 1.0))
+
+
+def reflection_text(seen: Marks, names: np.ndarray, phase: Phase, place: np.ndarray, within: float) -> str:
+    """Say which reflection lies at a place: indices, length, intensity relative to the strongest.
+
+    Parameters
+    ----------
+    seen : Marks
+    names : ndarray of int, shape (m, 3)
+        What its reflections are called (see ``in_variant``).
+    phase : Phase
+    place : ndarray, shape (2,)
+        Pixels from the direct beam.
+    within : float
+        Pixels.
+    """
+    number = seen.at(place, within)
+    if number is None:
+        return ""
+    plane = " ".join(str(index) for index in plane_indices(names[number], phase))
+    beside = "no disk" if seen.missing[number] else "measured"
+    length = np.linalg.norm(names[number] @ np.linalg.inv(phase.lattice).T)
+    return f"({plane})  {length:.2f} Å⁻¹\n{seen.intensity[number]:.0%}, {beside}"
+
+
+def plane_text(hkl: np.ndarray, phase: Phase) -> str:
+    """Name a reflection with overbars, for the screen."""
+    digits = [
+        "".join(digit + BAR for digit in str(-index)) if index < 0 else str(index)
+        for index in plane_indices(hkl, phase)
+    ]
+    return (" " if max(map(len, digits)) > 2 else "").join(digits)
+
+
+def answer_words(answer: Answer, directions: str, seen: Marks | None = None) -> str:
+    """Describe an answer in a few lines of rich text; ``seen`` is what is marked, where there is anything to mark."""
+    sure = [] if answer.reliability is None else [f"reliability <b>{answer.reliability:.0%}</b>"]
+    if answer.phase is None:
+        lines = [answer.reason.text, *sure]
+    else:
+        lines = [
+            directions,
+            " · ".join([answer.phase.name, f"score {answer.score:.2f}", *sure]),
+            *([seen.text] if seen is not None else []),
+        ]
+    if answer.doubt:
+        lines.append(f"<i>{answer.doubt.text}</i>")
+    return "<br>".join(lines)
+
+
+def _nearest(disks: np.ndarray, place: np.ndarray, within: float) -> int | None:
+    if not len(disks):
+        return None
+    apart = np.hypot(*(disks - place).T)
+    return int(apart.argmin()) if apart.min() <= within else None
+
+
+def _attention_text(attention: np.ndarray | None, number: int | None) -> str:
+    if attention is None or number is None:
+        return ""
+    share = attention[number]
+    return "\nnot read by the transformer" if np.isnan(share) else f"\nattention {share:.0%}"

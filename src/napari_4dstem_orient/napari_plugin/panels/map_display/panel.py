@@ -1,0 +1,236 @@
+"""Map display: which channel of a map is shown, what is left out, and the key to its colours."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider
+
+from napari_4dstem_orient.analysis.channels import channel_colors, channels_of
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    KIND,
+    LOOK,
+    MAP,
+    TITLES,
+    Look,
+    add_map_layers,
+    applied_threshold,
+    end_side_by_side,
+    map_layers,
+    position_under,
+    set_look,
+    show_channel,
+    showing_alone,
+    showing_beside,
+    shown_layer,
+    whole_of,
+    without_doubtful,
+)
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button
+from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Keys
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+NOTHING = "nothing"
+WATCHED = ("visible", "inserted", "removed", "reordered", "data")
+"""What may happen to layers that changes what this panel says."""
+
+
+class MapDisplayWidget(StepWidget):
+    """Chooses the channel of the topmost visible map, hides and fades doubtful answers, and shows the key.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.channel, self.beside = QComboBox(), QComboBox()
+        self.channel.setToolTip("What the map's colours stand for.")
+        self.beside.setToolTip("Another channel of the same map, shown beside the first.")
+        for box in (self.channel, self.beside):  # their entries come with the first map
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.channel.activated.connect(self._choose_channel)
+        self.beside.activated.connect(self._choose_beside)
+        self.threshold, threshold_row = _slider("Answers of less reliability (or score) are not shown.")
+        self.fade, fade_row = _slider("How strongly less reliable answers fade; 0 for not at all.")
+        self.threshold.valueChanged.connect(self._on_look)
+        self.fade.valueChanged.connect(self._on_look)
+        self.apply_button = button(
+            "Apply", "Leave out for good, in exports and analysis; Apply at 0 takes it back.", self.apply
+        )
+        threshold_row.addWidget(self.apply_button)
+        self.threshold_label, self.share = QLabel("Hide below"), QLabel()
+        self.share.setWordWrap(True)
+        channels, form = QFormLayout(), QFormLayout()
+        channels.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)  # their names are long
+        channels.addRow("Channel", self.channel)
+        channels.addRow("Beside it", self.beside)
+        form.addRow(self.threshold_label, threshold_row)
+        form.addRow("Fade (%)", fade_row)
+        for rows in (channels, form):
+            rows.setVerticalSpacing(2)
+        self.hint = QLabel("The colour key appears here with the first orientation map.")
+        self.hint.setWordWrap(True)
+        self.keys = Keys()
+        self.body.setAlignment(Qt.AlignmentFlag(0))
+        self.body.addLayout(channels)
+        self.body.addLayout(form)
+        self.body.addWidget(self.share)
+        self.body.addWidget(self.hint)
+        self.body.addWidget(self.keys, 1)
+        self._painter = Latest()
+        self._painter.answered.connect(self._on_painted)
+        self._painter.failed.connect(notify)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.refresh)
+        self.viewer.layers.events.connect(self._on_layers)
+        self.viewer.events.theme.connect(self._on_layers)
+        self.viewer.mouse_move_callbacks.append(self._on_move)
+        self.session.position_changed.connect(self._on_position)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the channel, look and key of the topmost visible map."""
+        layer = self._main()
+        if (layer is None or not self._sides(layer)) and not self.turns.isActive():
+            end_side_by_side(self.viewer)  # the user took one of the two away
+        for widget in (self.channel, self.beside, self.threshold, self.fade):
+            widget.setEnabled(layer is not None)
+        self.hint.setVisible(layer is None)
+        self.share.setVisible(layer is not None)
+        if layer is None:
+            self.apply_button.setEnabled(False)
+            self.keys.clear()
+            return
+        whole, sides = whole_of(layer.metadata[MAP]), self._sides(layer)
+        _fill(self.channel, channels_of(whole), layer.metadata[KIND])
+        _fill(self.beside, [NOTHING, *channels_of(whole)], sides[0].metadata[KIND] if sides else NOTHING)
+        look = layer.metadata[LOOK]
+        for slider, value in ((self.threshold, look.threshold), (self.fade, look.fade)):
+            slider.blockSignals(True)
+            slider.setValue(round(100 * value))
+            slider.blockSignals(False)
+        quality = "score" if whole.certainty is None else "reliability"
+        self.threshold_label.setText(f"Hide below\n{quality} (%)")
+        self._say_share()
+        colour = get_theme(self.viewer.theme).text.as_hex()
+        self.keys.show_channel(whole, layer.metadata[KIND], colour)
+        self._on_position(*(self.session.position or (0, 0)))
+
+    def apply(self) -> None:
+        """Make the session's map the one that is seen: what is hidden is not indexed."""
+        layer = self._main()
+        if layer is None:
+            return
+        shown = without_doubtful(layer.metadata[MAP], layer.metadata[LOOK].threshold)
+        stage = STAGES[shown.method]
+        self.session.put(stage, shown, still_stale=True)
+        add_map_layers(self.viewer, shown)
+
+    def _main(self) -> Layer | None:
+        layer = shown_layer(self.viewer)
+        return None if layer is None else map_layers(self.viewer, layer.metadata[MAP].method)[-1]
+
+    def _sides(self, layer: Layer) -> list[Layer]:
+        return map_layers(self.viewer, layer.metadata[MAP].method)[:-1]
+
+    def _choose_channel(self, *_: object) -> None:
+        layer = self._main()
+        if layer is not None:
+            whole, key = whole_of(layer.metadata[MAP]), self.channel.currentData()
+            self._painter.ask(partial(_paint, whole, key))
+
+    def _on_painted(self, painted: tuple[Any, str]) -> None:
+        layer = self._main()
+        if layer is not None and whole_of(layer.metadata[MAP]) is painted[0]:
+            show_channel(layer, painted[1])
+
+    def _choose_beside(self, *_: object) -> None:
+        key = self.beside.currentData()
+        if map_layers(self.viewer):
+            alone = key == NOTHING
+            self.turns.take(showing_alone(self.viewer) if alone else showing_beside(self.viewer, key))
+
+    def _on_look(self, *_: object) -> None:
+        layer = self._main()
+        if layer is not None:
+            look = Look(self.threshold.value() / 100, self.fade.value() / 100)
+            set_look(self.viewer, layer.metadata[MAP].method, look)
+            self._say_share()
+
+    def _say_share(self) -> None:
+        layer = self._main()
+        if layer is None:
+            return
+        whole, threshold = whole_of(layer.metadata[MAP]), layer.metadata[LOOK].threshold
+        shown = whole.indexed & (whole.confidence >= threshold)
+        words = f"{METHODS[whole.method]}: {shown.mean():.0%} of {shown.size:,} positions shown"
+        applied = applied_threshold(layer.metadata[MAP])
+        self.share.setText(words + (f"; applied: {applied:.0%}" if applied else ""))
+        stage = STAGES[whole.method]
+        mine = self.session.get(stage) is layer.metadata[MAP]
+        self.apply_button.setEnabled(mine and applied != threshold)
+
+    def _on_layers(self, event: Any) -> None:
+        if event.type in (*WATCHED, "theme"):
+            self._soon.start(0)
+
+    def _on_move(self, viewer: Any, event: Any) -> None:
+        where = position_under(self.viewer, event.position)
+        if where is not None:
+            self._mark(*where)
+
+    def _on_position(self, row: int, col: int) -> None:
+        self._mark(row, col)
+
+    def _mark(self, row: int, col: int) -> None:
+        layer = self._main()
+        if layer is not None:
+            whole = whole_of(layer.metadata[MAP])
+            rows, cols = whole.scan_shape
+            self.keys.mark(whole, layer.metadata[KIND], min(row, rows - 1), min(col, cols - 1))
+
+    def release(self) -> None:
+        """Stop listening."""
+        self._soon.stop()
+        self.viewer.layers.events.disconnect(self._on_layers)
+        self.viewer.events.theme.disconnect(self._on_layers)
+        self.viewer.mouse_move_callbacks.remove(self._on_move)
+        self.session.position_changed.disconnect(self._on_position)
+        self._painter.close()
+
+
+def _paint(orientation_map: Any, key: str) -> tuple[Any, str]:
+    channel_colors(orientation_map, key)
+    return orientation_map, key
+
+
+def _fill(box: QComboBox, keys: list[str], chosen: str) -> None:
+    if [box.itemData(index) for index in range(box.count())] != keys:
+        box.clear()
+        for key in keys:
+            box.addItem(TITLES.get(key, key), key)
+    box.setCurrentIndex(box.findData(chosen))
+
+
+def _slider(tooltip: str) -> tuple[QSlider, QHBoxLayout]:
+    """Make a slider from 0 to 100 with its value beside it."""
+    slider, value, row = QSlider(Qt.Orientation.Horizontal), QLabel("0"), QHBoxLayout()
+    slider.setRange(0, 100)
+    slider.setToolTip(tooltip)
+    value.setMinimumWidth(24)
+    slider.valueChanged.connect(value.setNum)
+    row.addWidget(slider, 1)
+    row.addWidget(value)
+    return slider, row

@@ -1,0 +1,306 @@
+"""Map orientations: choose phases, model and device, and run the transformer or template matching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+)
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    add_map_layers,
+    hide_images,
+    map_layers,
+    show_answer_under_cursor,
+)
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
+from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList, ticked_items
+from napari_4dstem_orient.napari_plugin.qt.forms import Form, form_for
+from napari_4dstem_orient.napari_plugin.qt.jobs import Relay, notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.turns import ONCE_OPEN, later
+from napari_4dstem_orient.napari_plugin.state.indexers import (
+    METHODS,
+    STAGES,
+    Fit,
+    fit_models,
+    indexers_for,
+)
+from napari_4dstem_orient.napari_plugin.state.preferences import preferences
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.crystals.phase import Phase
+
+ROWS_OF_MODELS = 4
+
+
+class OrientationWidget(StepWidget):
+    """Turns calibrated disks into an orientation map, by either method.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.indexers = indexers_for(self.session)
+        self.run_buttons: dict[str, QPushButton] = {}
+        self.results = {method: QLabel() for method in METHODS}
+        for label in self.results.values():
+            label.setWordWrap(True)
+        self._build_phases()
+        self._build_device()
+        self._build_transformer()
+        self._build_template()
+        self._build_acceptance()
+        self.body.addStretch(1)
+        self._fitting = Latest()
+        self._fitting.answered.connect(self._show_models)
+        self._fitting.failed.connect(notify)
+        self.indexers.models_added.connect(self._fit_models)
+        show_answer_under_cursor(napari_viewer)
+        self._first_fit = later(self, self._fit_models, ONCE_OPEN)
+        self.refresh()
+
+    # ---------------------------------------------------------------- building
+
+    def _build_phases(self) -> None:
+        self.phases = PhaseList()
+        self.phases.setToolTip("The crystals there may be; tick more than one to tell phases apart.")
+        self.phases.ticked.connect(self._on_phases_ticked)
+        self.body.addWidget(section("Crystal phases"))
+        self.body.addWidget(self.phases)
+        self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif))
+
+    def _build_device(self) -> None:
+        self.devices = DeviceChooser(preferences().device)
+        self.indexers.choose(device=self.devices.currentData())
+        self.devices.activated.connect(lambda: self.indexers.choose(device=self.devices.currentData()))
+        self.body.addWidget(section("Device, for both methods"))
+        self.body.addLayout(_labelled("Device", self.devices))
+
+    def _build_transformer(self) -> None:
+        from napari_4dstem_orient.indexing.settings import TransformerSettings
+
+        self.models = QListWidget()
+        self.models.setWordWrap(True)
+        self.models.setToolTip(
+            "Models that fit by crystal, voltage and k range can be ticked; grey ones say why not."
+        )
+        self.models.setFixedHeight(ROWS_OF_MODELS * (self.fontMetrics().lineSpacing() + 6))
+        self.models.itemChanged.connect(self._on_models_ticked)
+        self.why_no_model = QLabel()
+        self.why_no_model.setWordWrap(True)
+        self.body.addWidget(section("Transformer"))
+        self.body.addWidget(self.models)
+        self.body.addWidget(self.why_no_model)
+        row = QHBoxLayout()
+        self.train_button = button(
+            "Train a model…", "Make one for the crystals ticked and this scan's voltage.", self._open_training
+        )
+        row.addWidget(button("Open model…", "Add a model file to the list.", self._ask_for_model))
+        row.addWidget(self.train_button)
+        self.body.addLayout(row)
+        self.transformer_form = self._add_form(TransformerSettings, "transformer")
+        self._add_run_button("transformer", "Run transformer")
+
+    def _build_template(self) -> None:
+        from napari_4dstem_orient.indexing.settings import TemplateSettings
+
+        self.body.addWidget(section("Template matching"))
+        self.template_form = self._add_form(TemplateSettings, "template")
+        self._add_run_button("template", "Run template matching")
+
+    def _build_acceptance(self) -> None:
+        from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+
+        self.body.addWidget(section("Answers given, by both methods"))
+        self.acceptance_form = self._add_form(AcceptanceSettings, "acceptance")
+
+    def _add_form(self, settings: type[Any], field: str) -> Form[Any]:
+        """Show a settings form; what it says becomes a field of the choice."""
+        form = form_for(settings)
+        form.changed.connect(lambda: self.indexers.choose(**{field: form.settings()}))
+        self.body.addWidget(form.native)
+        return form
+
+    def _add_run_button(self, method: str, text: str) -> None:
+        run = button(text, "Map the whole scan; the maps appear as layers.", partial(self.run, method))
+        self.run_buttons[method] = run
+        self.body.addWidget(run)
+        self.body.addWidget(self.results[method])
+
+    # ---------------------------------------------------------------- phases and models
+
+    def choose_phase(self, name: str | Path) -> None:
+        """Tick a bundled phase by name, or add and tick the phase of a CIF file."""
+        self.phases.choose(name)
+
+    def _on_phases_ticked(self, phases: tuple[Phase, ...]) -> None:
+        self.indexers.choose(phases=phases, models=(), why_no_model="Models are being compared …")
+        self._fit_models()
+        self.refresh()
+
+    def _fit_models(self) -> None:
+        light = Snapshot.of(self.session).light
+        self._fitting.ask(partial(fit_models, self.indexers.choice.phases, light, self.indexers.more_models))
+
+    def _show_models(self, fit: Fit) -> None:
+        self.models.blockSignals(True)
+        self.models.clear()
+        listed = zip(fit.available, fit.reasons, strict=True)
+        for model, why_not in sorted(listed, key=lambda pair: bool(pair[1])):  # those that fit first
+            item = QListWidgetItem(f"{model.card.title}\n{why_not}" if why_not else model.card.title)
+            item.setData(Qt.ItemDataRole.UserRole, model.path)
+            item.setToolTip(why_not or f"{model.path.name} fits")
+            item.setCheckState(_check(model.path in fit.chosen))
+            if why_not:
+                item.setFlags(Qt.ItemFlag.NoItemFlags)
+            self.models.addItem(item)
+        self.models.blockSignals(False)
+        self.indexers.choose(models=fit.chosen, why_no_model=fit.why_none)
+        self.refresh()
+
+    def _on_models_ticked(self, changed: QListWidgetItem) -> None:
+        ticked = [item.data(Qt.ItemDataRole.UserRole) for item in ticked_items(self.models)]
+        self.indexers.choose(models=tuple(ticked), why_no_model="" if ticked else "Tick a model.")
+        self.refresh()
+
+    def _ask_for_model(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
+        if path:
+            self.add_model(path)
+
+    def add_model(self, path: str | Path) -> None:
+        """Add a model file to the list; one that is none is told and left out."""
+        from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
+
+        try:
+            read_card(path)
+        except UserError as error:
+            notify(error)
+        else:
+            self.indexers.add_model(Path(path))
+
+    def _open_training(self) -> None:
+        open_panel(self.viewer, "Train").prefill(self.phases.sources())
+
+    # ---------------------------------------------------------------- running
+
+    def run(self, method: str) -> None:
+        """Map the whole scan by ``"transformer"`` or ``"template"``."""
+        snapshot, growing = Snapshot.of(self.session), Relay()
+        growing.told.connect(self._see)
+        job = self.jobs.run(
+            METHODS[method],
+            partial(self.showing_map, settings={"method": method, **self.indexers.choice.record()}),
+            snapshot.map,
+            self.indexers,
+            method,
+            growing.told.emit,
+        )
+        job.keep(growing)
+        job.cancelled.connect(partial(self._forget_unfinished, method))
+        job.failed.connect(partial(self._forget_unfinished, method))
+
+    def _see(self, orientation_map: OrientationMap) -> None:
+        """Show a map as far as it is; that of a job that was given up comes too late."""
+        if self.jobs.running:
+            self._draw(orientation_map)
+
+    def _forget_unfinished(self, method: str, *why: object) -> None:
+        """Show what there was before a map that will not be finished."""
+        former = self.session.get(STAGES[method])
+        if former is not None:
+            self._draw(former)
+            return
+        for layer in map_layers(self.viewer, method):
+            self.viewer.layers.remove(layer)
+
+    def showing_map(
+        self, orientation_map: OrientationMap, settings: dict[str, Any] | None = None
+    ) -> Iterator[None]:
+        """Put a map into the session, with what it was made with, and show it as layers, in steps."""
+        self.session.put(STAGES[orientation_map.method], orientation_map, settings=settings)
+        yield
+        self._draw(orientation_map)
+        self.viewer.layers.selection.active = map_layers(self.viewer, orientation_map.method)[-1]
+
+    def _draw(self, orientation_map: OrientationMap) -> None:
+        """Show a map, finished or not, as layers."""
+        if not map_layers(self.viewer, orientation_map.method):
+            hide_images(self.viewer)
+        add_map_layers(self.viewer, orientation_map)
+
+    def refresh(self) -> None:
+        """Say what is missing, what was found and whether it is still true."""
+        missing = self.session.missing(Stage.TRANSFORMER_MAP)
+        self.say_needs(needs_text(missing))
+        choice = self.indexers.choice
+        for method, run in self.run_buttons.items():
+            run.setEnabled(not missing and not self.jobs.running and self.indexers.can(method))
+            found, stale = self.session.get(STAGES[method]), self.session.is_stale(STAGES[method])
+            self.results[method].setText(summary(found, stale) if found is not None else "")
+            self.results[method].setVisible(found is not None)
+        self.why_no_model.setText(choice.why_no_model)
+        self.why_no_model.setVisible(bool(choice.phases) and not choice.models)
+
+    def _on_changed(self, stage: Stage) -> None:
+        if stage is Stage.SCAN:  # another scan, or another voltage or pixel size
+            self._fit_models()
+        for method, made in STAGES.items():
+            if self.session.get(made) is None:
+                for layer in map_layers(self.viewer, method):
+                    self.viewer.layers.remove(layer)
+        super()._on_changed(stage)
+
+    def release(self) -> None:
+        """Stop listening."""
+        self.indexers.models_added.disconnect(self._fit_models)
+        self.devices.release()
+        self._first_fit.stop()
+        self._fitting.close()
+
+
+def summary(orientation_map: OrientationMap, stale: bool) -> str:
+    """Say how much of the scan a map answers for, and how well."""
+    indexed = orientation_map.indexed
+    text = f"{indexed.sum():,} of {indexed.size:,} positions indexed ({indexed.mean():.0%})"
+    if indexed.any():
+        text += f", median score {np.median(orientation_map.score[indexed]):.2f}"
+    if orientation_map.how_sure:
+        text += f", {orientation_map.how_sure}"
+    if orientation_map.exploratory:
+        text += f"; {orientation_map.exploratory}"
+    return f"{text}. Stale: disks or calibration changed; run again." if stale else f"{text}."
+
+
+def _check(ticked: bool) -> Qt.CheckState:
+    return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+
+
+def _labelled(text: str, widget: Any) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.addWidget(QLabel(text))
+    row.addWidget(widget, 1)
+    return row

@@ -1,0 +1,419 @@
+"""Overview: which data these are, how far each step is, and the whole work as a project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.overview.autosave import Autosave, LeftBehind, left_behind
+from napari_4dstem_orient.napari_plugin.panels.overview.updating import Updater
+from napari_4dstem_orient.napari_plugin.panels.registry import titles
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_steps
+from napari_4dstem_orient.napari_plugin.panels.shared.facts import facts_text, facts_tooltip
+from napari_4dstem_orient.napari_plugin.panels.shared.keeping import (
+    PROJECTS,
+    are_in_files,
+    ask_for_project,
+    may_take_place,
+    not_in_files,
+    project_path,
+)
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import opening_scan, overview
+from napari_4dstem_orient.napari_plugin.panels.shared.projects import project_of, read_project, show_project
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
+from napari_4dstem_orient.napari_plugin.state.step_states import (
+    STEPS,
+    SYMBOLS,
+    Step,
+    details,
+    state_of,
+)
+from napari_4dstem_orient.samples.library import SAMPLES, find_sample
+from napari_4dstem_orient.workflow.project import Project, is_project_file, save_project
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+    import numpy as np
+
+    from napari_4dstem_orient.core.scan import Scan
+
+WELCOME = (
+    "<b>Start here:</b> open a 4D-STEM file, drop one on this window, open a project, "
+    "or try one of the two samples."
+)
+COLUMNS = 2
+"""Of steps beside each other, in the order of reading."""
+
+
+class OverviewWidget(StepWidget):
+    """Shows where the work stands; saves, opens and recovers it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    SCROLLS_ABOVE = 260  # the details may be long
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.setAcceptDrops(True)
+        self.facts = wrapped()
+        self.updater = Updater(bare_viewer(napari_viewer))
+        self._panels: dict[str, Any] = {}
+        self.autosave = self._new_autosave()
+        self.former: Autosave | None = None
+        """The work that another scan has replaced."""
+        self.left: LeftBehind | None = left_behind()
+        self._recovered: Autosave | LeftBehind | None = None
+        self.body.setSpacing(3)
+        self.body.addWidget(self.facts)
+        self._build_first_run()
+        self._build_steps()
+        self._build_actions()
+        self.body.addStretch(1)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.refresh)
+        self.updater.changed.connect(self.refresh)
+        self._indexers = indexers_for(self.session)
+        self._indexers.changed.connect(self._later)
+        self.session.pins_changed.connect(self._save_soon)
+        # A window that is closed tells its panels nothing but this.
+        attributes = vars(self)
+        self.destroyed.connect(lambda: _end(attributes))
+        self.refresh()
+
+    # ---------------------------------------------------------------- building
+
+    def _build_first_run(self) -> None:
+        self.first_run = QWidget()
+        row = QHBoxLayout(self.first_run)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.open_button = button("Open file …", "Any 4D-STEM format.", self._open_file)
+        row.addWidget(self.open_button)
+        self.sample_buttons: dict[str, QPushButton] = {}
+        for name in SAMPLES:
+            made = button(name.split()[0], f"Open the sample {name}.", partial(self.open_sample, name))
+            self.sample_buttons[name] = made
+            row.addWidget(made)
+        self.recovery = QWidget()
+        row = QHBoxLayout(self.recovery)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.recovery_text = wrapped()
+        self.recover_button = button("Recover", "Open it as it was some seconds before.", self.recover)
+        self.discard_button = button("Discard", "Remove it for good.", self.discard)
+        for widget in (self.recovery_text, self.recover_button, self.discard_button):
+            row.addWidget(widget)
+        self.body.addWidget(self.first_run)
+        self.body.addWidget(self.recovery)
+
+    def _build_steps(self) -> None:
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        self.steps: dict[str, tuple[Step, QPushButton]] = {}
+        there = [step for step in STEPS if step.title in titles("step")]
+        for place, step in enumerate(there):
+            made = button("", "", partial(self.show_step, step.title))
+            keys = QShortcut(QKeySequence(f"Alt+{place + 1}"), self)
+            keys.activated.connect(partial(self.enter_step, step.title))
+            made.setStyleSheet("text-align: left; padding: 2px 4px")
+            self.steps[step.title] = step, made
+            grid.addWidget(made, place // COLUMNS, place % COLUMNS)
+        self.body.addLayout(grid)
+        self.details = wrapped()
+        self.details.hide()
+
+    def _build_actions(self) -> None:
+        self.update_button = button(
+            "Update stale steps",
+            "Run what is stale or missing, in order; never what is current.",
+            self.update_steps,
+        )
+        self.details_button = QPushButton("Details")
+        self.details_button.setCheckable(True)
+        self.details_button.setToolTip(
+            "Say of each step what it needs, what it made, when, with which settings."
+        )
+        self.details_button.toggled.connect(lambda on: self.refresh())
+        self.script_button = button(
+            "Script", "Copy Python that repeats what was done here.", self.copy_script
+        )
+        self.save_button = button(
+            "Save…", "Save a project: everything but the patterns, in one file.", self._ask_save
+        )
+        self.project_button = button("Open…", "Open a project: go on where it was saved.", self._ask_open)
+        self.queue_button = button("Queue…", "Map all scans of a folder like the open one.", self._open_queue)
+        grid = QVBoxLayout()
+        grid.setSpacing(2)
+        for buttons in (
+            (self.update_button, self.details_button),
+            (self.save_button, self.project_button, self.script_button, self.queue_button),
+        ):
+            line = QHBoxLayout()
+            grid.addLayout(line)
+            for made in buttons:
+                line.addWidget(made)
+        self.said = wrapped()
+        self.body.addLayout(grid)
+        self.body.addWidget(self.said)
+        self.body.addWidget(self.details)
+
+    # ---------------------------------------------------------------- what is shown
+
+    def refresh(self) -> None:
+        """Show where the work stands."""
+        loaded, idle = self.session.scan_shape is not None, not self.jobs.running
+        self.facts.setText(facts_text(self.session) if loaded else WELCOME)
+        self.facts.setToolTip(facts_tooltip(self.session) if loaded else "")
+        self.first_run.setVisible(not loaded)
+        self.recovery.setVisible(self.kept is not None)
+        replaced = self.kept is not None and self.kept is self.former
+        self.recovery_text.setText("The work replaced is kept:" if replaced else "Unsaved work was found:")
+        self.recovery_text.setToolTip(
+            "Until this window is closed."
+            if replaced
+            else "It was left behind when the program ended unexpectedly."
+        )
+        self._watch_panels()
+        told = []
+        for number, (title, (step, made)) in enumerate(self.steps.items(), start=1):
+            panel = self._panels.get(title)
+            state, words = state_of(step, self.session, panel is not None and panel.jobs.running)
+            text = details(step, self.session, words)
+            made.setText(f"{SYMBOLS[state]} {step.name}: {words}")
+            made.setToolTip(f"{text}\nAlt+{number} goes there.")
+            made.setAccessibleDescription(text)
+            told.append(text)
+        self.details.setText("\n".join(told))
+        self.details.setVisible(self.details_button.isChecked())
+        due = self.updater.pending() if loaded else []
+        self.update_button.setEnabled(bool(due) and not self.updater.running)
+        self.update_button.setText("Updating …" if self.updater.running else "Update stale steps")
+        self.script_button.setEnabled(loaded)
+        for control in (self.first_run, self.recovery, self.project_button):
+            control.setEnabled(idle)
+        self.save_button.setEnabled(loaded and idle)
+        if self.updater.said:
+            self.say(self.updater.said)
+            self.updater.said = ""
+        self.said.setVisible(bool(self.said.text()))
+
+    def say(self, text: str) -> None:
+        """Tell something below the buttons."""
+        self.said.setText(text)
+        self.said.setVisible(bool(text))
+
+    def _watch_panels(self) -> None:
+        """Hear when a step begins and ends."""
+        there = open_steps(self.viewer)
+        for title, panel in there.items():
+            if self._panels.get(title) is not panel:
+                panel.jobs.running_changed.connect(self._later)
+        self._panels = there
+
+    def _later(self, *what: Any) -> None:
+        if not self._closed:
+            self._soon.start(0)
+
+    def job_is_of_scan(self) -> bool:
+        """Projects are opened and saved whatever scan comes meanwhile."""
+        return False
+
+    def forget(self) -> None:
+        """Take no further step of an update, and say nothing of the former scan."""
+        self.updater.stop("Another scan was opened, so the update of the former one ended.")
+        self.say("")
+
+    def _on_changed(self, stage: Stage) -> None:
+        super()._on_changed(stage)
+        if self.session.scan_shape is not None:
+            self.autosave.soon()
+
+    # ---------------------------------------------------------------- what is done
+
+    def show_step(self, title: str) -> Any:
+        """Bring a step's panel to the front, opened if it is missing."""
+        panel = open_panel(self.viewer, title)
+        self.refresh()
+        return panel
+
+    def enter_step(self, title: str) -> None:
+        """Bring a step's panel to the front and the keyboard into it."""
+        self.show_step(title).take_keyboard()
+
+    def update_steps(self) -> None:
+        """Run what is stale or missing."""
+        self.say("")
+        self.updater.start()
+
+    def open_sample(self, name: str) -> None:
+        """Open a sample."""
+        if not self.jobs.running:
+            self.jobs.run("Opening the sample", self._take_scan, _open_sample, name)
+
+    def copy_script(self) -> None:
+        """Put the script into the clipboard."""
+        from napari_4dstem_orient.workflow.script import script_of
+
+        try:
+            text = script_of(self.session.state)
+        except UserError as error:
+            notify(error)
+            return
+        QGuiApplication.clipboard().setText(text)
+        self.say("The script is in the clipboard.")
+
+    def save_project(self, path: str) -> None:
+        """Write everything into a project file."""
+        path = project_path(path)
+        project = project_of(bare_viewer(self.viewer))
+
+        def saved(nothing: None) -> None:
+            are_in_files(project.state.results.values())
+            self.say(f"Saved: {path}")
+
+        self.jobs.run("Saving the project", saved, _save, project, path)
+
+    def open_project(self, path: str) -> None:
+        """Read a project off the main thread and show it."""
+        if not self.jobs.running:
+            self.jobs.run("Opening the project", self._take_project, _read, path)
+
+    def recover(self) -> None:
+        """Open the work that was left behind or replaced; its file stays until it has been saved anew."""
+        if (kept := self.kept) is not None and not self.jobs.running:
+            self._recovered = kept
+            self.jobs.run("Recovering", self._take_recovered, _read, str(kept.path))
+
+    def discard(self) -> None:
+        """Remove the work that was left behind or replaced."""
+        if (kept := self.kept) is not None:
+            self._let_go(kept)
+            kept.discard()
+        self.refresh()
+
+    def set_aside(self) -> None:
+        """Keep the work there is, which another scan is about to replace, until the window is closed."""
+        if self.former is not None:
+            self.former.discard()
+        self.former, self.autosave = self.autosave, self._new_autosave()
+        self.former.save_finally()
+        self.former.after_save(self._later)
+
+    @property
+    def kept(self) -> Autosave | LeftBehind | None:
+        """What can be recovered: what was replaced last, else what a crash left behind."""
+        return self.former if self.former is not None and self.former.path.is_file() else self.left
+
+    def _let_go(self, kept: Autosave | LeftBehind) -> None:
+        if kept is self.former:
+            self.former = None
+        elif kept is self.left:
+            self.left = None
+
+    def _new_autosave(self) -> Autosave:
+        return Autosave(partial(project_of, bare_viewer(self.viewer)))
+
+    def _save_soon(self) -> None:
+        self.autosave.soon()
+
+    def release(self) -> None:
+        """Stop listening; the window is being closed in an orderly way, or this panel is."""
+        self.updater.stop()
+        self.updater.changed.disconnect(self.refresh)
+        self._indexers.changed.disconnect(self._later)
+        self.session.pins_changed.disconnect(self._save_soon)
+        _end(vars(self))
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Accept a file."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        """Open the project or scan that was dropped."""
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths and is_project_file(paths[0]):
+            self.open_project(paths[0])
+        elif paths:
+            self.show_step("Data").open_path(paths[0])
+
+    def _take_scan(self, opened: tuple[Scan, np.ndarray]) -> Iterator[None]:
+        if may_take_place(self.viewer):
+            yield from opening_scan(self.viewer, *opened)
+
+    def _take_project(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
+        if may_take_place(self.viewer):
+            yield from self._show_project(read)
+
+    def _show_project(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
+        yield from show_project(self.viewer, *read)
+        self.say(" ".join(read[0].warnings))
+
+    def _take_recovered(self, read: tuple[Project, np.ndarray | None]) -> Iterator[None]:
+        kept = self._recovered
+        if not may_take_place(self.viewer):
+            return
+        yield from self._show_project(read)
+        not_in_files(read[0].state.results.values())  # but in one that is about to go
+        self.autosave.save()
+        if kept is not None:
+            self._let_go(kept)
+            self.autosave.after_save(kept.discard)
+        self.refresh()
+
+    def _open_file(self) -> None:
+        self.show_step("Data").open_button.click()
+
+    def _open_queue(self) -> None:
+        open_panel(self.viewer, "Queue")
+
+    def _ask_save(self) -> None:
+        if path := ask_for_project(self, self.session):
+            self.save_project(path)
+
+    def _ask_open(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open project", "", PROJECTS)
+        if path:
+            self.open_project(path)
+
+
+def _end(of_panel: dict[str, Any]) -> None:
+    """Remove what the window kept aside, and leave what a crash left behind."""
+    for name in ("autosave", "former"):
+        if of_panel[name] is not None:
+            of_panel[name].close()
+    if of_panel["left"] is not None:
+        of_panel["left"].release()
+
+
+def _open_sample(name: str, progress: Progress) -> tuple[Scan, np.ndarray]:
+    scan = find_sample(name)
+    return scan, overview(scan)
+
+
+def _save(project: Project, path: str, progress: Progress) -> None:
+    save_project(project, path, progress)
+
+
+def _read(path: str, progress: Progress) -> tuple[Project, np.ndarray | None]:
+    return read_project(path, progress)

@@ -1,0 +1,146 @@
+"""Before something that is opened takes the place of work that no file holds, the user is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel
+from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace
+from napari_4dstem_orient.napari_plugin.qt.jobs import Job, notify
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.napari_plugin.state.step_states import describe
+from napari_4dstem_orient.workflow.project import SUFFIX, save_project
+from napari_4dstem_orient.workflow.session import Session, Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.workflow.project import Project
+
+PROJECTS = f"Projects (*{SUFFIX});;All files (*)"
+WORK = (Stage.DISKS, Stage.CALIBRATED, Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP)
+"""What took time to make; a probe is found again at once."""
+
+_in_files: WeakSet[Any] = WeakSet()
+
+
+def are_in_files(results: Iterable[Any]) -> None:
+    """Note that these results of a session were read from files or written into one: they can be had again."""
+    for result in results:
+        if result is not None:
+            _in_files.add(result)
+
+
+def not_in_files(results: Iterable[Any]) -> None:
+    """Note that no file holds these results any more."""
+    _in_files.difference_update([result for result in results if result is not None])
+
+
+def at_stake(session: Session, coming: Stage = Stage.SCAN) -> list[Stage]:
+    """Return what would be lost if another result came: with a scan everything goes, else only what is replaced."""
+    going = WORK if coming is Stage.SCAN else (coming,)
+    found = {stage: session.get(stage) for stage in going}
+    return [stage for stage, result in found.items() if result is not None and result not in _in_files]
+
+
+def may_take_place(viewer: napari.Viewer, coming: Stage = Stage.SCAN) -> bool:
+    """Tell whether something may take its place in the session; asks the user where work would be lost.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    coming : Stage
+        What comes; a scan takes the place of everything.
+
+    Returns
+    -------
+    bool
+        True: nothing is lost, the user has saved it as a project, or does not want it any more. Then the overview, if
+        it is open, can bring it back until the window closes.
+    """
+    session = session_for(viewer)
+    while lost := at_stake(session, coming):
+        answer = _ask(viewer, session, lost)
+        if answer == QMessageBox.ButtonRole.DestructiveRole:
+            _set_aside(viewer)
+            return True
+        if answer != QMessageBox.ButtonRole.AcceptRole:
+            return False
+        _save(viewer, session)
+    return True
+
+
+def _ask(viewer: napari.Viewer, session: Session, lost: list[Stage]) -> QMessageBox.ButtonRole:
+    from napari_4dstem_orient.napari_plugin.panels.shared.facts import name_of
+
+    scan = session.get(Stage.SCAN)
+    of = f" of {name_of(scan)}" if scan is not None else ""
+    count = "the result" if len(lost) == 1 else f"the {len(lost)} results"
+    lines = "\n".join(f"• {describe(stage, session.get(stage))}" for stage in lost)
+    box = QMessageBox(bare_viewer(viewer).window._qt_window)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Replace what is open?")
+    box.setText(f"Replace {count}{of}?")
+    box.setInformativeText(f"In no file yet:\n{lines}")
+    roles = QMessageBox.ButtonRole
+    save = box.addButton("Save project…", roles.AcceptRole)
+    box.addButton("Replace", roles.DestructiveRole)
+    cancel = box.addButton("Cancel", roles.RejectRole)
+    box.setDefaultButton(save)
+    box.setEscapeButton(cancel)
+    box.exec()
+    try:
+        return box.buttonRole(box.clickedButton())
+    except RuntimeError:  # the window was closed meanwhile
+        return roles.RejectRole
+    finally:
+        box.setParent(None)  # type: ignore[call-overload]
+
+
+def _save(viewer: napari.Viewer, session: Session) -> None:
+    """Let the user save a project, and wait until it is written; what goes wrong is told."""
+    from napari_4dstem_orient.napari_plugin.panels.shared.projects import project_of
+
+    window = bare_viewer(viewer).window._qt_window
+    path = ask_for_project(window, session)
+    if not path:
+        return
+    loop, job = QEventLoop(), Job(_write, project := project_of(bare_viewer(viewer)), path)
+    job.finished.connect(lambda nothing: are_in_files(project.state.results.values()))
+    job.failed.connect(notify)
+    for ended in (job.finished, job.failed):
+        ended.connect(loop.quit)
+    job.start()
+    loop.exec()
+
+
+def ask_for_project(parent: Any, session: Session) -> str:
+    """Ask where a project shall be saved; empty where the user does not want to any more."""
+    scan = session.get(Stage.SCAN)
+    name = Path(scan.source.partition("::")[0]).stem if scan is not None and scan.reopens else "project"
+    path, _ = QFileDialog.getSaveFileName(parent, "Save project", f"{name}{SUFFIX}", PROJECTS)
+    # The system's dialog asked about the name as it was typed.
+    if path and (path == project_path(path) or may_replace(parent, [Path(project_path(path))])):
+        return project_path(path)
+    return ""
+
+
+def project_path(path: str) -> str:
+    """Return a path with the suffix that projects have."""
+    return path if path.endswith(".h5") else f"{path}{SUFFIX}"
+
+
+def _write(project: Project, path: str, progress: Progress) -> None:
+    save_project(project, path, progress)
+
+
+def _set_aside(viewer: napari.Viewer) -> None:
+    if (overview := find_panel(viewer, "Overview")) is not None:
+        overview.set_aside()

@@ -1,0 +1,199 @@
+"""A viewer's whole work as a project, and a project as a viewer's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
+
+from napari_4dstem_orient.analysis.channels import paint_first
+from napari_4dstem_orient.core.parameters import from_plain
+from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.detection.vector_map import bragg_vector_map
+from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER, install_cursor
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    ASIDE,
+    KIND,
+    LOOK,
+    MAP,
+    TITLES,
+    Look,
+    add_map_layers,
+    set_look,
+    show_channel,
+)
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
+    OURS,
+    put_layer,
+    remove_layers,
+    scan_layers,
+    show_scale_bar,
+)
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import import_panels, opening_panels
+from napari_4dstem_orient.napari_plugin.panels.shared.keeping import are_in_files
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, overview, show_disk_count
+from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.state.preferences import preferences
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.workflow.project import Project, load_project
+from napari_4dstem_orient.workflow.records import form_settings
+from napari_4dstem_orient.workflow.session import Session, Stage
+
+if TYPE_CHECKING:
+    import napari
+    import numpy as np
+    from napari.layers import Layer
+
+
+def project_of(viewer: napari.Viewer) -> Project:
+    """Return all that a viewer's user has now; quick, to be written in another thread."""
+    session = session_for(viewer)
+    choice = indexers_for(session).choice
+    return Project(
+        session.state,
+        choice.phases,
+        choice.models,
+        choice.record(),
+        {key_of(layer): display_of(layer) for layer in scan_layers(viewer) if key_of(layer) != MARKER},
+    )
+
+
+def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project, np.ndarray | None]:
+    """Read a project and make its scan's overview; for a thread.
+
+    Raises
+    ------
+    UserError
+        As ``load_project``, or the scan cannot be read.
+    """
+    import_panels()
+    project = load_project(path, [preferences().models_folder])
+    for stage in STAGES.values():
+        if stage in project.state.results:
+            paint_first(project.state.results[stage])
+    if Stage.CALIBRATED in project.state.results:
+        bragg_vector_map(project.state.results[Stage.CALIBRATED])  # kept for the Calibration panel
+    scan = project.state.results.get(Stage.SCAN)
+    return project, overview(scan) if scan is not None else None
+
+
+def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | None = None) -> Iterator[None]:
+    """Make a project what the viewer works on, with all panels, in steps; say what could not be opened."""
+    viewer = bare_viewer(viewer)
+    session, state = session_for(viewer), project.state
+    panels: dict[str, Any] = {}
+    yield from opening_panels(viewer, panels)
+    yield
+    remove_layers(viewer)
+    yield
+    are_in_files(state.results.values())
+    session.restore(state)
+    yield
+    install_cursor(viewer)
+    yield
+    _show_choice(panels, session, project)
+    yield
+    steps = state.calibration.steps
+    if image is not None:
+        put_layer(viewer, OVERVIEW, image, steps)
+        yield
+    if Stage.DISKS in state.results or Stage.CALIBRATED in state.results:
+        shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))
+        show_disk_count(viewer, shown.counts)
+        yield
+    for stage in STAGES.values():
+        if stage in state.results:
+            add_map_layers(viewer, state.results[stage])
+            yield
+    _Displays(viewer, session, project.layers)
+    show_scale_bar(viewer)
+    viewer.reset_view()
+    for warning in project.warnings:
+        show_warning(warning)
+
+
+def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> None:
+    """Let the panels show the settings that made what there is, and what is chosen for the next map."""
+    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+    from napari_4dstem_orient.detection.settings import DetectionSettings
+
+    disks, calibrated = session.record(Stage.DISKS), session.record(Stage.CALIBRATED)
+    if disks is not None and "detection" in disks.settings:
+        panels["Bragg disks"].form.set(from_plain(DetectionSettings, disks.settings["detection"]))
+    if calibrated is not None and "centring" in calibrated.settings:
+        panels["Calibration"].form.set(from_plain(CalibrationSettings, calibrated.settings["centring"]))
+    maps, indexers = panels["Map"], indexers_for(session)
+    forms = form_settings(project.settings)
+    for name, settings in forms.items():
+        getattr(maps, f"{name}_form").set(settings)
+    for model in project.models:
+        if model not in indexers.more_models:
+            indexers.add_model(model)
+    maps.phases.choose_crystals(project.phases)
+
+
+def key_of(layer: Layer) -> str:
+    """Return what a layer of the scan shows, whatever the user renames it to."""
+    if MAP in layer.metadata:
+        return f"{layer.metadata[MAP].method} map"
+    return str(layer.metadata[OURS])
+
+
+def display_of(layer: Layer) -> dict[str, Any]:
+    """Return how a layer is displayed, as plain JSON values."""
+    visible = bool(layer.visible or layer.metadata.get(ASIDE))
+    told: dict[str, Any] = {"visible": visible, "opacity": float(layer.opacity)}
+    if hasattr(layer, "contrast_limits") and not getattr(layer, "rgb", False):
+        told["contrast_limits"] = [float(limit) for limit in layer.contrast_limits]
+        told["colormap"] = str(layer.colormap.name)
+    if MAP in layer.metadata:
+        told |= {"channel": layer.metadata[KIND], "look": asdict(layer.metadata[LOOK])}
+    return told
+
+
+def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) -> None:
+    """Display a layer as another was; a colour map or channel that is not known here is left out."""
+    from napari.utils.colormaps import AVAILABLE_COLORMAPS
+
+    layer.visible, layer.opacity = bool(told["visible"]), float(told["opacity"])
+    if "contrast_limits" in told and hasattr(layer, "contrast_limits"):
+        low, high = told["contrast_limits"]
+        known = layer.contrast_limits_range
+        layer.contrast_limits_range = min(low, known[0]), max(high, known[1])
+        layer.contrast_limits = low, high
+        if told["colormap"] in AVAILABLE_COLORMAPS:
+            layer.colormap = told["colormap"]
+    if MAP in layer.metadata and told.get("channel") in TITLES:
+        show_channel(layer, told["channel"])
+        set_look(viewer, layer.metadata[MAP].method, Look(**told["look"]))
+
+
+class _Displays:
+    """Displays each layer as it was, those too that come later, such as virtual images; until the next scan."""
+
+    def __init__(
+        self, viewer: napari.Viewer, session: Session, told: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        self._viewer, self._layers, self._session, self._told = viewer, viewer.layers, session, dict(told)
+        self._told.pop(MARKER, None)  # earlier versions kept it, hidden perhaps
+        for layer in scan_layers(viewer):
+            if (display := self._told.pop(key_of(layer), None)) is not None:
+                set_display(viewer, layer, display)
+        self._layers.events.inserted.connect(self._on_inserted)
+        session.replaced.connect(self._end)
+
+    def _on_inserted(self, event: Any) -> None:
+        layer = event.value
+        if OURS in layer.metadata and (display := self._told.pop(key_of(layer), None)) is not None:
+            QTimer.singleShot(
+                0, partial(set_display, self._viewer, layer, display)
+            )  # napari is still inserting
+
+    def _end(self) -> None:
+        self._layers.events.inserted.disconnect(self._on_inserted)
+        self._session.replaced.disconnect(self._end)

@@ -1,0 +1,48 @@
+"""What the window asks before it replaces a file, and what it never replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+from napari_4dstem_orient.core.inputs import refuse_inputs
+from napari_4dstem_orient.io.companions import files_of
+from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
+from napari_4dstem_orient.workflow.records import files_read
+from napari_4dstem_orient.workflow.session import Session
+
+_NAMED = 8
+"""Files named in the question."""
+
+
+def refuse_what_is_open(paths: Iterable[Path], session: Session) -> None:
+    """Refuse to write over the scan, or whatever else the window's work is read from.
+
+    Raises
+    ------
+    UserError
+    """
+    given: list[str | Path] = [*files_read(session.state), *indexers_for(session).choice.models]
+    sources = [file for one in given for file in files_of(one)]
+    for path in paths:
+        refuse_inputs(path, sources)
+
+
+def may_replace(parent: QWidget, paths: Sequence[Path]) -> bool:
+    """Ask whether those of the files that exist may be replaced; True where none does."""
+    there = [path for path in paths if path.exists()]
+    if not there:
+        return True
+    names = [path.name for path in there[:_NAMED]]
+    names += [f"and {len(there) - _NAMED} more"] if len(there) > _NAMED else []
+    what = "this file" if len(there) == 1 else f"these {len(there)} files"
+    answer = QMessageBox.question(
+        parent,
+        "Replace?",
+        f"Replace {what} in {there[0].parent}?\n\n" + "\n".join(names),
+        QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
+        QMessageBox.StandardButton.No,
+    )
+    return bool(answer == QMessageBox.StandardButton.Yes)

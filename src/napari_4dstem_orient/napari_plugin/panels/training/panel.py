@@ -1,0 +1,301 @@
+"""Train a model: choose crystals and how long, and watch it learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QTimer, Slot  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section
+from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Picture
+from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
+from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList
+from napari_4dstem_orient.napari_plugin.panels.training.model_file import ModelFile, existing
+from napari_4dstem_orient.napari_plugin.panels.training.plot import draw_curves
+from napari_4dstem_orient.napari_plugin.qt.forms import form_for
+from napari_4dstem_orient.napari_plugin.qt.jobs import Relay
+from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
+from napari_4dstem_orient.napari_plugin.state.preferences import preferences
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.training.plan import TrainingPlan, checkpoint_of
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.training.run import Unfinished
+
+CURVES_HEIGHT = 340
+REDRAW_AFTER = 300
+"""Milliseconds; figures that come faster are drawn together."""
+
+
+class TrainingWidget(StepWidget):
+    """Trains a model for crystals in the background; stopped, it can be gone on with.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.indexers = indexers_for(self.session)
+        self.phases = PhaseList()
+        self.form = form_for(TrainingPlan)
+        self.devices = DeviceChooser(preferences().device)
+        self.file = ModelFile()
+        self._chosen: tuple[Phase, ...] = ()
+        self._begun: Unfinished | None = None
+        self._damaged = ""
+        self._history: list[dict[str, float]] = []
+        self._target: Path | None = None
+        self._redraw = QTimer(self)
+        self._redraw.setSingleShot(True)
+        self._redraw.timeout.connect(self._draw)
+        self._build_inputs()
+        self._build_progress()
+        self.phases.ticked.connect(self._on_ticked)
+        self.form.changed.connect(self._propose)
+        self.file.changed.connect(self._on_file)
+        self.jobs.pause_button.show()
+        self.prefill([])
+
+    # ---------------------------------------------------------------- building
+
+    def _build_inputs(self) -> None:
+        self.inputs, self.where = QWidget(), QWidget()
+        inputs, where = QVBoxLayout(self.inputs), QVBoxLayout(self.where)
+        device = QHBoxLayout()
+        device.addWidget(QLabel("Device"))
+        device.addWidget(self.devices, 1)
+        self.phases.setToolTip(
+            "The crystals to learn; more than one make a joint model that tells them apart."
+        )
+        inputs.addWidget(section("Crystals"))
+        inputs.addWidget(self.phases)
+        inputs.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif))
+        inputs.addWidget(section("Training"))
+        inputs.addWidget(self.form.native)
+        inputs.addLayout(device)
+        where.addWidget(section("Model file"))
+        where.addWidget(self.file)
+        for layout in (inputs, where):
+            layout.setContentsMargins(0, 0, 0, 0)
+        self.inputs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.body.addWidget(self.inputs)
+        self.body.addWidget(self.where)
+
+    def _build_progress(self) -> None:
+        self.summary, self.advice, self.figures, self.state = (QLabel() for _ in range(4))
+        for label in (self.summary, self.advice, self.figures, self.state):
+            label.setWordWrap(True)
+        self.curves: Picture | None = None
+        self.start_button = button(
+            "Train", "Train in the background; napari stays usable, and a stop loses nothing.", self.start
+        )
+        self.anew_button = button("Begin anew", "Leave what was stopped; take another file.", self.file.anew)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.start_button, 1)
+        buttons.addWidget(self.anew_button)
+        for label in (self.summary, self.advice, self.state, self.figures):
+            self.body.addWidget(label)
+        self.body.addStretch(1)
+        self.footer.addLayout(buttons)
+
+    # ---------------------------------------------------------------- what to train
+
+    def prefill(self, sources: list[str]) -> None:
+        """Tick these crystals (names or CIF files), and take voltage, precession and reach from the session."""
+        if self.jobs.running:
+            return
+        now, plan = Snapshot.of(self.session), self.form.settings()
+        if self.session.scan_shape is not None:
+            reach = now.light.k_max if now.light is not None else now.detector.reach
+            plan = replace(
+                plan,
+                voltage=now.calibration.voltage,
+                precession=now.calibration.precession,
+                k_max=math.floor(100 * min(reach, FARTHEST_TEMPLATE)) / 100,
+            )
+        self.form.set(plan)
+        self.phases.choose_only(sources)
+        self._propose()
+
+    def _on_ticked(self, phases: tuple[Phase, ...]) -> None:
+        self._chosen = phases
+        self._propose()
+
+    def _propose(self) -> None:
+        plan = self.form.settings()
+        self.file.propose([phase.name for phase in self._chosen], plan.voltage, plan.precession)
+        self.refresh()
+
+    def _on_file(self) -> None:
+        self._damaged, self._begun = "", None
+        if checkpoint_of(self.file.path).exists():
+            from napari_4dstem_orient.training.run import find_unfinished
+
+            try:
+                self._begun = find_unfinished(self.file.path)
+            except UserError as error:
+                self._damaged = str(error)
+        if self._begun is not None:
+            self._show_history(self._begun.history)
+        self.refresh()
+
+    def _obstacle(self) -> str:
+        """Say why training cannot begin, or nothing."""
+        if there := existing(self.file.path):
+            return f"{there.name} exists already: choose another file."
+        if self._damaged or self._begun is not None:
+            return self._damaged
+        if not self._chosen:
+            return "Tick a crystal, or open a CIF."
+        return "Enter the voltage." if self.form.settings().voltage is None else ""
+
+    # ---------------------------------------------------------------- training
+
+    def start(self) -> None:
+        """Train, or go on where a training was stopped."""
+        from napari_4dstem_orient.training.run import go_on, train_plan
+
+        figures, words = Relay(), Relay()
+        figures.told.connect(self._on_figures)
+        words.told.connect(self.advice.setText)
+        device = self.devices.currentData()
+        if self._begun is not None:
+            train = partial(go_on, device=device, report=figures.told.emit)
+        else:
+            train = partial(
+                train_plan,
+                self._chosen,
+                self.form.settings(),
+                device=device,
+                report=figures.told.emit,
+                tell=words.told.emit,
+            )
+            self._show_history([])
+        self._target = self.file.path
+        self.state.clear()
+        job = self.jobs.run("Training", lambda model: None, _train, train, self._target)
+        job.keep(figures, words)
+        job.progress.connect(self._on_progress)
+
+    @Slot(int, int)
+    def _on_progress(self, done: int, total: int) -> None:
+        if self._target is None or total <= 1 or self.jobs.clock.speed is None:
+            return
+        text = f"{done:,} of {total:,} patterns, {self.jobs.clock.speed:,.0f} a second."
+        self.state.setText("Trained; its accuracy is being measured …" if done >= total else text)
+
+    @Slot(object)
+    def _on_figures(self, figures: dict[str, float]) -> None:
+        self._history.append(figures)
+        if not self._redraw.isActive():
+            self._redraw.start(REDRAW_AFTER)
+
+    def _on_running(self, running: bool) -> None:
+        if not running and not self._closed:
+            self._take_what_came()
+        super()._on_running(running)
+
+    def _take_what_came(self) -> None:
+        """Offer the model, or to go on; whether the job ended or was stopped does not matter, only what is there."""
+        target, self._target = self._target, None
+        self.advice.clear()
+        self.state.clear()
+        self._draw()
+        if target is not None and target.exists():
+            self.state.setText(f"{target.name} is trained and in the map panel's list of models.")
+            self.indexers.add_model(target)
+            self.file.anew()
+        else:
+            self._on_file()
+
+    # ---------------------------------------------------------------- showing
+
+    def job_is_of_scan(self) -> bool:
+        """A training needs no scan."""
+        return False
+
+    def refresh(self) -> None:
+        """Show inputs while there is something to choose, and what is trained while it is."""
+        running = self.jobs.running
+        self.inputs.setVisible(not running and self._begun is None)
+        self.where.setVisible(not running)
+        self.summary.setText(self._in_words() if running or self._begun is not None else "")
+        self.summary.setVisible(bool(self.summary.text()))
+        self.start_button.setText("Go on" if self._begun is not None else "Train")
+        self.start_button.setVisible(not running)
+        self.anew_button.setVisible(not running and self._begun is not None)
+        obstacle = self._obstacle()
+        self.start_button.setEnabled(not obstacle)
+        self.say_needs(obstacle if not running else "")
+        for label in (self.advice, self.figures, self.state):
+            label.setVisible(bool(label.text()) or (running and label is not self.figures))
+
+    def _in_words(self) -> str:
+        plan = self.form.settings()
+        if self._begun is not None:
+            card = self._begun.card
+            low, high = card.synthesis["thickness"]
+            done = f"{self._begun.seen:,} of {self._begun.settings.patterns:,} patterns are done."
+            return f"<b>{card.title}</b> · {low:g} to {high:g} Å<br>{done}"
+        names = " + ".join(phase.name for phase in self._chosen)
+        precession = f" · precession {plan.precession:g}°" if plan.precession else ""
+        return (
+            f"<b>{names} · {plan.voltage:g} kV · {plan.k_max:g} Å⁻¹{precession}</b>"
+            f" · {plan.thinnest:g} to {plan.thickest:g} Å<br>{self.file.path.name}"
+        )
+
+    def _show_history(self, history: list[dict[str, float]]) -> None:
+        self._history = list(history)
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw the curves and say the last figures, or neither where there are none."""
+        if self.curves is not None:
+            self.curves.setVisible(bool(self._history))
+        self.figures.setVisible(bool(self._history))
+        if not self._history:
+            return
+        picture = draw_curves(self._history, get_theme(self.viewer.theme).text.as_hex())
+        if self.curves is None:
+            self.curves = Picture(picture)
+            self.curves.setFixedHeight(CURVES_HEIGHT)
+            self.curves.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            self.body.insertWidget(self.body.indexOf(self.figures), self.curves)
+        self.curves.put(picture)
+        last = self._history[-1]
+        self.figures.setText(
+            f"Validation: median {last['median']:.1f}°; {last['within_5']:.0%} within 5°, "
+            f"{last['best_within_5']:.0%} for the best hypothesis."
+        )
+
+    def _on_changed(self, stage: Stage) -> None:
+        """Another scan is no reason to stop a training."""
+
+    def release(self) -> None:
+        """Stop listening."""
+        self._redraw.stop()
+        self.devices.release()
+
+
+def _train(train: Callable[..., Any], out: Path, progress: Progress) -> None:
+    from napari_4dstem_orient.core.atomic import check_writable, make_folder
+
+    make_folder(out.parent)
+    check_writable(out)
+    train(out=out, progress=progress)

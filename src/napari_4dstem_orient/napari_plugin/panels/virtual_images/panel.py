@@ -1,0 +1,365 @@
+"""Virtual images: drag discs and rings over a diffraction pattern, see what they see of the scan."""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel
+
+from napari_4dstem_orient.core.errors import Cancelled
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.detection.virtual_detector import (
+    BRIGHT_FIELD,
+    DARK_FIELD,
+    VirtualDetector,
+    describe_detector,
+    units_per_pixel,
+)
+from napari_4dstem_orient.napari_plugin.layers.drawing import draw, region_of
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import OURS, find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text
+from napari_4dstem_orient.napari_plugin.panels.shared.detector_images import DetectorImages
+from napari_4dstem_orient.napari_plugin.panels.virtual_images.detector_drag import DetectorDrag
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.state.preferences import preferences
+from napari_4dstem_orient.workflow.session import Stage
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_4dstem_orient.core.scan import Scan
+    from napari_4dstem_orient.detection.direct_beam import DirectBeam
+    from napari_4dstem_orient.detection.reduced import ReducedScan
+
+AUTOMATIC_BYTES = 2**30
+"""Scans up to this size are copied into memory at once, larger ones when asked."""
+FIELDS = {"row": "Centre, down", "col": "Centre, right", "inner": "Inner radius", "outer": "Outer radius"}
+SHOWN = ("At the cursor", "Mean", "Maximum", "Mean of the rectangle")
+RECTANGLE = "pattern rectangle"
+"""Layer over the scan whose last rectangle's mean pattern is shown."""
+
+
+class VirtualImagesWidget(StepWidget):
+    """Virtual detectors over a pattern; each has a layer with its image, which follows it.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.detectors: list[VirtualDetector] = []
+        self.beam: DirectBeam | None = None
+        self._images, self._patterns = DetectorImages(), Latest()
+        self._images.seen.connect(self._show_image)
+        self._images.failed.connect(notify)
+        self._patterns.answered.connect(self._show_pattern)
+        self._patterns.failed.connect(self._on_failed)
+        self._stop_mean = Event()
+        self.view = PatternCanvas("", (280, 280))
+        self.drag = DetectorDrag(self.view)
+        self.drag.moved.connect(self._on_dragged)
+        self._build()
+        self.session.position_changed.connect(self._on_moved)
+        self.viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._prepared: Any = None
+        self.refresh()
+
+    def _build(self) -> None:
+        self.shown, self.choice, self.unit = QComboBox(), QComboBox(), QComboBox()
+        self.shown.addItems(SHOWN)
+        self.shown.setToolTip("Which pattern the detectors lie on.")
+        self.shown.currentIndexChanged.connect(lambda index: self._read_pattern())
+        self.choice.setToolTip("The detector that the mouse and the fields change.")
+        self.choice.currentIndexChanged.connect(lambda index: self._select())
+        self.unit.setToolTip("Unit of the fields; mrad need the voltage, Å⁻¹ the detector's pixel size.")
+        self.unit.currentIndexChanged.connect(lambda index: self._fill_fields())
+        self.bright_button = button(
+            "+ Bright field", "A disc on the direct beam.", lambda: self.add("bright")
+        )
+        self.annular_button = button(
+            "+ Annular", "A ring about the direct beam.", lambda: self.add("annular")
+        )
+        self.spot_button = button(
+            "+ Dark field", "A disc; drag it onto a reflection.", lambda: self.add("spot")
+        )
+        self.copy_button = button(
+            "Read the scan into memory", "Then images follow the mouse at once.", self.prepare
+        )
+        self.draw_button = button(
+            "Draw a rectangle",
+            "Then drag over the scan: the mean of its patterns is shown, also when it is moved later.",
+            self.draw_rectangle,
+        )
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        add, fields = QHBoxLayout(), QGridLayout()
+        for widget in (self.bright_button, self.annular_button, self.spot_button):
+            add.addWidget(widget)
+        self.fields: dict[str, QDoubleSpinBox] = {}
+        for row, (name, label) in enumerate(FIELDS.items()):
+            field = self.fields[name] = QDoubleSpinBox()
+            field.setKeyboardTracking(False)
+            field.setRange(-1e5 if name in ("row", "col") else 0.0, 1e5)
+            field.setToolTip("From the direct beam." if name in ("row", "col") else "0 makes a ring a disc.")
+            field.valueChanged.connect(lambda value: self._on_typed())
+            fields.addWidget(QLabel(label), row, 0)
+            fields.addWidget(field, row, 1)
+        fields.addWidget(QLabel("Unit"), len(FIELDS), 0)
+        fields.addWidget(self.unit, len(FIELDS), 1)
+        top = QHBoxLayout()
+        top.addWidget(self.shown, 1)
+        top.addWidget(self.draw_button)
+        self.body.addLayout(top)
+        self.body.addWidget(self.view, 1)
+        self.body.addLayout(add)
+        self.body.addWidget(self.choice)
+        self.body.addLayout(fields)
+        self.body.addWidget(self.state)
+        self.body.addWidget(self.copy_button)
+
+    def forget(self) -> None:
+        """Let go of the former scan, its detectors and its copy in memory."""
+        self._prepared, self.beam, self._images.live, self.detectors = None, None, None, []
+        self._drop()
+        self.choice.clear()
+        self.drag.show(None)
+        self.state.clear()
+        self.view.clear()
+
+    def refresh(self) -> None:
+        """Show the session's scan; begin anew with another one."""
+        scan = self.session.get(Stage.SCAN)
+        self.say_needs(needs_text([Stage.SCAN]) if scan is None else "")
+        ready = scan is not None and self.beam is not None
+        for widget in (self.bright_button, self.annular_button, self.spot_button):
+            widget.setEnabled(ready)
+        self.draw_button.setEnabled(scan is not None)
+        if scan is not None and scan.data is not self._prepared and not self.jobs.running:
+            self._prepared = scan.data
+            memory = preferences().memory if scan.data.nbytes <= AUTOMATIC_BYTES else None
+            self.jobs.run("Looking at the patterns", self._take, partial(_prepare, scan, memory))
+        self.copy_button.setVisible(ready and self._images.live is None)
+        self.copy_button.setEnabled(not self.jobs.running)
+        units = list(units_per_pixel(self.session.calibration))
+        if [self.unit.itemText(i) for i in range(self.unit.count())] != units:
+            self.unit.clear()
+            self.unit.addItems(units)
+        self._read_pattern()
+
+    def prepare(self) -> None:
+        """Read the scan once into a copy in memory."""
+        scan = self.session.get(Stage.SCAN)
+        if scan is not None and not self.jobs.running:
+            self.jobs.run("Reading the scan", self._take, partial(_prepare, scan, preferences().memory))
+
+    def add(self, kind: str) -> None:
+        """Add a detector ("bright", "annular" or "spot") and its image."""
+        if self.beam is None:
+            return
+        center, radius = self.beam.center, self.beam.radius
+        made = {
+            "bright": VirtualDetector(center, BRIGHT_FIELD * radius),
+            "annular": VirtualDetector(center, 2 * DARK_FIELD * radius, DARK_FIELD * radius),
+            "spot": VirtualDetector((center[0] + 4 * radius, center[1]), BRIGHT_FIELD * radius),
+        }[kind]
+        self.detectors.append(made)
+        self.choice.addItem(self._name(made))
+        self.choice.setCurrentIndex(len(self.detectors) - 1)
+
+    def release(self) -> None:
+        """Stop what runs, and free the copy of the scan."""
+        self.session.position_changed.disconnect(self._on_moved)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        layer = find_layer(self.viewer, RECTANGLE)
+        if layer is not None:
+            layer.events.data.disconnect(self._on_rectangle)
+        self._drop()
+        for latest in (self._images, self._patterns):
+            latest.close()
+
+    def _drop(self) -> None:
+        self._stop_mean.set()
+        self._images.drop()
+        self._patterns.drop()
+
+    def _take(self, prepared: tuple[DirectBeam, ReducedScan | None]) -> None:
+        from napari_4dstem_orient.detection.reduced import LiveImage
+
+        self.beam, reduced = prepared
+        self._images.live = LiveImage(reduced) if reduced is not None else None
+        self.refresh()
+        if not self.detectors:
+            self.add("bright")
+
+    # ---------------------------------------------------------------- the pattern
+
+    def _on_moved(self, row: int, col: int) -> None:
+        if self.shown.currentIndex() == 0:
+            self._read_pattern()
+
+    def draw_rectangle(self) -> None:
+        """Let the user drag a rectangle over the scan, in place of the former one."""
+        draw(self.viewer, RECTANGLE, "add_rectangle", self.session.calibration.steps, self._on_drawn)
+
+    def _on_drawn(self) -> None:
+        layer = find_layer(self.viewer, RECTANGLE)
+        if layer is not None and not self._closed:
+            layer.events.data.connect(self._on_rectangle)
+            if self.shown.currentIndex() == 3:
+                self._read_pattern()
+            else:
+                self.shown.setCurrentIndex(3)
+
+    def _on_rectangle(self, event: Any) -> None:
+        if self.shown.currentIndex() == 3:
+            self._read_pattern()
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if self.shown.currentIndex() == 3 and event.value.metadata.get(OURS) == RECTANGLE:
+            self._read_pattern()
+
+    def _read_mean(self, scan: Scan) -> None:
+        """Ask for the mean pattern of the rectangle; what was being read for its former place stops."""
+        self._stop_mean.set()
+        self._stop_mean = Event()
+        chosen = region_of(self.viewer, RECTANGLE, scan.scan_shape)
+        if chosen is None or not chosen.any():
+            self._patterns.drop()
+            self.view.say("Draw a rectangle over the scan" if chosen is None else "The rectangle is empty")
+        elif self._images.live is not None:
+            self._patterns.ask(partial(self._images.live.reduced.mean_of, chosen))
+        else:
+            self._patterns.ask(partial(_stream_mean, scan, chosen, self._stop_mean))
+
+    def _read_pattern(self) -> None:
+        scan, position = self.session.get(Stage.SCAN), self.session.position
+        if scan is None or position is None:
+            self.view.clear()
+            return
+        if self.shown.currentIndex() == 0:
+            self._patterns.ask(partial(scan.pattern, *position))
+        elif self.shown.currentIndex() == 3:
+            self._read_mean(scan)
+        elif self._images.live is None:
+            self.view.say("Read the scan into memory for this")
+        else:
+            reduced = self._images.live.reduced
+            self._show_pattern(reduced.mean if self.shown.currentIndex() == 1 else reduced.maximum)
+
+    def _show_pattern(self, pattern: np.ndarray) -> None:
+        self.view.show_pattern(pattern, self.session.calibration.q_pixel, [])
+        self._draw()
+
+    # ---------------------------------------------------------------- the detector
+
+    @property
+    def selected(self) -> VirtualDetector | None:
+        """The detector that mouse and fields change."""
+        index = self.choice.currentIndex()
+        return self.detectors[index] if 0 <= index < len(self.detectors) else None
+
+    def _select(self) -> None:
+        self._draw()
+        self._fill_fields()
+        self._compute()
+
+    def _draw(self) -> None:
+        self.drag.show(self.selected)
+
+    def _on_dragged(self, detector: VirtualDetector) -> None:
+        index = self.choice.currentIndex()
+        self.detectors[index] = detector
+        self.choice.setItemText(index, self._name(detector))
+        self._fill_fields()
+        self._compute()
+
+    def _per_pixel(self) -> tuple[str, float]:
+        units = units_per_pixel(self.session.calibration)
+        unit = self.unit.currentText() if self.unit.currentText() in units else "px"
+        return unit, units[unit]
+
+    def _fill_fields(self) -> None:
+        detector = self.selected
+        for field in self.fields.values():
+            field.setEnabled(detector is not None)
+        if detector is None or self.beam is None:
+            return
+        unit, per_pixel = self._per_pixel()
+        row, col = np.array(detector.center) - self.beam.center
+        for field, pixels in zip(
+            self.fields.values(), (row, col, detector.inner, detector.outer), strict=True
+        ):
+            field.blockSignals(True)
+            field.setDecimals(2 if unit != "Å⁻¹" else 4)
+            field.setSingleStep(per_pixel)
+            field.setSuffix(f" {unit}")
+            field.setValue(pixels * per_pixel)
+            field.blockSignals(False)
+
+    def _on_typed(self) -> None:
+        if self.selected is None or self.beam is None:
+            return
+        _, per_pixel = self._per_pixel()
+        row, col, inner, outer = (field.value() / per_pixel for field in self.fields.values())
+        center = self.beam.center[0] + row, self.beam.center[1] + col
+        detector = VirtualDetector(center, max(outer, 0.5)).with_inner(inner)
+        self._on_dragged(detector)
+        self._draw()
+
+    def _name(self, detector: VirtualDetector) -> str:
+        assert self.beam is not None, "a detector comes after the beam"
+        return describe_detector(detector, self.beam.center, *self._per_pixel(), self.beam.radius)
+
+    # ---------------------------------------------------------------- the image
+
+    def _compute(self) -> None:
+        """Ask for the image of the chosen detector."""
+        scan, detector, live = self.session.get(Stage.SCAN), self.selected, self._images.live
+        if scan is None or detector is None:
+            return
+        if live is None:
+            self.state.setText("Reading the scan, coarse to fine …")
+        else:
+            binning = live.reduced.binning
+            self.state.setText(f"Live, patterns binned {binning} × {binning}." if binning > 1 else "Live.")
+        self._images.ask(self.choice.currentIndex(), scan, detector)
+
+    def _show_image(self, index: int, image: np.ndarray) -> None:
+        if index >= len(self.detectors) or image.shape != self.session.scan_shape:
+            return
+        selected = set(self.viewer.layers.selection)
+        layer = put_layer(self.viewer, f"virtual image {index + 1}", image, self.session.calibration.steps)
+        layer.name = self._name(self.detectors[index])
+        if selected:
+            self.viewer.layers.selection = selected
+
+    def _on_failed(self, error: BaseException) -> None:
+        if not isinstance(error, Cancelled):
+            notify(error)
+
+
+def _prepare(scan: Scan, memory: int | None, progress: Progress) -> tuple[DirectBeam, ReducedScan | None]:
+    """Find the beam, and read the scan into a copy of at most so many MiB unless there shall be none."""
+    from napari_4dstem_orient.detection.reduced import binning_for, reduce_scan
+    from napari_4dstem_orient.detection.virtual import beam_or_middle
+
+    binning = binning_for(scan, memory * 2**20) if memory is not None else None
+    return beam_or_middle(scan), None if binning is None else reduce_scan(scan, binning, progress)
+
+
+def _stream_mean(scan: Scan, chosen: np.ndarray, stop: Event) -> np.ndarray:
+    """Average patterns until something newer is asked."""
+    from napari_4dstem_orient.detection.virtual import mean_pattern
+
+    def progress(done: int, total: int) -> None:
+        if stop.is_set():
+            raise Cancelled
+
+    return mean_pattern(scan, chosen, progress)

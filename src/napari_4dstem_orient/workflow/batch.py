@@ -1,0 +1,95 @@
+"""The same job for many files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.memory import MEMORY
+from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.workflow.records import Recipe
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: the result file, or why there is none."""
+
+    result: Path | None = None
+    reason: str = ""
+
+
+def scans_in(folder: str | Path) -> list[Path]:
+    """Return the files of a folder that may be scans or Bragg disks, by name; maps and projects are left out.
+
+    Raises
+    ------
+    UserError
+        There is no such folder, or it cannot be read.
+    """
+    from napari_4dstem_orient.io.load import SUFFIXES
+    from napari_4dstem_orient.io.result import is_map_file
+    from napari_4dstem_orient.workflow.project import is_project_file
+
+    folder = Path(folder).expanduser()
+    try:
+        members = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be read ({error.strerror}); choose another.") from error
+    hdf5 = {".h5", ".hdf5", ".emd", ".py4dstem"}
+    return [
+        path
+        for path in members
+        if path.suffix.lower() in SUFFIXES
+        and not path.name.startswith(".")
+        and (path.is_file() or path.is_dir())  # no pipe, no device
+        and not (path.suffix.lower() in hdf5 and (is_map_file(path) or is_project_file(path)))
+    ]
+
+
+def map_file(
+    path: Path,
+    recipe: Recipe,
+    output: Path | None = None,
+    progress: Progress = silent,
+    memory: int = MEMORY,
+) -> Outcome:
+    """Map one file and write ``NAME_orientation.h5``, beside it or into ``output``; cancelled, it can be gone on with.
+
+    Where another file's result has that name already, a number comes before ``_orientation``. Whatever goes wrong
+    becomes the outcome's reason, so that the next file can be tried.
+
+    Raises
+    ------
+    Cancelled
+        ``progress`` raised it.
+    """
+    from napari_4dstem_orient.core.atomic import check_writable, make_folder
+    from napari_4dstem_orient.workflow.store import Partial
+
+    try:
+        target = result_of(path, make_folder(output) if output is not None else path.parent)
+        check_writable(target)
+        partial = Partial(target)
+        answer, _ = recipe.map(path, progress, partial, memory)
+        answer.save(target)
+        partial.remove()
+    except Cancelled:
+        raise
+    except UserError as error:
+        return Outcome(reason=str(error))
+    except Exception as error:  # a defect with one file shall not keep the others waiting
+        return Outcome(reason=f"{type(error).__name__}: {error}")
+    return Outcome(target)
+
+
+def result_of(path: Path, folder: Path) -> Path:
+    """Return where a file's result goes: where its former one is, or a name that nothing has yet."""
+    from napari_4dstem_orient.io.result import made_from
+
+    for number in count(1):
+        target = folder / f"{path.stem}{f'_{number}' if number > 1 else ''}_orientation.h5"
+        if not target.exists() or made_from(target) == path.absolute():
+            return target
+    raise AssertionError("numbers do not end")

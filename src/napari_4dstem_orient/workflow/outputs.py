@@ -1,0 +1,66 @@
+"""Whether a command may write what it is asked to, found out before it works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from napari_4dstem_orient.core.atomic import check_writable
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.inputs import folded, refuse_inputs
+from napari_4dstem_orient.core.ours import made_here
+from napari_4dstem_orient.io.companions import files_of
+
+
+def check_replaceable(path: str | Path, name: str) -> None:
+    """Refuse an output of a script, before it works, that the script cannot write or somebody else made.
+
+    Parameters
+    ----------
+    path : path
+    name : str
+        What it will hold (see ``ours.made_here``).
+
+    Raises
+    ------
+    UserError
+    """
+    check_writable(path := Path(path).expanduser())
+    if path.exists() and not made_here(path, name):
+        raise UserError(
+            f"{path} exists and was not made by this program; move it away, or run the script in another folder."
+        )
+
+
+def check_outputs(
+    outputs: Iterable[tuple[Path, str]], inputs: Iterable[str | Path | None] = (), force: bool = False
+) -> None:
+    """Refuse outputs that would destroy something.
+
+    Parameters
+    ----------
+    outputs : iterable of (Path, str)
+        Each file to be written, and what it will hold (see ``ours.made_here``).
+    inputs : iterable of path or None
+        All that is read; it and what belongs to it are never replaced, forced or not.
+    force : bool
+        Replace also what this program did not make.
+
+    Raises
+    ------
+    UserError
+        A file cannot be written, is an input, would be written twice, or is somebody else's.
+    """
+    wanted = [(path.expanduser(), name) for path, name in outputs]
+    sources = [file for given in inputs if given is not None for file in files_of(given)]
+    known: dict[str, Path] = {}
+    for path, _ in wanted:
+        refuse_inputs(path, sources)
+        if (twin := known.setdefault(folded(path), path)) is not path:
+            raise UserError(f"{path} would be written twice, for {twin} too; choose another name.")
+    for path, name in wanted:
+        check_writable(path)
+        if path.exists() and not force and not made_here(path, name):
+            raise UserError(
+                f"{path} exists and was not made by this command; choose another name, or add --force to replace it."
+            )

@@ -1,0 +1,292 @@
+"""What one viewer's user has loaded and computed so far, in stages; knows neither Qt nor napari.
+
+Widgets read and write the session and listen to its signals; they never talk to each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_4dstem_orient.core.scan import Calibration
+
+
+class Stage(StrEnum):
+    """The steps of the job; each needs those listed in ``UPSTREAM``."""
+
+    SCAN = "scan"
+    PROBE = "probe"
+    DISKS = "disks"
+    CALIBRATED = "calibrated"
+    TRANSFORMER_MAP = "transformer map"
+    TEMPLATE_MAP = "template map"
+
+
+UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
+    Stage.SCAN: (),
+    Stage.PROBE: (Stage.SCAN,),
+    Stage.DISKS: (Stage.PROBE,),
+    Stage.CALIBRATED: (Stage.DISKS,),
+    Stage.TRANSFORMER_MAP: (Stage.CALIBRATED,),
+    Stage.TEMPLATE_MAP: (Stage.CALIBRATED,),
+}
+
+
+NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
+    "q_pixel": (Stage.CALIBRATED,),
+    "rotation": (Stage.CALIBRATED,),
+    "flip": (Stage.CALIBRATED,),
+    "distortion": (Stage.CALIBRATED,),
+    "voltage": (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP),
+}
+"""Which results were made with which field of the calibration."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a result came to be.
+
+    Attributes
+    ----------
+    made : datetime
+        When, with its time zone.
+    settings : dict
+        What it was made with, as plain JSON values (``records`` says which); empty where nobody told.
+    """
+
+    made: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SessionState:
+    """All that a session holds at one moment, to be kept and taken up again.
+
+    Attributes
+    ----------
+    results : dict of Stage to result
+    stale : frozenset of Stage
+    records : dict of Stage to Record
+        That of the scan stays where the scan itself could not be opened again.
+    calibration, read_calibration : Calibration
+        As it is, and as the file had it.
+    position : (int, int) or None
+        The inspected scan position.
+    pins : tuple of (int, int)
+    """
+
+    results: Mapping[Stage, Any] = field(default_factory=dict)
+    stale: frozenset[Stage] = frozenset()
+    records: Mapping[Stage, Record] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+    read_calibration: Calibration = field(default_factory=Calibration)
+    position: tuple[int, int] | None = None
+    pins: tuple[tuple[int, int], ...] = ()
+
+
+class Session:
+    """The results of one viewer.
+
+    Signals
+    -------
+    replaced : Signal()
+        Another scan, or another session's work, took the place of all there was; told before ``changed``.
+    changed : Signal(Stage)
+        A stage got a new result, lost it, or became stale; ``Stage.SCAN`` also when the calibration changed.
+    position_changed : Signal(int, int)
+        The inspected scan position (row, column) moved.
+    pins_changed : Signal()
+        The user pinned a scan position, or took a pin away.
+    """
+
+    replaced = Signal()
+    changed = Signal(Stage)
+    position_changed = Signal(int, int)
+    pins_changed = Signal()
+
+    def __init__(self) -> None:
+        self._results: dict[Stage, Any] = {}
+        self._stale: set[Stage] = set()
+        self._records: dict[Stage, Record] = {}
+        self._position: tuple[int, int] | None = None
+        self._pins: tuple[tuple[int, int], ...] = ()
+        self._calibration = self._read_calibration = Calibration()
+
+    def get(self, stage: Stage) -> Any:
+        """Return a stage's result, stale or not, or None."""
+        return self._results.get(stage)
+
+    def put(
+        self, stage: Stage, result: Any, settings: Mapping[str, Any] | None = None, still_stale: bool = False
+    ) -> None:
+        """Set a stage's result; what was made from the former becomes stale, or goes with a new scan.
+
+        Parameters
+        ----------
+        stage : Stage
+        result
+        settings : dict, optional
+            What it was made with, for its ``Record``.
+        still_stale : bool
+            The result is another reading of the former one, and stays stale where that was.
+        """
+        below = [later for later in self._results if stage in _ancestors(later)]
+        if stage is Stage.SCAN:
+            self._drop(below)
+            self._calibration = self._read_calibration = result.calibration
+        self._results[stage] = result
+        self._records[stage] = Record(settings=dict(settings or {}))
+        if not still_stale:
+            self._stale.discard(stage)
+        if stage is not Stage.SCAN:
+            self._stale.update(below)
+        rows, cols = self.scan_shape or (1, 1)
+        if stage is Stage.SCAN or self._position is None:
+            self._position = rows // 2, cols // 2
+            self.set_pins(())
+        if stage is Stage.SCAN:
+            self.replaced.emit()
+        for touched in (stage, *below):
+            self.changed.emit(touched)
+
+    def record(self, stage: Stage) -> Record | None:
+        """Return when and with which settings a stage's result was made; None where there never was one."""
+        return self._records.get(stage)
+
+    @property
+    def state(self) -> SessionState:
+        """All that there is now; later changes do not touch it."""
+        return SessionState(
+            dict(self._results),
+            frozenset(self._stale),
+            dict(self._records),
+            self._calibration,
+            self._read_calibration,
+            self._position,
+            self._pins,
+        )
+
+    def restore(self, state: SessionState) -> None:
+        """Become what a session was when its ``state`` was taken."""
+        touched = [stage for stage in Stage if stage in self._results or stage in state.results]
+        self._results, self._records = dict(state.results), dict(state.records)
+        self._stale = set(state.stale) & set(self._results)
+        self._calibration, self._read_calibration = state.calibration, state.read_calibration
+        self._pins = tuple(state.pins)
+        rows, cols = self.scan_shape or (1, 1)
+        row, col = state.position or (rows // 2, cols // 2)
+        self._position = min(row, rows - 1), min(col, cols - 1)
+        self.replaced.emit()
+        for stage in dict.fromkeys((Stage.SCAN, *touched)):
+            self.changed.emit(stage)
+        self.pins_changed.emit()
+        self.position_changed.emit(*self._position)
+
+    def is_stale(self, stage: Stage) -> bool:
+        """Tell whether something upstream of this result has changed since it was made."""
+        return stage in self._stale
+
+    def missing(self, stage: Stage) -> list[Stage]:
+        """Return the stages that must be done before this one, in order.
+
+        Nothing is missing above a result that is there: disks read from a file need neither scan nor probe.
+        """
+        needed: list[Stage] = []
+        for earlier in UPSTREAM[stage]:
+            if earlier not in self._results:
+                needed += [*self.missing(earlier), earlier]
+        return needed
+
+    @property
+    def scan_shape(self) -> tuple[int, int] | None:
+        """Scan positions along (y, x) of what is loaded: a scan, or disks or a map from a file."""
+        for stage in (Stage.SCAN, Stage.DISKS, Stage.CALIBRATED, Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP):
+            if stage in self._results:
+                return self._results[stage].scan_shape
+        return None
+
+    @property
+    def calibration(self) -> Calibration:
+        """What calibrates the data, also where only disks were read."""
+        return self._calibration
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Calibrate the same data otherwise; what was made with a field that changed becomes stale."""
+        old, self._calibration = self._calibration, calibration
+        fields = [name for name in vars(calibration) if getattr(old, name) != getattr(calibration, name)]
+        if not fields:
+            return
+        if Stage.SCAN in self._results:
+            self._results[Stage.SCAN] = self._results[Stage.SCAN].with_calibration(calibration)
+        made_with = {stage for name in fields for stage in NEEDS_CALIBRATION.get(name, ())}
+        stale = [later for later in self._results if made_with & {later, *_ancestors(later)}]
+        self._stale.update(stale)
+        for touched in (Stage.SCAN, *stale):
+            self.changed.emit(touched)
+
+    def learn(self, told: Calibration) -> None:
+        """Take from a file of disks what is not known yet; nothing is kept of a former file of disks."""
+        alone = Stage.SCAN not in self._results
+        others = alone and (Stage.DISKS in self._results or Stage.CALIBRATED in self._results)
+        usual = Calibration()
+        known = usual if others else self._calibration
+        unknown = [name for name in vars(usual) if getattr(known, name) == getattr(usual, name)]
+        for size, about in (("q_pixel", "q_pixel_from"), ("r_pixel", "r_aspect")):
+            if size not in unknown and about in unknown:
+                unknown.remove(about)
+        news = {name: getattr(told, name) for name in unknown}
+        self._read_calibration = self._read_calibration.with_(**news)
+        self.set_calibration(known.with_(**news))
+
+    def known_from(self, field: str) -> str:
+        """Tell where a field of the calibration comes from: "file", "typed", "fitted" or "unknown"."""
+        value = getattr(self._calibration, field)
+        if value is None:
+            return "unknown"
+        if field == "q_pixel":
+            return self._calibration.q_pixel_from
+        return "file" if value == getattr(self._read_calibration, field) else "typed"
+
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """The inspected scan position (row, column)."""
+        return self._position
+
+    def move_to(self, row: int, col: int) -> None:
+        """Inspect another scan position, kept inside the scan."""
+        if self.scan_shape is None:
+            return
+        rows, cols = self.scan_shape
+        position = int(np.clip(row, 0, rows - 1)), int(np.clip(col, 0, cols - 1))
+        if position != self._position:
+            self._position = position
+            self.position_changed.emit(*position)
+
+    @property
+    def pins(self) -> tuple[tuple[int, int], ...]:
+        """Scan positions (row, column) that the user keeps in sight, in the order in which they were pinned."""
+        return self._pins
+
+    def set_pins(self, pins: Iterable[tuple[int, int]]) -> None:
+        """Keep these scan positions in sight, each once."""
+        kept = tuple(dict.fromkeys((int(row), int(col)) for row, col in pins))
+        if kept != self._pins:
+            self._pins = kept
+            self.pins_changed.emit()
+
+    def _drop(self, stages: list[Stage]) -> None:
+        for stage in stages:
+            del self._results[stage]
+            self._records.pop(stage, None)
+            self._stale.discard(stage)
+
+
+def _ancestors(stage: Stage) -> set[Stage]:
+    direct = UPSTREAM[stage]
+    return set(direct).union(*(_ancestors(earlier) for earlier in direct))

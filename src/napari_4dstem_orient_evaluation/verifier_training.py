@@ -1,0 +1,291 @@
+"""Training the referee on hypotheses that pairs of disks suggest, for simulated patterns of many crystals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.crystals.rotations import about_beam, from_vector
+from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
+from napari_4dstem_orient.indexing.scoring import Measured
+from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose
+from napari_4dstem_orient.indexing.verification.network import WIDTH, Referee, repeated
+from napari_4dstem_orient.training.loss import misorientation_angle
+from napari_4dstem_orient.training.resumable import read_story, restore_state, save_state
+from napari_4dstem_orient.training.synthesis import PatternSource
+
+PASSES = 2
+"""Corrections in a row that are trained together."""
+EACH_PAIR = 2
+"""Hypotheses made from each pair of disks."""
+BLUR = 0.03
+"""Å⁻¹; pairs of reflections that fit two disks this much worse than the best are suggested too."""
+WIDEST = math.radians(8)
+"""A hypothesis made from the truth lies at most this far from it."""
+UNSURE = math.radians(4)
+"""Hypotheses made from pairs are turned by up to this."""
+BASIN = math.radians(12)
+"""From farther away nobody expects a correction to find the truth."""
+RIGHT = math.radians(3)
+FINEST = math.radians(0.3)
+"""Angle at which the loss of a correction passes from linear to logarithmic."""
+HALF_TURNED, ABSENT = 0.3, 0.15
+"""Shares of patterns where the hypothesis near the truth is turned by 180° about the beam, or left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Suspect:
+    """A crystal that patterns may come from.
+
+    Attributes
+    ----------
+    reflector : Reflector
+    symmetry : Tensor, shape (k, 3, 3)
+    guilty : bool
+        The patterns are this crystal's; of any other every hypothesis is wrong.
+    """
+
+    reflector: Reflector
+    symmetry: torch.Tensor
+    guilty: bool
+
+    @classmethod
+    def of(cls, phase: Phase, source: PatternSource) -> Suspect:
+        """Return a crystal under the beam of a source."""
+        own = source.reflector
+        guilty = phase is source.phase
+        reflector = (
+            own if guilty else Reflector.of(phase, source.voltage, source.k_max, own.precession, own.g.device)
+        )
+        symmetry = torch.as_tensor(phase.symmetry, dtype=torch.float32, device=own.g.device)
+        return cls(reflector, symmetry, guilty)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Patterns with hypotheses of each suspect.
+
+    Attributes
+    ----------
+    measured : Measured
+    truth : Tensor, shape (n, 3, 3)
+    suspects : tuple of Suspect
+    rotations : tuple of Tensor, shape (n, h, 3, 3)
+        Hypotheses of each suspect.
+    """
+
+    measured: Measured
+    truth: torch.Tensor
+    suspects: tuple[Suspect, ...]
+    rotations: tuple[torch.Tensor, ...]
+
+    def batches(self, size: int, generator: torch.Generator) -> list[Case]:
+        """Return the case in shuffled pieces, patterns with about as many disks together."""
+        noise = 4 * torch.rand(len(self.truth), generator=generator)
+        order = (self.measured.mask.sum(1).cpu() + noise).argsort()
+        pieces = [self._of(index.to(self.truth.device)) for index in order.split(size)]
+        return [pieces[number] for number in torch.randperm(len(pieces), generator=generator)]
+
+    def _of(self, index: torch.Tensor) -> Case:
+        longest = max(int(self.measured.mask[index].sum(1).max()), 1)
+        measured = Measured(
+            self.measured.q[index, :longest],
+            self.measured.intensity[index, :longest],
+            self.measured.mask[index, :longest],
+            self.measured.reach,
+        )
+        rotations = tuple(rotation[index] for rotation in self.rotations)
+        return Case(measured, self.truth[index], self.suspects, rotations)
+
+
+@torch.no_grad()
+def make_case(source: PatternSource, phases: Sequence[Phase], count: int, generator: torch.Generator) -> Case:
+    """Simulate ``count`` patterns of one crystal and make hypotheses of each of ``phases`` for them."""
+    batch = source.draw(count, LOOKS, generator)
+    measured = Measured.of(batch.disks, batch.mask, source.k_max)
+    pairs = pairs_of(batch.disks[..., :2] * batch.mask[..., None])
+    suspects = tuple(Suspect.of(phase, source) for phase in phases)
+    rotations = tuple(_suggest(each, pairs, batch.rotation, generator) for each in suspects)
+    return Case(measured, batch.rotation, suspects, rotations)
+
+
+def _suggest(
+    suspect: Suspect, pairs: Sequence[torch.Tensor], truth: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Return hypotheses (n, h, 3, 3): from pairs of disks, and one from the truth."""
+    count, device = len(truth), truth.device
+    table = PairTable(suspect.reflector, suspect.symmetry)
+    made = torch.cat([table.hypotheses(pair, EACH_PAIR, BLUR, generator) for pair in pairs], 1)
+    made = made @ turned_up_to(UNSURE, made.shape[:2], generator, device)
+    near = truth @ turned_up_to(WIDEST, (count,), generator, device)
+    chance = torch.rand(count, generator=generator).to(device)
+    near = near @ about_beam((chance < HALF_TURNED) * math.pi)
+    far = turned_up_to(math.pi, (count,), generator, device)
+    near = torch.where((chance > 1 - ABSENT)[:, None, None], far, near)
+    return torch.cat([made, near[:, None]], 1)
+
+
+def turned_up_to(
+    angle: float, shape: tuple[int, ...], generator: torch.Generator, device: torch.device
+) -> torch.Tensor:
+    """Return rotations about random axes by up to an angle in radians: (*shape, 3, 3)."""
+    axis = torch.nn.functional.normalize(torch.randn(*shape, 3, generator=generator), dim=-1)
+    return from_vector((axis * (angle * torch.rand(*shape, 1, generator=generator))).to(device))
+
+
+def referee_loss(referee: Referee, case: Case) -> tuple[torch.Tensor, list[tuple[float, ...]]]:
+    """Return the loss of a batch, and for each pass ranking loss, correction loss and accuracy of the choice."""
+    poses, total = [Pose.of(rotation) for rotation in case.rotations], case.truth.new_zeros(())
+    figures: list[tuple[float, ...]] = []
+    for _ in range(PASSES):
+        verdicts = [_verdict(referee, case, *each) for each in zip(case.suspects, poses, strict=True)]
+        poses = [verdict.pose for verdict in verdicts]
+        correction = sum((verdict.correction for verdict in verdicts), total.new_zeros(()))
+        evidence = torch.cat([total.new_zeros(len(case.truth), 1), *(each.evidence for each in verdicts)], 1)
+        right = torch.cat([verdict.right for verdict in verdicts], 1)
+        answer = torch.cat([~right.any(1, keepdim=True), right], 1)
+        ranking = (evidence.logsumexp(1) - torch.where(answer, evidence, -1e4).logsumexp(1)).mean()
+        total = total + ranking + 0.3 * correction
+        chosen = answer.gather(1, evidence.argmax(1, keepdim=True)).float().mean()
+        figures.append((ranking.item(), correction.item(), chosen.item()))
+    return total, figures
+
+
+@dataclass(frozen=True, eq=False)
+class _Verdict:
+    """What the referee says of one suspect's hypotheses: evidence and right (n, h), and the next pose."""
+
+    evidence: torch.Tensor
+    right: torch.Tensor
+    correction: torch.Tensor
+    pose: Pose
+
+
+def _verdict(referee: Referee, case: Case, suspect: Suspect, pose: Pose) -> _Verdict:
+    truth, symmetry = case.truth[:, None], suspect.symmetry
+    before = misorientation_angle(pose.rotation, truth, symmetry)
+    again = repeated(pose.rotation, symmetry)
+    logit, pose = referee(case.measured, pose, suspect.reflector)
+    after = misorientation_angle(pose.rotation, truth, symmetry)
+    within = (before < BASIN) & suspect.guilty
+    correction = (torch.log1p(after / FINEST) * within).sum() / within.sum().clamp_min(1)
+    right = (after.detach() < RIGHT) & ~again & suspect.guilty
+    moved = Pose(pose.rotation.detach(), pose.scale.detach(), pose.origin.detach())
+    return _Verdict(torch.where(again, -1e4, logit), right, correction, moved)
+
+
+@dataclass(frozen=True)
+class RefereeSettings:
+    """How the referee is trained.
+
+    Attributes
+    ----------
+    width : int
+        Of the network.
+    steps : int
+        Of the optimizer.
+    batch : int
+        Patterns in a step.
+    cases, patterns : int
+        So many crystals, with so many patterns each, are simulated at a time.
+    epochs : int
+        How often each pattern is seen.
+    learning_rate : float
+        Peak of the schedule (linear warm-up, then cosine to zero).
+    impostors, rivals : float
+        Shares of cases with hypotheses of another crystal alone, and beside those of the right one.
+    seed : int
+    """
+
+    width: int = WIDTH
+    steps: int = 12000
+    batch: int = 128
+    cases: int = 6
+    patterns: int = 1024
+    epochs: int = 2
+    learning_rate: float = 3e-3
+    impostors: float = 0.1
+    rivals: float = 0.25
+    seed: int = 5
+
+
+class RefereeTrainer:
+    """A training of the referee, resumable between rounds of simulated patterns.
+
+    Parameters
+    ----------
+    sources : sequence of PatternSource
+        Crystals and beams, drawn from with equal chances.
+    settings : RefereeSettings
+    """
+
+    def __init__(self, sources: Sequence[PatternSource], settings: RefereeSettings) -> None:
+        torch.manual_seed(0)
+        self.sources = sources
+        self.settings = settings
+        self.referee = Referee(settings.width).to(sources[0].reflector.g.device)
+        self.optimizer = torch.optim.AdamW(
+            self.referee.parameters(), settings.learning_rate, weight_decay=1e-4
+        )
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.step = 0
+
+    def round(self) -> list[tuple[float, ...]]:
+        """Simulate patterns, learn from them, and return the mean figures of ``referee_loss``."""
+        cases = [batch for _ in range(self.settings.cases) for batch in self._case()]
+        figures = []
+        for _ in range(self.settings.epochs):
+            for number in torch.randperm(len(cases), generator=self.generator):
+                loss, found = referee_loss(self.referee, cases[number])
+                self._descend(loss)
+                figures.append(found)
+        return [tuple(map(float, row)) for row in torch.tensor(figures).mean(0)]
+
+    def _case(self) -> list[Case]:
+        source, other = self._any_source(), self._any_source().phase
+        chance = float(torch.rand(1, generator=self.generator))
+        phases = [source.phase]
+        if chance < self.settings.impostors + self.settings.rivals and not other.same_crystal(source.phase):
+            phases = [other] if chance < self.settings.impostors else [source.phase, other]
+        case = make_case(source, phases, self.settings.patterns, self.generator)
+        return case.batches(self.settings.batch, self.generator)
+
+    def _any_source(self) -> PatternSource:
+        return self.sources[int(torch.randint(len(self.sources), (1,), generator=self.generator))]
+
+    def _descend(self, loss: torch.Tensor) -> None:
+        done = min(1.0, self.step / self.settings.steps)
+        rate = min(1.0, (self.step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * done))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * rate + 1e-6
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.referee.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+
+    def save(self, path: Path) -> None:
+        """Write everything needed to go on later."""
+        story = {"step": self.step, "settings": asdict(self.settings)}
+        save_state(path, self.referee, self.optimizer, self.generator, story)
+
+    def restore(self, path: Path) -> None:
+        """Go on from what ``save`` wrote.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged or belongs to a training with other settings.
+        """
+        story = read_story(path)
+        if story.get("settings") != asdict(self.settings):
+            raise UserError(f"{path} belongs to a training with other settings; remove it to start again.")
+        restore_state(path, self.referee, self.optimizer, self.generator)
+        self.step = int(story["step"])

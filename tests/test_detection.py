@@ -9,7 +9,8 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
 from napari_4dstem_orient.detection.noise import counts_per_electron
 from napari_4dstem_orient.detection.probe import synthetic_probe
-from napari_4dstem_orient.detection.settings import DetectionSettings, settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
 
 Q_PIXEL = 0.0328
 WAVELENGTH = 0.0197

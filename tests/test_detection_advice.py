@@ -8,7 +8,8 @@ import pytest
 from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.selection import Fate
-from napari_4dstem_orient.detection.settings import DetectionSettings, explain_settings, suggest_settings
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.suggest import explain_settings, suggest_settings
 
 PLACES = [(32, 32, 400), (32, 48, 100), (16, 32, 50), (48, 32, 20), (32, 52, 60), (3, 32, 90)]
 SETTINGS = DetectionSettings(

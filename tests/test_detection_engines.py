@@ -19,7 +19,8 @@ from napari_4dstem_orient.detection.peaks import Peaks, local_maxima
 from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
 from napari_4dstem_orient.detection.read_ahead import read_ahead
 from napari_4dstem_orient.detection.selection import far_apart
-from napari_4dstem_orient.detection.settings import DetectionSettings, settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
 from napari_4dstem_orient.samples.silver import silver_twins
 from test_detection import kinematic_patterns, scan_of
 

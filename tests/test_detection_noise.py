@@ -11,7 +11,7 @@ from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.noise import blurred
 from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import synthetic_probe
-from napari_4dstem_orient.detection.settings import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
 
 RADIUS = 3.0
 

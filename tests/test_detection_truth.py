@@ -14,7 +14,7 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
 from napari_4dstem_orient.detection.disk_fit import DiskFit
 from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
-from napari_4dstem_orient.detection.settings import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
 from test_detection import draw_disk
 
 PATTERNS = 40

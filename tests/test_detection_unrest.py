@@ -10,7 +10,7 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.noise_level import NoiseLevel
 from napari_4dstem_orient.detection.probe import probe_for, synthetic_probe
-from napari_4dstem_orient.detection.settings import settings_for_probe, suggest, suggest_settings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest, suggest_settings
 from napari_4dstem_orient.detection.unrest import MOST, unrest
 from napari_4dstem_orient.samples.silver import silver_grains, silver_twins
 

@@ -6,8 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from napari_4dstem_orient.evaluation import measures as evaluation
-from napari_4dstem_orient.evaluation import robustness
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
@@ -19,10 +17,12 @@ from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.transformer import checkpoint
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, build_network
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
+from napari_4dstem_orient.training import accuracy as evaluation
 from napari_4dstem_orient.training.accuracy import IN_USE, RELIABLE_HALF, Trial, settings_of
 from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
 from napari_4dstem_orient.training.trainer import TrainingSettings
 from napari_4dstem_orient.training.training import new_card
+from napari_4dstem_orient_evaluation import robustness
 from napari_4dstem_orient_evaluation.report import figure2, figure5, reliability, write
 
 HISTORY = [

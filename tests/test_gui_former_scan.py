@@ -32,7 +32,8 @@ from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import NO
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
-from napari_4dstem_orient.napari_plugin.panels.shared.projects import project_of, show_project
+from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import show_project
+from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot

@@ -24,7 +24,7 @@ from napari_4dstem_orient.napari_plugin.panels.overview.autosave import (
     autosave_folder,
     left_behind,
 )
-from napari_4dstem_orient.napari_plugin.panels.shared import projects
+from napari_4dstem_orient.napari_plugin.panels.shared import project_to_viewer as projects
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_steps, open_workbench
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for

@@ -18,6 +18,7 @@ from napari_4dstem_orient.napari_plugin.panels.training.panel import TrainingWid
 from napari_4dstem_orient.napari_plugin.state import indexers
 from napari_4dstem_orient.napari_plugin.state.preferences import Preferences
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.training import accuracy as evaluation
 from napari_4dstem_orient.training import budget, run, trainer
 from napari_4dstem_orient.training.budget import Speed
 from napari_4dstem_orient.training.trainer import Trainer, TrainingSettings

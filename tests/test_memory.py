@@ -22,7 +22,7 @@ from napari_4dstem_orient.detection import patterns
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.read_ahead import read_ahead
-from napari_4dstem_orient.detection.settings import settings_for_probe
+from napari_4dstem_orient.detection.suggest import settings_for_probe
 
 
 def scan_of(detector: int, dtype: str = "uint16", scan_shape: tuple[int, int] = (512, 512)) -> Scan:

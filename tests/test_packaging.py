@@ -16,6 +16,7 @@ import napari_4dstem_orient
 from napari_4dstem_orient.core.resource_files import FOLDER, resource
 
 PACKAGE = Path(napari_4dstem_orient.__file__).parent
+EVALUATION = PACKAGE.with_name("napari_4dstem_orient_evaluation")
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WINDOW = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
@@ -87,13 +88,13 @@ def test_every_dependency_is_pinned_for_bootstrap() -> None:
 
 def test_dependencies_are_what_is_imported() -> None:
     imported = set()
-    for path in PACKAGE.rglob("*.py"):
+    for path in chain(PACKAGE.rglob("*.py"), EVALUATION.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
-    foreign = imported - sys.stdlib_module_names - {"napari_4dstem_orient"}
+    foreign = imported - sys.stdlib_module_names - {PACKAGE.name, EVALUATION.name}
     known = packages_distributions()
     needed = {distribution(known[name][0]) for name in foreign}
     assert needed == {distribution(requirement) for requirement in PROJECT["dependencies"]}

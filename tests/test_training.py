@@ -40,7 +40,7 @@ QUIET = SynthesisSettings(
 @pytest.fixture(scope="module", autouse=True)
 def quick_evaluation():
     """Model cards of these tests are measured on few patterns."""
-    from napari_4dstem_orient.evaluation import measures as evaluation
+    from napari_4dstem_orient.training import accuracy as evaluation
 
     with pytest.MonkeyPatch.context() as patch:
         whole = evaluation.evaluate_model

@@ -12,6 +12,7 @@ from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
+from napari_4dstem_orient.training import accuracy as evaluation
 from napari_4dstem_orient.training import budget, run, trainer, training
 from napari_4dstem_orient.training.budget import (
     CUBIC_PATTERNS,
@@ -189,7 +190,7 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_with(tmp_path, copper, q
     path = tmp_path / "m.safetensors"
     with pytest.raises(Cancelled):
         train_plan([copper], BRIEF, path, device="cpu", patterns=64, progress=stop_after(32))
-    monkeypatch.setattr(run, "__version__", "99.0")
+    monkeypatch.setattr(run, "program_version", lambda: "99.0")
     with pytest.raises(UserError, match=r"99\.0"):
         go_on(path, "cpu")
     path.with_suffix(".training").write_bytes(b"damaged")

@@ -12,6 +12,7 @@ from napari_4dstem_orient.crystals.rotations import about_beam, nearest_rotation
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.indexing.transformer.published import PublishedSettings, PublishedTransformer
+from napari_4dstem_orient.training import accuracy as evaluation
 from napari_4dstem_orient.training import run, trainer
 from napari_4dstem_orient.training.plan import TrainingPlan
 from napari_4dstem_orient.training.synthesis import PatternSource, published_synthesis

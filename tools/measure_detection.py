@@ -19,7 +19,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.detection.noise import faintest
 from napari_4dstem_orient.detection.probe import probe_for
-from napari_4dstem_orient.detection.settings import suggest_settings
+from napari_4dstem_orient.detection.suggest import suggest_settings
 
 EDGES = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.001)  # relative intensity
 THICK = (30, 70, 170, 401)  # Å

@@ -11,7 +11,7 @@ from napari_4dstem_orient.detection.detect import detect_patterns
 from napari_4dstem_orient.detection.direct_beam import find_direct_beam
 from napari_4dstem_orient.detection.patterns import aligned_mean, sample_patterns
 from napari_4dstem_orient.detection.probe import Probe
-from napari_4dstem_orient.detection.settings import settings_for_probe
+from napari_4dstem_orient.detection.suggest import settings_for_probe
 
 PEAKED = 1.2
 """Inner over outer half of the direct beam: 1 for an even disk, 1.3 to 1.5 for the spots of precession."""

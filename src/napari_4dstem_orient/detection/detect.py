@@ -18,7 +18,8 @@ from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import check_batch
 from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
-from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings, suggest
+from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings
+from napari_4dstem_orient.detection.suggest import suggest
 
 if TYPE_CHECKING:
     import torch

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.core.silence import quiet
+
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back what py4DSTEM prints and warns about while it is imported or makes a template."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
 
 
 @lru_cache(maxsize=1)

@@ -14,8 +14,8 @@ from napari_4dstem_orient.core.checks import check_patterns
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import check_room, reading
 from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.detection.direct_beam import DirectBeam
-from napari_4dstem_orient.detection.engine import quiet
 from napari_4dstem_orient.detection.patterns import aligned_mean
 from napari_4dstem_orient.detection.radius import LARGEST, LEAST, find_radius
 from napari_4dstem_orient.detection.vacuum import find_vacuum_beam, without_hot_pixels

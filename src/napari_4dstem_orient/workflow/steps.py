@@ -63,7 +63,7 @@ class Detection:
     ) -> Detection:
         """Find the probe and settings from the whole scan where they are not given, as ``detect_disks`` does."""
         from napari_4dstem_orient.detection.probe import probe_for
-        from napari_4dstem_orient.detection.settings import suggest
+        from napari_4dstem_orient.detection.suggest import suggest
 
         check_memory(memory)
         probe, doubt = probe_for(scan, probe), ""

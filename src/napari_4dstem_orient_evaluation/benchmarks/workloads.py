@@ -11,7 +11,8 @@ import numpy as np
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.detection.probe import Probe, probe_for
-from napari_4dstem_orient.detection.settings import DetectionSettings, suggest_settings
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.suggest import suggest_settings
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
 from napari_4dstem_orient.workflow.run import calibrated, find_disks
 

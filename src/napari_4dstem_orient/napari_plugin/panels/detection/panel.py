@@ -14,14 +14,15 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSpinBox
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
 from napari_4dstem_orient.core.progress import Progress
-from napari_4dstem_orient.detection.settings import DetectionSettings, explain_settings
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.suggest import explain_settings
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.detection.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import ProbeChooser, ProbeMaker
-from napari_4dstem_orient.napari_plugin.panels.shared.keeping import are_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import read_disks, show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
+from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job, Relay, notify
@@ -259,7 +260,7 @@ def _describe_probe(probe: Probe | None) -> str:
 
 def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings, str]:
     from napari_4dstem_orient.detection.advice import advise
-    from napari_4dstem_orient.detection.settings import suggest
+    from napari_4dstem_orient.detection.suggest import suggest
 
     probe = maker(progress)
     settings, doubt = suggest(scan, probe)

@@ -27,14 +27,14 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, o
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import (
     PROJECTS,
-    are_in_files,
     ask_for_project,
     may_take_place,
-    not_in_files,
     project_path,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import opening_scan, overview
-from napari_4dstem_orient.napari_plugin.panels.shared.projects import project_of, read_project, show_project
+from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import read_project, show_project
+from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, not_in_files
+from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel
+from napari_4dstem_orient.napari_plugin.panels.shared.facts import name_of
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace
+from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, at_stake
+from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job, notify
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.napari_plugin.state.step_states import describe
@@ -25,29 +26,6 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.workflow.project import Project
 
 PROJECTS = f"Projects (*{SUFFIX});;All files (*)"
-WORK = (Stage.DISKS, Stage.CALIBRATED, Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP)
-"""What took time to make; a probe is found again at once."""
-
-_in_files: WeakSet[Any] = WeakSet()
-
-
-def are_in_files(results: Iterable[Any]) -> None:
-    """Note that these results of a session were read from files or written into one: they can be had again."""
-    for result in results:
-        if result is not None:
-            _in_files.add(result)
-
-
-def not_in_files(results: Iterable[Any]) -> None:
-    """Note that no file holds these results any more."""
-    _in_files.difference_update([result for result in results if result is not None])
-
-
-def at_stake(session: Session, coming: Stage = Stage.SCAN) -> list[Stage]:
-    """Return what would be lost if another result came: with a scan everything goes, else only what is replaced."""
-    going = WORK if coming is Stage.SCAN else (coming,)
-    found = {stage: session.get(stage) for stage in going}
-    return [stage for stage, result in found.items() if result is not None and result not in _in_files]
 
 
 def may_take_place(viewer: napari.Viewer, coming: Stage = Stage.SCAN) -> bool:
@@ -78,8 +56,6 @@ def may_take_place(viewer: napari.Viewer, coming: Stage = Stage.SCAN) -> bool:
 
 
 def _ask(viewer: napari.Viewer, session: Session, lost: list[Stage]) -> QMessageBox.ButtonRole:
-    from napari_4dstem_orient.napari_plugin.panels.shared.facts import name_of
-
     scan = session.get(Stage.SCAN)
     of = f" of {name_of(scan)}" if scan is not None else ""
     count = "the result" if len(lost) == 1 else f"the {len(lost)} results"
@@ -106,8 +82,6 @@ def _ask(viewer: napari.Viewer, session: Session, lost: list[Stage]) -> QMessage
 
 def _save(viewer: napari.Viewer, session: Session) -> None:
     """Let the user save a project, and wait until it is written; what goes wrong is told."""
-    from napari_4dstem_orient.napari_plugin.panels.shared.projects import project_of
-
     window = bare_viewer(viewer).window._qt_window
     path = ask_for_project(window, session)
     if not path:

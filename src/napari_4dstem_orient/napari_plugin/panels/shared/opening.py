@@ -23,7 +23,8 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     remove_layers,
     show_scale_bar,
 )
-from napari_4dstem_orient.napari_plugin.panels.shared.keeping import are_in_files, may_take_place
+from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
+from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.reference import reference_of

@@ -1,9 +1,8 @@
-"""A viewer's whole work as a project, and a project as a viewer's work."""
+"""A project becomes a viewer's work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +16,6 @@ from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER, install_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
-    ASIDE,
-    KIND,
-    LOOK,
     MAP,
     TITLES,
     Look,
@@ -35,8 +31,9 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     show_scale_bar,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import import_panels, opening_panels
-from napari_4dstem_orient.napari_plugin.panels.shared.keeping import are_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, overview, show_disk_count
+from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
+from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import key_of
 from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
@@ -48,19 +45,6 @@ if TYPE_CHECKING:
     import napari
     import numpy as np
     from napari.layers import Layer
-
-
-def project_of(viewer: napari.Viewer) -> Project:
-    """Return all that a viewer's user has now; quick, to be written in another thread."""
-    session = session_for(viewer)
-    choice = indexers_for(session).choice
-    return Project(
-        session.state,
-        choice.phases,
-        choice.models,
-        choice.record(),
-        {key_of(layer): display_of(layer) for layer in scan_layers(viewer) if key_of(layer) != MARKER},
-    )
 
 
 def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project, np.ndarray | None]:
@@ -135,25 +119,6 @@ def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> 
         if model not in indexers.more_models:
             indexers.add_model(model)
     maps.phases.choose_crystals(project.phases)
-
-
-def key_of(layer: Layer) -> str:
-    """Return what a layer of the scan shows, whatever the user renames it to."""
-    if MAP in layer.metadata:
-        return f"{layer.metadata[MAP].method} map"
-    return str(layer.metadata[OURS])
-
-
-def display_of(layer: Layer) -> dict[str, Any]:
-    """Return how a layer is displayed, as plain JSON values."""
-    visible = bool(layer.visible or layer.metadata.get(ASIDE))
-    told: dict[str, Any] = {"visible": visible, "opacity": float(layer.opacity)}
-    if hasattr(layer, "contrast_limits") and not getattr(layer, "rgb", False):
-        told["contrast_limits"] = [float(limit) for limit in layer.contrast_limits]
-        told["colormap"] = str(layer.colormap.name)
-    if MAP in layer.metadata:
-        told |= {"channel": layer.metadata[KIND], "look": asdict(layer.metadata[LOOK])}
-    return told
 
 
 def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) -> None:

@@ -1,0 +1,57 @@
+"""A viewer's whole work becomes a project."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    ASIDE,
+    KIND,
+    LOOK,
+    MAP,
+)
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
+    OURS,
+    scan_layers,
+)
+from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.project import Project
+
+if TYPE_CHECKING:
+    import napari
+    from napari.layers import Layer
+
+
+def project_of(viewer: napari.Viewer) -> Project:
+    """Return all that a viewer's user has now; quick, to be written in another thread."""
+    session = session_for(viewer)
+    choice = indexers_for(session).choice
+    return Project(
+        session.state,
+        choice.phases,
+        choice.models,
+        choice.record(),
+        {key_of(layer): display_of(layer) for layer in scan_layers(viewer) if key_of(layer) != MARKER},
+    )
+
+
+def key_of(layer: Layer) -> str:
+    """Return what a layer of the scan shows, whatever the user renames it to."""
+    if MAP in layer.metadata:
+        return f"{layer.metadata[MAP].method} map"
+    return str(layer.metadata[OURS])
+
+
+def display_of(layer: Layer) -> dict[str, Any]:
+    """Return how a layer is displayed, as plain JSON values."""
+    visible = bool(layer.visible or layer.metadata.get(ASIDE))
+    told: dict[str, Any] = {"visible": visible, "opacity": float(layer.opacity)}
+    if hasattr(layer, "contrast_limits") and not getattr(layer, "rgb", False):
+        told["contrast_limits"] = [float(limit) for limit in layer.contrast_limits]
+        told["colormap"] = str(layer.colormap.name)
+    if MAP in layer.metadata:
+        told |= {"channel": layer.metadata[KIND], "look": asdict(layer.metadata[LOOK])}
+    return told

@@ -50,13 +50,18 @@ def scan(path):
 # What does not come back would stop the tests: these run in a process that can be ended.
 def test_a_file_without_end_is_refused_in_one_sentence(tmp_path):
     """Once for each reader, in two seconds altogether: what is known of a file is not tried out again."""
-    readers = ("result.load_map", "load.load", "bragg_peaks.load_disks", "project.load_project")
+    readers = (
+        "io.result.load_map",
+        "io.load.load",
+        "io.bragg_peaks.load_disks",
+        "workflow.project.load_project",
+    )
     code = f"""
 from importlib import import_module
 for reader in {readers}:
-    module, name = reader.split(".")
+    module, name = reader.rsplit(".", 1)
     try:
-        getattr(import_module("napari_4dstem_orient.io." + module), name)({str(endless(result(tmp_path / "a.h5")))!r})
+        getattr(import_module("napari_4dstem_orient." + module), name)({str(endless(result(tmp_path / "a.h5")))!r})
     except Exception as error:
         print(error)
 """

@@ -56,7 +56,7 @@ def _script_of(state: SessionState) -> str:
         if stage in records and "phases" in records[stage].settings
     }
     for method in maps:
-        script.use("io.outputs", "check_replaceable")
+        script.use("workflow.outputs", "check_replaceable")
         script.line(f"check_replaceable({_literal(_output(method))}, 'h5')")
     _input(script, records, state.calibration)
     if Stage.CALIBRATED in records and "file" not in records[Stage.CALIBRATED].settings:

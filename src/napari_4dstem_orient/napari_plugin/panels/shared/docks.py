@@ -37,7 +37,7 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     panels: dict[str, QWidget] = {}
     for _ in opening_panels(napari_viewer, panels):
         pass
-    return {title: panels[title] for title in titles("step", "below", "overview")}
+    return {title: panels[title] for title in (*titles("step"), *titles("below"), *titles("overview"))}
 
 
 def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iterator[None]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 from napari.utils.notifications import notification_manager
-from napari_4dstem_orient.evaluation import measures as evaluation
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from napari_4dstem_orient.evaluation import measures as evaluation
 from typer.testing import CliRunner
 
 from napari_4dstem_orient.cli import app

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from napari_4dstem_orient.evaluation import measures as evaluation
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.orientation_map import Reason

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+import foreign_files
 from made_maps import CU, some_map
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import synthetic_probe
@@ -17,6 +18,7 @@ from napari_4dstem_orient.workflow.project import Project, load_project, save_pr
 from napari_4dstem_orient.workflow.records import detection_record, probe_settings
 from napari_4dstem_orient.workflow.reference import reference_of
 from napari_4dstem_orient.workflow.session import Session, Stage
+from spoiling import pipe_in
 
 
 @pytest.fixture
@@ -139,3 +141,16 @@ def test_a_probe_that_is_none_is_refused(project):
             file["probe"] = kernel
             file["probe"].attrs.update(about)
         assert load_project(project).state.results[Stage.PROBE].radius == 3, name
+
+
+@pytest.mark.parametrize("name", ["probe", "disks", "template map"])
+def test_a_part_of_a_project_that_is_a_link_to_a_pipe(tmp_path, name):
+    path = foreign_files.project(tmp_path)
+    with pipe_in(tmp_path) as pipe:
+        with h5py.File(path, "r+") as file:
+            del file[name]
+            file[name] = h5py.ExternalLink(str(pipe), "/x")
+        began = time.perf_counter()
+        with pytest.raises(UserError, match=rf"a\.4dorient\.h5 cannot be read as a project file .*{name}"):
+            load_project(path)
+        assert time.perf_counter() - began < 5

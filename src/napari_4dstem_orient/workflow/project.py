@@ -248,7 +248,9 @@ def _read(file: h5py.File, stage: Stage) -> Any:
     if stage is Stage.PROBE:
         from napari_4dstem_orient.detection.probe import Probe
 
-        about = from_plain(_AboutProbe, from_json(file[stage.value].attrs["about"], dict))
+        if (found := hdf5.member(file, stage.value)) is None:  # never file[…]: a link may lead to a pipe
+            raise ValueError(f"it holds no {stage.value}")
+        about = from_plain(_AboutProbe, from_json(found.attrs["about"], dict))
         return Probe(hdf5.array(file, stage.value).astype(np.float32), **vars(about))
     group = hdf5.group_at(file, stage.value)
     if stage in _DISKS:

@@ -7,6 +7,7 @@ import pytest
 
 from gui_scan import CALIBRATION, fill, made_map
 from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.io.formats import suffixes
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import load_map
 from napari_4dstem_orient.workflow import records
@@ -55,6 +56,18 @@ def test_a_folders_scans_are_listed_and_maps_are_not(tmp_path, silver):
     assert [path.name for path in scans_in(tmp_path)] == ["a.npy", "b.npy"]
     with pytest.raises(UserError, match="cannot be read"):
         scans_in(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("suffix", suffixes())
+def test_files_of_every_format_are_listed(tmp_path, suffix):
+    (tmp_path / f"scan{suffix}").write_text("whatever")
+    assert scans_in(tmp_path) == [tmp_path / f"scan{suffix}"]
+
+
+def test_folders_are_listed_only_where_a_format_is_one(tmp_path):
+    for name in ("store.zspy", "results.mib", "maps"):
+        (tmp_path / name).mkdir()
+    assert scans_in(tmp_path) == [tmp_path / "store.zspy"]
 
 
 def test_a_file_is_mapped_like_the_open_scan(tmp_path, recipe, mapped, silver):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_4dstem_orient.export.registry import FORMATS
+from napari_4dstem_orient.io.formats import suffixes
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md") for path in ROOT.glob(pattern))
@@ -37,3 +38,9 @@ def test_every_page_is_in_the_index() -> None:
 def test_every_export_is_described() -> None:
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     assert not [name for name in FORMATS if f"`{name}`" not in text]
+
+
+def test_every_scan_format_is_described() -> None:
+    text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    table = text.partition("\n## Read\n")[2]
+    assert not [suffix for suffix in suffixes() if f"`{suffix}`" not in table]

@@ -13,7 +13,7 @@ from npe2.types import PythonName
 from pydantic import BaseModel
 
 import napari_4dstem_orient
-from napari_4dstem_orient.io.load import SUFFIXES
+from napari_4dstem_orient.io.formats import FORMATS, suffixes
 
 MANIFEST = Path(napari_4dstem_orient.__file__).with_name("napari.yaml")
 CONTENT = yaml.safe_load(MANIFEST.read_text())
@@ -72,9 +72,15 @@ def test_file_commands_stay_out_of_the_palette() -> None:
             assert COMMANDS[item["command"]]["enablement"] == "False"
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", suffixes())
 def test_the_reader_is_offered_for_every_format(suffix: str) -> None:
     manager = PluginManager()
     manager.register(PluginManifest.from_file(MANIFEST))
     offered = [reader.command for reader in manager.iter_compatible_readers([f"scan{suffix}"])]
     assert offered == ["napari-4dstem-orient.read"]
+
+
+def test_the_reader_is_offered_for_nothing_else() -> None:
+    (reader,) = CONTRIBUTIONS["readers"]
+    assert {pattern.removeprefix("*") for pattern in reader["filename_patterns"]} <= set(suffixes())
+    assert reader["accepts_directories"] == any(kind.folders for kind in FORMATS.values())

@@ -12,9 +12,8 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.hdf5_access import open_file, places, storage
 from napari_4dstem_orient.core.inputs import file_of
 from napari_4dstem_orient.core.reading import is_regular
+from napari_4dstem_orient.io.formats import FORMATS
 
-_FAMILIES = ({".mib", ".hdr"}, {".tvips"}, {".raw", ".xml"})
-"""Suffixes of files that belong together where their names differ by a number at most."""
 _MASTER = "_master"
 _LONGEST_DESCRIPTION = 2**20
 _CROWDED = 2000
@@ -45,7 +44,7 @@ def files_of(given: str | Path) -> list[Path]:
 def _beside(path: Path) -> Iterator[Path]:
     """Yield files of the same scan by their names, and the two of an EMPAD detector by their contents."""
     suffix, key = path.suffix.lower(), _key(path)
-    family = next((family for family in _FAMILIES if suffix in family), set[str]())
+    family = next((one.family for one in FORMATS.values() if suffix in one.family), ())
     for other in path.parent.iterdir() if family else ():
         if other.suffix.lower() in family and (_key(other) == key or _describes(path, other)):
             yield other

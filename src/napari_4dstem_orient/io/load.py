@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from napari_4dstem_orient.core.checks import check_sample
@@ -13,14 +12,8 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import check_scan, reading
 from napari_4dstem_orient.core.scan import Calibration, Opened, Scan
 from napari_4dstem_orient.core.units import parse_shape, shape_text
-from napari_4dstem_orient.io.formats import arina, blo, dm, empad, hdf5, hyperspy, mib, mrc, npy, tvips
+from napari_4dstem_orient.io.formats import ScanFormat, format_of, suffixes
 from napari_4dstem_orient.io.source import Source
-
-FORMATS: tuple[ModuleType, ...] = (arina, hyperspy, mib, blo, dm, empad, tvips, mrc, npy, hdf5)
-"""Tried in this order: the first whose ``matches`` says yes reads the file."""
-
-SUFFIXES: tuple[str, ...] = tuple(dict.fromkeys(suffix for module in FORMATS for suffix in module.SUFFIXES))
-"""Every file name ending that ``load`` knows."""
 
 _TYPED = {item.name for item in fields(Calibration)} - {"q_pixel_from"}
 
@@ -89,7 +82,7 @@ def load(
     Parameters
     ----------
     path : path
-        A file of any format in ``FORMATS``.
+        A file of any format in ``io.formats.FORMATS``.
     dataset : str, optional
         Path of the 4D dataset in a file that holds several.
     scan_shape : (rows, columns) or str such as "256x256", optional
@@ -139,12 +132,12 @@ def load_frames(path: str | Path, dataset: str | None = None) -> Scan:
         As ``load``, but that a scan shape is never asked for.
     """
     path = Path(path).expanduser()
-    module, sources = _read(path, None)
+    kind, sources = _read(path, None)
     sources = [source.as_stack() for source in sources]
     source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
-    with reading(path, module.NAME, folder=True):
+    with reading(path, kind.name, folder=True):
         check_scan(source.shape, source.dtype.itemsize, source.together)
-    scan = _scan(path, module, source, dataset, (1, source.patterns) if source.flat else None, None)
+    scan = _scan(path, kind, source, dataset, (1, source.patterns) if source.flat else None, None)
     check_sample(scan)
     return scan
 
@@ -154,22 +147,22 @@ def open_scan(
 ) -> Scan:
     """Open a scan as the file describes it; nothing but its header is read. For the arguments see ``load``."""
     path = Path(path).expanduser()
-    module, sources = _read(path, voltage)
+    kind, sources = _read(path, voltage)
     source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
     typed = parse_shape(scan_shape) if scan_shape is not None else None
-    return _scan(path, module, source, dataset, typed, voltage)
+    return _scan(path, kind, source, dataset, typed, voltage)
 
 
 def _scan(
     path: Path,
-    module: ModuleType,
+    kind: ScanFormat,
     source: Source,
     dataset: str | None,
     typed: tuple[int, int] | None,
     voltage: float | None,
 ) -> Scan:
     shape = _scan_shape(source, typed, path)
-    with reading(path, module.NAME, folder=True):
+    with reading(path, kind.name, folder=True):
         array = source.array(shape, path)
     # Another process may run in another folder.
     arguments = {"path": str(path.absolute()), "dataset": dataset, "scan_shape": shape, "voltage": voltage}
@@ -192,8 +185,8 @@ def inspect(path: str | Path) -> FileFacts:
         No such file, unknown or damaged format, or nothing in it that could be a scan.
     """
     path = Path(path).expanduser()
-    module, sources = _read(path, None)
-    return FileFacts(path, module.NAME, tuple(_facts(source) for source in _offered(path, sources)))
+    kind, sources = _read(path, None)
+    return FileFacts(path, kind.name, tuple(_facts(source) for source in _offered(path, sources)))
 
 
 def list_datasets(path: str | Path) -> list[str]:
@@ -201,27 +194,26 @@ def list_datasets(path: str | Path) -> list[str]:
     return [facts.name for facts in inspect(path).datasets]
 
 
-def _read(path: Path, voltage: float | None) -> tuple[ModuleType, list[Source]]:
+def _read(path: Path, voltage: float | None) -> tuple[ScanFormat, list[Source]]:
     from napari_4dstem_orient.io.result import is_map_file
 
     with reading(path, "a scan", folder=True):
-        module = next((module for module in FORMATS if module.matches(path)), None)
-        if module is None:
-            known = ", ".join(SUFFIXES)
+        if (kind := format_of(path)) is None:
+            known = ", ".join(suffixes())
             raise UserError(
                 f"{path.name or path} is {_what(path)} that no reader here knows; supported are {known}."
             )
-    if module is hdf5 and is_map_file(path):
+    if is_map_file(path):
         raise UserError(
             f"{path.name} holds an orientation map, not patterns; open it in napari, or with OrientationMap.load."
         )
-    with reading(path, module.NAME, folder=True):
-        sources = module.read(path, voltage)
+    with reading(path, kind.name, folder=True):
+        sources = kind.read(path, voltage)
         for source in sources:
             if source.unfit:
                 continue
             check_scan(source.shape, source.dtype.itemsize, source.together)
-        return module, sources
+        return kind, sources
 
 
 def _what(path: Path) -> str:

@@ -26,16 +26,15 @@ NOTHING = [(None,)]
 
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return the function that reads this path, or None where it is not ours."""
-    from napari_4dstem_orient.io.formats import hdf5
-    from napari_4dstem_orient.io.load import SUFFIXES
+    from napari_4dstem_orient.io.formats import FORMATS, suffixes
 
     if not isinstance(path, str):
         return None
     name = path.lower()
-    if name.endswith(hdf5.SUFFIXES):
+    if name.endswith(FORMATS["hdf5"].suffixes):
         return _saying_errors(_hdf5_reader(path))
     # An array of another kind is an image for napari itself.
-    if name.endswith(SUFFIXES) and (not name.endswith(".npy") or _dimensions(path) in (3, 4)):
+    if name.endswith(suffixes()) and (not name.endswith(".npy") or _dimensions(path) in (3, 4)):
         return _saying_errors(read_scan)
     return None
 

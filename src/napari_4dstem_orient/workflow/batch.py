@@ -28,7 +28,7 @@ def scans_in(folder: str | Path) -> list[Path]:
     UserError
         There is no such folder, or it cannot be read.
     """
-    from napari_4dstem_orient.io.load import SUFFIXES
+    from napari_4dstem_orient.io.formats import FORMATS
     from napari_4dstem_orient.io.result import is_map_file
     from napari_4dstem_orient.workflow.project import is_project_file
 
@@ -37,14 +37,13 @@ def scans_in(folder: str | Path) -> list[Path]:
         members = sorted(folder.iterdir())
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be read ({error.strerror}); choose another.") from error
-    hdf5 = {".h5", ".hdf5", ".emd", ".py4dstem"}
     return [
         path
         for path in members
-        if path.suffix.lower() in SUFFIXES
+        if any(one.names(path) for one in FORMATS.values())
         and not path.name.startswith(".")
         and (path.is_file() or path.is_dir())  # no pipe, no device
-        and not (path.suffix.lower() in hdf5 and (is_map_file(path) or is_project_file(path)))
+        and not (is_map_file(path) or is_project_file(path))
     ]
 
 

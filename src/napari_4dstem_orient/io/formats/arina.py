@@ -15,18 +15,15 @@ import numpy as np
 from napari_4dstem_orient.core import hdf5_access
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.units import shape_text
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
 from napari_4dstem_orient.io.source import Source, why_unfit
 
-NAME = "Dectris Arina"
-SUFFIXES = ("_master.h5",)
 _PART = re.compile(r"data_(\d+)")
 
 
-def matches(path: Path) -> bool:
-    """Whether the name is a master file's, or the content: numbered parts in entry/data."""
-    if path.name.lower().endswith(SUFFIXES):
-        return True
+def _holds(path: Path) -> bool:
+    """Whether there are numbered parts in entry/data."""
     return hdf5_access.whether(path, lambda file: _keys(hdf5_access.member(file, "entry/data")))
 
 
@@ -99,3 +96,6 @@ def _steps(path: Path) -> Axes:
     except (UserError, OSError, KeyError, ValueError):
         pass
     return [(None, "nm"), (None, "nm")]
+
+
+ARINA = ScanFormat("Dectris Arina", ("_master.h5",), read, holds=_holds)

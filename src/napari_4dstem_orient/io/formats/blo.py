@@ -11,13 +11,9 @@ import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.units import kilovolts
-from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import from_axes
 from napari_4dstem_orient.io.source import Frames, Source, head
-
-NAME = "NanoMEGAS block file"
-SUFFIXES = (".blo",)
-matches = named(SUFFIXES)
 
 _HEADER = np.dtype(
     [
@@ -60,3 +56,6 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
         angle = 100 / float(header["pixels"]) / (float(header["camera"]) / 100), "rad"
     axes = [(header["step_y"], "nm"), (header["step_x"], "nm"), angle or (None, ""), angle or (None, "")]
     return [Source([frames], "", from_axes(axes, voltage), (rows, cols), rows * cols)]
+
+
+BLO = ScanFormat("NanoMEGAS block file", (".blo",), read)

@@ -6,14 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_4dstem_orient.core.units import kilovolts
-from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import detector_first, from_axes
 from napari_4dstem_orient.io.formats.rosettasciio import Signal, signals
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-
-NAME = "Digital Micrograph"
-SUFFIXES = (".dm3", ".dm4")
-matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
@@ -33,3 +29,6 @@ def _source(found: Signal, typed: float | None) -> Source:
     # NCEM's TitanX notes the scan shape beside its flat stacks.
     rows, cols = (found.told(*tags, "4D STEM Tags", f"Scan shape {axis}") for axis in "YX")
     return Source([data], "", from_axes(axes, voltage), (int(rows), int(cols)) if rows and cols else None)
+
+
+DM = ScanFormat("Digital Micrograph", (".dm3", ".dm4"), read)

@@ -20,12 +20,8 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import beside
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.core.units import kilovolts, positive, reciprocal_pixel
-from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.source import Frames, Source
-
-NAME = "EMPAD"
-SUFFIXES = (".raw", ".xml")
-matches = named(SUFFIXES)
 
 # 128 rows of pixels, then two rows of the detector's own notes.
 _RECORD = np.dtype([("data", "<f4", (128, 128)), ("notes", "V1024")])
@@ -173,3 +169,6 @@ def _word(root: Any, path: str) -> str:
 
 def _number(root: Any, path: str) -> float | None:
     return positive(_word(root, path))
+
+
+EMPAD = ScanFormat("EMPAD", (".raw", ".xml"), read, family=(".raw", ".xml"))

@@ -12,23 +12,15 @@ import numpy as np
 from napari_4dstem_orient.core.distortion import from_ratio_and_axis
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.hdf5_access import member, open_file, places, storage
-from napari_4dstem_orient.core.reading import is_regular
 from napari_4dstem_orient.core.scan import LARGEST_DISTORTION, Calibration
 from napari_4dstem_orient.core.units import finite, kilovolts, positive, text, whether
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
-
-NAME = "HDF5 / EMD"
-SUFFIXES = (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5")
 
 _CROWDED = 2000  # members of a group: older files keep one group for each scan position's peaks
 _UNEVEN = 0.01  # of a step: what positions in single precision may differ by
 _LONGEST_AXIS = 2**24
-
-
-def matches(path: Path) -> bool:
-    """Whether the content, or else the name, is HDF5's."""
-    return is_regular(path) and (h5py.is_hdf5(path) or path.suffix.lower() in SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
@@ -200,3 +192,12 @@ def _metadata(dataset: h5py.Dataset) -> dict[str, Any]:
     return {
         key: value.item() if isinstance(value, np.generic) else text(value) for key, value in kept.items()
     }
+
+
+HDF5 = ScanFormat(
+    "HDF5 / EMD",
+    (".h5", ".hdf5", ".emd", ".py4dstem", ".nxs", ".hdf", ".he5"),
+    read,
+    holds=h5py.is_hdf5,
+    last=True,
+)

@@ -22,11 +22,10 @@ from napari_4dstem_orient.core import hdf5_access
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import LARGEST_DESCRIPTION, LARGEST_PIECE
 from napari_4dstem_orient.core.units import kilovolts, positive, text
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
 from napari_4dstem_orient.io.source import Source, Transposed, why_unfit
 
-NAME = "HyperSpy"
-SUFFIXES = (".hspy", ".zspy", ".zspy.zip")
 _CODECS = {
     *("blosc", "zstd", "lz4", "zlib", "gzip", "bz2", "lzma", "shuffle", "delta", "packbits", "bitround"),
     *("fixedscaleoffset", "quantize", "astype", "crc32", "crc32c", "adler32", "fletcher32"),
@@ -40,10 +39,8 @@ _BY_PYTHON: dict[str, Callable[[Any], Any]] = {
 _ROOT = "Experiments/.zgroup"
 
 
-def matches(path: Path) -> bool:
-    """Whether the file holds HyperSpy's ``Experiments``."""
-    if path.name.lower().endswith(SUFFIXES):
-        return True
+def _holds(path: Path) -> bool:
+    """Whether there are HyperSpy's ``Experiments``."""
     return hdf5_access.whether(
         path, lambda file: "Experiments" in file and "file_format_version" in file.attrs
     )
@@ -219,3 +216,6 @@ def _at(group: Any, path: str) -> Any:
     if isinstance(group, h5py.Group):
         return hdf5_access.member(group, path)
     return group[path] if isinstance(group, Mapping) and path in group else None
+
+
+HYPERSPY = ScanFormat("HyperSpy", (".hspy", ".zspy", ".zspy.zip"), read, holds=_holds, folders=True)

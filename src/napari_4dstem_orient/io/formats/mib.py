@@ -18,12 +18,8 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import beside
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.core.units import decoded
-from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.source import Frames, Source, head, records
-
-NAME = "Merlin MIB"
-SUFFIXES = (".mib",)
-matches = named(SUFFIXES)
 
 _FIELDS = 160  # bytes that the fields read here fit in
 _FRAMES = "Frames in Acquisition (Number)"
@@ -156,3 +152,6 @@ def _scan_shape(told: dict[str, str]) -> tuple[int, int] | None:
     line = _number(told, "Frames per Trigger (Number)")
     # One trigger for each pattern, or one for all, says nothing about lines.
     return (frames // line, line) if 1 < line < frames and frames % line == 0 else None
+
+
+MIB = ScanFormat("Merlin MIB", (".mib",), read, family=(".mib", ".hdr"))

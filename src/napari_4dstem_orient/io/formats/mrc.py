@@ -13,13 +13,9 @@ import numpy as np
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import beside
 from napari_4dstem_orient.core.units import decoded
-from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
 from napari_4dstem_orient.io.source import Frames, Source, head, why_unfit
-
-NAME = "MRC"
-SUFFIXES = (".mrc", ".mrcs")
-matches = named(SUFFIXES)
 
 _HEADER_BYTES = 1024
 _MODES = {0: "u1", 1: "i2", 2: "f4", 4: "c8", 6: "u2", 7: "i4", 12: "f2"}
@@ -88,3 +84,6 @@ def _axes(told: dict[str, str]) -> Axes:
     """Return the scan steps; the unit of the pixels on the detector is not told."""
     steps: Axes = [(told.get(f"Specimen Pixel Size {axis} (nanometers)"), "nm") for axis in "YX"]
     return [*steps, (None, ""), (None, "")]
+
+
+MRC = ScanFormat("MRC", (".mrc", ".mrcs"), read)

@@ -7,12 +7,8 @@ from pathlib import Path
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import mapped
 from napari_4dstem_orient.core.scan import Calibration
-from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.source import Source, why_unfit
-
-NAME = "NumPy array"
-SUFFIXES = (".npy",)
-matches = named(SUFFIXES)
 
 
 def read(path: Path, voltage: float | None = None) -> list[Source]:
@@ -22,3 +18,6 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
             raise UserError(f"{path.name} is not a NumPy .npy file; save it with numpy.save.")
     array = mapped(path)
     return [Source([array], "", Calibration(voltage=voltage), unfit=why_unfit(array.shape, array.dtype))]
+
+
+NPY = ScanFormat("NumPy array", (".npy",), read)

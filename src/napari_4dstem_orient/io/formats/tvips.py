@@ -14,12 +14,8 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import LARGEST_PATTERN
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.core.units import kilovolts
-from napari_4dstem_orient.io.formats import named
+from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.source import Frames, Source, head
-
-NAME = "TVIPS"
-SUFFIXES = (".tvips",)
-matches = named(SUFFIXES)
 
 _LONGEST_NOTES = 2**20  # bytes before a pattern
 _HEADER = np.dtype(
@@ -81,3 +77,6 @@ def _further(path: Path) -> list[Path]:
             "put it into the same folder."
         )
     return [parts[number] for number in sorted(parts)]
+
+
+TVIPS = ScanFormat("TVIPS", (".tvips",), read, family=(".tvips",))

@@ -163,9 +163,9 @@ class DataWidget(StepWidget):
         open_panel(self.viewer, "Virtual images")
 
     def _choose_file(self) -> None:
-        from napari_4dstem_orient.io.load import SUFFIXES
+        from napari_4dstem_orient.io.formats import suffixes
 
-        known = " ".join(f"*{suffix}" for suffix in SUFFIXES)
+        known = " ".join(f"*{suffix}" for suffix in suffixes())
         folder = str(Path(self._path).parent)
         path, _ = QFileDialog.getOpenFileName(self, "Open a scan", folder, f"Scans ({known});;All files (*)")
         if path:

@@ -1,6 +1,7 @@
 """Commands destroy nothing: not what they read, not what somebody else made, not the work done so far."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -153,7 +154,7 @@ def killed(*_):
 
 @pytest.mark.parametrize(("fails", "kept"), [(broken, False), (full, True)])
 def test_a_failed_export_is_told_at_the_end_with_all_others_written(scan_file, monkeypatch, fails, kept):
-    monkeypatch.setattr("napari_4dstem_orient.export.orix.save_orix", fails)
+    monkeypatch.setattr("napari_4dstem_orient.export.orix.ORIX", replace(FORMATS["orix"], write=fails))
     words = ["map", "scan.h5", *MAP, "-o", "r.h5", "--export", "orix", "--export", "csv"]
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, UserError)
@@ -169,7 +170,7 @@ def test_a_failed_export_is_told_at_the_end_with_all_others_written(scan_file, m
 def test_what_is_done_is_kept_until_the_exports_are_there(scan_file, monkeypatch):
     words = ["map", "scan.h5", *MAP, "-o", "r.h5", "--export", "csv"]
     with monkeypatch.context() as patched:
-        patched.setattr("napari_4dstem_orient.export.table.save_csv", killed)
+        patched.setattr("napari_4dstem_orient.export.table.CSV", replace(FORMATS["csv"], write=killed))
         assert CliRunner().invoke(app, words).exit_code != 0
     parts = {path.name for path in Path("r.h5.partial").iterdir()}
     assert {name.partition("-")[0] for name in parts} == {"disks", "map"}

@@ -37,7 +37,9 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_every_export_is_described() -> None:
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-    assert not [name for name in FORMATS if f"`{name}`" not in text]
+    rows = re.findall(r"^\| `(\w+)` \| `(\S+?)`", text, re.MULTILINE)
+    endings = {key: file.removeprefix("_ipf-x") for key, file in rows}
+    assert endings == {key: one.ending for key, one in FORMATS.items()}
 
 
 def test_every_scan_format_is_described() -> None:

@@ -231,7 +231,7 @@ def test_what_fails_is_told_and_the_others_are_listed(panel, qtbot, tmp_path, no
     def broken(*_):
         raise UserError("Cannot write grains.ang: no such symmetry.")
 
-    monkeypatch.setattr("napari_4dstem_orient.export.ebsd.save_ang", broken)
+    monkeypatch.setattr("napari_4dstem_orient.export.ebsd.ANG", replace(FORMATS["ang"], write=broken))
     tick(panel, "ang", "ctf", "csv")
     panel.export_button.click()
     qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)

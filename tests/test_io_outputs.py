@@ -14,7 +14,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.hdf5_access import places
 from napari_4dstem_orient.core.inputs import inputs_of, refuse_inputs
-from napari_4dstem_orient.core.ours import HDF5, made_here
+from napari_4dstem_orient.core.ours import made_here
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
 from napari_4dstem_orient.io.bragg_peaks import load_disks, save_disks
@@ -25,6 +25,7 @@ from napari_4dstem_orient.workflow.outputs import check_outputs
 from napari_4dstem_orient.workflow.project import FORMAT as PROJECT
 
 SCAN = b"measured"
+HDF5 = {name: one.hdf5 for name, one in FORMATS.items() if one.hdf5}
 
 
 @pytest.fixture
@@ -260,7 +261,7 @@ def test_every_file_that_is_written_is_known_again(tmp_path):
     made = sure(some_map(phases=(CU, TI)))
     export(made, tmp_path, FORMATS, "grain", some_disks())
     for file, name in export_files(FORMATS, "grain", made).items():
-        assert made_here(tmp_path / file, name), file
+        assert made_here(tmp_path / file, HDF5.get(name, "")), file
     files = [(tmp_path / file, name) for file, name in export_files(FORMATS, "grain").items()]
     check_outputs(files)  # the same command again
 
@@ -300,14 +301,14 @@ def test_one_of_ours_is_not_replaced_by_another_kind(tmp_path):
     right = {"disks.h5": "emd", "map.h5": "h5", "project.h5": None}
     for file, kind in right.items():
         for name in HDF5:
-            assert made_here(tmp_path / file, name) == (name == kind), (file, name)
+            assert made_here(tmp_path / file, HDF5[name]) == (name == kind), (file, name)
 
 
 @pytest.mark.parametrize("name", sorted(HDF5))
 def test_a_model_or_picture_replaces_none_of_our_maps_and_disks(tmp_path, name):
     (file, *_) = export_files([name], "grain")
     export(some_map(), tmp_path, [name], "grain", some_disks())
-    assert made_here(tmp_path / file, name)
+    assert made_here(tmp_path / file, HDF5[name])
     with pytest.raises(UserError, match="--force"):
         check_outputs([(tmp_path / file, "")])
 

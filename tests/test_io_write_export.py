@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -97,7 +99,7 @@ def test_a_defect_in_one_writer_is_said_and_stops_no_other(tmp_path, monkeypatch
     def broken(*_):
         raise ValueError("two\nlines")
 
-    monkeypatch.setattr("napari_4dstem_orient.export.ebsd.save_ang", broken)
+    monkeypatch.setattr("napari_4dstem_orient.export.ebsd.ANG", replace(FORMATS["ang"], write=broken))
     with pytest.raises(ExportError, match=r"grain\.ang \(ValueError: two lines\)") as told:
         export(some_map(), tmp_path, ["ang", "ctf"], "grain")
     assert [path.name for path in told.value.written] == ["grain.ctf"]

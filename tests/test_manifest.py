@@ -13,6 +13,7 @@ from npe2.types import PythonName
 from pydantic import BaseModel
 
 import napari_4dstem_orient
+from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
 from napari_4dstem_orient.io.formats import FORMATS, suffixes
 
 MANIFEST = Path(napari_4dstem_orient.__file__).with_name("napari.yaml")
@@ -84,3 +85,18 @@ def test_the_reader_is_offered_for_nothing_else() -> None:
     (reader,) = CONTRIBUTIONS["readers"]
     assert {pattern.removeprefix("*") for pattern in reader["filename_patterns"]} <= set(suffixes())
     assert reader["accepts_directories"] == any(kind.folders for kind in FORMATS.values())
+
+
+def test_the_writers_are_offered_for_every_export_that_a_layer_can_leave_as() -> None:
+    of = {
+        writer["command"].partition(".")[2]: writer["filename_extensions"]
+        for writer in CONTRIBUTIONS["writers"]
+    }
+    assert of["write_map"] == [one.ending for one in EXPORTS.values() if one.plain]
+    assert of["write_image"] == [one.ending for one in EXPORTS.values() if one.channels is not None]
+    same = [
+        writer["filename_extensions"]
+        for writer in CONTRIBUTIONS["writers"]
+        if writer["layer_types"] == ["labels"]
+    ]
+    assert same == [of["write_map"]]

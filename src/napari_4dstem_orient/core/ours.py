@@ -15,14 +15,6 @@ from napari_4dstem_orient.core.hdf5_access import whether
 from napari_4dstem_orient.core.reading import is_regular
 
 PROGRAM = "napari-4dstem-orient"
-HDF5 = {
-    "h5": "orientation map",
-    "emd": "Bragg disks",
-    "orix": "orix crystal map",
-    "py4dstem": "orientations for py4DSTEM",
-    "hspy": "HyperSpy signals",
-}
-"""What the attribute says after the program's name, by the name of the export."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 2**20
@@ -40,24 +32,25 @@ def signature() -> str:
     return f"{PROGRAM} {program_version()}"
 
 
-def sign(file: h5py.File, name: str) -> None:
+def sign(file: h5py.File, kind: str) -> None:
     """Write into an HDF5 file what it is and who made it."""
-    file.attrs["format"] = f"{PROGRAM} {HDF5[name]}"
+    file.attrs["format"] = f"{PROGRAM} {kind}"
 
 
-def made_here(path: Path, name: str = "") -> bool:
+def made_here(path: Path, kind: str = "") -> bool:
     """Tell whether a file is one that this program made.
 
     Parameters
     ----------
     path : Path
-    name : str
-        What it would be replaced by. One of ``HDF5`` replaces only its own kind; nothing else replaces one of them.
+    kind : str
+        What it would be replaced by, where that is an HDF5 file (as ``sign`` is told): it replaces only its own kind.
+        Nothing else replaces an HDF5 file.
     """
     if not is_regular(path):  # looking into a pipe would wait for ever
         return False
-    if name in HDF5:
-        return whether(path, lambda file: file.attrs.get("format") == f"{PROGRAM} {HDF5[name]}")
+    if kind:
+        return whether(path, lambda file: file.attrs.get("format") == f"{PROGRAM} {kind}")
     try:
         with path.open("rb") as opened:
             head = opened.read(_HEAD)

@@ -32,9 +32,7 @@ class Registry(Mapping[str, Entry]):
 
     def __getitem__(self, key: str) -> Entry:
         entry = self._entries[key]
-        if isinstance(entry, str):
-            entry = self._entries[key] = EntryPoint(key, entry, self._group).load()
-        return entry
+        return EntryPoint(key, entry, self._group).load() if isinstance(entry, str) else entry
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

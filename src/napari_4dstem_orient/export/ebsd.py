@@ -19,6 +19,7 @@ import numpy as np
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.crystals.laue import laue_class
+from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.crystal_axes import check_axes
 
 if TYPE_CHECKING:
@@ -282,3 +283,7 @@ def _formula(phase: Phase) -> str:
         symbol = Element.from_Z(int(number)).symbol
         amounts[symbol] = amounts.get(symbol, 0.0) + float(occupancy)
     return Composition(amounts).reduced_formula
+
+
+ANG = Export("EDAX TSL text", ".ang", save_ang, "MTEX, orix, OIM")
+CTF = Export("Channel text file", ".ctf", save_ctf, "MTEX, orix, AZtec")

@@ -10,6 +10,7 @@ import numpy as np
 from napari_4dstem_orient.core.atomic import hdf5_in_memory, writing
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import sign, signature
+from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import conventions, quantities
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _packed(signals: list[dict[str, Any]], scratch: Path) -> bytes:
                 together.attrs.update(alone.attrs)
                 for title in alone["Experiments"]:
                     alone.copy(f"Experiments/{title}", experiments)
-        sign(together, "hspy")
+        sign(together, HSPY.hdf5)
         together.flush()
         return together.id.get_file_image()
 
@@ -165,3 +166,13 @@ def _dictionary(
         "models": {},
         "tmp_parameters": {},
     }
+
+
+HSPY = Export(
+    "Signals, and disks where there are",
+    ".hspy",
+    save_hspy,
+    "HyperSpy, pyxem",
+    takes=("disks", "calibration"),
+    hdf5="HyperSpy signals",
+)

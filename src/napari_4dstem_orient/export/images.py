@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, scalar_values
+from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, scalar_values
 from napari_4dstem_orient.analysis.colours import (
     DIRECTION_TEXT,
     PHASE_COLOURS,
@@ -19,6 +19,7 @@ from napari_4dstem_orient.analysis.colours import (
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import step_text
 
 if TYPE_CHECKING:
@@ -312,3 +313,32 @@ def _save_tiff(pixels: np.ndarray, path: str | Path, steps: tuple[float, float] 
     )
     with writing(path) as temporary:
         temporary.write_bytes(packed.getvalue())
+
+
+def _ipf(orientation_map: OrientationMap | None) -> list[str]:
+    return [key for key, channel in CHANNELS.items() if channel.axis is not None]
+
+
+def _all(orientation_map: OrientationMap | None) -> list[str]:
+    """Return the IPF maps, and all others that say something."""
+    known = list(CHANNELS) if orientation_map is None else channels_of(orientation_map)
+    one_phase = orientation_map is not None and len(orientation_map.phases) == 1
+    ipf = _ipf(orientation_map)
+    return ipf + [key for key in known if key not in ipf and not (one_phase and key == "phase")]
+
+
+PNG = Export(
+    "Pictures with colour key and scale bar",
+    ".png",
+    save_channel_image,
+    takes=("channel",),
+    channels=_all,
+)
+TIFF = Export(
+    "Bare IPF layers with pixel size",
+    ".tif",
+    save_channel_image,
+    "ImageJ",
+    takes=("channel",),
+    channels=_ipf,
+)

@@ -11,6 +11,7 @@ import numpy as np
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import sign
+from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.crystal_axes import check_axes
 
 if TYPE_CHECKING:
@@ -91,9 +92,12 @@ def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
     packed = BytesIO()
     file_writer(packed, crystal_map)
     with h5py.File(packed, "r+") as file:
-        sign(file, "orix")
+        sign(file, ORIX.hdf5)
         file.attrs["frame"] = FRAME
         if orientation_map.exploratory:
             file.attrs["exploratory"] = orientation_map.exploratory
     with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         temporary.write_bytes(packed.getvalue())
+
+
+ORIX = Export("orix crystal map", "_orix.h5", save_orix, "orix.io.load", hdf5="orix crystal map")

@@ -15,6 +15,7 @@ from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
 from napari_4dstem_orient.core.ours import sign, signature
+from napari_4dstem_orient.export.base import Export
 
 if TYPE_CHECKING:
     import py4DSTEM.process.diffraction.utils
@@ -131,7 +132,7 @@ def save_py4dstem_map(
             root.tree(Array(name=name, data=values, units="", **_axes(orientation_map, values)))
         py4DSTEM.save(str(temporary), root, mode="o")
         with h5py.File(temporary, "r+") as file:
-            sign(file, "py4dstem")
+            sign(file, PY4DSTEM.hdf5)
 
 
 def _microscope(orientation_map: OrientationMap, calibration: Calibration | None) -> dict[str, Any]:
@@ -192,3 +193,13 @@ def _contents(orientation_map: OrientationMap) -> dict[str, np.ndarray]:
     if orientation_map.certainty is not None:
         known["reliability"] = orientation_map.certainty.reliability
     return known
+
+
+PY4DSTEM = Export(
+    "Orientations for py4DSTEM",
+    "_py4dstem.emd",
+    save_py4dstem_map,
+    "py4DSTEM.read",
+    takes=("calibration",),
+    hdf5="orientations for py4DSTEM",
+)

@@ -9,35 +9,37 @@ from typing import TYPE_CHECKING
 from napari_4dstem_orient.core.atomic import make_folder
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.core.registry import Registry
+from napari_4dstem_orient.export.base import Export
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.analysis.colours import LabAxis
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.core.scan import Calibration
 
-FORMATS = {
-    "h5": "Result file (.h5): everything, reopens here",
-    "ang": "EDAX TSL text (.ang): MTEX, orix, OIM",
-    "ctf": "Channel text file (.ctf): MTEX, orix, AZtec",
-    "csv": "Table of the whole map (.csv): spreadsheets, pandas, R",
-    "orix": "orix crystal map (_orix.h5): orix.io.load",
-    "py4dstem": "Orientations for py4DSTEM (_py4dstem.emd): py4DSTEM.read",
-    "emd": "Bragg disks for py4DSTEM (_disks.emd): py4DSTEM.read",
-    "hspy": "Signals, and disks where there are (.hspy): HyperSpy, pyxem",
-    "png": "Pictures with colour key and scale bar (.png)",
-    "tiff": "Bare IPF layers with pixel size (.tif): ImageJ",
-    "ome": "All layers with units (.ome.tif): Fiji, QuPath, napari",
-}
-"""What can be exported, and what for."""
+_HERE = "napari_4dstem_orient.export"
 
-_ENDINGS = {"orix": "_orix.h5", "py4dstem": "_py4dstem.emd", "emd": "_disks.emd", "ome": ".ome.tif"}
-_PICTURES = {"png": ".png", "tiff": ".tif"}
+FORMATS: Registry[Export] = Registry(
+    "napari_4dstem_orient.exports",
+    Export,
+    {
+        "h5": f"{_HERE}.own:RESULT",
+        "ang": f"{_HERE}.ebsd:ANG",
+        "ctf": f"{_HERE}.ebsd:CTF",
+        "csv": f"{_HERE}.table:CSV",
+        "orix": f"{_HERE}.orix:ORIX",
+        "py4dstem": f"{_HERE}.py4dstem:PY4DSTEM",
+        "emd": f"{_HERE}.own:DISKS",
+        "hspy": f"{_HERE}.hspy:HSPY",
+        "png": f"{_HERE}.images:PNG",
+        "tiff": f"{_HERE}.images:TIFF",
+        "ome": f"{_HERE}.tiff:OME",
+    },
+)
+"""What can be exported."""
+
 _SAID, _LONGEST = 3, 300
 """Failures told one by one, for many of one export are alike; letters of what a library says."""
-
-SHOWN: tuple[LabAxis, ...] = ("x", "y", "z")
-"""Lab axes whose IPF colours are exported: two in plane and one out of plane."""
 
 
 class ExportError(UserError):
@@ -104,14 +106,15 @@ def export(
     Cancelled
         ``progress`` raised it.
     """
-    files = export_files(formats, stem, orientation_map)
+    files = _files(formats, stem, orientation_map)
     folder = make_folder(folder)
     written: list[Path] = []
     failed: list[UserError] = []
-    for done, (file, name) in enumerate(files.items()):
+    for done, (file, (name, channel)) in enumerate(files.items()):
         progress(done, len(files))
+        one, given = FORMATS[name], {"disks": disks, "calibration": calibration, "channel": channel}
         try:
-            _save(name, orientation_map, folder / file, disks, calibration)
+            one.write(orientation_map, folder / file, **{taken: given[taken] for taken in one.takes})
             written.append(folder / file)
         except UserError as error:
             failed.append(error)
@@ -126,69 +129,32 @@ def export(
 def export_files(
     formats: Iterable[str], stem: str, orientation_map: OrientationMap | None = None
 ) -> dict[str, str]:
-    """Return the name of each file that ``export`` writes, and what is in it; without a map, of each it may write.
+    """Return the name of each file that ``export`` writes, and what is in it: a channel, or a whole format.
+
+    Without a map, of each file it may write.
 
     Raises
     ------
     UserError
         Unknown format.
     """
+    files = _files(formats, stem, orientation_map)
+    return {file: channel or name for file, (name, channel) in files.items()}
+
+
+def _files(
+    formats: Iterable[str], stem: str, orientation_map: OrientationMap | None
+) -> dict[str, tuple[str, str]]:
+    """Return the format of each file, and the channel where it holds one."""
     wanted = list(dict.fromkeys(formats))
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise UserError(f"There is no export format {', '.join(unknown)}; choose from {', '.join(FORMATS)}.")
-    files: dict[str, str] = {}
+    files = {}
     for name in wanted:
-        if name in _PICTURES:
-            keys = _channels(name, orientation_map)
-            files |= {f"{stem}_{key}{_PICTURES[name]}": key for key in keys}
+        one = FORMATS[name]
+        if one.channels is None:
+            files[stem + one.ending] = name, ""
         else:
-            files[stem + _ENDINGS.get(name, f".{name}")] = name
+            keys = one.channels(orientation_map)
+            files |= {f"{stem}_{key}{one.ending}": (name, key) for key in keys}
     return files
-
-
-def _channels(name: str, orientation_map: OrientationMap | None) -> list[str]:
-    """Return the channels that become pictures: the IPF maps, and for people all others that say something."""
-    from napari_4dstem_orient.analysis.channels import CHANNELS, channels_of
-
-    ipf = [f"ipf-{direction}" for direction in SHOWN]
-    if name != "png":
-        return ipf
-    known = list(CHANNELS) if orientation_map is None else channels_of(orientation_map)
-    one_phase = orientation_map is not None and len(orientation_map.phases) == 1
-    return ipf + [key for key in known if key not in ipf and not (one_phase and key == "phase")]
-
-
-def _save(
-    name: str,
-    orientation_map: OrientationMap,
-    path: Path,
-    disks: BraggDisks | None,
-    calibration: Calibration | None,
-) -> None:
-    """Write one file: one of the formats, or the picture of a channel."""
-    from napari_4dstem_orient.export import ebsd, images, table
-    from napari_4dstem_orient.export import hspy as signals
-    from napari_4dstem_orient.export import orix as orix_maps
-    from napari_4dstem_orient.export import py4dstem as py4dstem_maps
-    from napari_4dstem_orient.export import tiff as layers
-    from napari_4dstem_orient.io import bragg_peaks, result
-
-    if name == "emd":
-        if disks is None:
-            raise UserError("There are no Bragg disks to export as emd; detect or load disks first.")
-        bragg_peaks.save_disks(disks, path, calibration=calibration)
-    elif name == "hspy":
-        signals.save_hspy(orientation_map, path, disks, calibration)
-    elif name == "py4dstem":
-        py4dstem_maps.save_py4dstem_map(orientation_map, path, calibration)
-    elif name in FORMATS:
-        {
-            "h5": result.save_map,
-            "ang": ebsd.save_ang,
-            "ctf": ebsd.save_ctf,
-            "csv": table.save_csv,
-            "orix": orix_maps.save_orix,
-            "ome": layers.save_ome_tiff,
-        }[name](orientation_map, path)
-    else:
-        images.save_channel_image(orientation_map, path, name)

@@ -12,6 +12,7 @@ import numpy as np
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.orientation_map import Doubt, Reason
 from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import conventions, quantities
 
 if TYPE_CHECKING:
@@ -87,3 +88,6 @@ def _axes(orientation_map: OrientationMap) -> dict[str, list[str]]:
             texts[here] = [f"[{' '.join(map(str, uvw))}]" for uvw in indices.tolist()]
         found[name] = texts.tolist()
     return found
+
+
+CSV = Export("Table of the whole map", ".csv", save_csv, "spreadsheets, pandas, R")

@@ -11,6 +11,7 @@ import numpy as np
 from napari_4dstem_orient.analysis.colours import DIRECTION_TEXT, ipf_colors
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import conventions, quantities
 
 if TYPE_CHECKING:
@@ -72,3 +73,6 @@ def _resolution(steps: tuple[float, float] | None) -> dict[str, Any]:
         if steps is None
         else {"resolution": (1e7 / steps[1], 1e7 / steps[0]), "resolutionunit": "CENTIMETER"}
     )
+
+
+OME = Export("All layers with units", ".ome.tif", save_ome_tiff, "Fiji, QuPath, napari")

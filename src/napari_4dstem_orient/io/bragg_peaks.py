@@ -28,6 +28,9 @@ from napari_4dstem_orient.io.formats import hdf5
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
 
+KIND = "Bragg disks"
+"""What the attribute ``format`` of these files says after the program's name."""
+
 _FIELDS = ("qx", "qy", "intensity")
 _DISK = np.dtype([(name, np.float64) for name in _FIELDS])  # py4DSTEM's own
 _EXTRA = "uncertainty"  # a further field, which py4DSTEM reads and writes with the others
@@ -136,7 +139,7 @@ def save_disks(
     with writing(path, inputs=inputs_of(disks.provenance)) as temporary:
         _save_frame(disks, calibration, temporary, detector, origin, pixel, probe)
         with h5py.File(temporary, "r+") as file:
-            sign(file, "emd")
+            sign(file, KIND)
             name = next(_disk_lists(file)).name
             del file[name]
             lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_dtype(disks)))

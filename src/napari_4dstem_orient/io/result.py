@@ -44,7 +44,8 @@ from napari_4dstem_orient.crystals.phase import Phase
 if TYPE_CHECKING:
     import h5py
 
-FORMAT = "napari-4dstem-orient orientation map"
+KIND = "orientation map"
+FORMAT = f"napari-4dstem-orient {KIND}"
 FORMAT_VERSION = 1
 FRAME = (
     "The columns of each rotation are the lab axes x, y, z in crystal Cartesian coordinates "

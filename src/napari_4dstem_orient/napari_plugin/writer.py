@@ -20,12 +20,10 @@ def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     UserError
         The layer belongs to no orientation map, or the suffix is another one.
     """
-    from napari_4dstem_orient.export.ebsd import save_ang, save_ctf
-    from napari_4dstem_orient.export.table import save_csv
-    from napari_4dstem_orient.io.result import save_map
+    from napari_4dstem_orient.export.registry import FORMATS
 
     orientation_map = _map_of(meta)
-    savers = {".h5": save_map, ".ang": save_ang, ".ctf": save_ctf, ".csv": save_csv}
+    savers = {one.ending: one.write for one in FORMATS.values() if one.plain}
     save = savers.get(Path(path).suffix.lower())
     if save is None:
         raise UserError(f"{path} does not end in {', '.join(savers)}; choose one of these to save a map.")

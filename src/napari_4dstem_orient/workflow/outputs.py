@@ -9,6 +9,7 @@ from napari_4dstem_orient.core.atomic import check_writable
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import folded, refuse_inputs
 from napari_4dstem_orient.core.ours import made_here
+from napari_4dstem_orient.export.registry import FORMATS
 from napari_4dstem_orient.io.companions import files_of
 
 
@@ -40,7 +41,7 @@ def check_outputs(
     Parameters
     ----------
     outputs : iterable of (Path, str)
-        Each file to be written, and what it will hold (see ``ours.made_here``).
+        Each file to be written, and which export it is; anything else for what is none.
     inputs : iterable of path or None
         All that is read; it and what belongs to it are never replaced, forced or not.
     force : bool
@@ -60,7 +61,8 @@ def check_outputs(
             raise UserError(f"{path} would be written twice, for {twin} too; choose another name.")
     for path, name in wanted:
         check_writable(path)
-        if path.exists() and not force and not made_here(path, name):
+        kind = FORMATS[name].hdf5 if name in FORMATS else ""
+        if path.exists() and not force and not made_here(path, kind):
             raise UserError(
                 f"{path} exists and was not made by this command; choose another name, or add --force to replace it."
             )

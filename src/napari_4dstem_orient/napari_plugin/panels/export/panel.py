@@ -51,10 +51,9 @@ class ExportWidget(StepWidget):
         self.body.addLayout(form)
         self.body.addWidget(section("Formats"))
         self.formats: dict[str, QCheckBox] = {}
-        for name, text in FORMATS.items():
-            title, _, readers = text.partition(": ")
-            self.formats[name] = box = QCheckBox(title)
-            box.setToolTip(f"For {readers}." if readers else text)
+        for name, one in FORMATS.items():
+            self.formats[name] = box = QCheckBox(f"{one.title} ({one.ending})")
+            box.setToolTip(f"For {one.readers}." if one.readers else box.text())
             box.setChecked(name in ("h5", "ang", "ctf", "png"))
             box.toggled.connect(lambda ticked: self.refresh())
             self.body.addWidget(box)

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 import napari_4dstem_orient
 from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
 from napari_4dstem_orient.io.formats import FORMATS, suffixes
+from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, titles
+from napari_4dstem_orient.samples.library import SAMPLES
 
 MANIFEST = Path(napari_4dstem_orient.__file__).with_name("napari.yaml")
 CONTENT = yaml.safe_load(MANIFEST.read_text())
@@ -25,7 +27,6 @@ COMMANDS = {command["id"]: command for command in CONTRIBUTIONS["commands"]}
 def test_npe2_finds_and_accepts_it() -> None:
     manifest = PluginManifest.from_distribution("napari-4dstem-orient")
     assert manifest.display_name == "4D-STEM Orientation Mapping"
-    assert len(manifest.contributions.widgets) == 13
 
 
 @pytest.mark.parametrize("command", CONTRIBUTIONS["commands"], ids=lambda command: command["id"])
@@ -100,3 +101,18 @@ def test_the_writers_are_offered_for_every_export_that_a_layer_can_leave_as() ->
         if writer["layer_types"] == ["labels"]
     ]
     assert same == [of["write_map"]]
+
+
+def test_the_widgets_are_the_panels() -> None:
+    widgets = {
+        item["display_name"]: COMMANDS[item["command"]]["python_name"] for item in CONTRIBUTIONS["widgets"]
+    }
+    assert widgets == {panel.menu: panel.python_name for panel in PANELS.values()}
+    numbered = [name for name in widgets if name[0].isdigit()]
+    assert numbered == sorted(numbered) == list(widgets)[: len(numbered)]
+    steps = [PANELS[title].menu for title in titles("step")]
+    assert [name for name in widgets if name in steps] == steps
+
+
+def test_the_samples_are_those_of_the_data_panel() -> None:
+    assert [item["display_name"] for item in CONTRIBUTIONS["sample_data"]] == list(SAMPLES)

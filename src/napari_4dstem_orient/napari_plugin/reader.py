@@ -10,6 +10,7 @@ import napari
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import mapped, reading
 from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget
+from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
 from napari_4dstem_orient.napari_plugin.panels.shared import opening
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import as_layer, take_disks, take_map
@@ -94,7 +95,7 @@ def data_panel(viewer: napari.Viewer) -> DataWidget:
     for widget in viewer.window.dock_widgets.values():
         if isinstance(widget, DataWidget):
             return widget
-    return viewer.window.add_plugin_dock_widget("napari-4dstem-orient", "1 Data")[1]
+    return viewer.window.add_plugin_dock_widget("napari-4dstem-orient", PANELS["Data"].menu)[1]
 
 
 def _hdf5_reader(path: str) -> Reader:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
+from napari_4dstem_orient.core.registry import Registry
+
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
@@ -21,15 +23,15 @@ class Panel:
 
     Attributes
     ----------
-    title : str
-        Of its tab.
+    menu : str
+        What napari's menu of plugins calls it, in the manifest too.
     place : str
         See ``Place``.
     python_name : str
         ``"module:class"``, imported when it is first needed.
     """
 
-    title: str
+    menu: str
     place: Place
     python_name: str
 
@@ -40,25 +42,26 @@ class Panel:
         return kind
 
 
-PANELS = {
-    panel.title: panel
-    for panel in (
-        Panel("Overview", "overview", f"{_HERE}.overview.panel:OverviewWidget"),
-        Panel("Data", "step", f"{_HERE}.data.panel:DataWidget"),
-        Panel("Bragg disks", "step", f"{_HERE}.detection.panel:DisksWidget"),
-        Panel("Calibration", "step", f"{_HERE}.calibration.panel:CalibrationWidget"),
-        Panel("Map", "step", f"{_HERE}.orientation.panel:OrientationWidget"),
-        Panel("Analysis", "step", f"{_HERE}.analysis.panel:AnalysisWidget"),
-        Panel("Export", "step", f"{_HERE}.export.panel:ExportWidget"),
-        Panel("Inspector", "below", f"{_HERE}.inspector.panel:InspectorWidget"),
-        Panel("Map display", "below", f"{_HERE}.map_display.panel:MapDisplayWidget"),
-        Panel("Compare", "tab", f"{_HERE}.compare.panel:CompareWidget"),
-        Panel("Train", "tab", f"{_HERE}.training.panel:TrainingWidget"),
-        Panel("Queue", "tab", f"{_HERE}.queue.panel:QueueWidget"),
-        Panel("Virtual images", "tab", f"{_HERE}.virtual_images.panel:VirtualImagesWidget"),
-    )
-}
-"""By title, in the order in which they are opened."""
+PANELS: Registry[Panel] = Registry(
+    "napari_4dstem_orient.panels",
+    Panel,
+    {
+        "Overview": Panel("Overview", "overview", f"{_HERE}.overview.panel:OverviewWidget"),
+        "Data": Panel("1 Data", "step", f"{_HERE}.data.panel:DataWidget"),
+        "Bragg disks": Panel("2 Bragg disks", "step", f"{_HERE}.detection.panel:DisksWidget"),
+        "Calibration": Panel("3 Calibration", "step", f"{_HERE}.calibration.panel:CalibrationWidget"),
+        "Map": Panel("4 Orientation map", "step", f"{_HERE}.orientation.panel:OrientationWidget"),
+        "Analysis": Panel("6 Analysis", "step", f"{_HERE}.analysis.panel:AnalysisWidget"),
+        "Export": Panel("7 Export", "step", f"{_HERE}.export.panel:ExportWidget"),
+        "Inspector": Panel("5 Inspector", "below", f"{_HERE}.inspector.panel:InspectorWidget"),
+        "Map display": Panel("Map display", "below", f"{_HERE}.map_display.panel:MapDisplayWidget"),
+        "Compare": Panel("Compare methods", "tab", f"{_HERE}.compare.panel:CompareWidget"),
+        "Train": Panel("Train a model", "tab", f"{_HERE}.training.panel:TrainingWidget"),
+        "Queue": Panel("Queue", "tab", f"{_HERE}.queue.panel:QueueWidget"),
+        "Virtual images": Panel("Virtual images", "tab", f"{_HERE}.virtual_images.panel:VirtualImagesWidget"),
+    },
+)
+"""By the title of the tab, in the order in which they are opened."""
 
 
 def titles(*places: Place) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, titles
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, is_open
 
 if TYPE_CHECKING:
@@ -37,7 +40,12 @@ def open_workbench(napari_viewer: napari.Viewer) -> dict[str, QWidget]:
     panels: dict[str, QWidget] = {}
     for _ in opening_panels(napari_viewer, panels):
         pass
-    return {title: panels[title] for title in (*titles("step"), *titles("below"), *titles("overview"))}
+    return {
+        title: panels[title]
+        for place in ("step", "below", "overview")
+        for title in titles(place)
+        if title in panels
+    }
 
 
 def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iterator[None]:
@@ -46,7 +54,10 @@ def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iter
     for title in titles("overview", "step", "below"):
         if not is_open(viewer):
             return
-        panels[title] = find_panel(viewer, title) or _open(viewer, title)
+        try:
+            panels[title] = find_panel(viewer, title) or _open(viewer, title)
+        except Exception as error:  # one panel, perhaps of another package, shall not keep the others away
+            notify(UserError(f"The panel {title} cannot be opened ({type(error).__name__}: {error})."))
         yield
     _arrange(panels)
 
@@ -54,7 +65,8 @@ def opening_panels(napari_viewer: napari.Viewer, panels: dict[str, Any]) -> Iter
 def import_panels() -> None:
     """Import the workbench's panels, in any thread."""
     for title in titles("overview", "step", "below"):
-        PANELS[title].load()
+        with suppress(Exception):  # which comes again when it is opened
+            PANELS[title].load()
 
 
 def find_panel(napari_viewer: napari.Viewer, title: str) -> Any | None:

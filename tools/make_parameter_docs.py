@@ -22,7 +22,7 @@ SETTINGS = {
         "TemplateSettings": "Template matching",
         "PredictionSettings": "Predicted patterns in the inspector",
     },
-    "indexing.transformer.plan": {"TrainingPlan": "Training"},
+    "training.plan": {"TrainingPlan": "Training"},
 }
 """Modules whose settings are described, in the order of the job, and what each of their classes is about."""
 

@@ -15,7 +15,7 @@ from detection_truth import reflector_of, true_reflections
 from measure_detection import rms, robust
 
 import napari_4dstem_orient as orient
-from multislice import MultislicePatterns, multislice_patterns
+from helpers.multislice import MultislicePatterns, multislice_patterns
 from napari_4dstem_orient.crystals.bloch import BlochWaves
 from napari_4dstem_orient.crystals.kinematic import Reflector
 

@@ -19,7 +19,7 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from multislice import MultislicePatterns
+from helpers.multislice import MultislicePatterns
 
 TOLERANCE = 0.06  # Å⁻¹
 EXCITED = (

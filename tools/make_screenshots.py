@@ -1,4 +1,4 @@
-"""Take the pictures of docs/images on the walk that tests/test_walk_through.py tests, in the real samples.
+"""Take the pictures of docs/images on the walk that tests/program/test_walk_through.py tests, in the real samples.
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/make_screenshots.py --size 1280x800 --theme light --out small
@@ -39,8 +39,8 @@ def take_all(out: Path, width: int, height: int, theme: str, home: str) -> None:
     """Walk through all chapters in a window of this size and theme."""
     import napari
 
-    from walk_through.chapters import STORY, Walk
-    from walk_through.hands import settle
+    from helpers.walk_through.chapters import STORY, Walk
+    from helpers.walk_through.hands import settle
 
     def new_viewer() -> napari.Viewer:
         viewer = napari.Viewer(title="napari-4dstem-orient")

@@ -13,7 +13,7 @@ import numpy as np
 from detection_truth import TOLERANCE, Table, reflector_of, true_reflections
 
 import napari_4dstem_orient as orient
-from multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
+from helpers.multislice import DIFFUSE_LENGTH, MultislicePatterns, multislice_patterns, multislice_scan
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.crystals.misorientation import misorientation

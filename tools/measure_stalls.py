@@ -36,9 +36,9 @@ def measure(side: int, home: str) -> None:
     import napari
     from enlarged import enlarged
 
+    from helpers.walk_through import chapters
+    from helpers.walk_through.chapters import COPPER, SILVER, STORY, Walk
     from napari_4dstem_orient.samples.library import SAMPLES
-    from walk_through import chapters
-    from walk_through.chapters import COPPER, SILVER, STORY, Walk
 
     def new_viewer() -> napari.Viewer:
         viewer = napari.Viewer()
@@ -64,8 +64,8 @@ def napari_alone(viewer: Any, side: int) -> None:
     """Print how long an image's coming and going takes where nothing of ours is."""
     import numpy as np
 
-    from walk_through.hands import settle
-    from walk_through.stalls import StallMeter
+    from helpers.walk_through.hands import settle
+    from helpers.walk_through.stalls import StallMeter
 
     settle()
     meter = StallMeter()

@@ -1,0 +1,139 @@
+"""The channels of a map, and what a map is without the answers that are refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+from matplotlib.colors import to_rgb
+
+from helpers.made_maps import CU, TI, some_map, sure
+from napari_4dstem_orient.analysis import channels
+from napari_4dstem_orient.analysis.channels import (
+    CHANNELS,
+    channel_colors,
+    channels_of,
+    color_table,
+    scalar_limits,
+    scalar_values,
+)
+from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, ipf_colors
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.export.images import save_channel_image
+
+
+@pytest.fixture
+def found() -> OrientationMap:
+    """Two phases, some positions without an answer, certainty known."""
+    return sure(some_map((6, 5), phases=(CU, TI)))
+
+
+def test_a_map_has_the_channels_that_it_knows(found):
+    assert channels_of(found) == list(CHANNELS)
+    assert channels_of(replace(found, phases=(CU,))) == [key for key in CHANNELS if key != "phase-margin"]
+    known = channels_of(replace(found, certainty=None))
+    assert known == ["ipf-z", "ipf-x", "ipf-y", "phase", "score", "explained"]
+
+
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+def test_ipf_channels_are_the_ipf_colours(found, axis):
+    expected = np.rint(255 * ipf_colors(found, axis))
+    np.testing.assert_array_equal(channel_colors(found, f"ipf-{axis}"), expected)
+
+
+def test_phases_have_the_palettes_colours(found):
+    rgba = channel_colors(found, "phase")
+    for number in range(2):
+        expected = np.rint(255 * np.array(to_rgb(PHASE_COLOURS[number])))
+        assert (rgba[found.phase_id == number][:, :3] == expected).all()
+    np.testing.assert_array_equal(rgba[..., 3], 255 * found.indexed)
+
+
+@pytest.mark.parametrize("key", [key for key, channel in CHANNELS.items() if channel.values])
+def test_scalar_channels_follow_their_colour_map(found, key):
+    values, (low, high) = scalar_values(found, key), scalar_limits(found, key)
+    assert np.isnan(values[~found.indexed]).all()
+    rgba, table = channel_colors(found, key), color_table(CHANNELS[key].colormap)
+    np.testing.assert_array_equal(rgba[..., 3], 255 * found.indexed)
+    row, col = np.argwhere(found.indexed)[3]
+    place = round(255 * min(max((float(values[row, col]) - low) / (high - low), 0), 1))
+    np.testing.assert_array_equal(rgba[row, col], table[place])
+
+
+@pytest.mark.parametrize("colormap", {channel.colormap for channel in CHANNELS.values()})
+def test_colour_maps_can_be_read_without_colour(colormap):
+    lightness = color_table(colormap)[:, :3] @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(lightness) > -1).all()
+    assert np.ptp(lightness) > 150
+
+
+def test_the_number_of_disks_fills_its_colour_bar(found):
+    assert scalar_limits(found, "explained") == (0, found.explained.max())
+    nothing = replace(found, explained=np.zeros_like(found.explained))
+    assert scalar_limits(nothing, "explained") == (0, 1)
+
+
+def test_a_channel_is_painted_once(found, monkeypatch):
+    first = channel_colors(found, "ipf-y")
+    monkeypatch.setattr(channels, "ipf_colors", None)
+    assert channel_colors(found, "ipf-y") is first
+    assert not first.flags.writeable
+
+
+# ---------------------------------------------------------------- refusing answers
+
+
+def test_unlikely_answers_are_refused_and_say_so(found):
+    strict = found.accepted(min_reliability=0.5)
+    refused = found.indexed & (found.certainty.reliability < 0.5)
+    assert 0 < refused.sum() < found.indexed.sum()
+    np.testing.assert_array_equal(strict.indexed, found.indexed & ~refused)
+    assert (strict.reason[refused] == Reason.UNRELIABLE).all()
+    np.testing.assert_array_equal(strict.reason[~refused], found.reason[~refused])
+    np.testing.assert_array_equal(strict.rotation[refused], np.broadcast_to(np.eye(3), (refused.sum(), 3, 3)))
+    np.testing.assert_array_equal(strict.rotation[~refused], found.rotation[~refused])
+    assert strict.certainty is found.certainty
+    assert strict.phase_id.dtype == np.int32
+    assert strict.rotation.dtype == np.float32
+    assert strict.reason.dtype == np.uint8
+    assert strict.provenance["accepted"] == {"min_score": 0.0, "min_reliability": 0.5}
+    assert "accepted" not in found.provenance
+
+
+def test_poor_answers_are_refused_where_no_reliability_is_known(found):
+    unsure = replace(found, certainty=None)
+    strict = unsure.accepted(min_score=0.4)
+    refused = unsure.indexed & (unsure.score < 0.4)
+    assert (strict.reason[refused] == Reason.LOW_SCORE).all()
+    np.testing.assert_array_equal(strict.indexed, unsure.indexed & ~refused)
+    assert unsure.confidence is unsure.score
+    with pytest.raises(UserError, match="knows no reliability"):
+        unsure.accepted(min_reliability=0.5)
+
+
+def test_what_was_refused_stays_so_in_the_result_file(found, tmp_path):
+    strict = found.accepted(min_reliability=0.5).accepted(min_reliability=0.2)
+    strict.save(tmp_path / "strict.h5")
+    back = OrientationMap.load(tmp_path / "strict.h5")
+    np.testing.assert_array_equal(back.indexed, found.indexed & (found.certainty.reliability >= 0.5))
+    assert back.provenance["accepted"]["min_reliability"] == 0.5
+
+
+# ---------------------------------------------------------------- channels as pictures
+
+
+@pytest.mark.parametrize("key", list(CHANNELS))
+def test_every_channel_can_be_saved_as_a_picture(found, tmp_path, key):
+    for suffix in (".png", ".tif"):
+        save_channel_image(found, tmp_path / f"{key}{suffix}", key)
+        assert (tmp_path / f"{key}{suffix}").stat().st_size > 0
+    with pytest.raises(UserError, match="end in"):
+        save_channel_image(found, tmp_path / "map.jpg", key)
+
+
+def test_a_bare_scalar_picture_keeps_its_values(found, tmp_path):
+    save_channel_image(found, tmp_path / "a.tif", "reliability")
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "a.tif"), np.where(found.indexed, found.certainty.reliability, np.nan)
+    )

@@ -1,0 +1,1 @@
+"""What tests share: made crystals, scans, maps, files and windows. No test lies here."""

@@ -1,0 +1,313 @@
+"""Files that would make HDF5 wait for ever or end the program, and entries that no reader may believe."""
+
+import bz2
+import contextlib
+import lzma
+import os
+import struct
+import time
+import tracemalloc
+import zipfile
+import zlib
+
+import h5py
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+
+from helpers.foreign_files import peaks
+from helpers.format_files import DATA, same
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.detection.probe import probe_from_file
+from napari_4dstem_orient.io.bragg_peaks import load_disks
+from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.workflow.store import load_rows
+
+FLAT = DATA.reshape(12, 10, 12)
+
+
+def virtual(path, source, name="x"):
+    """A file whose only dataset is put together from another one."""
+    layout = h5py.VirtualLayout(DATA.shape, DATA.dtype)
+    layout[:] = h5py.VirtualSource(source, name, DATA.shape)
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("all", layout)
+    return path
+
+
+@pytest.mark.parametrize("source", ["a.h5", "."])
+def test_a_virtual_dataset_put_together_from_itself(tmp_path, source):
+    """HDF5 goes round until the program ends."""
+    with pytest.raises(UserError, match=r"^a.h5: /all is put together from itself; the file is damaged"):
+        load(virtual(tmp_path / "a.h5", source, "all"))
+
+
+def test_two_virtual_datasets_put_together_from_each_other(tmp_path):
+    virtual(tmp_path / "b.h5", "a.h5", "all")
+    with pytest.raises(UserError, match="is put together from itself"):
+        load(virtual(tmp_path / "a.h5", "b.h5", "all"))
+
+
+@pytest.mark.parametrize("way", ["virtual", "link", "external"])
+def test_a_pipe_behind_the_file_that_a_virtual_dataset_names(tmp_path, way):
+    os.mkfifo(tmp_path / "pipe")
+    if way == "virtual":
+        virtual(tmp_path / "b.h5", "pipe")
+    else:
+        with h5py.File(tmp_path / "b.h5", "w") as file:
+            if way == "link":
+                file["all"] = h5py.ExternalLink("pipe", "x")
+            else:
+                file.create_dataset(
+                    "all", shape=DATA.shape, dtype=DATA.dtype, external=[("pipe", 0, DATA.nbytes)]
+                )
+    with pytest.raises(UserError, match=r"b.h5 does not hold all|lie in .*pipe, which is no regular file"):
+        load(virtual(tmp_path / "a.h5", "b.h5", "all"))
+
+
+def test_virtual_datasets_through_other_virtual_datasets(tmp_path):
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["group/x"] = DATA
+    virtual(tmp_path / "b.h5", "c.h5", "group/x")
+    same(load(virtual(tmp_path / "a.h5", "b.h5", "all")), DATA)
+    with h5py.File(tmp_path / "c.h5", "w") as file:
+        file["group/y"] = DATA
+    with pytest.raises(
+        UserError, match=r"^a.h5: c.h5 does not hold group/x, from which /all is put together"
+    ):
+        load(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "attribute", "expected"),
+    [
+        ("QR_rotation", np.nan, "rotation", 0.0),
+        ("QR_rotation", "abc", "rotation", 0.0),
+        ("QR_rotation", np.pi / 2, "rotation", 90.0),
+        ("QR_rotation_degrees", np.inf, "rotation", 0.0),
+        ("QR_rotation_degrees", -12, "rotation", -12.0),
+        ("QR_flip", "False", "flip", False),
+        ("QR_flip", "True", "flip", True),
+        ("QR_flip", 1, "flip", True),
+        ("convergence_semiangle_mrad", np.inf, "semiangle", None),
+        ("convergence_semiangle_mrad", 1.5, "semiangle", 1.5),
+    ],
+)
+def test_entries_of_py4dstems_calibration(tmp_path, name, value, attribute, expected):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["root/datacube/data"] = DATA
+        file.create_group("root/metadatabundle/calibration")[name] = value
+    found = getattr(load(tmp_path / "a.h5").calibration, attribute)
+    assert found == (pytest.approx(expected) if isinstance(expected, float) else expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -3.0, "abc", [1.0, 2.0]])
+@pytest.mark.parametrize("name", ["convergence_angle", "rocking_angle"])
+def test_angles_of_hyperspy_that_are_none(tmp_path, name, value):
+    with h5py.File(tmp_path / "a.hspy", "w") as file:
+        file.attrs["file_format_version"] = "3.1"
+        file["Experiments/scan/data"] = DATA
+        told = file.create_group("Experiments/scan/metadata/Acquisition_instrument/TEM").attrs
+        told["beam_energy"], told[name] = 200.0, value
+    found = load(tmp_path / "a.hspy").calibration
+    assert (found.voltage, found.semiangle, found.precession) == (200.0, None, 0.0)
+
+
+def test_nexus_axes_that_only_count(tmp_path):
+    with h5py.File(tmp_path / "a.nxs", "w") as file:
+        group = file.create_group("entry/data")
+        group.attrs["axes"] = [".", ".", "ky", "kx"]
+        group["data"] = DATA
+        for name, size in (("ky", 10), ("kx", 12)):
+            group[name] = np.arange(size) * 0.2
+            group[name].attrs["units"] = "1/nm"
+    found = load(tmp_path / "a.nxs").calibration
+    assert found.q_pixel == pytest.approx(0.02)
+    assert (found.r_pixel, found.unclear) == (None, "")
+
+
+def master(folder, content):
+    with h5py.File(folder / "a_master.h5", "w") as file:
+        file["entry/data/data_000001"] = content
+    return folder / "a_master.h5"
+
+
+@pytest.mark.parametrize("content", [DATA[0, 0], np.full((3, 16, 16), b"a"), FLAT.astype(complex)])
+def test_parts_of_a_master_that_are_no_patterns(tmp_path, content):
+    with pytest.raises(UserError, match=r"^a_master.h5 holds no scan: its array "):
+        load(master(tmp_path, content), scan_shape=(1, len(content)))
+
+
+def test_a_pipe_behind_the_stems_file_beside_a_master(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["STEM Metadata"] = h5py.ExternalLink("pipe", "/")
+    same(load(master(tmp_path, FLAT), scan_shape=(3, 4)), DATA)
+
+
+@pytest.mark.parametrize("chunks", [[0, 4, 10, 12], [-1, 4, 10, 12]])
+def test_chunks_without_anything_in_them(tmp_path, chunks):
+    path = tmp_path / "a.zspy"
+    data = zarr.open_group(str(path), mode="w").create_group("Experiments/scan").array("data", DATA)
+    told = path / "Experiments/scan/data/.zarray"
+    told.write_text(told.read_text().replace('"chunks": ' + _json(data.chunks), f'"chunks": {chunks}'))
+    with pytest.raises(UserError, match=r"^\S*a.zspy"):
+        load(path)
+
+
+def _json(chunks):
+    return "[\n        " + ",\n        ".join(map(str, chunks)) + "\n    ]"
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 0), (48, 2**32 - 1), (8, 2**16), (12, 2**31)])
+def test_sizes_in_a_tvips_header(tmp_path, place, value):
+    header = struct.pack("<5I", 256, 2, 12, 10, 16) + bytes(20) + struct.pack("<3I", 200, 0, 72)
+    header = bytearray(header.ljust(256, b"\0"))
+    patterns = b"".join(bytes(72) + pattern.astype("<u2").tobytes() for pattern in FLAT)
+    (tmp_path / "a_000.tvips").write_bytes(header + patterns)
+    same(load(tmp_path / "a_000.tvips", scan_shape=(3, 4)), DATA)
+    struct.pack_into("<I", header, place, value)
+    (tmp_path / "a_000.tvips").write_bytes(header + patterns)
+    with pytest.raises(UserError, match=r"a_000.tvips is (not a TVIPS stream|cut short)"):
+        load(tmp_path / "a_000.tvips", scan_shape=(3, 4))
+
+
+def test_a_block_file_whose_patterns_begin_in_its_header(tmp_path):
+    header = struct.pack(
+        "<6sHIIIHHHHHddIHI", b"IMGBLO", 258, 0, 0, 0, 16, 0, 4, 3, 0, 2, 2, 200000, 1200, 2000
+    )
+    (tmp_path / "a.blo").write_bytes(header + bytes(12 * 262))
+    with pytest.raises(UserError, match=r"a.blo is damaged: its patterns begin within its header"):
+        load(tmp_path / "a.blo")
+
+
+ZEROS = bytes(2**25)
+PACKED = {
+    "gzip": (numcodecs.GZip(1), lambda: zlib.compressobj(1, wbits=31)),
+    "zlib": (numcodecs.Zlib(1), lambda: zlib.compressobj(1)),
+    "bz2": (numcodecs.BZ2(1), lambda: bz2.BZ2Compressor(1)),
+    "lzma": (numcodecs.LZMA(preset=0), lambda: lzma.LZMACompressor(preset=0)),
+    "blosc": (numcodecs.Blosc("zstd"), None),
+    "lz4": (numcodecs.LZ4(), None),
+    "zstd": (numcodecs.Zstd(1), None),
+}
+
+
+@pytest.mark.parametrize("codec", PACKED)
+def test_a_zarr_chunk_that_unpacks_to_more_than_it_holds(tmp_path, codec):
+    compressor, packer = PACKED[codec]
+    scan = zarr.open_group(str(tmp_path / "a.zspy"), mode="w").create_group("Experiments/scan")
+    for order in "CF":
+        scan.array("data", DATA, chunks=DATA.shape, compressor=compressor, order=order, overwrite=True)
+        same(load(tmp_path / "a.zspy"), DATA)
+    pack = packer() if packer else None
+    content = pack.compress(ZEROS) + pack.flush() if pack else compressor.encode(ZEROS)
+    (tmp_path / "a.zspy/Experiments/scan/data/0.0.0.0").write_bytes(bytes(content))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"a chunk of no more than [\d,]+ bytes unpacks to more"):
+            load(tmp_path / "a.zspy")
+        assert tracemalloc.get_traced_memory()[1] < len(ZEROS)
+    finally:
+        tracemalloc.stop()
+
+
+ENDLESS = {"shape": (2**40, 4), "dtype": "f4", "chunks": (16, 4)}
+
+
+@pytest.mark.parametrize("name", ["metadatabundle", "metadatabundle/disks", "metadatabundle/calibration"])
+def test_endless_arrays_where_peaks_have_a_group(tmp_path, name):
+    """To look for a name in an array, h5py reads all of it."""
+    with h5py.File(peaks(tmp_path), "r+") as file:
+        for parent in ("root", "root/braggvectors"):
+            if f"{parent}/{name}" in file:
+                del file[f"{parent}/{name}"]
+            file.create_dataset(f"{parent}/{name}", **ENDLESS)
+    began = time.perf_counter()
+    with contextlib.suppress(UserError):
+        assert load_disks(tmp_path / "peaks.h5").scan_shape == (3, 4)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize("name", ["Experiments", "Experiments/scan", "Experiments/scan/metadata"])
+def test_endless_arrays_where_hyperspy_has_a_group(tmp_path, name):
+    began = time.perf_counter()
+    root = zarr.open_group(str(tmp_path / "a.zspy"), mode="w")
+    with h5py.File(tmp_path / "a.hspy", "w") as file:
+        file.attrs["file_format_version"] = "3.3"
+        for made in (file, root):
+            made.create_dataset(name, **ENDLESS)
+            if name.count("/") == 2:
+                made.create_dataset("Experiments/scan/data", data=DATA)
+    for path in (tmp_path / "a.zspy", tmp_path / "a.hspy"):
+        if name.count("/") == 2:
+            np.testing.assert_array_equal(load(path).pattern(2, 3), DATA[2, 3])
+        else:
+            with pytest.raises(UserError, match=r"^a\..spy holds no "):
+                load(path)
+    assert time.perf_counter() - began < 5
+
+
+def test_a_piece_of_hdf5_that_takes_more_room_than_it_holds(tmp_path):
+    """It would unpack to 64 MiB, or to any size."""
+    packed = zlib.compress(bytes(2**26))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("data", data=DATA, chunks=(1, 1, 10, 12), compression="gzip")
+        data.id.write_direct_chunk((2, 3, 0, 0), packed)
+    tracemalloc.start()
+    with pytest.raises(
+        UserError,
+        match=rf"^a.h5: /data packs {120 * DATA.itemsize} bytes into {len(packed):,}, which no honest",
+    ):
+        load(tmp_path / "a.h5")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("packing", [{"compression": "gzip"}, {"compression": "lzf"}, {"shuffle": True}])
+def test_honest_noise_takes_hardly_more_room_and_is_read(tmp_path, packing):
+    noise = np.random.default_rng(1).integers(0, 2**16, (3, 4, 16, 16), np.uint16)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("data", data=noise, chunks=(1, 1, 16, 16), **packing)
+    np.testing.assert_array_equal(load(tmp_path / "a.h5").pattern(2, 3), noise[2, 3])
+
+
+@pytest.mark.parametrize("large", ["data/0.0.0.0", ".zattrs"])
+def test_a_zip_file_that_unpacks_to_more_than_its_zarr_holds(tmp_path, large):
+    group = zarr.open_group(str(tmp_path / "a.zspy"), mode="w").create_group("Experiments/scan")
+    group.create_dataset("data", data=DATA, chunks=DATA.shape, compressor=None)
+    group.attrs["x"] = 1
+    with zipfile.ZipFile(tmp_path / "b.zspy", "w", zipfile.ZIP_DEFLATED) as packed:
+        for one in (tmp_path / "a.zspy").rglob("*"):
+            if one.is_file():
+                name = one.relative_to(tmp_path / "a.zspy").as_posix()
+                much = b" " * 2**25 if name == f"Experiments/scan/{large}" else b""
+                packed.writestr(name, one.read_bytes() + much)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"b\.zspy.* (keeps|packs) 33,5\d\d,\d\d\d bytes in"):
+        load(tmp_path / "b.zspy")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+def test_kept_disks_are_not_compressed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("qx.npy", ZEROS[: 2**20])
+    with pytest.raises(UserError, match=r"a.npz cannot be read as kept disks \(it is compressed"):
+        load_rows(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (np.ones((48, 48), complex), r"its array is complex \(complex128\); save its squared magnitude"),
+        (np.zeros((0, 48, 48)), "its shape is 0 × 48 × 48"),
+        (np.full((9, 9), b"a"), "a scan holds real numbers"),
+    ],
+)
+def test_a_vacuum_file_without_real_numbers(tmp_path, content, reason):
+    """The imaginary part of complex patterns is not left out without a word."""
+    np.save(tmp_path / "vacuum.npy", content)
+    with pytest.raises(UserError, match=f"^vacuum.npy holds no.*{reason}"):
+        probe_from_file(tmp_path / "vacuum.npy")

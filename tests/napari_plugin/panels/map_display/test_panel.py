@@ -1,0 +1,145 @@
+"""The Map display panel in a real window: channels, threshold, fading, the key and its mark."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from helpers.gui_scan import SHAPE, fill, made_map
+from napari_4dstem_orient.analysis import channels
+from napari_4dstem_orient.analysis.channels import channel_colors
+from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    KIND,
+    MAP,
+    add_map_layers,
+    map_layers,
+    showing_beside,
+)
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
+from napari_4dstem_orient.napari_plugin.panels.map_display.panel import MapDisplayWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.workflow.session import Stage
+
+DOUBTFUL = (2, 4)
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, silver, copper):
+    """The panel with a map of two phases; one position is less sure than the others."""
+    viewer = make_napari_viewer_proxy(show=True)
+    widget = MapDisplayWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Map display", area="bottom")
+    session = session_for(viewer)
+    fill(session, silver)
+    found = replace(made_map(silver, "transformer"), phases=(silver, copper))
+    found.certainty.reliability[DOUBTFUL] = 0.4
+    session.put(Stage.TRANSFORMER_MAP, found)
+    add_map_layers(widget.viewer, found)
+    widget.refresh()
+    yield widget
+    widget.close_step()
+
+
+def choose(box, key):
+    box.setCurrentIndex(box.findData(key))
+    box.activated.emit(box.currentIndex())
+
+
+def choose_beside(panel, key, qtbot):
+    choose(panel.beside, key)
+    qtbot.waitUntil(lambda: not panel.turns.isActive(), timeout=5000)
+
+
+def layer_of(panel):
+    return map_layers(panel.viewer)[-1]
+
+
+def test_every_channel_is_shown_by_the_one_layer(panel, qtbot):
+    found = panel.session.get(Stage.TRANSFORMER_MAP)
+    for key in channels.channels_of(found):
+        choose(panel.channel, key)
+        qtbot.waitUntil(lambda key=key: layer_of(panel).metadata[KIND] == key, timeout=20000)
+        np.testing.assert_array_equal(layer_of(panel).data, channel_colors(found, key))
+        assert len(map_layers(panel.viewer)) == 1
+
+
+def test_the_threshold_hides_without_painting_again(panel, monkeypatch):
+    monkeypatch.setattr(channels, "_paint", None)
+    panel.threshold.setValue(50)
+    alpha = layer_of(panel).data[..., 3]
+    assert alpha[DOUBTFUL] == 0
+    assert (alpha > 0).sum() == np.prod(SHAPE) - 1
+    assert "96% of 24 positions shown" in panel.share.text()
+    panel.threshold.setValue(0)
+    assert (layer_of(panel).data[..., 3] == 255).all()
+    panel.fade.setValue(100)
+    assert layer_of(panel).data[DOUBTFUL][3] == round(255 * 0.4)
+
+
+def test_apply_refuses_what_is_hidden_and_at_nothing_takes_it_back(panel):
+    whole = panel.session.get(Stage.TRANSFORMER_MAP)
+    panel.threshold.setValue(50)
+    panel.apply_button.click()
+    refused = panel.session.get(Stage.TRANSFORMER_MAP)
+    assert refused.reason[DOUBTFUL] == Reason.UNRELIABLE
+    assert layer_of(panel).metadata[MAP] is refused
+    panel.threshold.setValue(0)
+    panel.apply_button.click()
+    assert panel.session.get(Stage.TRANSFORMER_MAP) is whole
+
+
+def test_the_key_has_the_maps_colour_under_its_mark(panel):
+    panel._on_move(panel.viewer, SimpleNamespace(position=(40.0, 20.0)))
+    picture, other = panel.keys.pictures
+    assert other.marked is None
+    image = picture._whole.toImage()
+    x, y = picture.marked * (image.width(), image.height())
+    seen = image.pixelColor(int(x), int(y)).getRgb()[:3]
+    np.testing.assert_allclose(seen, layer_of(panel).data[2, 1, :3], atol=12)
+
+
+def test_a_second_channel_stands_beside_the_first(panel, qtbot):
+    choose_beside(panel, "ipf-x", qtbot)
+    assert [layer.metadata[KIND] for layer in map_layers(panel.viewer)] == ["ipf-x", "ipf-z"]
+    assert panel.viewer.canvas.grid.enabled
+    choose_beside(panel, "nothing", qtbot)
+    assert len(map_layers(panel.viewer)) == 1
+    choose(panel.channel, "ipf-x")  # while the other layer is still there
+    qtbot.waitUntil(lambda: layer_of(panel).metadata[KIND] == "ipf-x", timeout=5000)
+    assert layer_of(panel).name == "IPF-X (in-plane, down) · transformer"
+    assert not panel.viewer.canvas.grid.enabled
+
+
+def test_a_layer_that_comes_ends_the_side_by_side(panel, qtbot):
+    choose_beside(panel, "ipf-x", qtbot)
+    put_layer(
+        panel.viewer, "Difference", np.zeros(SHAPE), (10.0, 10.0)
+    )  # would get a place of its own in the grid
+    assert not panel.viewer.canvas.grid.enabled
+    assert len(map_layers(panel.viewer)) == 1
+    qtbot.waitUntil(lambda: len(panel.viewer.layers) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: panel.beside.currentData() == "nothing", timeout=5000)
+
+
+def test_a_layer_that_comes_while_a_channel_is_put_beside_ends_that(panel, qtbot):
+    for _ in showing_beside(panel.viewer, "ipf-x"):
+        if len(map_layers(panel.viewer)) == 2:
+            put_layer(panel.viewer, "Difference", np.zeros(SHAPE), (10.0, 10.0))
+    assert not panel.viewer.canvas.grid.enabled
+    assert len(map_layers(panel.viewer)) == 1
+
+
+def test_a_map_that_goes_while_a_channel_is_put_beside_it_ends_that(panel):
+    steps = showing_beside(panel.viewer, "ipf-x")
+    next(steps)
+    panel.viewer.layers.clear()
+    assert list(steps) == [None]
+    assert not panel.viewer.canvas.grid.enabled
+
+
+def test_the_users_own_grid_is_left_alone(panel):
+    panel.viewer.canvas.grid.enabled = True
+    put_layer(panel.viewer, "Difference", np.zeros(SHAPE), (10.0, 10.0))
+    assert panel.viewer.canvas.grid.enabled

@@ -1,0 +1,311 @@
+"""The Map panel in a real window: phases, models, devices, running, cancelling, layers, hover, colour key."""
+
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from helpers.gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
+from napari_4dstem_orient.analysis.colours import ipf_rgb
+from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.resource_files import resource
+from napari_4dstem_orient.export.ebsd import bunge_angles
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    HOVER,
+    MAP,
+    add_map_layers,
+    describe_position,
+    map_layers,
+    show_answer_under_cursor,
+    show_channel,
+    text_at,
+)
+from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
+from napari_4dstem_orient.napari_plugin.qt import clock
+from napari_4dstem_orient.napari_plugin.state import indexers
+from napari_4dstem_orient.napari_plugin.state.indexers import fit_models, indexers_for
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination
+from napari_4dstem_orient.workflow.session import Stage
+
+MAKE = indexers._make
+"""The real one; most tests replace it by indexers that know the truth."""
+
+
+@pytest.fixture
+def notified(monkeypatch):
+    """Collect what the user is told."""
+    told = []
+    monkeypatch.setattr(notification_manager, "dispatch", told.append)
+    return told
+
+
+@pytest.fixture
+def knowing(monkeypatch, silver):
+    """Replace both methods by indexers that know the truth; template matching's is 2° off."""
+    return let_know(monkeypatch, silver)
+
+
+@pytest.fixture
+def panel(make_napari_viewer_proxy, knowing, qtbot, silver):
+    """The panel in a viewer whose session is ready to be mapped, silver ticked."""
+    viewer = make_napari_viewer_proxy()
+    widget = OrientationWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Map")
+    widget.disks = fill(session_for(viewer), silver)
+    widget.choose_phase("Ag")
+    qtbot.waitUntil(lambda: bool(widget.indexers.choice.models), timeout=20000)
+    yield widget
+    widget.close_step()
+
+
+def press(panel, method):
+    panel.run_buttons[method].click()
+
+
+def wait_for(panel, stage, qtbot):
+    qtbot.waitUntil(lambda: panel.session.get(stage) is not None and not panel.jobs.running, timeout=20000)
+
+
+def test_without_disks_the_panel_says_what_it_needs(make_napari_viewer_proxy, knowing, qtbot):
+    viewer = make_napari_viewer_proxy()
+    widget = OrientationWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Map")
+    assert "Needs" in widget.needs.text()
+    assert not widget.run_buttons["template"].isEnabled()
+    assert not widget.run_buttons["transformer"].isEnabled()
+
+
+def test_a_model_that_does_not_fit_is_grey_and_says_why(panel):
+    fitting, other = panel.models.item(0), panel.models.item(1)
+    assert fitting.checkState() == Qt.CheckState.Checked
+    assert not other.flags() & Qt.ItemFlag.ItemIsEnabled
+    assert "trained for Cu" in other.text()
+
+
+def test_without_a_fitting_model_only_template_matching_can_run(panel, qtbot):
+    panel.choose_phase("Cu")
+    qtbot.waitUntil(lambda: panel.why_no_model.text() == "No model fits.", timeout=20000)
+    assert not panel.run_buttons["transformer"].isEnabled()
+    assert panel.run_buttons["template"].isEnabled()
+
+
+def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtbot, silver):
+    press(panel, "transformer")
+    wait_for(panel, Stage.TRANSFORMER_MAP, qtbot)
+    found = panel.session.get(Stage.TRANSFORMER_MAP)
+    assert found.r_pixel == CALIBRATION.r_pixel
+    assert found.provenance["input"] == "drawn"
+    (layer,) = map_layers(panel.viewer)
+    np.testing.assert_allclose(layer.data[2, 1, :3] / 255, ipf_rgb(LEFT[None], silver, "z")[0], atol=0.01)
+    assert layer.data[VACUUM][3] == 0
+    assert layer.data[2, 1, 3] == 255
+    show_channel(layer, "ipf-x")
+    np.testing.assert_allclose(layer.data[2, 1, :3] / 255, ipf_rgb(LEFT[None], silver, "x")[0], atol=0.01)
+    assert "23 of 24 positions indexed" in panel.results["transformer"].text()
+    assert "median reliability 93%" in panel.results["transformer"].text()
+
+
+def test_a_layer_has_its_channels_name_and_the_scans_unit(make_napari_viewer, silver):
+    (layer,) = add_map_layers(make_napari_viewer(), made_map(silver, "transformer"))
+    assert layer.name == "IPF-Z (out-of-plane) · transformer"
+    show_channel(layer, "reliability")
+    assert layer.name == "reliability · transformer"
+    assert layer.visible
+    assert tuple(layer.scale) == (20.0, 20.0)
+    assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]
+
+
+def test_mapping_again_refreshes_the_layer_and_keeps_what_the_user_chose(make_napari_viewer, silver):
+    viewer = make_napari_viewer()
+    (layer,) = add_map_layers(viewer, made_map(silver, "transformer"))
+    show_channel(layer, "ipf-x")
+    turned = made_map(silver, "transformer", rotation=np.broadcast_to(np.eye(3), (*SHAPE, 3, 3)))
+    assert add_map_layers(viewer, turned) == [layer]
+    assert layer.metadata["orientation_layer"] == "ipf-x"
+    np.testing.assert_allclose(layer.data[1, 1, :3], [255, 0, 0], atol=5)  # [001] is red
+    show_channel(layer, "reliability")
+    add_map_layers(viewer, replace(turned, certainty=None))  # it does not know its reliability
+    assert layer.metadata["orientation_layer"] == "ipf-z"
+    add_map_layers(viewer, made_map(silver, "template"))
+    assert len(viewer.layers) == 2
+
+
+def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
+    press(panel, "template")
+    wait_for(panel, Stage.TEMPLATE_MAP, qtbot)
+    before = panel.session.get(Stage.TEMPLATE_MAP)
+    knowing["template"].gate = threading.Event()
+    press(panel, "template")
+    assert not panel.run_buttons["transformer"].isEnabled()
+    panel.jobs.cancel_button.click()
+    knowing["template"].gate.set()
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
+    assert panel.session.get(Stage.TEMPLATE_MAP) is before
+    assert panel.run_buttons["template"].isEnabled()
+
+
+def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, qtbot, knowing, monkeypatch):
+    monkeypatch.setattr(clock, "SECONDS_BETWEEN_GLIMPSES", 0.0)
+    monkeypatch.setattr(clock, "DRAWN_IN_A_SECOND", 1e9)
+    knowing["template"].gate = threading.Event()
+    press(panel, "template")
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=20000)
+    assert panel.jobs.running
+    assert panel.session.get(Stage.TEMPLATE_MAP) is None
+    panel.jobs.cancel_button.click()
+    knowing["template"].gate.set()
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
+    assert not map_layers(panel.viewer, "template")
+    press(panel, "template")
+    wait_for(panel, Stage.TEMPLATE_MAP, qtbot)
+    shown = {id(layer.metadata[MAP]) for layer in map_layers(panel.viewer, "template")}
+    assert shown == {id(panel.session.get(Stage.TEMPLATE_MAP))}
+
+
+def test_closing_the_dock_while_a_job_runs_is_quiet(panel, qtbot, knowing, notified):
+    knowing["template"].gate = threading.Event()
+    press(panel, "template")
+    job = panel.jobs.job
+    panel.viewer.window.remove_dock_widget(panel)
+    knowing["template"].gate.set()
+    job.wait(5)
+    QApplication.processEvents()
+    assert panel.session.get(Stage.TEMPLATE_MAP) is None
+    assert not notified
+
+
+def test_new_disks_make_the_map_stale_and_the_panel_says_so(panel, qtbot):
+    press(panel, "transformer")
+    wait_for(panel, Stage.TRANSFORMER_MAP, qtbot)
+    panel.session.put(Stage.CALIBRATED, replace(panel.disks))
+    assert "Stale" in panel.results["transformer"].text()
+
+
+def test_a_new_scan_takes_the_old_map_away(panel, qtbot):
+    press(panel, "transformer")
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)), timeout=20000)
+    panel.session.put(Stage.SCAN, panel.session.get(Stage.SCAN))
+    assert not map_layers(panel.viewer)
+
+
+def test_a_cif_that_is_none_is_told_and_not_ticked(panel, notified, tmp_path):
+    broken = tmp_path / "broken.cif"
+    broken.write_text("this is no crystal")
+    panel.choose_phase(broken)
+    assert len(notified) == 1
+    item = panel.phases.item(panel.phases.count() - 1)
+    assert item.checkState() == Qt.CheckState.Unchecked
+    assert [phase.name for phase in panel.indexers.choice.phases] == ["Ag"]
+
+
+def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.panels.orientation.panel.fit_models", fit_models)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"nothing")
+    panel.add_model(broken)
+    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
+    assert "broken.safetensors" in notified[0].message
+    assert not panel.indexers.more_models  # it must not spoil the comparison of the others
+
+
+def test_settings_reach_the_indexers(panel, silver):
+    panel.template_form["zone_axis_step"].value = 4.0
+    panel.template_form["engine"].value = "py4DSTEM"
+    panel.transformer_form["corrections"].value = 1
+    panel.acceptance_form["min_score"].value = 0.6
+    panel.acceptance_form["min_reliability"].value = 0.7
+    choice = panel.indexers.choice
+    assert choice.template.zone_axis_step == 4.0
+    assert choice.template.engine == "py4DSTEM"
+    assert choice.transformer.corrections == 1
+    chosen = replace(choice, models=(resource("models", "fcc.safetensors"),), phases=(silver,))
+    for method in ("transformer", "template"):
+        made = MAKE(method, chosen, Illumination(200.0, 1.4, 1.0))
+        assert made.settings == (choice.transformer if method == "transformer" else choice.template)
+        assert made.acceptance.min_score == 0.6
+        assert made.acceptance.min_reliability == 0.7
+
+
+def test_the_automatic_device_says_what_it_is(panel, qtbot):
+    qtbot.waitUntil(lambda: panel.devices.itemText(0).startswith("Automatic: "), timeout=20000)
+    panel.devices.setCurrentIndex(panel.devices.findData("cpu"))
+    panel.devices.activated.emit(panel.devices.currentIndex())
+    assert panel.indexers.choice.device == "cpu"
+
+
+def test_without_voltage_no_model_is_claimed_to_fit(silver):
+    assert fit_models((silver,), None).chosen == ()
+    assert "tick" in fit_models((), Illumination(200.0, 1.4)).why_none.lower()
+
+
+def test_indexers_are_made_once_and_again_when_the_choice_changes(monkeypatch, silver):
+    made = []
+    monkeypatch.setattr(indexers, "_make", lambda *given: made.append(given) or object())
+    shelf = indexers_for(session_for(SimpleNamespaceViewer()))
+    shelf.choose(phases=(silver,))
+    light = Illumination(200.0, 1.4)
+    assert shelf.get("template", light) is shelf.get("template", light)
+    shelf.get("template", Illumination(300.0, 1.4))
+    assert len(made) == 2
+    shelf.choose(device="cpu")
+    shelf.get("template", Illumination(300.0, 1.4))
+    assert len(made) == 3
+
+
+class SimpleNamespaceViewer:
+    """Something a session can belong to."""
+
+
+# ---------------------------------------------------------------- hover and colour key
+
+
+def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silver, qtbot):
+    viewer = make_napari_viewer()
+    found = made_map(silver, "transformer")
+    found.phase_id[VACUUM], found.reason[VACUUM] = -1, Reason.TOO_FEW_DISKS
+    found.certainty.reliability[VACUUM] = 0
+    add_map_layers(viewer, found)
+    indexed = text_at(viewer, (2 * 20.0, 1 * 20.0))
+    assert "row 2, column 1" in indexed
+    assert "zone axis [" in indexed
+    assert "Ag" in indexed
+    assert "score 0.80 · reliability 93%" in indexed
+    angles = ", ".join(f"{angle:.1f}°" for angle in np.rad2deg(bunge_angles(LEFT)))
+    assert f"Euler angles (Bunge) {angles}" in indexed
+    assert indexed.endswith("explains 12 disks")  # no doubt
+    assert text_at(viewer, (0.0, 0.0)).endswith("too few disks")
+    assert text_at(viewer, (-100.0, 0.0)) == ""
+    show_answer_under_cursor(viewer)
+    move = viewer.mouse_move_callbacks[-1]
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
+    assert viewer.canvas.overlays[HOVER].text.strip() == indexed
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=True))
+    assert not viewer.canvas.overlays[HOVER].visible  # the inspector follows a drag
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
+    assert viewer.canvas.overlays[HOVER].visible
+    for layer in viewer.layers:
+        layer.visible = False
+    move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
+    assert not viewer.canvas.overlays[HOVER].visible
+
+
+def test_hovering_says_what_is_doubtful_where_there_is_no_answer_too(silver):
+    doubt = Doubt.HALF_TURN | Doubt.OUT_OF_RANGE
+    found = made_map(silver, "transformer")
+    found = replace(found, certainty=sure_of(found.indexed, doubt))
+    assert describe_position(found, 2, 1).split("\n")[-3:] == [
+        "score 0.80 · reliability 93% · explains 12 disks",
+        *doubt.texts,
+    ]
+    assert "180°" in doubt.text
+    assert "none of these crystals" in doubt.text
+    found.phase_id[2, 1], found.reason[2, 1] = -1, Reason.UNRELIABLE
+    said = describe_position(found, 2, 1).split("\n")
+    assert said[1:] == [Reason.UNRELIABLE.text, "reliability 93%", *doubt.texts]
+    assert describe_position(made_map(silver, "template"), 2, 1).endswith("score 0.80 · explains 12 disks")

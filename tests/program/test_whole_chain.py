@@ -1,0 +1,73 @@
+"""From images of another engine (abTEM multislice) to orientations: detection, calibration, both methods, the truth."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+import napari_4dstem_orient as orient
+from helpers.multislice import multislice_patterns, multislice_scan
+from napari_4dstem_orient.cli.demo_report import angle_to_direction, typical
+from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.indexing.models import choose_models, list_models
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
+from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+from napari_4dstem_orient.samples.silver import SILVER_REFERENCE, silver_grains, silver_twins
+
+EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
+NAMES = {"cu": "Cu", "fe": "Fe"}
+
+
+@lru_cache(maxsize=4)
+def answers(crystal, dose):
+    """Return, for each method, angles to the truth in degrees, and the transformer's map."""
+    patterns = multislice_patterns(crystal)
+    scan = multislice_scan(patterns, dose)
+    phase = find_phase(NAMES[crystal])
+    voltage = scan.calibration.voltage
+    disks, _ = orient.calibrate(orient.detect_disks(scan), scan.calibration)
+    models = [use.load(voltage, 0.0) for use in choose_models(list_models(), [phase], voltage, disks.reach)]
+    transformer = TransformerIndexer(models, acceptance=EVERY_ANSWER, device="cpu")
+    matcher = TemplateMatcher([phase], voltage, 2.1, acceptance=EVERY_ANSWER)
+    angles = {}
+    for indexer in (transformer, matcher):
+        found = indexer.index(disks)
+        angle = misorientation(found.rotation[0], patterns.rotation, phase)
+        angles[indexer.name] = np.where(found.indexed[0], angle, 180.0)
+        if indexer is transformer:
+            answer = found
+    return angles, answer
+
+
+@pytest.mark.parametrize(("crystal", "dose"), [("cu", 1e5), ("cu", 1e6), ("fe", 1e6)])
+def test_the_transformer_is_ahead_of_template_matching_on_every_row(crystal, dose):
+    angles, _ = answers(crystal, dose)
+    ours, theirs = angles["transformer"], angles["template"]
+    print(crystal, dose, *(f"{a.mean():.2f} {np.median(a):.2f} {(a < 5).mean():.3f}" for a in (ours, theirs)))
+    assert np.median(ours) < np.median(theirs)
+    for limit in (2, 5):
+        assert (ours < limit).mean() > (theirs < limit).mean()
+    assert (ours > 34.4).mean() <= (theirs > 34.4).mean()
+
+
+def test_the_more_reliable_half_is_almost_always_right():
+    angles, answer = answers("cu", 1e6)
+    reliability = answer.certainty.reliability[0]
+    half = np.argsort(-reliability)[: reliability.size // 2]
+    right = angles["transformer"] < 5
+    assert right[half].mean() > 0.97
+    assert right[half].mean() > right.mean()
+
+
+def test_real_patterns_of_one_grain_get_one_answer_on_the_zone_axis_that_was_published():
+    """Precessed patterns with 50 disks: they say little about the tilt, and most of it by the weak outer disks."""
+    scan, silver, rows = silver_twins().rows(20, 24), find_phase("Ag"), slice(20, 24)
+    disks, _ = orient.calibrate(orient.detect_disks(scan), scan.calibration)
+    found = orient.map_orientations(disks, [silver], 200.0, method="transformer", precession=1.0)
+    for number in (0, 3, 4):
+        rotation = found.rotation[silver_grains()[number, rows]]
+        middle = typical(rotation, silver)
+        assert np.percentile(misorientation(rotation, middle, silver), 90) < 0.8
+        assert angle_to_direction(middle, SILVER_REFERENCE.zones[number], silver) < 1.0

@@ -244,7 +244,7 @@ class Scan:
     def pattern(self, row: int, col: int) -> np.ndarray:
         """Return one diffraction pattern, float32 of shape (det_y, det_x)."""
         row, col = range(self.data.shape[0])[row], range(self.data.shape[1])[col]
-        return self._read(slice(row, row + 1), slice(col, col + 1))[0]
+        return self.read(slice(row, row + 1), slice(col, col + 1))[0]
 
     def rows(self, start: int, stop: int) -> Scan:
         """Return scan rows ``start`` to ``stop - 1``, as a scan of their own."""
@@ -277,7 +277,7 @@ class Scan:
         first = self.opened.rows[0] if self.opened else 0
         for rows in _aligned(self.scan_shape[0], step_rows, first % high):
             for cols in _aligned(self.scan_shape[1], step_cols):
-                yield number[rows, cols].ravel(), self._read(rows, cols)
+                yield number[rows, cols].ravel(), self.read(rows, cols)
 
     @property
     def _whole(self) -> tuple[da.Array, int]:
@@ -285,7 +285,7 @@ class Scan:
         cut = self.cut
         return (cut.whole, cut.first) if cut is not None and cut.rows is self.data else (self.data, 0)
 
-    def _read(self, rows: slice, cols: slice) -> np.ndarray:
+    def read(self, rows: slice, cols: slice) -> np.ndarray:
         """Read the patterns of a block of positions, float32 of shape (n, det_y, det_x)."""
         whole, first = self._whole
         block = whole[rows.start + first : rows.stop + first, cols].compute(scheduler="synchronous")

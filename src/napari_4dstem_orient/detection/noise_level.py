@@ -85,6 +85,10 @@ class NoiseLevel(NamedTuple):
     dark: float = 0.0
     doubt: str = ""
 
+    def variance(self, counts: float) -> float:
+        """Return the variance of a pixel of so many counts."""
+        return self.gain * counts + self.dark
+
 
 class Tiles(NamedTuple):
     """What tiles of patterns show, at one size of block.
@@ -168,7 +172,7 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
     """
     count = max(1, PIXELS // patterns[0].size)
     images = np.asarray(patterns[:: -(-len(patterns) // count)], np.float64)
-    step = _step(images)
+    step = smallest_step(images)
     blocks = [size for size in BLOCKS if ROOM * size <= min(images.shape[1:])] or [1]
     tiles = [_tiles(images, 1, step)]
     if not tiles[0].few and tiles[0].together == 1:  # counted electrons so few are not blurred
@@ -391,7 +395,7 @@ def _template(probe: Probe, smoothing: float) -> np.ndarray:
     return np.fft.fftshift(blurred(probe, smoothing))
 
 
-def _step(images: np.ndarray) -> float:
+def smallest_step(images: np.ndarray) -> float:
     """Return the smallest difference of two values in a pattern: 1 for counts, next to nothing for measured light."""
     values = np.unique(images[0])
     return float(np.diff(values).min()) if len(values) > 1 else 0.0

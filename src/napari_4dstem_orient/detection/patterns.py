@@ -63,6 +63,25 @@ def sample_patterns(scan: Scan, count: int = 32) -> np.ndarray:
     return block
 
 
+def sample_rows(scan: Scan, count: int) -> np.ndarray:
+    """Return rows of three neighbours, no pattern in two of them, spread at random, always the same ones.
+
+    Returns
+    -------
+    ndarray, float32, shape (n, 3, det_y, det_x)
+        At most ``count`` rows; none of a scan that is less than three positions wide.
+    """
+    high, wide = scan.scan_shape
+    down, right = (1, 3) if wide >= 3 else (3, 1)
+    grid = high // down, wide // right
+    count = min(count, grid[0] * grid[1])
+    rows = np.empty((count, 3, *scan.detector_shape), np.float32)
+    for place, index in zip(rows, np.random.default_rng(0).permutation(grid[0] * grid[1]), strict=False):
+        row, col = index // grid[1] * down, index % grid[1] * right
+        place[:] = scan.read(slice(row, row + down), slice(col, col + right))
+    return rows
+
+
 def aligned_mean(patterns: np.ndarray) -> np.ndarray:
     """Return the mean pattern after whole-pixel shifts onto the plain mean, which undo a wandering beam.
 

@@ -85,14 +85,14 @@ def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSe
 
 def suggest(scan: Scan, probe: Probe, samples: int = 40) -> tuple[DetectionSettings, str]:
     """Suggest settings as ``suggest_settings`` does, and say in a sentence what of them is doubtful, if anything."""
+    from napari_4dstem_orient.detection.neighbours import measure_scan
     from napari_4dstem_orient.detection.noise import faintest
-    from napari_4dstem_orient.detection.noise_level import measure_noise
     from napari_4dstem_orient.detection.unrest import unrest
 
     patterns = sample_patterns(scan, samples)
     find_direct_beam(aligned_mean(patterns))
     settings = settings_for_probe(probe)
-    noise = measure_noise(patterns, probe, settings.smoothing)
+    noise = measure_scan(scan, patterns, probe, settings.smoothing)
     gain, dark = float(f"{noise.gain:.3g}"), float(f"{noise.dark:.3g}")
     least = LEAST_SIGNAL_TO_NOISE
     if not noise.doubt:  # what was only estimated holds the ground's unrest already

@@ -1,0 +1,250 @@
+"""Measure how strong the noise of patterns is to a disk's template, from what neighbours do not have in common.
+
+The second difference of three patterns in a row holds their noise and hardly anything of the crystal. It is correlated
+with the template as patterns are when disks are looked for, so whatever a camera does to its noise (blur, sums,
+averages, rounding) is in what is measured. Of the places where that is done only the quieter ones count: where the
+crystal changes from position to position, noise can only seem stronger.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.detection.noise_level import NoiseLevel, blurred, measure_noise, smallest_step
+from napari_4dstem_orient.detection.patterns import sample_rows
+from napari_4dstem_orient.detection.probe import TRENCH, Probe
+
+ROWS, FEWEST = 24, 8
+"""Rows of three neighbours that are looked at, at most and at least."""
+SECOND, WIDER = np.array([1.0, -2.0, 1.0]), np.array([1.0, 0.0, -1.0])
+"""What is left of three neighbours; and of the outer two."""
+QUIETEST, MOST = (0.6, 0.2), (0.9, 0.4)
+"""Share of places of pure noise that count; share of all places that is first believed to be pure."""
+AGREE, ALIKE = 1.3, 0.55
+"""Neighbours are alike if most places tell of no more than so many times the noise that the quietest do, and if such a
+share of them shows noise alone."""
+UNLIKE = 1.15
+"""Rows of three that differ by so many times more than a quarter of them are no neighbours of one crystal."""
+ADDED, MATERIAL = 0.3, 0.05
+"""A camera's own noise, or an offset, must be such a share of the darkest places' noise, and fit so much better, to be
+believed."""
+PIXELS = 2**22
+"""Pixels of a third of the rows, at most: bounds time and memory."""
+COUNTED, ROUNDING, STRONG = 0.5, 1 / 12, 1 / 4
+"""Electrons of less than this share of the smallest step are rounded, not counted; variance of rounding, in steps²; and
+of noise that shows through it."""
+MORE = 1.15, 4.0
+"""Single patterns that tell of noise so many times less are believed: differing neighbours add to it everywhere, but no
+more while most places seem alike."""
+SHARED = 2.0
+"""Where positions two apart differ by so many times more than neighbours, these share noise (a smoothed scan)."""
+LEAST = 20
+"""Places that tell, at least."""
+_NONE = 1e-9
+
+
+class Places(NamedTuple):
+    """What some places of the detector show in rows of three patterns.
+
+    Attributes
+    ----------
+    counts, variance : ndarray, shape (rows, places)
+        Brightness, and square of the correlation, per pixel of the template.
+    pixels : float
+        Of a flat template that scatters as much as this one.
+    """
+
+    counts: np.ndarray
+    variance: np.ndarray
+    pixels: float
+
+    def only(self, rows: np.ndarray | slice = np.s_[:], places: np.ndarray | slice = np.s_[:]) -> Places:
+        return Places(self.counts[rows][:, places], self.variance[rows][:, places], self.pixels)
+
+    def level(
+        self, gain: float, dark: float, kind: tuple[float, float] = MOST
+    ) -> tuple[float, float, np.ndarray, np.ndarray]:
+        """Compare with noise of ``gain * counts + dark``.
+
+        Returns
+        -------
+        level : float
+            By how much the noise of quiet places exceeds it.
+        share : float
+            Of places that show noise alone.
+        quiet : ndarray of bool, shape (places,)
+        weight : ndarray, shape (places,)
+            What a quiet place shows on average, of noise as strong as expected.
+        """
+        from scipy.special import gammainc, gammaincinv
+
+        expected = self._expected(gain, dark)
+        mean = expected.mean(axis=0)
+        ratio = self.variance.mean(axis=0) / mean
+        half = self._freedom(gain, expected) / 2
+        share, first = kind
+        limit = gammaincinv(half, share) / half
+        weight = gammainc(half + 1, half * limit) / share  # of chi-squared variables below their limit
+        found = float(np.quantile(ratio / (gammaincinv(half, first) / half), first))
+        trust = half * np.sqrt(mean)  # all places together, bright ones too, tell of a blurred camera
+        for _ in range(30):
+            quiet = ratio <= limit * found
+            before, found = (
+                found,
+                float((trust * ratio)[quiet].sum() / max((trust * weight)[quiet].sum(), 1e-30)),
+            )
+            if abs(found - before) <= 1e-3 * abs(before):
+                break
+        return found, float(quiet.mean() / share), quiet, weight
+
+    def misfit(self, gain: float, dark: float) -> float:
+        """Return how badly noise of ``gain * counts + dark`` fits: the mean deviance, outliers cut."""
+        expected = self._expected(gain, dark)
+        ratio = np.maximum(self.variance.mean(axis=0) / expected.mean(axis=0), 1e-3)
+        half = self._freedom(gain, expected) / 2
+        return float(np.minimum(half * (ratio - 1 - np.log(ratio)), 3).mean())
+
+    def _expected(self, gain: float, dark: float) -> np.ndarray:
+        """Return the variance that is expected, without what chance made too small."""
+        return _at_least(gain * self.counts + dark)
+
+    def _freedom(self, gain: float, expected: np.ndarray) -> np.ndarray:
+        """Return how many normal variables the places are worth: fewer where rows differ, or electrons are few."""
+        total, rows = expected.sum(axis=0), len(expected)
+        chance = gain**2 * total / 2 / self.pixels  # of the brightness itself
+        freedom = total**2 / np.maximum((expected**2).sum(axis=0) - chance, total**2 / rows)
+        electrons = total**2 / np.maximum(gain**3 * self.counts.sum(axis=0), 1e-30) * 2 * self.pixels
+        return np.clip(freedom / (1 + rows / 2 / np.maximum(electrons, 1e-30)), 0.5, rows)
+
+
+def measure_scan(scan: Scan, patterns: np.ndarray, probe: Probe, smoothing: float) -> NoiseLevel:
+    """Measure the noise of a scan's patterns between neighbours, or in each pattern alone where neighbours differ.
+
+    Parameters
+    ----------
+    scan : Scan
+    patterns : ndarray, shape (n, det_y, det_x)
+        Some of the scan's.
+    probe : Probe
+    smoothing : float
+        Of the correlation, in px.
+    """
+    alone = measure_noise(patterns, probe, smoothing)
+    rows, step = sample_rows(scan, min(ROWS, PIXELS // patterns[0].size)), smallest_step(patterns)
+    rows = rows[np.isfinite(rows).all(axis=(1, 2, 3))]  # others are refused when disks are looked for
+    between, wider = (_between(rows, weights, probe, smoothing, step) for weights in (SECOND, WIDER))
+    there = _typical(patterns, probe.radius)
+    if between is None or wider is None:
+        return alone
+    if wider.variance(there) > SHARED * between.variance(there):
+        between = wider._replace(doubt="Neighbours share noise.")
+    excess = between.variance(there) / max(alone.variance(there), 1e-30)
+    if between.doubt:  # where crystals differ, noise can only seem stronger
+        return between._replace(doubt=alone.doubt) if alone.doubt and excess < 1 else alone
+    if not alone.doubt and between.gain >= COUNTED * step and MORE[0] < excess < MORE[1]:
+        return alone
+    return between
+
+
+def _typical(patterns: np.ndarray, radius: float) -> float:
+    """Return how bright most places are, of those that have any light."""
+    from scipy import ndimage
+
+    light = ndimage.uniform_filter(patterns.mean(axis=0, dtype=np.float64), 2 * round(radius) + 1)
+    return float(np.median(light[light > 0])) if (light > 0).any() else 0.0
+
+
+def _between(
+    rows: np.ndarray, weights: np.ndarray, probe: Probe, smoothing: float, step: float
+) -> NoiseLevel | None:
+    """Measure the noise of weighted sums of rows of patterns, (n, 3, det_y, det_x); doubtful if they differ.
+
+    None where there are too few, or too few places that tell.
+    """
+    if len(rows) < FEWEST:
+        return None
+    places = _places(rows, weights, probe, smoothing)
+    light = np.maximum(places.counts, 0).sum(axis=1)
+    places = places.only(light > 1e-3 * light.max(initial=0))  # nothing at all is no neighbour
+    if len(places.counts) < FEWEST:
+        return None
+    strength = np.sqrt(places.variance).sum(axis=1) / np.sqrt(np.maximum(places.counts, 0)).sum(axis=1)
+    places = places.only(strength <= UNLIKE * np.quantile(strength, 0.25))
+    seen = places.variance.mean(axis=0)
+    light = places.counts.mean(axis=0)
+    places = places.only(places=(seen > 1e-9 * seen.max(initial=0)) & (light > 1e-6 * light.max(initial=0)))
+    if places.counts.shape[1] < LEAST:
+        return None
+    gain, dark, places = _line(places, step)
+    if places.counts.shape[1] < LEAST:
+        return None
+    share, quietest = places.level(gain, dark)[1], places.level(gain, dark, QUIETEST)[0]
+    alike = share >= ALIKE and AGREE * quietest >= 1
+    return NoiseLevel(gain, dark, "" if alike else "Neighbours differ.")
+
+
+def _at_least(variance: np.ndarray) -> np.ndarray:
+    """Return expected variances without those that chance made too small."""
+    return np.maximum(variance, np.maximum(0.1 * np.abs(variance).mean(axis=0), 1e-30))
+
+
+def _places(rows: np.ndarray, weights: np.ndarray, probe: Probe, smoothing: float) -> Places:
+    """Correlate the weighted sum of each row with the template, at places half a disk apart."""
+    from scipy import fft
+
+    kernel = blurred(probe, smoothing)
+    margin = min(int(np.ceil(TRENCH * probe.radius)) + 1, min(kernel.shape) // 4)
+    step = max(1, round(probe.radius))
+    inner = np.s_[margin : kernel.shape[0] - margin : step, margin : kernel.shape[1] - margin : step]
+    templates = [np.conj(fft.rfft2(part)) for part in (kernel, kernel**2)]
+    square = float((kernel**2).sum())
+    power = weights**2 / (weights**2).sum()
+    seen = []
+    for row in rows:
+        images = np.tensordot([weights, power], np.asarray(row, np.float64), 1)
+        seen.append(
+            [
+                fft.irfft2(fft.rfft2(image) * part, s=kernel.shape)[inner].ravel() / square
+                for image, part in zip(images, templates, strict=True)
+            ]
+        )
+    noise, counts = np.moveaxis(np.array(seen), 1, 0)
+    return Places(counts, noise**2 * square / (weights**2).sum(), square**2 / float((kernel**4).sum()))
+
+
+def _line(places: Places, step: float) -> tuple[float, float, Places]:
+    """Return gain, dark variance, and the places that tell."""
+    counts, variance = places.counts.mean(axis=0), places.variance.mean(axis=0)
+    bright = counts >= np.quantile(counts, 0.9)
+    gain = float(np.median(variance[bright] / np.maximum(counts[bright], 1e-30)))
+    if gain < COUNTED * step:  # rounded: only where noise is stronger than that it shows
+        dark = ROUNDING * step**2
+        places = places.only(places=gain * counts >= STRONG * step**2)
+        return gain * places.level(gain, dark)[0], dark, places
+    for _ in range(2):  # how far places scatter depends a little on the gain
+        gain *= places.level(gain, 0.0)[0]
+    simple = gain, 0.0
+    best = min(
+        (_affine(places, *start) for start in (simple, (_NONE, float(np.median(variance))))),
+        key=lambda line: places.misfit(*line),
+    )
+    added = abs(best[1]) > ADDED * best[0] * abs(float(np.quantile(counts, 0.05)))
+    if added and places.misfit(*best) < (1 - MATERIAL) * places.misfit(*simple):
+        return *best, places
+    return *simple, places
+
+
+def _affine(places: Places, gain: float, dark: float) -> tuple[float, float]:
+    """Return gain and dark variance of the quiet places, found from a first guess."""
+    counts, variance = places.counts.mean(axis=0), places.variance.mean(axis=0)
+    for _ in range(20):
+        _, _, quiet, weight = places.level(gain, dark)
+        scale = 1 / _at_least(gain * counts + dark)[quiet]
+        lines = np.column_stack([counts, np.ones_like(counts)])[quiet] * (weight[quiet] * scale)[:, None]
+        (gain, dark), *_ = np.linalg.lstsq(lines, variance[quiet] * scale, rcond=None)
+        if gain <= 0:
+            gain, dark = _NONE, float(variance[quiet].sum() / weight[quiet].sum())
+    return float(gain), float(dark)

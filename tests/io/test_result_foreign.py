@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import time
 import zipfile
 from dataclasses import asdict
@@ -292,3 +293,25 @@ def test_names_and_reasons_of_a_foreign_map_stay_in_their_line_of_every_table(sa
             for line in lines
             if line.lstrip("# ").startswith(("GRID: Hex", "VERSION 1", "=", "NOTES: End V"))
         ]
+
+
+@pytest.mark.parametrize("packing", [{}, {"chunks": (1, 1, 16, 16)}, {"chunks": True, "compression": "gzip"}])
+def test_numbers_that_a_file_promises_and_does_not_hold_are_not_allocated(saved, packing):
+    """A quarter of a gibibyte in a file of 40 kB, and several times that to look at it."""
+    with h5py.File(saved, "r+") as file:
+        del file["orientation/runner_up"]
+        file.create_dataset("orientation/runner_up", (1, 1, 2**8, 2**20), "u1", **packing)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="it promises 268,435,456 bytes as runner_up and holds 0"):
+        load_map(saved)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17
+
+
+def test_what_packs_well_is_read(tmp_path):
+    """A map of nothing but noughts, packed as tightly as gzip does."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset(
+            "x", data=np.zeros((2**13, 2**12), np.uint8), chunks=(2**13, 2**12), compression=9
+        )
+        assert file["x"].id.get_storage_size() * 1000 < 2**25
+        assert not hdf5.array(file, "x").any()

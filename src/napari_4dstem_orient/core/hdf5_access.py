@@ -16,7 +16,13 @@ import h5py
 import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.reading import LARGEST_PIECE, check_regular, check_room, is_regular
+from napari_4dstem_orient.core.reading import (
+    LARGEST_DESCRIPTION,
+    LARGEST_PIECE,
+    check_regular,
+    check_room,
+    is_regular,
+)
 from napari_4dstem_orient.core.trial import try_out
 from napari_4dstem_orient.core.units import text
 
@@ -24,6 +30,7 @@ _LINKS = 16  # links that lead to links
 _CACHE = 64 * 2**20
 _NUMBERED = re.compile(r"%\d*b")  # stands for the number of a virtual dataset's part
 _MOST_VIRTUAL = 1000  # datasets that are put together, one from another
+_DENSEST = 1100  # times that gzip makes anything smaller, at most
 _MOST_PIECES = 5_000  # of a dataset, that are looked at before one is read
 _LookedAt = dict[tuple[int, int], bool]
 
@@ -125,7 +132,7 @@ def array(group: h5py.Group, path: str) -> np.ndarray:
     UserError
         They are too many.
     ValueError
-        There are none.
+        There are none, or far fewer than the file promises.
     """
     found = member(group, path)
     if not isinstance(found, h5py.Dataset) or found.shape is None or found.dtype.kind not in "uifb":
@@ -133,6 +140,9 @@ def array(group: h5py.Group, path: str) -> np.ndarray:
     size = math.prod(found.shape) * found.dtype.itemsize
     piece = math.prod(found.chunks) * found.dtype.itemsize if found.chunks else 0
     check_room(max(size, 2 * piece if piece > LARGEST_PIECE else 0), f"What is stored as {path}")
+    stored = found.id.get_storage_size()
+    if not found.is_virtual and size > _DENSEST * stored + LARGEST_DESCRIPTION:
+        raise ValueError(f"it promises {size:,} bytes as {path} and holds {stored:,}")
     return np.asarray(found[()])
 
 

@@ -49,7 +49,7 @@ def scan(path):
 
 # What does not come back would stop the tests: these run in a process that can be ended.
 def test_a_file_without_end_is_refused_in_one_sentence(tmp_path):
-    """Once for each reader, in two seconds altogether: what is known of a file is not tried out again."""
+    """Once for each reader, in one second altogether: what is known of a file is not tried out again."""
     readers = (
         "io.result.load_map",
         "io.load.load",

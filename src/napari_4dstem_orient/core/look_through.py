@@ -13,14 +13,14 @@ from contextlib import suppress
 
 import h5py
 
-_SECONDS = 1.0  # after these, enough was seen
+_SECONDS = 0.5  # after these, enough was seen
 _CROWDED = 2000  # members of a group
 _PIECE = 2**24  # bytes
-_NUMBERS = 2**16
+_NUMBERS = 2**12
 
 
 def look_through(path: str) -> None:
-    """Read what a file says of itself, and the beginning of what it holds, for a second at most."""
+    """Read what a file says of itself, and the beginning of what it holds, for half a second at most."""
     until = time.monotonic() + _SECONDS
     with h5py.File(path, "r", locking="best-effort") as file:
         waiting, seen = [file["/"]], set()

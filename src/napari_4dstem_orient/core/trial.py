@@ -18,12 +18,12 @@ import psutil
 
 from napari_4dstem_orient.core.errors import UserError
 
-_SECONDS = 2.0
-"""Of computing, not of waiting for a disk; an honest file takes some hundredths, and the program stops after one."""
+_SECONDS = 1.0
+"""Of computing, not of waiting for a disk; an honest file takes some hundredths, and the program stops after half of one."""
 _PATIENCE = 60.0
 """Seconds until the other process is given up for whatever reason."""
 _BYTES = 2**30
-_EVERY = 0.2
+_EVERY = 0.1
 _one_at_a_time = threading.Lock()
 
 

@@ -19,7 +19,7 @@ import psutil
 from napari_4dstem_orient.core.errors import UserError
 
 _SECONDS = 1.0
-"""Of computing, not of waiting for a disk; an honest file takes some hundredths, and the program stops after half of one."""
+"""Of computing, not of waiting for a disk; honest files take some hundredths, and half of one at most."""
 _PATIENCE = 60.0
 """Seconds until the other process is given up for whatever reason."""
 _BYTES = 2**30

@@ -4,7 +4,6 @@ The job: ``load`` → ``detect_disks`` → ``calibrate`` → ``map_orientations`
 Importing this package is instant: each name is fetched from its module when it is first used.
 """
 
-import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.detect import detect_disks
     from napari_4dstem_orient.io.load import load
     from napari_4dstem_orient.workflow.run import map_orientations, map_scan
-
-# Threads of torch that wait, sleep: spinning ones stall everything when a window or another program needs a core.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOMES = {
     "BraggDisks": "core.bragg_disks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import (
 )
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
-from napari_4dstem_orient.napari_plugin.qt.letters import LEISURE, drawing_letters
+from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.qt.turns import Turns
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.session import Stage
@@ -32,16 +33,27 @@ def open_all_panels(napari_viewer: napari.Viewer) -> None:
     """Open the workbench a panel at a time, once what they need is imported: meanwhile the window answers."""
     viewer, ready = bare_viewer(napari_viewer), Latest()
     window = viewer.window._qt_window
-    letters = Turns(window, notify, LEISURE)
     panels = Turns(window, notify)
 
     def open_them(imported: object) -> None:
-        panels.take(opening_panels(viewer, {}), lambda: letters.take(drawing_letters(viewer)))
+        panels.take(opening_panels(viewer, {}), lambda: set_libraries_aside(viewer))
 
     ready.answered.connect(open_them)
     ready.failed.connect(notify)
     window.destroyed.connect(lambda: ready.close())  # the window may be closed before they are ready
     ready.ask(import_panels)
+
+
+def set_libraries_aside(viewer: napari.Viewer) -> None:
+    """Let the garbage collector pass by what libraries hold, from their import until the window closes.
+
+    It takes 0.4 s to look through their half million objects, and napari lets it whenever a layer goes.
+    """
+    ready, window = Latest(), viewer.window._qt_window
+    ready.answered.connect(lambda imported: gc.freeze())
+    ready.failed.connect(notify)
+    window.destroyed.connect(lambda: (ready.close(), gc.unfreeze()))
+    ready.ask(import_libraries)
 
 
 def open_demo() -> None:
@@ -63,6 +75,7 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
     from napari_4dstem_orient.samples.silver import silver_twins
 
     panels: dict[str, Any] = open_workbench(viewer)
+    set_libraries_aside(viewer)
     session = session_for(viewer)
     indexers = panels["Map"].indexers
     steps = {  # what there must be: whose panel makes it, and how

@@ -100,7 +100,7 @@ def test_a_job_may_end_by_itself_when_the_program_does():
     code = """
 import threading, time
 from qtpy.QtWidgets import QApplication
-from napari_4dstem_orient.napari_plugin import jobs
+from napari_4dstem_orient.napari_plugin.qt import jobs
 from napari_4dstem_orient.core.errors import Cancelled
 
 jobs.import_libraries = lambda: None  # takes seconds

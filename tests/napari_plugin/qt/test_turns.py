@@ -1,22 +1,21 @@
-"""What keeps the window answering: steps one a turn, threads that stand back, letters and libraries made ready."""
+"""What keeps the window answering: steps one a turn, threads that stand back, libraries set aside."""
 
 import gc
 import os
+import subprocess
 import sys
 import weakref
-from itertools import pairwise
 
 import pytest
 from qtpy.QtCore import QObject
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
-from napari_4dstem_orient.napari_plugin.qt import libraries
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
-from napari_4dstem_orient.napari_plugin.qt.letters import LETTERS, SPELLED, drawing_letters
-from napari_4dstem_orient.napari_plugin.qt.threads import LONG, SHORT
+from napari_4dstem_orient.napari_plugin.qt.threads import STAND_BACK
 from napari_4dstem_orient.napari_plugin.qt.turns import Turns, later
+from napari_4dstem_orient.napari_plugin.workbench import set_libraries_aside
 
 
 def counting(seen, count):
@@ -96,41 +95,30 @@ def test_work_beside_the_window_stands_back_behind_it(qtbot):
     latest.ask(lambda: os.getpriority(os.PRIO_PROCESS, 0))
     qtbot.waitUntil(lambda: len(told) == 2, timeout=60000)
     mine = os.getpriority(os.PRIO_PROCESS, 0)
-    assert sorted(told) == [min(mine + SHORT, 19), min(mine + LONG, 19)]
+    assert told == 2 * [min(mine + STAND_BACK, 19)]
 
 
-def test_letters_are_drawn_one_by_one_and_nothing_of_them_is_seen(make_napari_viewer):
-    viewer = make_napari_viewer(show=True)
-    fonts = viewer.window._qt_viewer.canvas._font_info.font_manager._fonts
-    QTest.qWait(200)
-    known = []
-    for _ in drawing_letters(viewer):
-        assert viewer.canvas.overlays[SPELLED].opacity == 0
-        QTest.qWait(30)
-        known.append(sum(len(font._glyphs) for font in fonts.values()))
-    assert set(LETTERS) <= {letter for font in fonts.values() for letter in font._glyphs}
-    assert max(late - early for early, late in pairwise(known)) <= 2
-    assert SPELLED not in viewer.canvas.overlays
-
-
-def test_the_garbage_of_panels_is_collected_though_libraries_are_set_aside(make_napari_viewer):
-    """What is alive when libraries are set aside is seen again when a panel goes."""
-    from napari_4dstem_orient.napari_plugin.panels.export.panel import ExportWidget
-
+def test_libraries_are_set_aside_from_a_windows_start_to_its_end(make_napari_viewer, qtbot):
     class Knot:
         pass
 
-    panel = ExportWidget(make_napari_viewer())
-    libraries.collect_all_again()
+    gc.unfreeze()
+    viewer = make_napari_viewer()
     knot = Knot()
     knot.self, gone = knot, weakref.ref(knot)
-    libraries.import_libraries()
+    set_libraries_aside(viewer)
+    qtbot.waitUntil(lambda: gc.get_freeze_count() > 0, timeout=60_000)
     del knot
     gc.collect()
     assert gone() is not None, "it was not set aside"
-    panel.close_step()
-    panel.deleteLater()
-    QTest.qWait(50)
-    del panel
+    viewer.close()
+    qtbot.waitUntil(lambda: gc.get_freeze_count() == 0, timeout=60_000)
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("start", ["import napari_4dstem_orient", "import napari_4dstem_orient.cli"])
+def test_an_import_changes_nothing_of_the_process(start):
+    """How threads wait, say those who start a program: not a library that is imported."""
+    code = f"import os; before = dict(os.environ); {start}; assert dict(os.environ) == before"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -9,7 +9,6 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, notify
-from napari_4dstem_orient.napari_plugin.qt.libraries import collect_all_again
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone, tone_sheet
 from napari_4dstem_orient.napari_plugin.qt.turns import Turns
 from napari_4dstem_orient.napari_plugin.qt.wheel import WheelGuard
@@ -86,7 +85,6 @@ class StepWidget(QWidget):
         self.session.changed.connect(self._on_changed)
         jobs = self.jobs  # with its window gone a panel gets no word but this
         self.destroyed.connect(lambda: jobs.detach_job())
-        self.destroyed.connect(lambda: collect_all_again())  # the panel may be among what was set aside
         self.jobs.running_changed.connect(self._on_running)
 
     def refresh(self) -> None:

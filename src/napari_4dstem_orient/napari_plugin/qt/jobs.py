@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from napari.utils.notifications import Notification, notification_manager, show_error
@@ -16,7 +17,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidg
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.napari_plugin.qt.clock import Clock
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.qt.threads import LONG, at_work, start_thread
+from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, at_work
 from napari_4dstem_orient.napari_plugin.qt.turns import Turns
 
 SECONDS_BETWEEN_REPORTS = 0.05
@@ -33,7 +34,7 @@ def notify(error: BaseException) -> None:
         notification_manager.dispatch(Notification.from_exception(error))
 
 
-class Job(QObject):
+class Job(Threaded):
     """One call of a core function in a thread of its own.
 
     Signals
@@ -52,23 +53,20 @@ class Job(QObject):
     finished = Signal(object)
     failed = Signal(object)
     cancelled = Signal()
-    _ended = Signal(str, object)
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        self._call = (function, args, kwargs)
+        self._function: Callable[..., Any] | None = partial(function, *args, **kwargs)
         self._cancel = threading.Event()
         self._go = threading.Event()
         self._go.set()
         self._detached = False
         self._reported = 0.0
         self._kept: tuple[QObject, ...] = ()
-        self._thread: threading.Thread | None = None
-        self._ended.connect(self._on_ended)  # queued: from the thread to the main loop
 
     def start(self) -> None:
         """Begin; the function is called with ``progress=``."""
-        self._thread = start_thread(self, self._run, LONG)
+        self.call(self._run)
 
     def keep(self, *relays: QObject) -> None:
         """Keep what the function speaks through for as long as the job itself."""
@@ -97,29 +95,11 @@ class Job(QObject):
         self.cancel()
         self._detached = True
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait for the thread to end."""
-        if self._thread is not None:
-            self._thread.join(seconds)
-
-    @property
-    def running(self) -> bool:
-        """Whether the thread is still at work."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def _run(self) -> None:
-        function, args, kwargs = self._call
-        try:
-            import_libraries()
-            outcome = "finished", function(*args, progress=self._report, **kwargs)
-        except Cancelled:
-            outcome = "cancelled", None
-        except BaseException as error:  # handed to the main thread, whatever it is
-            outcome = "failed", error
-        if self._cancel.is_set():
-            outcome = "cancelled", None
-        self._call = (function, (), {})  # a kept job must not keep the scan
-        self._ended.emit(*outcome)
+    def _run(self) -> Any:
+        function, self._function = self._function, None  # a kept job must not keep the scan
+        assert function is not None, "a job runs once"
+        import_libraries()
+        return function(progress=self._report)
 
     def _report(self, done: int, total: int) -> None:
         self._go.wait()
@@ -131,15 +111,16 @@ class Job(QObject):
             if not self._detached:
                 self.progress.emit(int(done), int(total))
 
-    @Slot(str, object)
-    def _on_ended(self, how: str, result: Any) -> None:
-        at_work.discard(self)
+    def ended(self, result: Any, error: BaseException | None) -> None:
+        """Tell how it ended, unless nobody listens any more."""
         if self._detached:
             return
-        if how == "cancelled":
+        if self._cancel.is_set() or isinstance(error, Cancelled):
             self.cancelled.emit()
+        elif error is not None:
+            self.failed.emit(error)
         else:
-            getattr(self, how).emit(result)
+            self.finished.emit(result)
 
 
 class Relay(QObject):

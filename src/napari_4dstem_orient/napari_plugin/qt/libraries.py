@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
+import os
 import threading
 from functools import cache
 
@@ -24,38 +24,17 @@ def import_libraries() -> None:
 
     Two threads that import py4DSTEM at once can stop each other (``_DeadlockError``), so whatever works beside
     the main thread and needs it comes through here first.
-
-    The half million objects of libraries stay to the end, so the garbage collector need not go through them: that
-    takes 0.3 s, in which no window answers, and napari lets it whenever a layer goes.
     """
     with _lock:
         _import_all()
-        _set_aside()
-
-
-@cache
-def _set_aside() -> None:
-    gc.freeze()
-
-
-def collect_all_again() -> None:
-    """Let the garbage collector see again what ``import_libraries`` set aside, until it is called again."""
-    gc.unfreeze()
-    _set_aside.cache_clear()
 
 
 @cache
 def _import_all() -> None:
-    collects = gc.isenabled()
-    gc.disable()  # among ever more objects it would hold the window up several times
-    try:
-        for name in LIBRARIES:
-            importlib.import_module(name)
-        _make_layers()
-        _set_aside()
-    finally:
-        if collects:
-            gc.enable()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line says
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    _make_layers()
 
 
 def _make_layers() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from napari_4dstem_orient.analysis.colours import LabAxis, key_corners, key_extent, key_outline
 from napari_4dstem_orient.analysis.sphere_density import sphere_density
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.directions import overbarred
 from napari_4dstem_orient.crystals.laue import is_hexagonal, to_standard
 
 if TYPE_CHECKING:
@@ -217,8 +218,7 @@ def _density(
 def _plane_title(indices: Indices, phase: Phase) -> str:
     h, k, l = indices  # noqa: E741
     shown = (h, k, -h - k, l) if is_hexagonal(phase) else indices
-    bars = [str(index) if index >= 0 else rf"\bar{{{-index}}}" for index in shown]
-    return r"$\{\mathregular{" + r"\,".join(bars) + r"}\}$"
+    return rf"$\{{{overbarred(shown)}\}}$"
 
 
 def draw_pole_figure(axes: Axes, density: Density, color: str) -> ScalarMappable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,8 +43,13 @@ class Direction(NamedTuple):
     @property
     def mathtext(self) -> str:
         """The same for matplotlib, with overbars."""
-        bars = [str(index) if index >= 0 else rf"\bar{{{-index}}}" for index in self.indices]
-        return r"$[\mathregular{" + r"\,".join(bars) + "}]$"
+        return f"$[{overbarred(self.indices)}]$"
+
+
+def overbarred(indices: Sequence[int]) -> str:
+    """Return indices in matplotlib's mathtext, without brackets."""
+    bars = [str(index) if index >= 0 else rf"\bar{{{-index}}}" for index in indices]
+    return r"\mathregular{" + r"\,".join(bars) + "}"
 
 
 def zone_axis(rotation: np.ndarray, phase: Phase) -> Direction:
@@ -66,11 +72,11 @@ def in_plane_direction(rotation: np.ndarray, phase: Phase) -> Direction:
 
 
 def standard_variant(rotation: np.ndarray, phase: Phase) -> np.ndarray:
-    """Return the equivalent matrix S R whose zone axis lies in, or next to, the standard triangle."""
-    variants = phase.symmetry @ np.asarray(rotation, float)
+    """Return the equivalents S R, shape (..., 3, 3), whose zone axes lie in, or next to, the standard triangle."""
+    rotation = np.asarray(rotation, float)
     # Variants that share a zone axis differ in lab x only: that breaks the tie.
-    nearness = _INSIDE @ (variants[:, :, 2] + 1e-3 * variants[:, :, 0]).T
-    return variants[nearness.argmax()]
+    nearness = (rotation[..., 2] + 1e-3 * rotation[..., 0]) @ (_INSIDE @ phase.symmetry).T
+    return phase.symmetry[nearness.argmax(axis=-1)] @ rotation
 
 
 def standard_direction(vector: np.ndarray, phase: Phase) -> np.ndarray:
@@ -82,11 +88,9 @@ def standard_direction(vector: np.ndarray, phase: Phase) -> np.ndarray:
 
 def nearest_direction(vector: np.ndarray, phase: Phase) -> Direction:
     """Return the simplest lattice direction near a vector in crystal Cartesian coordinates, shape (3,)."""
-    indices, units, size = _candidates(phase)
     unit = np.asarray(vector, float) / np.linalg.norm(vector)
-    angle = np.rad2deg(2 * np.arcsin(np.clip(np.linalg.norm(units - unit, axis=1) / 2, 0, 1)))
-    best = (angle + _DEGREES_PER_INDEX * size).argmin()
-    return Direction(tuple(int(index) for index in indices[best]), float(angle[best]))
+    (indices,), (error,) = _nearest_directions(unit[None], phase)
+    return Direction(tuple(indices.tolist()), float(error))
 
 
 def zone_axes(rotations: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray]:
@@ -97,20 +101,12 @@ def zone_axes(rotations: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarr
     rotations : ndarray, shape (n, 3, 3)
     phase : Phase
     """
-    return _nearest_directions(_standard_axes(rotations, phase, 2), phase)
+    return _nearest_directions(standard_variant(rotations, phase)[:, :, 2], phase)
 
 
 def in_plane_directions(rotations: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray]:
     """Return what ``in_plane_direction`` says of many orientations at once; see ``zone_axes``."""
-    return _nearest_directions(_standard_axes(rotations, phase, 0), phase)
-
-
-def _standard_axes(rotations: np.ndarray, phase: Phase, axis: int) -> np.ndarray:
-    """Return one lab axis in each orientation's standard variant, shape (n, 3)."""
-    columns = np.asarray(rotations, float)
-    nearness = (columns[:, :, 2] + 1e-3 * columns[:, :, 0]) @ (_INSIDE @ phase.symmetry).T
-    chosen = phase.symmetry[nearness.argmax(axis=1)]
-    return np.einsum("nij,nj->ni", chosen, columns[:, :, axis])
+    return _nearest_directions(standard_variant(rotations, phase)[:, :, 0], phase)
 
 
 def _nearest_directions(vectors: np.ndarray, phase: Phase) -> tuple[np.ndarray, np.ndarray]:
@@ -137,8 +133,9 @@ def _nearest_directions(vectors: np.ndarray, phase: Phase) -> tuple[np.ndarray, 
             part = slice(start, start + _CHUNK)
             cosine = vectors[part] @ units[group].T
             nearest = cosine.argmax(axis=1)
-            found = cosine[np.arange(len(nearest)), nearest]
-            angle = np.rad2deg(np.arccos(np.clip(found, -1, 1)))
+            # From the length of the difference: the arc cosine is blind for small angles.
+            chord = np.linalg.norm(vectors[part] - units[group[nearest]], axis=1)
+            angle = np.rad2deg(2 * np.arcsin(np.clip(chord / 2, 0, 1)))
             price = angle + _DEGREES_PER_INDEX * size[group[0]]
             better = price < lowest[part]
             best[part][better] = group[nearest[better]]

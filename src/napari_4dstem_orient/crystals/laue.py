@@ -80,7 +80,7 @@ def to_standard(phase: Phase) -> np.ndarray:
     standard = laue_class(phase).orix.proper_subgroup.to_matrix()
     settings = (np.eye(3), phase._spglib.std_rotation_matrix)
     for turn in (extra @ setting for extra in (np.eye(3), B_TO_Z, _ABOUT_Z) for setting in settings):
-        if _same_group(turn @ phase.symmetry @ turn.T, standard):
+        if same_operations(turn @ phase.symmetry @ turn.T, standard):
             return turn
     raise ValueError(f"{phase.name}: its operations do not form the Laue class {laue_class(phase).symbol}")
 
@@ -90,6 +90,7 @@ B_TO_Z = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 _ABOUT_Z = np.array([[np.sqrt(3), -1, 0], [1, np.sqrt(3), 0], [0, 0, 2]]) / 2
 
 
-def _same_group(one: np.ndarray, other: np.ndarray) -> bool:
+def same_operations(one: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether two sets of matrices, shape (n, 3, 3), hold the same, in any order."""
     distance = np.abs(one[:, None] - other).max(axis=(2, 3))
     return len(one) == len(other) and bool((distance.min(axis=1) < 0.01).all())

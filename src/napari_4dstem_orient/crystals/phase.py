@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError, one_line
+from napari_4dstem_orient.crystals.laue import same_operations
 
 if TYPE_CHECKING:
     import orix.crystal_map
@@ -242,7 +243,7 @@ class Phase:
         # With a base of diffpy's own choice orix would turn the cell and leave the atoms where they are.
         structure = Structure(atoms=atoms, lattice=Lattice(base=self.lattice))
         usual = get_point_group(self.space_group)
-        if _same_operations(usual.laue_proper_subgroup.to_matrix(), self.symmetry):
+        if same_operations(usual.laue_proper_subgroup.to_matrix(), self.symmetry):
             return OrixPhase(name=self.name, space_group=self.space_group, structure=structure)
         return OrixPhase(name=self.name, point_group=self._point_group(usual.name), structure=structure)
 
@@ -309,11 +310,6 @@ def _is_crystal(phase: Phase) -> bool:
         and ((phase.occupancy > 0) & (phase.occupancy <= 1.01)).all()
     )
     return bool(possible) and 0 < atoms * np.prod(2 * _farthest(phase) + 1.0) < MOST_TERMS
-
-
-def _same_operations(one: np.ndarray, other: np.ndarray) -> bool:
-    apart = np.abs(one[:, None] - other).max(axis=(2, 3))
-    return len(one) == len(other) and bool((apart.min(axis=1) < 0.01).all())
 
 
 def _farthest(phase: Phase) -> np.ndarray:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.gui_scan import grabbed
-from napari_4dstem_orient.napari_plugin.qt.elided import ElidedLabel, FittedLabel
+from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.elided import FittedLabel
 
 TEXT = "zone axis <b>[1&nbsp;0&nbsp;1]</b><br>in-plane <b>[-5&nbsp;-2&nbsp;2]</b><br>explains 41 of 49 disks"
 
@@ -42,11 +43,11 @@ def test_words_without_room_are_smaller_and_whole(fitted):
     assert 0.7 < np.ptp(rows) / np.ptp(np.flatnonzero(whole.any(axis=1))) < 0.95
 
 
-def test_a_line_without_room_ends_in_dots(qtbot):
-    label = ElidedLabel()
-    qtbot.addWidget(label)
+def test_a_title_without_room_ends_in_dots(qtbot):
     words = "Template matching, and more words than there is room for"
-    seen = ink(label, words, (90, 20))
+    canvas = PatternCanvas(words, (90, 90))
+    qtbot.addWidget(canvas)
+    seen = ink(canvas.title, words, (90, 20))
     assert seen.any()
     assert not seen[:, -1].any()
-    assert label.text() == words
+    assert canvas.title.text() == words

@@ -151,5 +151,6 @@ def plane_indices(hkl: np.ndarray, phase: Phase) -> tuple[int, ...]:
 
 def plane_mathtext(hkl: Sequence[int] | np.ndarray) -> str:
     """Name a reflection for matplotlib, with overbars."""
-    bars = [str(int(index)) if index >= 0 else rf"\bar{{{-int(index)}}}" for index in hkl]
-    return r"$\mathregular{" + r"\,".join(bars) + "}$"
+    from napari_4dstem_orient.crystals.directions import overbarred
+
+    return f"${overbarred([int(index) for index in hkl])}$"

@@ -22,11 +22,11 @@ from qtpy.QtGui import (
     QWheelEvent,
 )
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from napari_4dstem_orient.napari_plugin.pattern_view.mark_painter import paint_labels, paint_marks
 from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import MarkSet, scale_bar
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
-from napari_4dstem_orient.napari_plugin.qt.elided import ElidedLabel
 
 LARGEST_ZOOM = 40.0
 STEP = 1.25
@@ -84,7 +84,7 @@ class PatternCanvas(QWidget):
 
     def __init__(self, title: str, size: tuple[int, int], lens: Lens | None = None) -> None:
         super().__init__()
-        self.title = ElidedLabel(title)
+        self.title = QElidingLabel(title)
         self.title.setVisible(bool(title))
         self.title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # views alike in width

@@ -16,19 +16,6 @@ from qtpy.QtWidgets import QComboBox, QLabel, QStyle, QStyleOptionComboBox, QSty
 
 SIZES = (1.0, 0.92, 0.84, 0.76)
 """Of letters, beside their usual size."""
-RIGHT = Qt.TextElideMode.ElideRight
-
-
-class ElidedLabel(QLabel):
-    """A line of words."""
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw what there is room for."""
-        painter = QPainter(self)
-        room = self.contentsRect()
-        text = self.fontMetrics().elidedText(self.text(), RIGHT, room.width())
-        self.style().drawItemText(painter, room, int(self.alignment()), self.palette(), True, text)
-        painter.end()
 
 
 class FittedLabel(QLabel):
@@ -73,7 +60,9 @@ class ElidedCombo(QComboBox):
         room = self.style().subControlRect(
             QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
         )
-        option.currentText = self.fontMetrics().elidedText(option.currentText, RIGHT, room.width() - 4)
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, room.width() - 4
+        )
         painter = QStylePainter(self)
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)

@@ -13,6 +13,7 @@ from napari_4dstem_orient.crystals.laue import laue_class, to_standard
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
     from orix.vector import FundamentalSector
 
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -115,10 +116,7 @@ def _key_image(phase: Phase, size: int) -> np.ndarray:
     width, height = (
         round((stop - start) / step / finer) * finer for start, stop in ((left, right), (bottom, top))
     )
-    x, y = np.meshgrid(left + (np.arange(width) + 0.5) * step, top - (np.arange(height) + 0.5) * step)
-    # Points of the plane back onto the sphere, seen from its south pole.
-    square = x**2 + y**2
-    vectors = (np.stack([2 * x, 2 * y, 1 - square], axis=-1) / (1 + square)[..., None]).reshape(-1, 3)
+    vectors = directions_of_pixels(left, top, step, (height, width)).reshape(-1, 3)
     inside = (vectors @ _sector(phase).data.T >= -1e-9).all(axis=1) & (vectors[:, 2] >= -1e-9)
     rgb = np.zeros((len(vectors), 3), np.float32)
     rgb[inside] = direction_rgb(vectors[inside] @ to_standard(phase), phase)
@@ -176,11 +174,11 @@ def key_corners(phase: Phase) -> list[tuple[np.ndarray, str]]:
     return [(xy, direction.mathtext) for xy, direction in zip(_project(corners), directions, strict=True)]
 
 
-def draw_color_key(axes: Axes, phase: Phase, size: int = 300, fontsize: float = 9) -> None:
-    """Draw the colour key with its outline, corner labels and the phase's name onto matplotlib axes."""
+def draw_outline(axes: Axes, phase: Phase, color: str = "black", fontsize: float = 9) -> Patch:
+    """Draw the outline of a colour key with its corners named, and nothing else of matplotlib's axes."""
+    from matplotlib.patches import Polygon
+
     left, right, bottom, top = key_extent(phase)
-    axes.imshow(color_key_image(phase, size), extent=(left, right, bottom, top), interpolation="bilinear")
-    axes.plot(*key_outline(phase).T, color="black", linewidth=0.8)
     middle, gap = (bottom + top) / 2, 0.04 * max(right - left, top - bottom)
     for (x, y), label in key_corners(phase):
         side = 0 if abs(y - middle) < gap else np.sign(y - middle)
@@ -191,10 +189,18 @@ def draw_color_key(axes: Axes, phase: Phase, size: int = 300, fontsize: float = 
             ha="right" if side == 0 else "center",
             va={1: "bottom", 0: "center", -1: "top"}[side],
             size=fontsize,
+            color=color,
         )
     axes.set(xlim=(left - gap, right + gap), ylim=(bottom - 4 * gap, top + 4 * gap), aspect="equal")
-    axes.set_title(f"{phase.name}  ({laue_class(phase).symbol})", fontsize=fontsize, pad=4, parse_math=False)
     axes.axis("off")
+    return axes.add_patch(Polygon(key_outline(phase), fill=False, edgecolor=color, linewidth=0.8))
+
+
+def draw_color_key(axes: Axes, phase: Phase, size: int = 300, fontsize: float = 9) -> None:
+    """Draw the colour key with its outline, corner labels and the phase's name onto matplotlib axes."""
+    axes.imshow(color_key_image(phase, size), extent=key_extent(phase), interpolation="bilinear")
+    draw_outline(axes, phase, fontsize=fontsize)
+    axes.set_title(f"{phase.name}  ({laue_class(phase).symbol})", fontsize=fontsize, pad=4, parse_math=False)
 
 
 def color_key_figure(phase: Phase, size: float = 2.4) -> Figure:
@@ -204,6 +210,14 @@ def color_key_figure(phase: Phase, size: float = 2.4) -> Figure:
     figure = Figure(figsize=(size, size), layout="constrained")
     draw_color_key(figure.add_subplot(), phase)
     return figure
+
+
+def directions_of_pixels(left: float, top: float, step: float, shape: tuple[int, int]) -> np.ndarray:
+    """Return where the pixels of a picture of the stereographic plane lie on the sphere, shape (*shape, 3)."""
+    height, width = shape
+    x, y = np.meshgrid(left + (np.arange(width) + 0.5) * step, top - (np.arange(height) + 0.5) * step)
+    square = x**2 + y**2
+    return np.asarray(np.stack([2 * x, 2 * y, 1 - square], axis=-1) / (1 + square)[..., None])
 
 
 def _sector(phase: Phase) -> FundamentalSector:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.colours import LabAxis, key_corners, key_extent, key_outline
+from napari_4dstem_orient.analysis.colours import LabAxis, directions_of_pixels, draw_outline, key_extent
 from napari_4dstem_orient.analysis.sphere_density import sphere_density
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.directions import overbarred
@@ -19,6 +19,7 @@ from napari_4dstem_orient.crystals.laue import is_hexagonal, to_standard
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.patches import Patch
 
     from napari_4dstem_orient.crystals.phase import Phase
 
@@ -208,9 +209,7 @@ def _density(
     # Whole cells beyond the outline: it is the drawing that cuts there.
     width, height = (int(np.ceil(length / step)) + 2 for length in (right - left, top - bottom))
     left, top = left - step, top + step
-    x, y = np.meshgrid(left + (np.arange(width) + 0.5) * step, top - (np.arange(height) + 0.5) * step)
-    square = x**2 + y**2
-    points = np.stack([2 * x, 2 * y, 1 - square], axis=-1) / (1 + square)[..., None]
+    points = directions_of_pixels(left, top, step, (height, width))
     value = sphere_density(portions, points.reshape(-1, 3), SIGMA).reshape(height, width)
     return Density(title, value, (left, left + width * step, top - height * step, top))
 
@@ -223,42 +222,24 @@ def _plane_title(indices: Indices, phase: Phase) -> str:
 
 def draw_pole_figure(axes: Axes, density: Density, color: str) -> ScalarMappable:
     """Draw a pole figure, the lab axes at its rim; ``color`` is that of lines and words."""
-    angle = np.linspace(0, 2 * np.pi, 181)
-    shown = _draw(axes, density, np.stack([np.cos(angle), np.sin(angle)], axis=1), color)
+    from matplotlib.patches import Circle
+
+    axes.set(xlim=(-1.05, 1.2), ylim=(-1.2, 1.05), aspect="equal")
+    axes.axis("off")
     axes.annotate("x", (0, -1), (0, -3), textcoords="offset points", ha="center", va="top", color=color)
     axes.annotate("y", (1, 0), (3, 0), textcoords="offset points", ha="left", va="center", color=color)
     axes.plot([0], [0], "+", color="white", markersize=5, markeredgewidth=0.8)  # lab z
-    axes.set(xlim=(-1.05, 1.2), ylim=(-1.2, 1.05))
-    return shown
+    rim = axes.add_patch(Circle((0, 0), 1, fill=False, edgecolor=color, linewidth=0.9))
+    return _draw(axes, density, rim, color)
 
 
 def draw_inverse_pole_figure(axes: Axes, density: Density, phase: Phase, color: str) -> ScalarMappable:
     """Draw an inverse pole figure in the standard triangle with its corners named."""
-    shown = _draw(axes, density, key_outline(phase), color)
-    left, right, bottom, top = key_extent(phase)
-    gap, middle = 0.05 * max(right - left, top - bottom), (bottom + top) / 2
-    for (x, y), label in key_corners(phase):
-        side = 1 if y > middle + gap else -1
-        axes.text(
-            x,
-            y + side * gap,
-            label,
-            ha="center",
-            va="bottom" if side > 0 else "top",
-            size=8,
-            color=color,
-        )
-    axes.set(xlim=(left - 3 * gap, right + 3 * gap), ylim=(bottom - 4 * gap, top + 4 * gap))
-    return shown
+    return _draw(axes, density, draw_outline(axes, phase, color, 8), color)
 
 
-def _draw(axes: Axes, density: Density, outline: np.ndarray, color: str) -> ScalarMappable:
-    from matplotlib.patches import Polygon
-
-    axes.set_axis_off()
+def _draw(axes: Axes, density: Density, outline: Patch, color: str) -> ScalarMappable:
     shown = axes.imshow(density.value, extent=density.extent, cmap=COLORMAP, vmin=0, interpolation="bilinear")
-    frame = axes.add_patch(Polygon(outline, closed=True, fill=False, edgecolor=color, linewidth=0.9))
-    shown.set_clip_path(frame)
-    axes.set_aspect("equal")
+    shown.set_clip_path(outline)
     axes.set_title(density.title, color=color, fontsize=9, pad=3)
     return shown

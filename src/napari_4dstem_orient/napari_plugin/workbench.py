@@ -52,7 +52,8 @@ def set_libraries_aside(viewer: napari.Viewer) -> None:
     ready, window = Latest(), viewer.window._qt_window
     ready.answered.connect(lambda imported: gc.freeze())
     ready.failed.connect(notify)
-    window.destroyed.connect(lambda: (ready.close(), gc.unfreeze()))
+    window.destroyed.connect(lambda: ready.close())
+    window.destroyed.connect(lambda: gc.unfreeze())
     ready.ask(import_libraries)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_4dstem_orient.analysis.colours import direction_rgb, key_corners, key_outline, key_position
+from napari_4dstem_orient.analysis.colours import direction_rgb, draw_outline, key_position
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, build_network
 from napari_4dstem_orient.training.accuracy import (
@@ -61,21 +61,7 @@ def _sampling(axes: Axes, trial: Trial) -> None:
     zones = trial.truth[:SHOWN, :, 2]
     x, y = key_position(zones, trial.crystal).T
     axes.scatter(x, y, s=6, c=direction_rgb(zones, trial.crystal), edgecolors="grey", linewidths=0.1)
-    axes.plot(*key_outline(trial.crystal).T, color="black", linewidth=0.8)
-    middle = key_outline(trial.crystal)[:, 1].mean()
-    for place, label in key_corners(trial.crystal):
-        above = place[1] > middle
-        axes.annotate(
-            label,
-            tuple(place),
-            (0, 4 if above else -4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if above else "top",
-        )
-    axes.set_aspect("equal")
-    axes.margins(0.12)
-    axes.axis("off")
+    draw_outline(axes, trial.crystal)
     axes.set_title(f"{len(zones):,} of the test set's zone axes", fontsize=10)
 
 

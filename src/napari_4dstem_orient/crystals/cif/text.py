@@ -224,7 +224,6 @@ def _block(block: object, name: str, notes: tuple[str, ...]) -> Block:
 
 def number(text: str | None) -> float:
     """Return a CIF number without its standard uncertainty (``3.615(2)`` is 3.615), or NaN if it is none."""
-    found = re.fullmatch(
-        r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)(?:\(\d*\)?)?", (text or "").strip()
-    )
-    return float(found[1]) if found else float("nan")
+    from gemmi import cif
+
+    return cif.as_number(re.sub(r"\(\d*$", "", (text or "").strip()))

@@ -134,8 +134,7 @@ def test_an_open_scan_is_seen_among_the_open_files(tmp_path, silver):
 
 def test_what_is_closed_while_at_work_is_neither_heard_nor_kept(qtbot):
     gate, told = threading.Event(), []
-    latest = Latest()
-    latest.answered.connect(told.append)
+    latest = Latest(told.append)
     latest.ask(gate.wait)
     latest.close()
     gate.set()

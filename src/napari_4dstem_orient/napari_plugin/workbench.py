@@ -31,15 +31,14 @@ LARGEST = (1600, 1000)
 
 def open_all_panels(napari_viewer: napari.Viewer) -> None:
     """Open the workbench a panel at a time, once what they need is imported: meanwhile the window answers."""
-    viewer, ready = bare_viewer(napari_viewer), Latest()
+    viewer = bare_viewer(napari_viewer)
     window = viewer.window._qt_window
     panels = Turns(window, notify)
 
     def open_them(imported: object) -> None:
         panels.take(opening_panels(viewer, {}), lambda: set_libraries_aside(viewer))
 
-    ready.answered.connect(open_them)
-    ready.failed.connect(notify)
+    ready = Latest(open_them)
     window.destroyed.connect(lambda: ready.close())  # the window may be closed before they are ready
     ready.ask(import_panels)
 
@@ -49,9 +48,7 @@ def set_libraries_aside(viewer: napari.Viewer) -> None:
 
     It takes 0.4 s to look through their half million objects, and napari lets it whenever a layer goes.
     """
-    ready, window = Latest(), viewer.window._qt_window
-    ready.answered.connect(lambda imported: gc.freeze())
-    ready.failed.connect(notify)
+    ready, window = Latest(lambda imported: gc.freeze()), viewer.window._qt_window
     window.destroyed.connect(lambda: ready.close())
     window.destroyed.connect(lambda: gc.unfreeze())
     ready.ask(import_libraries)

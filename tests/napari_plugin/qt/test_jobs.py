@@ -219,8 +219,8 @@ def test_an_abandoned_result_takes_no_more_steps(qtbot):
 
 
 def test_the_newest_request_wins(qtbot):
-    latest, answers, gate, asked = Latest(), [], threading.Event(), []
-    latest.answered.connect(answers.append)
+    answers, gate, asked = [], threading.Event(), []
+    latest = Latest(answers.append)
 
     def answer(number):
         asked.append(number)
@@ -237,8 +237,8 @@ def test_the_newest_request_wins(qtbot):
 
 
 def test_a_dropped_request_is_not_answered(qtbot):
-    latest, answers, gate = Latest(), [], threading.Event()
-    latest.answered.connect(answers.append)
+    answers, gate = [], threading.Event()
+    latest = Latest(answers.append)
     latest.ask(lambda: gate.wait(5))
     latest.drop()
     gate.set()

@@ -90,8 +90,7 @@ def test_work_beside_the_window_stands_back_behind_it(qtbot):
     bar, told = JobBar(), []
     qtbot.addWidget(bar)
     bar.run("Telling", told.append, lambda progress: os.getpriority(os.PRIO_PROCESS, 0))
-    latest = Latest()
-    latest.answered.connect(told.append)
+    latest = Latest(told.append)
     latest.ask(lambda: os.getpriority(os.PRIO_PROCESS, 0))
     qtbot.waitUntil(lambda: len(told) == 2, timeout=60000)
     mine = os.getpriority(os.PRIO_PROCESS, 0)

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from qtpy.QtCore import QTimer
+from superqt.utils import qthrottled
 
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     OURS,
@@ -51,9 +52,7 @@ class Cursor:
         self._viewer = ref(viewer)
         self.session: Session = session_for(viewer)
         self._keys_bound = self._dragging = False
-        self._redraw = QTimer()
-        self._redraw.setSingleShot(True)
-        self._redraw.timeout.connect(self._follow)
+        self._redraw = qthrottled(self._follow, timeout=REDRAWN_AFTER, leading=False)
         viewer.mouse_drag_callbacks.append(self._on_drag)
         self.session.position_changed.connect(self._on_position)
         self.session.changed.connect(self._on_changed)
@@ -102,8 +101,8 @@ class Cursor:
     def _on_position(self, row: int, col: int) -> None:
         if not self._dragging:
             self._follow()
-        elif not self._redraw.isActive():
-            self._redraw.start(REDRAWN_AFTER)
+        else:
+            self._redraw()
 
     def _follow(self) -> None:
         viewer = self._open_viewer()
@@ -133,7 +132,7 @@ class Cursor:
                 yield
         finally:
             camera.mouse_pan, self._dragging = could_pan, False
-        self._redraw.stop()
+        self._redraw.cancel()
         self._follow()
 
     def _position_at(self, viewer: napari.Viewer, event: Any, inside: bool = True) -> tuple[int, int] | None:

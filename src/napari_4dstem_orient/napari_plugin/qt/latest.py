@@ -7,25 +7,32 @@ from typing import Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.threads import Threaded
 
 
 class Latest(Threaded):
     """Answer requests off the main thread, one at a time; a newer request replaces the one that waits.
 
-    Signals
-    -------
-    answered : Signal(object)
-        The result of a request.
-    failed : Signal(object)
-        The exception that a request raised.
+    Parameters
+    ----------
+    answered : callable
+        Called with the result of a request; in the main thread, as long as its owner lives.
+    failed : callable
+        With the exception that a request raised.
     """
 
-    answered = Signal(object)
-    failed = Signal(object)
+    _answered = Signal(object)
+    _failed = Signal(object)
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        answered: Callable[[Any], object] = lambda result: None,
+        failed: Callable[[Exception], object] = notify,
+    ) -> None:
         super().__init__()
+        self._answered.connect(answered)
+        self._failed.connect(failed)
         self._waiting: Callable[[], Any] | None = None
         self._busy = self._wanted = self._closed = False
 
@@ -58,6 +65,6 @@ class Latest(Threaded):
         wanted, self._busy = self._wanted, False
         self._call_next()
         if wanted and error is None:
-            self.answered.emit(result)
+            self._answered.emit(result)
         elif wanted:
-            self.failed.emit(error)
+            self._failed.emit(error)

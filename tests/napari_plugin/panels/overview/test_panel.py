@@ -162,10 +162,10 @@ def test_work_is_kept_aside_and_removed_by_an_orderly_end(bench, qtbot, silver):
 def test_a_program_that_ends_with_its_window_open_ends_quietly(qapp):
     """Then Qt's objects may be gone before Python hears of it."""
     autosave = Autosave(lambda: None)
-    autosave._timer.deleteLater()
-    qapp.sendPostedEvents(autosave._timer, QEvent.Type.DeferredDelete.value)
+    autosave._save_soon.deleteLater()
+    qapp.sendPostedEvents(autosave._save_soon, QEvent.Type.DeferredDelete.value)
     with pytest.raises(RuntimeError):
-        autosave._timer.stop()
+        autosave.soon()
     autosave.close()
 
 

@@ -14,7 +14,6 @@ from napari_4dstem_orient.napari_plugin.layers.drawing import draw, line_of
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, text_color
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 
 if TYPE_CHECKING:
@@ -59,9 +58,7 @@ class MisorientationSection(QWidget):
         layout.addWidget(self.words)
         layout.addWidget(self.plot)
         self.profile: Profile | None = None
-        self._latest = Latest()
-        self._latest.answered.connect(self._on_answer)
-        self._latest.failed.connect(notify)
+        self._latest = Latest(self._on_answer)
         analysed.map_changed.connect(self._on_map)
 
     def refresh(self) -> None:

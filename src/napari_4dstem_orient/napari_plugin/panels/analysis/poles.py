@@ -83,9 +83,7 @@ class PolesSection(QWidget):
         self.densities: list[Density] = []
         self._shown_phase: Phase | None = None
         self._about: Mapping[str, Any] = {}
-        self._latest = Latest()
-        self._latest.answered.connect(self._on_answer)
-        self._latest.failed.connect(notify)
+        self._latest = Latest(self._on_answer)
         analysed.map_changed.connect(self._on_map)
         self._on_map()
 

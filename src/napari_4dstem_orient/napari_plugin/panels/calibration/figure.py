@@ -55,9 +55,7 @@ class CalibrationFigure(QWidget):
         self.answer: Any = None
         """What is shown; None where there is nothing yet."""
         self._asked: tuple[Any, ...] | None = None
-        self._latest = Latest()
-        self._latest.answered.connect(self._on_answer)
-        self._latest.failed.connect(self._on_failed)
+        self._latest = Latest(self._on_answer, self._on_failed)
         viewer.events.theme.connect(self._on_theme)
 
     def inputs(self) -> tuple[Any, ...] | str:

@@ -22,7 +22,6 @@ from napari_4dstem_orient.napari_plugin.panels.compare.figures import (
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, save_figure, text_color
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 
 if TYPE_CHECKING:
@@ -127,9 +126,7 @@ class ComparePlots(QWidget):
         for section in self.sections.values():
             layout.addWidget(section)
         self.sections["Correlation with distance"].toggle.toggled.connect(self._correlate)
-        self._latest = Latest()
-        self._latest.answered.connect(self._on_correlated)
-        self._latest.failed.connect(notify)
+        self._latest = Latest(self._on_correlated)
         session.position_changed.connect(self._on_moved)
         viewer.events.theme.connect(self._on_theme)
 

@@ -76,9 +76,7 @@ class DiskPreview(QWidget):
         layout.addLayout(words)
         layout.addWidget(self.histogram)
         layout.addWidget(self.pinned)
-        self._finder = Latest()
-        self._finder.answered.connect(self._show)
-        self._finder.failed.connect(self._on_failed)
+        self._finder = Latest(self._show, self._on_failed)
         session.position_changed.connect(self._follow)
         session.pins_changed.connect(self._follow)
 

@@ -34,7 +34,6 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     look,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, Indexers, indexers_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
@@ -65,15 +64,12 @@ class InspectorWidget(StepWidget):
         self._snapshot = Snapshot.of(self.session)
         self._shown: Shown | None = None
         self._failed: dict[str, str] = {}
-        self._reader, self._drawer, self._writer = Latest(), Latest(), Latest()
-        self._matchers = {method: Latest() for method in METHODS}
-        self._reader.answered.connect(self._on_position)
-        self._drawer.answered.connect(self._show)
-        for latest in (self._reader, self._drawer, self._writer):
-            latest.failed.connect(notify)
-        for method, matcher in self._matchers.items():
-            matcher.answered.connect(partial(self._on_matched, method))
-            matcher.failed.connect(partial(self._on_match_failed, method))
+        self._reader, self._drawer, self._writer = Latest(self._on_position), Latest(self._show), Latest()
+        self._matchers = {
+            method: Latest(partial(self._on_matched, method), partial(self._on_match_failed, method))
+            for method in METHODS
+        }
+        for method in METHODS:
             self.predicted[method].hypotheses.activated.connect(partial(self._on_chosen, method))
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)

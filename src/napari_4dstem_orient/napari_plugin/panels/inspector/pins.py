@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import grey_image
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import Session
@@ -39,9 +38,7 @@ class PinStrip(QListWidget):
         self.setToolTip("Pinned positions: click, or Enter, goes there; P pins and unpins the present one")
         self.itemClicked.connect(self._go)
         self.itemActivated.connect(self._go)
-        self._reader = Latest()
-        self._reader.answered.connect(self._on_pictures)
-        self._reader.failed.connect(notify)
+        self._reader = Latest(self._on_pictures)
         session.pins_changed.connect(self.refresh)
         self.refresh()
 

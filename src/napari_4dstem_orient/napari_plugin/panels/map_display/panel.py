@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider
+from superqt.utils import qdebounced
 
 from napari_4dstem_orient.analysis.channels import channel_colors, channels_of
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
@@ -31,7 +32,6 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 )
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button
 from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Keys
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES
 
@@ -88,12 +88,8 @@ class MapDisplayWidget(StepWidget):
         self.body.addWidget(self.share)
         self.body.addWidget(self.hint)
         self.body.addWidget(self.keys, 1)
-        self._painter = Latest()
-        self._painter.answered.connect(self._on_painted)
-        self._painter.failed.connect(notify)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self.refresh)
+        self._painter = Latest(self._on_painted)
+        self._soon = qdebounced(self.refresh, timeout=0, parent=self)
         self.viewer.layers.events.connect(self._on_layers)
         self.viewer.events.theme.connect(self._on_layers)
         self.viewer.mouse_move_callbacks.append(self._on_move)
@@ -184,7 +180,7 @@ class MapDisplayWidget(StepWidget):
 
     def _on_layers(self, event: Any) -> None:
         if event.type in (*WATCHED, "theme"):
-            self._soon.start(0)
+            self._soon()
 
     def _on_move(self, viewer: Any, event: Any) -> None:
         where = position_under(self.viewer, event.position)
@@ -203,7 +199,7 @@ class MapDisplayWidget(StepWidget):
 
     def release(self) -> None:
         """Stop listening."""
-        self._soon.stop()
+        self._soon.cancel()
         self.viewer.layers.events.disconnect(self._on_layers)
         self.viewer.events.theme.disconnect(self._on_layers)
         self.viewer.mouse_move_callbacks.remove(self._on_move)

@@ -16,7 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QLockFile, QObject, QStandardPaths, QTimer
+from qtpy.QtCore import QLockFile, QObject, QStandardPaths
+from superqt.utils import qdebounced
 
 from napari_4dstem_orient.core.atomic import make_folder
 from napari_4dstem_orient.core.errors import UserError
@@ -110,10 +111,7 @@ class Autosave(QObject):
         self._job: Job | None = None
         self._due = False
         self._over = threading.Event()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(DELAY)
-        self._timer.timeout.connect(self.save)
+        self._save_soon = qdebounced(self.save, timeout=DELAY, parent=self)
         # A program that ends by itself is no crash, whoever forgets to close its windows.
         self._end = weakref.finalize(self, _remove, self.folder, self._over)
 
@@ -125,7 +123,7 @@ class Autosave(QObject):
     def soon(self) -> None:
         """Save when nothing has happened for some seconds."""
         if not self._over.is_set():
-            self._timer.start()
+            self._save_soon()
 
     def save(self) -> None:
         """Save now, in another thread; after the one that is under way."""
@@ -151,7 +149,7 @@ class Autosave(QObject):
 
     def save_finally(self) -> None:
         """Save what there is now, and nothing that comes later."""
-        self._timer.stop()
+        self._save_soon.cancel()
         project = self._collect()
         self._collect = lambda: project
         self.save()
@@ -164,8 +162,7 @@ class Autosave(QObject):
     def close(self) -> None:
         """Remove what was saved: the work was ended in an orderly way."""
         self._over.set()
-        with suppress(RuntimeError):  # a program that ends with its window open: Qt may have gone first
-            self._timer.stop()
+        self._save_soon.cancel()
         if self._job is not None:
             self._job.detach()
             self._job = None

@@ -38,9 +38,7 @@ class DetectorImages(QObject):
         self.live: LiveImage | None = None
         self._due: dict[int, tuple[Scan, VirtualDetector]] = {}
         self._stop = Event()
-        self._latest = Latest()
-        self._latest.answered.connect(self._on_answered)
-        self._latest.failed.connect(self._on_failed)
+        self._latest = Latest(self._on_answered, self._on_failed)
 
     def ask(self, number: int, scan: Scan, detector: VirtualDetector) -> None:
         """Make the image of a detector; what is being read for another one begins anew afterwards."""

@@ -28,8 +28,7 @@ class DeviceChooser(QComboBox):
             self.addItem(title, name)
         self.setToolTip("Where it is computed. A device that is not there gives an error.")
         self.setCurrentIndex(self.findData(device))
-        self._describing = Latest()
-        self._describing.answered.connect(lambda text: self.setItemText(0, f"Automatic: {text}"))
+        self._describing = Latest(lambda text: self.setItemText(0, f"Automatic: {text}"))
         self._later = later(self, partial(self._describing.ask, _describe_automatic), ONCE_OPEN)
 
     def release(self) -> None:

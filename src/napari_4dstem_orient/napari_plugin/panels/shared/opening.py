@@ -84,7 +84,7 @@ def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
     remove_layers(viewer)
     take_scan(viewer, scan)
     show_scale_bar(viewer)
-    window, finer = ref(viewer), Latest()
+    window = ref(viewer)
 
     def refine(image: np.ndarray) -> None:
         there = window()
@@ -93,8 +93,7 @@ def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
             layer.data = image
             layer.reset_contrast_limits()
 
-    finer.answered.connect(refine)
-    finer.ask(partial(overview, scan))
+    Latest(refine).ask(partial(overview, scan))
     return as_layer(scan, COARSE_SECONDS)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QTimer, Slot  # type: ignore[attr-defined]
+from qtpy.QtCore import Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import qthrottled
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
@@ -61,9 +62,7 @@ class TrainingWidget(StepWidget):
         self._damaged = ""
         self._history: list[dict[str, float]] = []
         self._target: Path | None = None
-        self._redraw = QTimer(self)
-        self._redraw.setSingleShot(True)
-        self._redraw.timeout.connect(self._draw)
+        self._redraw = qthrottled(self._draw, timeout=REDRAW_AFTER, leading=False, parent=self)
         self._build_inputs()
         self._build_progress()
         self.phases.ticked.connect(self._on_ticked)
@@ -203,8 +202,7 @@ class TrainingWidget(StepWidget):
     @Slot(object)
     def _on_figures(self, figures: dict[str, float]) -> None:
         self._history.append(figures)
-        if not self._redraw.isActive():
-            self._redraw.start(REDRAW_AFTER)
+        self._redraw()
 
     def _on_running(self, running: bool) -> None:
         if not running and not self._closed:
@@ -289,7 +287,7 @@ class TrainingWidget(StepWidget):
 
     def release(self) -> None:
         """Stop listening."""
-        self._redraw.stop()
+        self._redraw.cancel()
         self.devices.release()
 
 

@@ -56,11 +56,9 @@ class VirtualImagesWidget(StepWidget):
         super().__init__(napari_viewer)
         self.detectors: list[VirtualDetector] = []
         self.beam: DirectBeam | None = None
-        self._images, self._patterns = DetectorImages(), Latest()
+        self._images, self._patterns = DetectorImages(), Latest(self._show_pattern, self._on_failed)
         self._images.seen.connect(self._show_image)
         self._images.failed.connect(notify)
-        self._patterns.answered.connect(self._show_pattern)
-        self._patterns.failed.connect(self._on_failed)
         self._stop_mean = Event()
         self.view = PatternCanvas("", (280, 280))
         self.drag = DetectorDrag(self.view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from napari_4dstem_orient.crystals.cif.symmetry import Operations, declared_sett
 from napari_4dstem_orient.crystals.cif.text import Block, number
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.space_groups import TOLERANCE
+
+if TYPE_CHECKING:
+    from pymatgen.core.composition import Composition
 
 SAME_SITE = 0.05
 """Å: atoms closer than this are on one site (coordinates are often rounded to three digits)."""
@@ -68,66 +72,55 @@ def contradiction(block: Block, atoms: Atoms, lattice: np.ndarray) -> str | None
     if not declared:
         return None
     mine, units = contents(atoms), number(block.text("_cell_formula_units_z"))
-    smallest = _smallest(declared)
+    smallest = declared.reduced_composition
     if not units > 0:
-        heavy = [sum(n for each, n in what.items() if each != "H") for what in (mine, smallest)]
-        ratio = heavy[0] / heavy[1] if heavy[1] else sum(mine.values()) / sum(smallest.values())
-        possible = [_times(smallest, ratio)]
+        heavy = [what.num_atoms - what["H"] for what in (mine, smallest)]
+        ratio = heavy[0] / heavy[1] if heavy[1] else mine.num_atoms / smallest.num_atoms
+        possible = [smallest * ratio]
     else:  # Some programs write the formula of the whole cell beside the Z of the smallest formula.
-        possible = [declared, _times(declared, units), _times(smallest, units)]
+        possible = [declared, declared * units, smallest * units]
     if any(_same_contents(mine, each) for each in possible):
         return None
-    expected = f"a multiple of {_text(smallest)}" if not units > 0 else _text(_times(declared, units))
+    expected = f"a multiple of {_text(smallest)}" if not units > 0 else _text(declared * units)
     return f"its symmetry operations give a cell of {_text(mine)}, but it declares {expected}"
 
 
-def declared_formula(block: Block) -> dict[str, float]:
-    """Return the elements of a formula such as ``Cu2 O1``, ``CU2 O1`` or ``Ca5(PO4)3F``; none if it is none."""
+def declared_formula(block: Block) -> Composition:
+    """Return a formula such as ``Cu2 O1``, ``CU2 O1`` or ``Ca5(PO4)3F``; an empty one if it is none."""
     from pymatgen.core.composition import Composition
 
     text = block.text("_chemical_formula_sum") or ""
     if text == text.upper() and len(text.split()) > 1:
         text = text.title()  # its words are elements
     try:
-        found = Composition(text.replace(" ", "")).get_el_amt_dict() if len(text) < 500 else {}
+        found = Composition(text.replace(" ", "")) if len(text) < 500 else Composition()
+        formula = Composition()
+        for symbol, count in found.get_el_amt_dict().items():
+            formula += Composition({"H" if symbol in ("D", "T") else symbol: count})
     except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    formula: dict[str, float] = {}
-    for symbol, count in found.items():
-        symbol = "H" if symbol in ("D", "T") else symbol
-        formula[symbol] = formula.get(symbol, 0.0) + float(count)
-    return formula if all(0 < count < 1e6 for count in formula.values()) else {}
+        return Composition()
+    return formula if all(count < 1e6 for count in formula.values()) else Composition()
 
 
-def contents(atoms: Atoms) -> dict[str, float]:
+def contents(atoms: Atoms) -> Composition:
     """Return how many atoms of each element are in the cell."""
+    from pymatgen.core.composition import Composition
+
     found: dict[str, float] = {}
     for element, occupied in zip(atoms.numbers, atoms.occupancy, strict=True):
         found[_symbol(element)] = found.get(_symbol(element), 0.0) + float(occupied)
-    return found
+    return Composition(found)
 
 
-def _smallest(formula: dict[str, float]) -> dict[str, float]:
-    """Divide a formula of whole numbers by their common divisor."""
-    counts = np.array(list(formula.values()))
-    divisor = np.gcd.reduce(counts.astype(int)) if np.all(counts == counts.astype(int)) else 1
-    return _times(formula, 1 / divisor)
-
-
-def _times(formula: dict[str, float], factor: float) -> dict[str, float]:
-    return {symbol: count * factor for symbol, count in formula.items()}
-
-
-def _same_contents(mine: dict[str, float], theirs: dict[str, float]) -> bool:
+def _same_contents(mine: Composition, theirs: Composition) -> bool:
     """Compare contents; hydrogen, often not located, may be missing from the atoms, or some of it."""
-    if mine.get("H", 0) < theirs.get("H", 0):
-        mine = {**mine, "H": theirs["H"]}
-    elements = set(mine) | set(theirs)
-    return all(np.isclose(mine.get(each, 0), theirs.get(each, 0), rtol=0.03, atol=0.02) for each in elements)
+    mine = mine + {"H": max(theirs["H"] - mine["H"], 0)}
+    return bool(mine.almost_equals(theirs, rtol=0.03, atol=0.02))
 
 
-def _text(formula: dict[str, float]) -> str:
-    return " ".join(symbol if count == 1 else f"{symbol}{count:g}" for symbol, count in formula.items())
+def _text(formula: Composition) -> str:
+    amounts = formula.get_el_amt_dict()
+    return " ".join(symbol if count == 1 else f"{symbol}{count:g}" for symbol, count in amounts.items())
 
 
 def _symbol(atomic_number: int) -> str:
@@ -163,7 +156,7 @@ def differences(block: Block, operations: Operations, phase: Phase) -> list[str]
         notes.append("It declares no formula to compare the atoms with.")
     elif "H" in declared:
         hydrogen = phase.occupancy[phase.numbers == 1].sum() / phase.occupancy.sum()
-        if hydrogen < 0.97 * declared["H"] / sum(declared.values()):
+        if hydrogen < 0.97 * declared["H"] / declared.num_atoms:
             notes.append("Not all of its hydrogen atoms are listed.")
     if block.has("_atom_site_moment"):
         notes.append("Its magnetic moments were left out.")

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Make the shipped models again: one for each crystal structure, trained on several of its crystals and beams so that it
 # scales with the crystal; fcc first, from which the others start. About four hours on one quiet core; stopped, the same command goes
-# on from the checkpoint. Deterministic for the seed on one machine with one number of threads. The referee, which
-# serves all of them, is made by tools/train_referee.py; tools/renew_cards.py measures the cards anew when that changes.
+# on from the checkpoint. Deterministic for the seed on one machine with one number of threads. The verifier, which
+# serves all of them, is made by tools/train_verifier.py; tools/renew_cards.py measures the cards anew when that changes.
 set -e
 cd "$(dirname "$0")/.."
 out=resources/models

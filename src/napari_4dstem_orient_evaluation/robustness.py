@@ -104,7 +104,7 @@ class Reading:
 def measure_robustness(
     model: Model, patterns: int, device: str = "auto", progress: Progress = silent
 ) -> list[Reading]:
-    """Measure a model (with referee and refinement) and template matching (2°) against each knob.
+    """Measure a model (with verifier and refinement) and template matching (2°) against each knob.
 
     Parameters
     ----------

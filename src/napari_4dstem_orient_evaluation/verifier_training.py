@@ -1,4 +1,4 @@
-"""Training the referee on hypotheses that pairs of disks suggest, for simulated patterns of many crystals."""
+"""Training the verifier on hypotheses that pairs of disks suggest, for simulated patterns of many crystals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, from_vector
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured
-from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose
-from napari_4dstem_orient.indexing.verification.network import WIDTH, Referee, repeated
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose
+from napari_4dstem_orient.indexing.verification.network import WIDTH, Verifier, repeated
 from napari_4dstem_orient.training.loss import misorientation_angle
 from napari_4dstem_orient.training.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.training.synthesis import PatternSource
@@ -108,7 +108,7 @@ class Case:
 @torch.no_grad()
 def make_case(source: PatternSource, phases: Sequence[Phase], count: int, generator: torch.Generator) -> Case:
     """Simulate ``count`` patterns of one crystal and make hypotheses of each of ``phases`` for them."""
-    batch = source.draw(count, LOOKS, generator)
+    batch = source.draw(count, MAX_PEAKS, generator)
     measured = Measured.of(batch.disks, batch.mask, source.k_max)
     pairs = pairs_of(batch.disks[..., :2] * batch.mask[..., None])
     suspects = tuple(Suspect.of(phase, source) for phase in phases)
@@ -140,12 +140,12 @@ def turned_up_to(
     return from_vector((axis * (angle * torch.rand(*shape, 1, generator=generator))).to(device))
 
 
-def referee_loss(referee: Referee, case: Case) -> tuple[torch.Tensor, list[tuple[float, ...]]]:
+def verifier_loss(verifier: Verifier, case: Case) -> tuple[torch.Tensor, list[tuple[float, ...]]]:
     """Return the loss of a batch, and for each pass ranking loss, correction loss and accuracy of the choice."""
     poses, total = [Pose.of(rotation) for rotation in case.rotations], case.truth.new_zeros(())
     figures: list[tuple[float, ...]] = []
     for _ in range(PASSES):
-        verdicts = [_verdict(referee, case, *each) for each in zip(case.suspects, poses, strict=True)]
+        verdicts = [_verdict(verifier, case, *each) for each in zip(case.suspects, poses, strict=True)]
         poses = [verdict.pose for verdict in verdicts]
         correction = sum((verdict.correction for verdict in verdicts), total.new_zeros(()))
         evidence = torch.cat([total.new_zeros(len(case.truth), 1), *(each.evidence for each in verdicts)], 1)
@@ -160,7 +160,7 @@ def referee_loss(referee: Referee, case: Case) -> tuple[torch.Tensor, list[tuple
 
 @dataclass(frozen=True, eq=False)
 class _Verdict:
-    """What the referee says of one suspect's hypotheses: evidence and right (n, h), and the next pose."""
+    """What the verifier says of one suspect's hypotheses: evidence and right (n, h), and the next pose."""
 
     evidence: torch.Tensor
     right: torch.Tensor
@@ -168,11 +168,11 @@ class _Verdict:
     pose: Pose
 
 
-def _verdict(referee: Referee, case: Case, suspect: Suspect, pose: Pose) -> _Verdict:
+def _verdict(verifier: Verifier, case: Case, suspect: Suspect, pose: Pose) -> _Verdict:
     truth, symmetry = case.truth[:, None], suspect.symmetry
     before = misorientation_angle(pose.rotation, truth, symmetry)
     again = repeated(pose.rotation, symmetry)
-    logit, pose = referee(case.measured, pose, suspect.reflector)
+    logit, pose = verifier(case.measured, pose, suspect.reflector)
     after = misorientation_angle(pose.rotation, truth, symmetry)
     within = (before < BASIN) & suspect.guilty
     correction = (torch.log1p(after / FINEST) * within).sum() / within.sum().clamp_min(1)
@@ -182,8 +182,8 @@ def _verdict(referee: Referee, case: Case, suspect: Suspect, pose: Pose) -> _Ver
 
 
 @dataclass(frozen=True)
-class RefereeSettings:
-    """How the referee is trained.
+class VerifierSettings:
+    """How the verifier is trained.
 
     Attributes
     ----------
@@ -216,8 +216,8 @@ class RefereeSettings:
     seed: int = 5
 
 
-class RefereeTrainer:
-    """A training of the referee, resumable between rounds of simulated patterns.
+class VerifierTrainer:
+    """A training of the verifier, resumable between rounds of simulated patterns.
 
     Parameters
     ----------
@@ -226,24 +226,24 @@ class RefereeTrainer:
     settings : RefereeSettings
     """
 
-    def __init__(self, sources: Sequence[PatternSource], settings: RefereeSettings) -> None:
+    def __init__(self, sources: Sequence[PatternSource], settings: VerifierSettings) -> None:
         torch.manual_seed(0)
         self.sources = sources
         self.settings = settings
-        self.referee = Referee(settings.width).to(sources[0].reflector.g.device)
+        self.verifier = Verifier(settings.width).to(sources[0].reflector.g.device)
         self.optimizer = torch.optim.AdamW(
-            self.referee.parameters(), settings.learning_rate, weight_decay=1e-4
+            self.verifier.parameters(), settings.learning_rate, weight_decay=1e-4
         )
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.step = 0
 
     def round(self) -> list[tuple[float, ...]]:
-        """Simulate patterns, learn from them, and return the mean figures of ``referee_loss``."""
+        """Simulate patterns, learn from them, and return the mean figures of ``verifier_loss``."""
         cases = [batch for _ in range(self.settings.cases) for batch in self._case()]
         figures = []
         for _ in range(self.settings.epochs):
             for number in torch.randperm(len(cases), generator=self.generator):
-                loss, found = referee_loss(self.referee, cases[number])
+                loss, found = verifier_loss(self.verifier, cases[number])
                 self._descend(loss)
                 figures.append(found)
         return [tuple(map(float, row)) for row in torch.tensor(figures).mean(0)]
@@ -267,14 +267,14 @@ class RefereeTrainer:
             group["lr"] = self.settings.learning_rate * rate + 1e-6
         self.optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.referee.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.verifier.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on later."""
         story = {"step": self.step, "settings": asdict(self.settings)}
-        save_state(path, self.referee, self.optimizer, self.generator, story)
+        save_state(path, self.verifier, self.optimizer, self.generator, story)
 
     def restore(self, path: Path) -> None:
         """Go on from what ``save`` wrote.
@@ -287,5 +287,5 @@ class RefereeTrainer:
         story = read_story(path)
         if story.get("settings") != asdict(self.settings):
             raise UserError(f"{path} belongs to a training with other settings; remove it to start again.")
-        restore_state(path, self.referee, self.optimizer, self.generator)
+        restore_state(path, self.verifier, self.optimizer, self.generator)
         self.step = int(story["step"])

@@ -17,7 +17,7 @@ from napari_4dstem_orient.detection.probe import probe_from_file, synthetic_prob
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
-from napari_4dstem_orient.indexing.verification.network import load_referee
+from napari_4dstem_orient.indexing.verification.network import load_verifier
 from napari_4dstem_orient.io.bragg_peaks import is_disk_file, load_disks
 from napari_4dstem_orient.io.load import inspect, load
 from napari_4dstem_orient.io.result import is_map_file, load_map, made_from
@@ -229,8 +229,8 @@ def model(folder):
     return shutil.copy(resource("models", "fcc.safetensors"), folder / "fcc.safetensors")
 
 
-def referee(folder):
-    return shutil.copy(resource("scout.safetensors"), folder / "scout.safetensors")
+def verifier(folder):
+    return shutil.copy(resource("pre_verifier.safetensors"), folder / "pre_verifier.safetensors")
 
 
 def cif(folder):
@@ -263,7 +263,7 @@ KINDS = {
     "kept": (kept, load_rows),
     "project": (project, read_project),
     "model": (model, load_model),
-    "referee": (referee, lambda path: load_referee("cpu", path)),
+    "verifier": (verifier, lambda path: load_verifier("cpu", path)),
     "cif": (cif, read_cif),
     "vacuum": (vacuum, probe_from_file),
 }

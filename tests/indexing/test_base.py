@@ -199,7 +199,7 @@ def test_the_transformer_turns_its_answer_with_the_pattern(untrained, copper):
     """Whatever the network says, a pattern turned about the beam gets the answer turned about the beam."""
     turn = Rotation.from_rotvec([0, 0, np.deg2rad(33)]).as_matrix()
     disks = disks_of(copper, [TILTED, TILTED @ turn.T])
-    settings = TransformerSettings(frames=2, corrections=0)
+    settings = TransformerSettings(reference_disks=2, refinement_iterations=0)
     indexer = TransformerIndexer([untrained], settings, AcceptanceSettings(2, 0.0), device="cpu")
     first, second = indexer.index(disks).rotation[0]
     assert np.abs(second - first @ turn.T).max() < 2e-3
@@ -264,7 +264,10 @@ def test_batches_on_several_threads_give_what_one_thread_gives(untrained, copper
         (1, 2 * size + 5), [patterns[i % 12] for i in range(2 * size + 5)], calibrated=True
     )
     indexer = TransformerIndexer(
-        [untrained], TransformerSettings(frames=1, corrections=0), AcceptanceSettings(2, 0.0), device="cpu"
+        [untrained],
+        TransformerSettings(reference_disks=1, refinement_iterations=0),
+        AcceptanceSettings(2, 0.0),
+        device="cpu",
     )
     before, answers, seen = torch.get_num_threads(), [], []
     try:
@@ -305,7 +308,7 @@ def test_without_the_referee_the_networks_first_choice_stands(untrained, copper,
     others = torch.eye(3).expand(1, 3, 3, 3)
     monkeypatch.setattr(made, "propose", lambda *given: [torch.cat([first, others], 1)])
     disks = disks_of(copper, [TILTED])
-    quick = TransformerIndexer([untrained], TransformerSettings(referee=False), device="cpu").index(disks)
+    quick = TransformerIndexer([untrained], TransformerSettings(verify=False), device="cpu").index(disks)
     assert np.allclose(quick.rotation[0, 0], TILTED, atol=1e-6)
     assert quick.score[0, 0] > 0.9
     assert quick.certainty is None
@@ -326,7 +329,7 @@ def test_a_growing_map_is_coarse_first_and_shows_neighbours_where_nothing_is_don
     indexer = {
         "transformer": lambda: TransformerIndexer(
             [untrained],
-            TransformerSettings(frames=1, corrections=0),
+            TransformerSettings(reference_disks=1, refinement_iterations=0),
             AcceptanceSettings(2, 0.0),
             device="cpu",
         ),

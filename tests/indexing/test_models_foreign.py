@@ -1,4 +1,4 @@
-"""Model files, referees and checkpoints that somebody else may have written."""
+"""Model files, verifiers and checkpoints that somebody else may have written."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.indexing.models import list_models
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
-from napari_4dstem_orient.indexing.verification.network import load_referee
+from napari_4dstem_orient.indexing.verification.network import load_verifier
 from napari_4dstem_orient.training.plan import checkpoint_of
 from napari_4dstem_orient.training.run import find_unfinished
 
@@ -125,7 +125,7 @@ def test_weights_that_are_not_what_the_card_says_are_refused(model, kind):
 def test_what_is_no_safetensors_is_refused(tmp_path, content):
     path = tmp_path / "odd.safetensors"
     path.write_bytes(content)
-    for read in (read_card, load_model, lambda path: load_referee("cpu", path)):
+    for read in (read_card, load_model, lambda path: load_verifier("cpu", path)):
         with pytest.raises(UserError, match=r"odd\.safetensors cannot be read as a"):
             read(path)
     path.rename(checkpoint_of(tmp_path / "begun.safetensors"))
@@ -138,7 +138,7 @@ def test_pipes_and_devices_are_no_models(tmp_path):
     (tmp_path / "zero.safetensors").symlink_to("/dev/zero")
     began = time.perf_counter()
     for name, said in (("pipe", "is a pipe"), ("zero", "is a device"), ("gone", "does not exist")):
-        for read in (read_card, load_model, lambda path: load_referee("cpu", path)):
+        for read in (read_card, load_model, lambda path: load_verifier("cpu", path)):
             with pytest.raises(UserError, match=rf"{name}\.safetensors {said}"):
                 read(tmp_path / f"{name}.safetensors")
     assert len(list_models(tmp_path)) == len(list_models())
@@ -155,8 +155,8 @@ def test_pipes_and_devices_are_no_models(tmp_path):
     ],
 )
 def test_a_referee_of_other_weights_is_refused(tmp_path, change):
-    tensors = load_file(resource("referee.safetensors"))
+    tensors = load_file(resource("verifier.safetensors"))
     change(tensors)
     save_file(tensors, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match=r"other\.safetensors cannot be read as a referee"):
-        load_referee("cpu", tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match=r"other\.safetensors cannot be read as a verifier"):
+        load_verifier("cpu", tmp_path / "other.safetensors")

@@ -170,9 +170,9 @@ def test_the_card_says_what_the_model_is_and_lies_in_and_beside_the_file(trained
     assert card.training["patterns_seen"] == 1536
     assert {row["method"] for row in card.accuracy["test"]} == {
         "network",
-        "network, referee",
-        "network, referee, refinement",
-        "network, referee, refinement, reliable half",
+        "network, verifier",
+        "network, verifier, refinement",
+        "network, verifier, refinement, reliable half",
     }
     assert json.loads(trained.with_suffix(".json").read_text()) == json.loads(card.to_json())
     assert trained.with_suffix(".png").stat().st_size > 5000

@@ -181,8 +181,8 @@ def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
 ):
     folder = tmp_path / "resources"
     shutil.copytree(resource_files.FOLDER, folder, ignore=shutil.ignore_patterns("samples", "*.png"))
-    with (folder / "scout.safetensors").open("ab") as scout:
-        scout.write(b"more")
+    with (folder / "pre_verifier.safetensors").open("ab") as pre_verifier:
+        pre_verifier.write(b"more")
 
     def look_there(folder):
         from napari_4dstem_orient.core import resource_files
@@ -197,7 +197,7 @@ def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
         one = [next(iter(cluster.scheduler.workers))]
         (before,) = runner._client.run(look_there, folder, workers=one).values()
         try:
-            with pytest.raises(UserError, match=r"cannot begin: The model or the referees .* are others"):
+            with pytest.raises(UserError, match=r"cannot begin: The model or the verifiers .* are others"):
                 index_disks(disks, [copper], 300, runner=runner, partial=partial, device="cpu")
         finally:
             runner._client.run(look_there, before, workers=one)
@@ -205,7 +205,7 @@ def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
         alone = index_disks(disks, [copper], 300, device="cpu")
         resumed = index_disks(disks, [copper], 300, runner=runner, partial=partial, device="cpu")
     same_maps(resumed, alone)
-    assert resumed.provenance["referees"] == alone.provenance["referees"]
+    assert resumed.provenance["verifiers"] == alone.provenance["verifiers"]
 
 
 def test_local_workers_are_started_and_stopped():

@@ -117,7 +117,7 @@ def test_other_settings_begin_anew_and_lose_nothing(scan_file, tmp_path, copper,
 
 @pytest.fixture
 def own_resources(tmp_path, monkeypatch):
-    """A copy of the program's models and referees that a test may change."""
+    """A copy of the program's models and verifiers that a test may change."""
     folder = tmp_path / "resources"
     shutil.copytree(resource_files.FOLDER, folder, ignore=shutil.ignore_patterns("samples", "*.png"))
     monkeypatch.setattr(resource_files, "FOLDER", folder)
@@ -138,7 +138,9 @@ def kept_as(scan_file, output, copper):
     return [step.kept(what, Partial(output)).name for step, what in zip(steps, (scan, disks), strict=True)]
 
 
-@pytest.mark.parametrize("file", ["scout.safetensors", "referee.safetensors", "models/fcc.safetensors"])
+@pytest.mark.parametrize(
+    "file", ["pre_verifier.safetensors", "verifier.safetensors", "models/fcc.safetensors"]
+)
 def test_maps_are_kept_by_scout_judge_and_model(file, scan_file, tmp_path, copper, own_resources):
     before = kept_as(scan_file, tmp_path / "r.h5", copper)
     assert kept_as(scan_file, tmp_path / "r.h5", copper) == before
@@ -171,11 +173,11 @@ def test_a_map_with_another_scout_begins_anew_and_says_which(
     output = tmp_path / "result.h5"
     map_scan(scan_file, [copper], device="cpu", partial=Partial(output), **KNOWN)
     done.clear()
-    another(own_resources / "scout.safetensors")
+    another(own_resources / "pre_verifier.safetensors")
     after, _ = map_scan(scan_file, [copper], device="cpu", partial=Partial(output), **KNOWN)
     assert done == [("Indexing", row) for row in range(8)]
-    sha = hashlib.sha256((own_resources / "scout.safetensors").read_bytes()).hexdigest()
-    assert after.provenance["referees"]["scout"] == sha
+    sha = hashlib.sha256((own_resources / "pre_verifier.safetensors").read_bytes()).hexdigest()
+    assert after.provenance["verifiers"]["pre_verifier"] == sha
     assert after.provenance["code"] == program.code()[:12]
 
 
@@ -185,12 +187,12 @@ def test_code_that_makes_answers_has_a_hash_and_what_shows_them_does_not_count(t
     )
     assert program.code(tmp_path / "a") == program.code()
     for place, counts in (
-        ("indexing/judging.py", True),
+        ("indexing/verification/ranking.py", True),
         ("detection/peaks.py", True),
         ("crystals/space_groups.py", True),
-        ("steps.py", True),
+        ("workflow/chunks.py", True),
         ("cli/map.py", False),
-        ("napari_plugin/layers.py", False),
+        ("napari_plugin/layers/cursor.py", False),
     ):
         shutil.rmtree(tmp_path / "b", ignore_errors=True)
         shutil.copytree(tmp_path / "a", tmp_path / "b")
@@ -201,13 +203,17 @@ def test_code_that_makes_answers_has_a_hash_and_what_shows_them_does_not_count(t
 
 
 def test_parts_of_different_makers_make_no_result():
-    one = {"models": [{"sha256": "1"}], "referees": {"scout": "2", "judge": "3"}, "device": "CPU (2 threads)"}
+    one = {
+        "models": [{"sha256": "1"}],
+        "verifiers": {"pre_verifier": "2", "verifier": "3"},
+        "device": "CPU (2 threads)",
+    }
     assert _told_once([one, one]) == one
     there = _told_once([one, {**one, "device": "CUDA (H200)"}])
     assert there == {**one, "device": "CPU (2 threads), CUDA (H200)"}
     for other in (
-        {"referees": {"scout": "2", "judge": "4"}},
-        {"referees": {"scout": "0", "judge": "3"}},
+        {"verifiers": {"pre_verifier": "2", "verifier": "4"}},
+        {"verifiers": {"pre_verifier": "0", "verifier": "3"}},
         {"models": []},
         {"acceptance": {"min_disks": 9}},
     ):

@@ -39,7 +39,7 @@ def from_plain(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     kind : type
         A dataclass of plain values.
     values : dict
-        By field; what is left out has its default.
+        By field; what is left out has its default. A class may say in ``FORMERLY`` what its fields were called.
 
     Raises
     ------
@@ -50,9 +50,11 @@ def from_plain(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
 
     if not isinstance(values, Mapping):
         raise ValueError(f"{kind.__name__} cannot be made of a {type(values).__name__}")
+    former = getattr(kind, "FORMERLY", {})
+    values = {former.get(name, name): value for name, value in values.items()}
     try:
         # As JSON, for there a list is a tuple and everything else exactly what it is.
-        read = _model(cast(Any, kind)).model_validate_json(json.dumps(dict(values)))
+        read = _model(cast(Any, kind)).model_validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

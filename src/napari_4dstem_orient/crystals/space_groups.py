@@ -1,4 +1,4 @@
-"""What spglib, the referee on symmetry, knows and finds; None where it finds nothing.
+"""What spglib, the reference on symmetry, knows and finds; None where it finds nothing.
 
 spglib 2.7 and later warn at every call unless a variable of the whole process is changed, which is not ours
 to change: those warnings end here.

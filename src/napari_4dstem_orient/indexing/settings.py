@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from napari_4dstem_orient.core.parameters import parameter
 
@@ -99,40 +99,47 @@ class AcceptanceSettings:
 class TransformerSettings:
     """How the network's answers are used."""
 
-    frames: Annotated[
+    FORMERLY: ClassVar[dict[str, str]] = {
+        "frames": "reference_disks",
+        "pairs": "two_disk_seeds",
+        "corrections": "refinement_iterations",
+        "referee": "verify",
+    }
+
+    reference_disks: Annotated[
         int,
         parameter(
-            "Frames",
+            "Reference disks",
             "Read a pattern up to this many times, turned so that its strongest, second strongest … disk lies on +x, "
             "where the first reading convinces nobody.",
             min=1,
             max=5,
         ),
     ] = 3
-    pairs: Annotated[
+    two_disk_seeds: Annotated[
         int,
         parameter(
-            "Pairs",
+            "Two-disk seeds",
             "Where the network's first hypotheses convince nobody, try so many that the places of two disks suggest, "
             "for each of three pairs.",
             min=0,
             max=8,
         ),
     ] = 4
-    corrections: Annotated[
+    refinement_iterations: Annotated[
         int,
         parameter(
-            "Corrections",
+            "Refinement iterations",
             "So many times the best hypotheses are turned to where the disks say they should be; 0 only chooses "
             "among the network's own.",
             min=0,
             max=6,
         ),
     ] = 3
-    referee: Annotated[
+    verify: Annotated[
         bool,
         parameter(
-            "Referee",
+            "Verify and refine",
             "Choose among the hypotheses by what physics predicts, and correct the best. Without it the network's "
             "first choice stands as it is, and nothing says how reliable it is: many times faster, for a first look.",
         ),

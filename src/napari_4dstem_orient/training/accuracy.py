@@ -38,7 +38,7 @@ SIMULATED = 2048
 
 EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
 
-IN_USE = "network, referee, refinement"
+IN_USE = "network, verifier, refinement"
 """The method that maps are made with."""
 RELIABLE_HALF = ", reliable half"
 
@@ -250,8 +250,8 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
     """Return what is compared, by name; indexers are made when called for."""
     card = model.card
     settings = {
-        "network": TransformerSettings(frames=1, referee=False),
-        "network, referee": TransformerSettings(corrections=0),
+        "network": TransformerSettings(reference_disks=1, verify=False),
+        "network, verifier": TransformerSettings(refinement_iterations=0),
         IN_USE: TransformerSettings(),
     }
     methods: dict[str, Callable[[], Indexer]] = {

@@ -149,7 +149,7 @@ class Indexing:
     options : IndexerOptions
         Further arguments of ``indexing.make.make_indexer``.
     files : tuple of str
-        Hashes of the files that decide its answers: models, scout and judge.
+        Hashes of the files that decide its answers: models, pre-verifier and verifier.
     """
 
     farthest: BraggDisks
@@ -194,7 +194,7 @@ class Indexing:
         """
         if _deciding_files(self.farthest, self.phases, self.voltage, self.options) != self.files:
             raise UserError(
-                f"The model or the referees on {platform.node()} are others than where the work was given out; "
+                f"The model or the verifiers on {platform.node()} are others than where the work was given out; "
                 "give all workers the same environment and model file."
             )
         indexer = make_indexer(self.farthest, self.phases, self.voltage, **self.options)
@@ -210,13 +210,13 @@ def _deciding_files(
 ) -> tuple[str, ...]:
     """Return hashes of the files, beside the program's code, that the answers depend on."""
     from napari_4dstem_orient.core.resource_files import resource
-    from napari_4dstem_orient.indexing.verification.network import JUDGE, SCOUT
+    from napari_4dstem_orient.indexing.verification.network import PRE_VERIFIER, VERIFIER
 
     if options.get("method", "transformer") != "transformer":
         return ()
     precession, model = options.get("precession", 0.0), options.get("model")
     uses = fitting_models(phases, voltage, farthest.reach, precession, model)
-    paths = [*(use.path for use in uses), resource(SCOUT), resource(JUDGE)]
+    paths = [*(use.path for use in uses), resource(PRE_VERIFIER), resource(VERIFIER)]
     return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
 
 

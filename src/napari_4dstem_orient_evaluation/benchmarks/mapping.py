@@ -24,7 +24,7 @@ from napari_4dstem_orient_evaluation.benchmarks.workloads import tile_disks
 
 ALONE, REFINED, TEMPLATE = "transformer alone", "transformer with refinement", "template matching, torch"
 TRANSFORMERS = {
-    ALONE: TransformerSettings(frames=1, referee=False),
+    ALONE: TransformerSettings(reference_disks=1, verify=False),
     REFINED: TransformerSettings(),
 }
 ENGINES = {TEMPLATE: "torch", REFERENCE: "py4DSTEM"}

@@ -1,4 +1,4 @@
-"""The referee: sees what turns leave unchanged, corrects exactly, learns, and is stored as data."""
+"""The verifier: sees what turns leave unchanged, corrects exactly, learns, and is stored as data."""
 
 import math
 
@@ -15,23 +15,23 @@ from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.verification import network as module
-from napari_4dstem_orient.indexing.verification import ranking as judging
-from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose, view_of
+from napari_4dstem_orient.indexing.verification import ranking
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose, view_of
 from napari_4dstem_orient.indexing.verification.network import (
-    Referee,
-    Referees,
-    load_referee,
+    Verifier,
+    Verifiers,
+    load_verifier,
     repeated,
-    save_referee,
+    save_verifier,
 )
-from napari_4dstem_orient.indexing.verification.ranking import Candidate, Shortlist, judge, shortlist
+from napari_4dstem_orient.indexing.verification.ranking import Candidate, Shortlist, rank, shortlist
 from napari_4dstem_orient.training.loss import misorientation_angle
 from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
 from napari_4dstem_orient_evaluation.verifier_training import (
-    RefereeSettings,
-    RefereeTrainer,
+    VerifierSettings,
+    VerifierTrainer,
     make_case,
-    referee_loss,
+    verifier_loss,
 )
 
 SCORING = ScoreSettings()
@@ -64,7 +64,7 @@ def turned(measured, angle):
 
 def test_turning_pattern_and_hypothesis_together_changes_neither_verdict_nor_correction(source):
     torch.manual_seed(2)
-    network = Referee().eval()
+    network = Verifier().eval()
     measured, truth = patterns(source)
     off = truth @ from_vector(0.03 * torch.randn(len(truth), 3))
     back = about_beam(torch.tensor(0.7)).T
@@ -140,21 +140,21 @@ def test_pairs_of_disks_suggest_the_truth(source, symmetry):
 
 
 def test_a_referee_learns_and_goes_on_after_a_stop(source, tmp_path):
-    settings = RefereeSettings(steps=200, batch=32, cases=1, patterns=128, epochs=2, learning_rate=0.02)
-    whole = RefereeTrainer([source], settings)
+    settings = VerifierSettings(steps=200, batch=32, cases=1, patterns=128, epochs=2, learning_rate=0.02)
+    whole = VerifierTrainer([source], settings)
     figures = [whole.round() for _ in range(6)]
     assert figures[-1][0][0] < 0.95 * figures[0][0][0]
-    part = RefereeTrainer([source], settings)
+    part = VerifierTrainer([source], settings)
     part.round()
     part.save(tmp_path / "stopped")
-    resumed = RefereeTrainer([source], settings)
+    resumed = VerifierTrainer([source], settings)
     resumed.restore(tmp_path / "stopped")
     for _ in range(5):
         resumed.round()
-    for name, value in whole.referee.state_dict().items():
-        assert torch.equal(value, resumed.referee.state_dict()[name]), name
+    for name, value in whole.verifier.state_dict().items():
+        assert torch.equal(value, resumed.verifier.state_dict()[name]), name
     with pytest.raises(UserError, match="other settings"):
-        RefereeTrainer([source], RefereeSettings(steps=9)).restore(tmp_path / "stopped")
+        VerifierTrainer([source], VerifierSettings(steps=9)).restore(tmp_path / "stopped")
 
 
 def test_a_rivals_hypotheses_are_all_wrong_and_made_for_the_beam_of_the_patterns(source):
@@ -169,8 +169,8 @@ def test_a_rivals_hypotheses_are_all_wrong_and_made_for_the_beam_of_the_patterns
     ]
     assert (off[0] < math.radians(8.1)).float().mean() > 0.5
     torch.manual_seed(4)
-    loss, figures = referee_loss(Referee(), case)
-    alone, _ = referee_loss(Referee(), make_case(source, [silver], 16, torch.Generator().manual_seed(0)))
+    loss, figures = verifier_loss(Verifier(), case)
+    alone, _ = verifier_loss(Verifier(), make_case(source, [silver], 16, torch.Generator().manual_seed(0)))
     assert torch.isfinite(loss)
     assert len(figures) == 2
     assert alone.item() > 0  # "none of them" has to be learned
@@ -183,11 +183,11 @@ def test_the_bundled_referee_prefers_the_truth_corrects_it_and_knows_a_foreign_p
     start = truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3)))
     strangers = random_rotations(4 * len(truth), torch.Generator().manual_seed(1)).view(-1, 4, 3, 3)
     candidate = Candidate(0, torch.cat([strangers, start[:, None]], 1), source.reflector, symmetry)
-    referees = Referees.bundled()
+    verifiers = Verifiers.bundled()
 
     def verdict(candidate):
-        short = shortlist(measured, candidate, referees.scout, 3)
-        return judge(measured, [short], referees.judge, ScoreSettings(), 3, 3)
+        short = shortlist(measured, candidate, verifiers.pre_verifier, 3)
+        return rank(measured, [short], verifiers.verifier, ScoreSettings(), 3, 3)
 
     found = verdict(candidate)
     best = torch.from_numpy(found.rotation[:, 0])
@@ -208,18 +208,23 @@ def test_a_closer_look_at_patterns_with_many_disks_finds_their_tilt_better(symme
     measured = Measured.of(disks, mask, copper.k_max)
     start = truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3, generator=generator)))
     candidate = Candidate(0, start[:, None], copper.reflector, symmetry)
-    referee = Referees.bundled()
+    verifier = Verifiers.bundled()
 
     def angles():
-        found = judge(
-            measured, [shortlist(measured, candidate, referee.scout, 3)], referee.judge, SCORING, 3, 1
+        found = rank(
+            measured,
+            [shortlist(measured, candidate, verifier.pre_verifier, 3)],
+            verifier.verifier,
+            SCORING,
+            3,
+            1,
         )
         return torch.rad2deg(misorientation_angle(torch.from_numpy(found.rotation[:, 0]), truth, symmetry))
 
-    many = measured.mask.sum(1) > LOOKS
+    many = measured.mask.sum(1) > MAX_PEAKS
     assert many.sum() > 40
     closer = angles()
-    monkeypatch.setattr(judging, "CLOSER", 0)
+    monkeypatch.setattr(ranking, "CLOSER", 0)
     before = angles()
     assert torch.equal(closer[~many], before[~many])
     assert closer[many].quantile(0.9) < 0.95 * before[many].quantile(0.9)
@@ -227,23 +232,23 @@ def test_a_closer_look_at_patterns_with_many_disks_finds_their_tilt_better(symme
 
 
 def test_a_stored_referee_is_data_and_a_damaged_one_is_refused(tmp_path):
-    path = tmp_path / "referee.safetensors"
-    network = Referee()
-    save_referee(network, {"by": "test"}, path)
-    assert torch.equal(load_referee("cpu", path).rows.weight, network.rows.weight)
+    path = tmp_path / "verifier.safetensors"
+    network = Verifier()
+    save_verifier(network, {"by": "test"}, path)
+    assert torch.equal(load_verifier("cpu", path).rows.weight, network.rows.weight)
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(UserError, match=r"referee\.safetensors cannot be read as a referee"):
-        load_referee("cpu", path)
+    with pytest.raises(UserError, match=r"verifier\.safetensors cannot be read as a verifier"):
+        load_verifier("cpu", path)
 
 
 def test_a_second_look_adds_hypotheses_only_where_it_is_asked_for(source, symmetry):
     measured, truth = patterns(source, 32, seed=5)
     measured, truth = measured[measured.mask.sum(1) >= 8], truth[measured.mask.sum(1) >= 8]
     strangers = random_rotations(2 * len(truth), torch.Generator().manual_seed(1)).view(-1, 2, 3, 3)
-    referees = Referees.bundled()
+    verifiers = Verifiers.bundled()
 
     def look(some, rotation):
-        return shortlist(some, Candidate(0, rotation, source.reflector, symmetry), referees.scout, 3)
+        return shortlist(some, Candidate(0, rotation, source.reflector, symmetry), verifiers.pre_verifier, 3)
 
     again = torch.arange(len(truth)) % 2 == 0
     first = look(measured, strangers)
@@ -251,7 +256,7 @@ def test_a_second_look_adds_hypotheses_only_where_it_is_asked_for(source, symmet
     assert torch.equal(joined.logit[:, :2], first.logit)
     assert joined.logit[again, 2].median() > 2
     assert (joined.logit[~again, 2] < -1000).all()
-    found = judge(measured, [joined], referees.judge, ScoreSettings(), 3, 3)
+    found = rank(measured, [joined], verifiers.verifier, ScoreSettings(), 3, 3)
     angle = misorientation_angle(torch.from_numpy(found.rotation[:, 0]), truth, symmetry)
     right = torch.rad2deg(angle) < 2
     assert right[again].float().mean() > 0.9
@@ -263,12 +268,12 @@ def test_a_hypothesis_that_no_longer_moves_is_not_asked_again(source, symmetry, 
     measured, truth = patterns(source, 8)
     asked = []
 
-    def referee(measured, pose, reflector):
+    def verifier(measured, pose, reflector):
         asked.append(len(pose.scale))
         step = from_vector(torch.tensor([math.radians(turn), 0.0, 0.0]))
         return torch.ones_like(pose.scale), Pose(pose.rotation @ step, pose.scale, pose.origin)
 
     candidate = Candidate(0, truth[:, None], source.reflector, symmetry)
     short = Shortlist(candidate, Pose.of(truth[:, None]), torch.ones(8, 1))
-    judge(measured, [short], referee, ScoreSettings(), 3, 1)
+    rank(measured, [short], verifier, ScoreSettings(), 3, 1)
     assert asked == [8] * questions

@@ -16,22 +16,22 @@ from napari_4dstem_orient.crystals.rotations import from_vector, random_rotation
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.scoring import Measured, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
-from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose
-from napari_4dstem_orient.indexing.verification.ranking import CLOSE_LOOKS, Candidate, Shortlist, judge
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose
+from napari_4dstem_orient.indexing.verification.ranking import MORE_PEAKS, Candidate, Shortlist, rank
 
 SCORING = ScoreSettings()
 
 
 @pytest.fixture(scope="module")
 def many_disks():
-    """Eight patterns of cuprite with more disks than the referee looks at, and their orientations."""
+    """Eight patterns of cuprite with more disks than the verifier looks at, and their orientations."""
     cuprite = find_phase("Cu2O")
     truth = random_rotations(60, torch.Generator().manual_seed(2))
     patterns = [
         torch.from_numpy(predicted_pattern(cuprite, rotation, 200.0, 2.1)[:, :3])
         for rotation in truth.numpy()
     ]
-    chosen = [number for number, disks in enumerate(patterns) if len(disks) > LOOKS + 4][:8]
+    chosen = [number for number, disks in enumerate(patterns) if len(disks) > MAX_PEAKS + 4][:8]
     disks = torch.zeros(8, max(len(patterns[number]) for number in chosen), 3)
     for row, number in enumerate(chosen):
         disks[row, : len(patterns[number])] = patterns[number]
@@ -39,11 +39,11 @@ def many_disks():
 
 
 def judged(many_disks, start, step, verdict, closer_verdict=0.0):
-    """Judge one hypothesis each, 2° off by default, with a referee that turns it by ``step`` when it looks closer."""
+    """Judge one hypothesis each, 2° off by default, with a verifier that turns it by ``step`` when it looks closer."""
     measured, _, cuprite = many_disks
 
-    def referee(seen, pose, reflector, looks=LOOKS):
-        close = looks == CLOSE_LOOKS
+    def verifier(seen, pose, reflector, max_peaks=MAX_PEAKS):
+        close = max_peaks == MORE_PEAKS
         rotation = pose.rotation @ from_vector(torch.tensor(step)) if close else pose.rotation
         moved = (pose.rotation[:, 0] - start[: len(pose.rotation)]).abs().flatten(1).amax(1) > 1e-4
         told = torch.where(moved, closer_verdict, verdict)[:, None].expand(-1, pose.scale.shape[1])
@@ -54,7 +54,7 @@ def judged(many_disks, start, step, verdict, closer_verdict=0.0):
         0, start[:, None], reflector, torch.as_tensor(cuprite.symmetry, dtype=torch.float32)
     )
     short = Shortlist(candidate, Pose.of(start[:, None]), torch.ones(8, 1))
-    found = judge(measured, [short], referee, SCORING, 1, 1)
+    found = rank(measured, [short], verifier, SCORING, 1, 1)
     return found, reflector
 
 

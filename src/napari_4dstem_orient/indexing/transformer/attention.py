@@ -58,13 +58,13 @@ def attention_at(
     mask = Measured.of(found, mask, reach).mask
     if not bool(mask.any()):
         return np.full(found.shape[1], np.nan, np.float32)
-    share = disk_attention(model, found, mask, indexer.settings.frames, kind)[0]
+    share = disk_attention(model, found, mask, indexer.settings.reference_disks, kind)[0]
     return share.cpu().numpy()
 
 
 @torch.inference_mode()
 def disk_attention(
-    model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: int = 1, kind: Kind = "rollout"
+    model: Model, disks: torch.Tensor, mask: torch.Tensor, reference_disks: int = 1, kind: Kind = "rollout"
 ) -> torch.Tensor:
     """Run the encoder on some patterns and return the share of attention that each disk got.
 
@@ -78,7 +78,7 @@ def disk_attention(
         qx, qy in Å⁻¹ and intensity.
     mask : Tensor, bool, shape (n, d)
         Disks to be read; every pattern has at least one.
-    frames : int
+    reference_disks : int
         As in ``proposals.propose``.
     kind : "rollout" or "last layer"
         The last layer's attention alone, or that of all layers: the product of (A + 1) / 2, since each layer adds to
@@ -95,7 +95,7 @@ def disk_attention(
     scale = tokens.new_tensor([1 / model.stretch, 1 / model.stretch, 1.0])
     canonical = model.network.canonical
     shares, weights = [], []
-    for reference in range(min(frames, tokens.shape[1]) if canonical else 1):
+    for reference in range(min(reference_disks, tokens.shape[1]) if canonical else 1):
         turned, _ = in_frame(tokens * scale, canonical, reference)
         _, layers = encode(model.network.encoder, model.network.embed(turned * inside[..., None]), inside)
         matrix = layers[-1] if kind == "last layer" else _rollout(layers)

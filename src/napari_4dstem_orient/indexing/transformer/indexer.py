@@ -1,4 +1,4 @@
-"""The transformer as an indexer: disks → tokens → hypotheses → referee (choice, correction, doubt) → map."""
+"""The transformer as an indexer: disks → tokens → hypotheses → verifier (choice, correction, doubt) → map."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from napari_4dstem_orient.indexing.scoring import Measured, score, without_direc
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
-from napari_4dstem_orient.indexing.verification.network import Referees
+from napari_4dstem_orient.indexing.verification.network import Verifiers
 from napari_4dstem_orient.indexing.verification.ranking import (
     FINALISTS,
     Candidate,
     Shortlist,
-    judge,
+    rank,
     shortlist,
 )
 
@@ -35,7 +35,7 @@ LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
 SURE = 2.0
-"""Logit of the scout from which the network's first proposals are enough."""
+"""Logit of the pre-verifier from which the network's first proposals are enough."""
 
 
 class TransformerIndexer:
@@ -72,7 +72,7 @@ class TransformerIndexer:
         self.models = [model.to(self.device) for model in models]
         self._precision = half_precision(self.device)
         self._fast = [model.in_half(self._precision) for model in self.models]
-        self._referees = Referees.bundled(self.device)
+        self._verifiers = Verifiers.bundled(self.device)
         self._reflectors = [reflector for model in self.models for reflector in model.reflectors]
         self._symmetries = [
             torch.as_tensor(crystal.symmetry, dtype=torch.float32, device=self.device)
@@ -158,8 +158,10 @@ class TransformerIndexer:
 
     @torch.inference_mode()
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:
-        if not self.settings.referee:
-            return self._first_choices(self._propose(disks, measured, range(self.settings.frames)), measured)
+        if not self.settings.verify:
+            return self._first_choices(
+                self._propose(disks, measured, range(self.settings.reference_disks)), measured
+            )
         found = self._look(measured, self._propose(disks, measured, range(1)))
         unsure = torch.cat([short.logit for short in found], 1).amax(1) < SURE
         further = self._propose_more(disks[unsure], measured[unsure])
@@ -167,31 +169,39 @@ class TransformerIndexer:
             more = self._look(measured[unsure], further)
             found = [one.joined(unsure, other) for one, other in zip(found, more, strict=True)]
         keep = FINALISTS * len(found)  # all: their probabilities and that of none of them add up to 1
-        return judge(measured, found, self._referees.judge, self.scoring, self.settings.corrections, keep)
+        return rank(
+            measured, found, self._verifiers.verifier, self.scoring, self.settings.refinement_iterations, keep
+        )
 
-    def _propose(self, disks: torch.Tensor, measured: Measured, frames: Sequence[int]) -> list[torch.Tensor]:
+    def _propose(
+        self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]
+    ) -> list[torch.Tensor]:
         """Return the networks' hypotheses for each phase, shape (n, h, 3, 3)."""
         return [
-            rotations for model in self._fast for rotations in propose(model, disks, measured.mask, frames)
+            rotations
+            for model in self._fast
+            for rotations in propose(model, disks, measured.mask, reference_disks)
         ]
 
     def _propose_more(self, disks: torch.Tensor, measured: Measured) -> list[torch.Tensor]:
         """Return each phase's hypotheses from further frames and from pairs of disks, or no list at all."""
         proposed: list[list[torch.Tensor]] = []
-        frames = range(1, self.settings.frames)
-        if len(disks) and frames:
-            proposed.append(self._propose(disks, measured, frames))
-        if len(disks) and self.settings.pairs:
+        reference_disks = range(1, self.settings.reference_disks)
+        if len(disks) and reference_disks:
+            proposed.append(self._propose(disks, measured, reference_disks))
+        if len(disks) and self.settings.two_disk_seeds:
             for pair in pairs_of(measured.q * measured.mask[..., None]):
-                proposed.append([table.hypotheses(pair, self.settings.pairs) for table in self._tables])
+                proposed.append(
+                    [table.hypotheses(pair, self.settings.two_disk_seeds) for table in self._tables]
+                )
         return [torch.cat(each, 1) for each in zip(*proposed, strict=True)]
 
     def _look(self, measured: Measured, proposed: Sequence[torch.Tensor]) -> list[Shortlist]:
-        """Let the scout look at each phase's proposals."""
+        """Let the pre-verifier look at each phase's proposals."""
         crystals = zip(proposed, self._reflectors, self._symmetries, strict=True)
         candidates = [Candidate(phase_id, *crystal) for phase_id, crystal in enumerate(crystals)]
-        corrections = self.settings.corrections
-        return [shortlist(measured, each, self._referees.scout, corrections) for each in candidates]
+        corrections = self.settings.refinement_iterations
+        return [shortlist(measured, each, self._verifiers.pre_verifier, corrections) for each in candidates]
 
     def _first_choices(self, proposed: Sequence[torch.Tensor], measured: Measured) -> Hypotheses:
         """Take the network's first choice for each phase; between phases the common score decides."""
@@ -208,7 +218,7 @@ class TransformerIndexer:
         return {
             "method": self.name,
             "models": [{"title": model.card.title, "sha256": model.sha256} for model in self.models],
-            "referees": self._referees.sha256,
+            "verifiers": self._verifiers.sha256,
             "device": describe(self.device),
             "precision": str(self._precision).removeprefix("torch."),
             "settings": asdict(self.settings),

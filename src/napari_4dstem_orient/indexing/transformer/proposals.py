@@ -11,7 +11,7 @@ from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 
 
 def propose(
-    model: Model, disks: torch.Tensor, mask: torch.Tensor, frames: Sequence[int]
+    model: Model, disks: torch.Tensor, mask: torch.Tensor, reference_disks: Sequence[int]
 ) -> list[torch.Tensor]:
     """Read each pattern in several frames and return its hypotheses for each phase of the model.
 
@@ -21,7 +21,7 @@ def propose(
     disks : Tensor, shape (n, d, 3)
         qx, qy in Å⁻¹ and intensity; the direct beam masked out.
     mask : Tensor, bool, shape (n, d)
-    frames : sequence of int
+    reference_disks : sequence of int
         Which: turned so that the strongest (0), second strongest (1) … disk lies on +x. What a pattern with fewer
         disks is read as in a later frame is never likely. A network that reads patterns as they lie reads them once.
 
@@ -34,7 +34,7 @@ def propose(
     scale = tokens.new_tensor([1 / model.stretch, 1 / model.stretch, 1.0])
     rotations, logits = [], []
     canonical = model.network.canonical
-    for reference in frames if canonical else frames[:1]:
+    for reference in reference_disks if canonical else reference_disks[:1]:
         usable = inside[:, min(reference, inside.shape[1] - 1)]
         turned, back = in_frame(tokens * scale, canonical, min(reference, tokens.shape[1] - 1))
         proposed, scores = model.network(turned * inside[..., None], inside)

@@ -1,4 +1,4 @@
-"""What the referee sees of a hypothesis: measured disks and predicted reflections, each with its partner."""
+"""What the verifier sees of a hypothesis: measured disks and predicted reflections, each with its partner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.scoring import Measured
 
-LOOKS = 24
+MAX_PEAKS = 24
 """Measured disks that are looked at, strongest first, and reflections, those that two-beam theory makes strongest."""
 
 PAIRING = 0.025
@@ -117,13 +117,13 @@ class View:
 
 
 @torch.no_grad()
-def view_of(measured: Measured, pose: Pose, reflector: Reflector, looks: int = LOOKS) -> View:
-    """Pair the disks of n patterns with the reflections of their hypotheses, up to ``looks`` of each."""
-    disks = min(measured.q.shape[1], looks)
+def view_of(measured: Measured, pose: Pose, reflector: Reflector, max_peaks: int = MAX_PEAKS) -> View:
+    """Pair the disks of n patterns with the reflections of their hypotheses, up to ``max_peaks`` of each."""
+    disks = min(measured.q.shape[1], max_peaks)
     mask = measured.mask[:, :disks]
     light = measured.intensity[:, :disks].clamp_min(1e-5).log()
     q = (measured.q[:, None, :disks] - pose.origin[:, :, None]) / (1 + pose.scale[..., None, None])
-    expected = _expect(pose.rotation, reflector, measured.reach, looks)
+    expected = _expect(pose.rotation, reflector, measured.reach, max_peaks)
     of_disk, of_reflection = _partners(q, light, mask, expected)
 
     hypotheses = q.shape[1]
@@ -172,8 +172,8 @@ class _Expected:
     squared: torch.Tensor
 
 
-def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float, looks: int) -> _Expected:
-    wavelength, count = reflector.wavelength, min(looks, len(reflector.g))
+def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float, max_peaks: int) -> _Expected:
+    wavelength, count = reflector.wavelength, min(max_peaks, len(reflector.g))
     squared = reflector.g.square().sum(-1)
     g_z = rotation[..., 2] @ reflector.g.T
     if reflector.precession:

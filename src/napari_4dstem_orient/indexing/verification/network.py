@@ -2,7 +2,7 @@
 
 It sees no crystal, only pairs of a measured disk and a reflection that a hypothesis predicts nearby: how strong the
 disk is, how far apart they are, the reflection's excitation error and extinction distance. Therefore one
-referee serves all crystals, and phases can be compared by its verdicts.
+verifier serves all crystals, and phases can be compared by its verdicts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.verification.features import (
     EXTENT,
     FEATURES,
-    LOOKS,
+    MAX_PEAKS,
     PAIRING,
     Pose,
     View,
@@ -34,7 +34,7 @@ from napari_4dstem_orient.indexing.verification.features import (
 
 FORMAT = "napari-4dstem-orient referee 1"
 
-JUDGE, SCOUT = "referee.safetensors", "scout.safetensors"
+VERIFIER, PRE_VERIFIER = "verifier.safetensors", "pre_verifier.safetensors"
 """Their files among the resources."""
 WIDTH = 48
 
@@ -56,7 +56,7 @@ def _relu() -> nn.ReLU:
     return nn.ReLU(inplace=True)  # fresh memory would take longer than the arithmetic
 
 
-class Referee(nn.Module):
+class Verifier(nn.Module):
     """Judges hypotheses; equivariant to turns in the plane because it only sees what these leave unchanged."""
 
     def __init__(self, width: int = WIDTH) -> None:
@@ -72,9 +72,9 @@ class Referee(nn.Module):
         self.head = nn.Sequential(nn.Linear(5 * width + EXTENT, 2 * width), _relu(), nn.Linear(2 * width, 1))
 
     def forward(
-        self, measured: Measured, pose: Pose, reflector: Reflector, looks: int = LOOKS
+        self, measured: Measured, pose: Pose, reflector: Reflector, max_peaks: int = MAX_PEAKS
     ) -> tuple[torch.Tensor, Pose]:
-        """Judge and correct hypotheses of n patterns by up to ``looks`` disks and reflections.
+        """Judge and correct hypotheses of n patterns by up to ``max_peaks`` disks and reflections.
 
         Returns
         -------
@@ -83,7 +83,7 @@ class Referee(nn.Module):
         pose : Pose
             The hypotheses, corrected.
         """
-        view = view_of(measured, pose, reflector, looks)
+        view = view_of(measured, pose, reflector, max_peaks)
         tokens = self.read(view.features)
         context = self.context(torch.cat([_pool(tokens, view), view.extent], -1))
         tokens = self.again(self.reread(tokens) + context[..., None, :])
@@ -101,8 +101,8 @@ def repeated(rotation: torch.Tensor, symmetry: torch.Tensor, alike: float = ALIK
     return torch.tril(trace > 1 + 2 * math.cos(alike), -1).any(-1)
 
 
-def save_referee(referee: Referee, card: dict[str, Any], path: str | Path) -> None:
-    """Write a referee as safetensors, with its card (plain JSON values) inside.
+def save_verifier(verifier: Verifier, card: dict[str, Any], path: str | Path) -> None:
+    """Write a verifier as safetensors, with its card (plain JSON values) inside.
 
     Raises
     ------
@@ -111,36 +111,36 @@ def save_referee(referee: Referee, card: dict[str, Any], path: str | Path) -> No
     """
     from safetensors.torch import save
 
-    weights = {name: value.cpu().contiguous() for name, value in referee.state_dict().items()}
+    weights = {name: value.cpu().contiguous() for name, value in verifier.state_dict().items()}
     with writing(Path(path)) as temporary:
         temporary.write_bytes(save(weights, {"card": json.dumps(card), "format": FORMAT}))
 
 
 @dataclass(frozen=True, eq=False)
-class Referees:
+class Verifiers:
     """Two of a kind: one that is small, for the first look at all hypotheses, and one that decides.
 
     Attributes
     ----------
-    scout, judge : Referee
+    pre_verifier, verifier : Verifier
     """
 
-    scout: Referee
-    judge: Referee
+    pre_verifier: Verifier
+    verifier: Verifier
 
     @classmethod
-    def bundled(cls, device: torch.device | str = "cpu") -> Referees:
+    def bundled(cls, device: torch.device | str = "cpu") -> Verifiers:
         """Read those that ship with the program."""
-        return cls(load_referee(device, resource(SCOUT)), load_referee(device))
+        return cls(load_verifier(device, resource(PRE_VERIFIER)), load_verifier(device))
 
     @property
     def sha256(self) -> dict[str, str]:
         """Hashes of both files."""
-        return {"scout": self.scout.sha256, "judge": self.judge.sha256}
+        return {"pre_verifier": self.pre_verifier.sha256, "verifier": self.verifier.sha256}
 
 
-def load_referee(device: torch.device | str = "cpu", path: str | Path | None = None) -> Referee:
-    """Read a referee: the bundled one unless ``path`` names another.
+def load_verifier(device: torch.device | str = "cpu", path: str | Path | None = None) -> Verifier:
+    """Read a verifier: the bundled one unless ``path`` names another.
 
     Raises
     ------
@@ -149,18 +149,18 @@ def load_referee(device: torch.device | str = "cpu", path: str | Path | None = N
     """
     from safetensors.torch import load_file
 
-    with reading(path or resource(JUDGE), "a referee") as path:
-        check_room(2 * path.stat().st_size, "The referee")
+    with reading(path or resource(VERIFIER), "a verifier") as path:
+        check_room(2 * path.stat().st_size, "The verifier")
         weights = load_file(path)
         if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
             raise ValueError("its weights are not finite numbers")
         width = weights["rows.weight"].shape[1]
         if not 0 < width <= weights["rows.weight"].numel() <= _MOST_ROWS:
             raise ValueError(f"it is {width} wide")
-        referee = Referee(width)
-        referee.load_state_dict(weights)
-        referee.sha256 = file_hash(path)
-        return referee.to(device).eval()
+        verifier = Verifier(width)
+        verifier.load_state_dict(weights)
+        verifier.sha256 = file_hash(path)
+        return verifier.to(device).eval()
 
 
 def _pool(tokens: torch.Tensor, view: View) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""From proposed orientations to answers: the referee ranks, corrects and says how sure it is."""
+"""From proposed orientations to answers: the verifier ranks, corrects and says how sure it is."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.base import Hypotheses
 from napari_4dstem_orient.indexing.scoring import Measured, Score, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
-from napari_4dstem_orient.indexing.verification.features import LOOKS, Pose
-from napari_4dstem_orient.indexing.verification.network import Referee, repeated
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose
+from napari_4dstem_orient.indexing.verification.network import Verifier, repeated
 
 SEEDED = 8
-"""Hypotheses of each phase that the scout's first look leaves; what corrections make one of them counts once."""
+"""Hypotheses of each phase that the pre-verifier's first look leaves; what corrections make one of them counts once."""
 
 FINALISTS = 5
 """Hypotheses of each phase that are corrected more than once and ranked again."""
@@ -35,9 +35,9 @@ HOPELESS = 5.0
 SETTLED = math.radians(0.01)
 """A correction of so little is the last: the next would change neither the verdict nor the answer."""
 
-CLOSE_LOOKS = 40
-"""Disks and reflections by which the best hypothesis of a pattern with more than ``LOOKS`` is corrected at the end: the
-outer ones, weak though they are, tell a tilt best. Trained with fewer, the referee ranks worse with so many."""
+MORE_PEAKS = 40
+"""Disks and reflections by which the best hypothesis of a pattern with more than ``MAX_PEAKS`` is corrected at the end:
+the outer ones, weak though they are, tell a tilt best. Trained with fewer, the verifier ranks worse with so many."""
 
 CLOSER = 2
 """Corrections with so many."""
@@ -69,7 +69,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Shortlist:
-    """What the scout leaves of a phase's proposals for n patterns.
+    """What the pre-verifier leaves of a phase's proposals for n patterns.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Verdict:
     pose : Pose
         h of each pattern.
     logit : Tensor, shape (n, h)
-        The referee's.
+        The verifier's.
     score : Score
     """
 
@@ -114,22 +114,22 @@ class Verdict:
 
 
 @torch.inference_mode()
-def shortlist(measured: Measured, candidate: Candidate, scout: Referee, corrections: int) -> Shortlist:
+def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, iterations: int) -> Shortlist:
     """Look at all proposals of a phase once, and keep the best."""
     pose = Pose.of(candidate.rotation)
     worth = ~repeated(pose.rotation, candidate.symmetry, NEARLY_ALIKE)
-    logit, moved = _ask(scout, measured, pose, candidate.reflector, worth)
+    logit, moved = _ask(pre_verifier, measured, pose, candidate.reflector, worth)
     logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
-    return Shortlist(candidate, (moved if corrections else pose).pick(index), logit)
+    return Shortlist(candidate, (moved if iterations else pose).pick(index), logit)
 
 
 @torch.inference_mode()
-def judge(
+def rank(
     measured: Measured,
     shortlists: Sequence[Shortlist],
-    referee: Referee,
+    verifier: Verifier,
     scoring: ScoreSettings,
-    corrections: int,
+    iterations: int,
     keep: int,
 ) -> Hypotheses:
     """Rank the shortlists of all phases together, likeliest first.
@@ -140,24 +140,24 @@ def judge(
         n patterns.
     shortlists : sequence of Shortlist
         One for each phase.
-    referee : Referee
+    verifier : Verifier
         That decides.
     scoring : ScoreSettings
         Of the score, which is reported and helps to choose.
-    corrections : int
+    iterations : int
         So many times the best proposals are turned to where the disks say they should be; 0 leaves them.
     keep : int
         Hypotheses to return.
     """
-    found = [_finalists(measured, short, referee, corrections) for short in shortlists]
+    found = [_finalists(measured, short, verifier, iterations) for short in shortlists]
     verdicts = [
         Verdict(pose, logit, score(measured, pose.rotation, short.candidate.reflector, scoring))
         for short, (pose, logit) in zip(shortlists, found, strict=True)
     ]
     ranks = _likely(verdicts)
-    if corrections:
-        for short, verdict, rank in zip(shortlists, verdicts, ranks, strict=True):
-            _look_closer(measured, short.candidate.reflector, verdict, rank.argmax(1), referee, scoring)
+    if iterations:
+        for short, verdict, place in zip(shortlists, verdicts, ranks, strict=True):
+            _look_closer(measured, short.candidate.reflector, verdict, place.argmax(1), verifier, scoring)
     parts = [
         Hypotheses(
             verdict.pose.rotation.cpu().numpy(),
@@ -169,14 +169,14 @@ def judge(
         for short, verdict, probability in zip(shortlists, verdicts, _likely(verdicts), strict=True)
     ]
     # What the closer look found is likely or not, but no reason to take a neighbour that was not looked at.
-    return likeliest_first(parts, keep, [rank.cpu().numpy() for rank in ranks])
+    return likeliest_first(parts, keep, [place.cpu().numpy() for place in ranks])
 
 
 def _likely(verdicts: Sequence[Verdict]) -> Sequence[torch.Tensor]:
     """Return, for each phase, the probabilities of its hypotheses (n, h) among those of all phases."""
     logits = torch.cat([verdict.logit for verdict in verdicts], 1)
     scores = torch.cat([verdict.score.value for verdict in verdicts], 1)
-    # The referee sees the strongest disks, the score all of them. Relative to the referee's favourite it speaks
+    # The verifier sees the strongest disks, the score all of them. Relative to the verifier's favourite it speaks
     # about the choice among hypotheses and not about "none of them".
     favourite = scores.gather(1, logits.argmax(1, keepdim=True))
     logits = logits + SCORE_WEIGHT * (scores - favourite)
@@ -200,7 +200,9 @@ def likeliest_first(
     """
     probabilities = [part.probability for part in parts if part.probability is not None]
     likeliest = np.stack([probability.sum(1) for probability in probabilities]).argmax(0)
-    preference = [rank + (likeliest == number)[:, None] for number, rank in enumerate(ranks or probabilities)]
+    preference = [
+        place + (likeliest == number)[:, None] for number, place in enumerate(ranks or probabilities)
+    ]
     return Hypotheses.join(list(parts), keep, preference)
 
 
@@ -209,24 +211,24 @@ def _look_closer(
     reflector: Reflector,
     verdict: Verdict,
     best: torch.Tensor,
-    referee: Referee,
+    verifier: Verifier,
     scoring: ScoreSettings,
 ) -> None:
     """Correct, in place, the best hypothesis (n) of patterns with many disks by more of them, where the score rises.
 
-    Of many disks half may be noise, which misleads. The score tells, for it sees all of them; the referee sees the
+    Of many disks half may be noise, which misleads. The score tells, for it sees all of them; the verifier sees the
     strongest alone, and judges the pose that is kept.
     """
-    many = (measured.mask.sum(1) > LOOKS).nonzero()[:, 0]
+    many = (measured.mask.sum(1) > MAX_PEAKS).nonzero()[:, 0]
     if not len(many):
         return
     seen, best = measured[many], best[many]
     pose = verdict.pose[many, best][:, None]
     for _ in range(CLOSER):
-        _, pose = referee(seen, pose, reflector, CLOSE_LOOKS)
+        _, pose = verifier(seen, pose, reflector, MORE_PEAKS)
     closer = score(seen, pose.rotation, reflector, scoring)
     better = closer.value > verdict.score.value[many, best][:, None]
-    logit, _ = _ask(referee, seen, pose, reflector, better)
+    logit, _ = _ask(verifier, seen, pose, reflector, better)
     taken = better[:, 0]
     where = many[taken], best[taken]
     verdict.pose.put(where, pose[taken, 0])
@@ -238,7 +240,7 @@ def _look_closer(
 
 
 def _finalists(
-    measured: Measured, short: Shortlist, referee: Referee, corrections: int
+    measured: Measured, short: Shortlist, verifier: Verifier, iterations: int
 ) -> tuple[Pose, torch.Tensor]:
     """Return the best few hypotheses of a phase, (n, f), and their logits, (n, f)."""
     candidate, pose, symmetry = short.candidate, short.pose, short.candidate.symmetry
@@ -247,10 +249,10 @@ def _finalists(
     )
     pose = pose.pick(index)
     moving = torch.ones_like(logit, dtype=torch.bool)
-    for left in range(max(corrections - 1, 0), -1, -1):
+    for left in range(max(iterations - 1, 0), -1, -1):
         worth = logit > logit.amax(1, keepdim=True) - HOPELESS
         asked = worth & moving
-        told, moved = _ask(referee, measured, pose, candidate.reflector, asked)
+        told, moved = _ask(verifier, measured, pose, candidate.reflector, asked)
         logit = torch.where(asked, told, logit)
         best = torch.where(worth, logit, IMPOSSIBLE).amax(1, keepdim=True)
         logit = torch.where(worth, logit, torch.minimum(logit, best - HOPELESS))
@@ -262,14 +264,14 @@ def _finalists(
 
 
 def _ask(
-    referee: Referee, measured: Measured, pose: Pose, reflector: Reflector, worth: torch.Tensor
+    verifier: Verifier, measured: Measured, pose: Pose, reflector: Reflector, worth: torch.Tensor
 ) -> tuple[torch.Tensor, Pose]:
-    """Ask a referee about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
+    """Ask a verifier about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
     logit, moved = torch.full_like(pose.scale, IMPOSSIBLE), pose.copy()
     places = worth.nonzero()
     for asked in places.split(ASKED[worth.device.type]) if len(places) else ():
         pattern, which = asked.unbind(1)
-        told, corrected = referee(measured[pattern], pose[pattern, which][:, None], reflector)
+        told, corrected = verifier(measured[pattern], pose[pattern, which][:, None], reflector)
         logit[pattern, which] = told[:, 0]
         moved.put((pattern, which), corrected[:, 0])
     return logit, moved

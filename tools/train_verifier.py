@@ -1,6 +1,7 @@
-"""Train the referees that ship with the program: ``python tools/train_referee.py [--scout] [--device cuda]``.
+"""Train the verifiers that ship with the program: ``python tools/train_verifier.py [--pre-verifier] [--device cuda]``.
 
-Writes ``resources/referee.safetensors``, or with ``--scout`` the small one of the first look, ``scout.safetensors``.
+Writes ``resources/verifier.safetensors``, or with ``--pre-verifier`` the small one of the first look,
+``pre_verifier.safetensors``.
 Forty minutes on one core, or twenty; stopped, the same command goes on from its checkpoint. Deterministic for
 the seed on one machine.
 """
@@ -17,12 +18,12 @@ import torch
 from napari_4dstem_orient import __version__
 from napari_4dstem_orient.core.devices import choose_device
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.indexing.verification.network import JUDGE, SCOUT, WIDTH, save_referee
+from napari_4dstem_orient.indexing.verification.network import PRE_VERIFIER, VERIFIER, WIDTH, save_verifier
 from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
-from napari_4dstem_orient_evaluation.verifier_training import RefereeSettings, RefereeTrainer
+from napari_4dstem_orient_evaluation.verifier_training import VerifierSettings, VerifierTrainer
 
 RESOURCES = Path(__file__).parents[1] / "resources"
-SCOUT_WIDTH = 16
+PRE_VERIFIER_WIDTH = 16
 
 BEAMS = [  # crystal, kV, precession in degrees; copper at 300 kV twice as often
     ("Cu", 300, 0), ("Cu", 300, 0), ("Cu", 200, 0), ("Ag", 200, 1), ("Ag", 300, 0), ("Au", 300, 0), ("Al", 200, 0),
@@ -32,23 +33,23 @@ BEAMS = [  # crystal, kV, precession in degrees; copper at 300 kV twice as often
 REACH, FARTHEST = 4.38, 2.2
 """A pattern reaches to so many lengths of the shortest reflection, but not beyond the other (Å⁻¹)."""
 SCATTER = (0.0002, 0.012)
-"""Å⁻¹; down to far less than networks are trained with: a referee has to know how far positions can be trusted."""
+"""Å⁻¹; down to far less than networks are trained with: a verifier has to know how far positions can be trusted."""
 
 
 def main() -> None:
     """Train, saying now and then how it goes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=RefereeSettings.steps)
+    parser.add_argument("--steps", type=int, default=VerifierSettings.steps)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--scout", action="store_true", help="the small one")
+    parser.add_argument("--pre-verifier", action="store_true", help="the small one")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    out = options.out or RESOURCES / (SCOUT if options.scout else JUDGE)
-    width = SCOUT_WIDTH if options.scout else WIDTH
-    settings = RefereeSettings(width=width, steps=options.steps)
+    out = options.out or RESOURCES / (PRE_VERIFIER if options.pre_verifier else VERIFIER)
+    width = PRE_VERIFIER_WIDTH if options.pre_verifier else WIDTH
+    settings = VerifierSettings(width=width, steps=options.steps)
     synthesis = SynthesisSettings(scatter=SCATTER)
     device = choose_device(options.device)
-    trainer = RefereeTrainer([source(*beam, synthesis, device) for beam in BEAMS], settings)
+    trainer = VerifierTrainer([source(*beam, synthesis, device) for beam in BEAMS], settings)
     checkpoint = out.with_suffix(".training")
     if checkpoint.exists():
         trainer.restore(checkpoint)
@@ -64,7 +65,7 @@ def main() -> None:
         "settings": asdict(settings),
         "synthesis": synthesis.to_dict(),
     }
-    save_referee(trainer.referee, card, out)
+    save_verifier(trainer.verifier, card, out)
     checkpoint.unlink()
 
 

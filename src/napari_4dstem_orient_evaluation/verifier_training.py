@@ -15,7 +15,7 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, from_vector
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured
-from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import WIDTH, Verifier, repeated
 from napari_4dstem_orient.training.loss import misorientation_angle
 from napari_4dstem_orient.training.resumable import read_story, restore_state, save_state
@@ -142,7 +142,7 @@ def turned_up_to(
 
 def verifier_loss(verifier: Verifier, case: Case) -> tuple[torch.Tensor, list[tuple[float, ...]]]:
     """Return the loss of a batch, and for each pass ranking loss, correction loss and accuracy of the choice."""
-    poses, total = [Pose.of(rotation) for rotation in case.rotations], case.truth.new_zeros(())
+    poses, total = [PoseHypothesis.of(rotation) for rotation in case.rotations], case.truth.new_zeros(())
     figures: list[tuple[float, ...]] = []
     for _ in range(PASSES):
         verdicts = [_verdict(verifier, case, *each) for each in zip(case.suspects, poses, strict=True)]
@@ -165,10 +165,10 @@ class _Verdict:
     evidence: torch.Tensor
     right: torch.Tensor
     correction: torch.Tensor
-    pose: Pose
+    pose: PoseHypothesis
 
 
-def _verdict(verifier: Verifier, case: Case, suspect: Suspect, pose: Pose) -> _Verdict:
+def _verdict(verifier: Verifier, case: Case, suspect: Suspect, pose: PoseHypothesis) -> _Verdict:
     truth, symmetry = case.truth[:, None], suspect.symmetry
     before = misorientation_angle(pose.rotation, truth, symmetry)
     again = repeated(pose.rotation, symmetry)
@@ -177,7 +177,7 @@ def _verdict(verifier: Verifier, case: Case, suspect: Suspect, pose: Pose) -> _V
     within = (before < BASIN) & suspect.guilty
     correction = (torch.log1p(after / FINEST) * within).sum() / within.sum().clamp_min(1)
     right = (after.detach() < RIGHT) & ~again & suspect.guilty
-    moved = Pose(pose.rotation.detach(), pose.scale.detach(), pose.origin.detach())
+    moved = PoseHypothesis(pose.rotation.detach(), pose.scale.detach(), pose.origin.detach())
     return _Verdict(torch.where(again, -1e4, logit), right, correction, moved)
 
 

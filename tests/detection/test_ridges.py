@@ -8,7 +8,7 @@ from napari_4dstem_orient.detection.batched import BatchedDetection
 from napari_4dstem_orient.detection.peaks import Peaks
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.ridges import Ridges, Rings, on_ridge
-from napari_4dstem_orient.detection.selection import Fate
+from napari_4dstem_orient.detection.selection import PeakStatus
 from napari_4dstem_orient.detection.settings import DetectionSettings
 
 SIDE, RADIUS, MIDDLE = 128, 4.0, 64.0
@@ -49,11 +49,11 @@ def test_noise_on_a_diffuse_ring_makes_no_disks_and_hides_none():
     there, strangers = found_near(disks, places)
     assert there.all()
     assert strangers <= 3
-    places_of_all, fate = detection().candidates(pattern)
-    on_ridge = places_of_all[fate == Fate.ON_RIDGE]
+    places_of_all, status = detection().candidates(pattern)
+    on_ridge = places_of_all[status == PeakStatus.ON_RIDGE]
     assert len(on_ridge) >= 8
     assert np.abs(np.hypot(*(on_ridge[:, :2] - MIDDLE).T) - 40).max() < 5
-    assert "ring" in Fate.ON_RIDGE.text
+    assert "ring" in PeakStatus.ON_RIDGE.text
     without = detection(DetectionSettings(**{**vars(SETTINGS), "min_signal_to_noise": 0.0}))
     assert found_near(without(pattern[None])[1], places)[1] > 8  # as py4DSTEM would
 
@@ -100,9 +100,9 @@ def test_noise_on_a_ring_too_faint_to_be_seen_in_one_place_makes_no_disks():
         there, more = found_near(detection()(pattern[None])[1], places)
         kept.append(there)
         strangers += more
-        disks, fate = detection().candidates(pattern)
+        disks, status = detection().candidates(pattern)
         on_ring = np.abs(np.hypot(*(disks[:, :2] - MIDDLE).T) - 40) < 4
-        without += int((on_ring & (fate == Fate.ON_RIDGE)).sum())
+        without += int((on_ring & (status == PeakStatus.ON_RIDGE)).sum())
     assert np.all(kept)
     assert without > 12  # a disk or more in each pattern, as before
     assert strangers < without / 2

@@ -7,7 +7,7 @@ import pytest
 
 from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
 from napari_4dstem_orient.detection.probe import synthetic_probe
-from napari_4dstem_orient.detection.selection import Fate
+from napari_4dstem_orient.detection.selection import PeakStatus
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.suggest import explain_settings, suggest_settings
 
@@ -32,20 +32,24 @@ def probe():
 
 
 def fate_at(found, row, col):
-    disks, fate = found
+    disks, status = found
     near = np.hypot(disks[:, 0] - row, disks[:, 1] - col) < 2
-    return Fate(int(fate[near][disks[near, 2].argmax()]))
+    return PeakStatus(int(status[near][disks[near, 2].argmax()]))
 
 
 @pytest.mark.parametrize(
     ("change", "place", "why"),
     [
-        ({}, (32, 48), Fate.ACCEPTED),
-        ({"min_intensity": 30.0}, (48, 32), Fate.TOO_WEAK),
-        ({"min_relative_intensity": 0.1, "min_intensity": 1.0}, (48, 32), Fate.TOO_WEAK_BESIDE_STRONGEST),
-        ({"max_disks": 2}, (16, 32), Fate.TOO_MANY),
-        ({}, (3, 32), Fate.AT_RIM),
-        ({"min_spacing": 17.0}, (16, 32), Fate.TOO_CLOSE),
+        ({}, (32, 48), PeakStatus.ACCEPTED),
+        ({"min_intensity": 30.0}, (48, 32), PeakStatus.TOO_WEAK),
+        (
+            {"min_relative_intensity": 0.1, "min_intensity": 1.0},
+            (48, 32),
+            PeakStatus.TOO_WEAK_BESIDE_STRONGEST,
+        ),
+        ({"max_disks": 2}, (16, 32), PeakStatus.TOO_MANY),
+        ({}, (3, 32), PeakStatus.AT_RIM),
+        ({"min_spacing": 17.0}, (16, 32), PeakStatus.TOO_CLOSE),
     ],
 )
 def test_each_candidate_has_the_reason_of_its_rejection(pattern, probe, change, place, why):
@@ -57,8 +61,8 @@ def test_accepted_candidates_are_the_disks(pattern, probe):
     noisy = np.random.default_rng(0).poisson(pattern + 2).astype(np.float32)
     for change in ({}, {"min_relative_intensity": 0.1}, {"max_disks": 3}, {"edge": 1, "min_spacing": 8.0}):
         settings = replace(SETTINGS, **change)
-        candidates, fate = detect_candidates(noisy, probe, settings)
-        accepted = candidates[fate == Fate.ACCEPTED, :2]
+        candidates, status = detect_candidates(noisy, probe, settings)
+        accepted = candidates[status == PeakStatus.ACCEPTED, :2]
         found = detect_pattern(noisy, probe, settings)[:, :2]
         np.testing.assert_allclose(accepted[np.lexsort(accepted.T)], found[np.lexsort(found.T)], atol=1e-5)
         assert len(candidates) > len(found)

@@ -11,7 +11,13 @@ from napari_4dstem_orient.detection.noise import noise_for
 from napari_4dstem_orient.detection.peaks import Peaks, local_maxima, parabola
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.ridges import FAINT, Ridges, Rings
-from napari_4dstem_orient.detection.selection import Evidence, Fate, judge, select, strongest_first
+from napari_4dstem_orient.detection.selection import (
+    PeakStatistics,
+    PeakStatus,
+    select,
+    status_of,
+    strongest_first,
+)
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.upsampling import Upsampling
 
@@ -92,8 +98,8 @@ class BatchedDetection:
         -------
         disks : ndarray, float32, shape (n, 3)
             (qx, qy, intensity) in px, placed by a parabola; the intensity is the one that the floors look at.
-        fate : ndarray, uint8, shape (n,)
-            ``Fate``; the accepted ones are those that a call finds.
+        status : ndarray, uint8, shape (n,)
+            ``PeakStatus``; the accepted ones are those that a call finds.
         """
         image = torch.as_tensor(pattern[None]).to(self.device, torch.float32)
         blurred = self.correlator.blur(self.correlator.correlate(image))
@@ -101,13 +107,13 @@ class BatchedDetection:
         edge, (rows, cols) = self.settings.edge, pattern.shape
         inside = (peaks.row >= edge) & (peaks.row < rows - edge)
         inside &= (peaks.col >= edge) & (peaks.col < cols - edge)
-        fate = np.full(len(inside), Fate.AT_RIM, np.uint8)
+        status = np.full(len(inside), PeakStatus.AT_RIM, np.uint8)
         inner = peaks.take(inside)
-        fate[inside] = judge(inner, self.settings, self._evidence(image, blurred, inner))
+        status[inside] = status_of(inner, self.settings, self._evidence(image, blurred, inner))
         row, col, _ = parabola(peaks)
-        return np.stack([row, col, peaks.height], axis=1).astype(np.float32), fate
+        return np.stack([row, col, peaks.height], axis=1).astype(np.float32), status
 
-    def _evidence(self, images: torch.Tensor, blurred: torch.Tensor, peaks: Peaks) -> Evidence | None:
+    def _evidence(self, images: torch.Tensor, blurred: torch.Tensor, peaks: Peaks) -> PeakStatistics | None:
         """Return what speaks for peaks; of those that are noise, which are most, only that."""
         if self.noise is None:
             return None
@@ -117,7 +123,7 @@ class BatchedDetection:
         left = peaks.take(lit)
         along[lit] = self.ridges.along(blurred, left)
         ring[lit] = self.rings.level(blurred, left, ratio[lit] < FAINT)
-        return Evidence(ratio, along, ring)
+        return PeakStatistics(ratio, along, ring)
 
     def _maxima(self, blurred: torch.Tensor) -> Peaks:
         settings = self.settings

@@ -145,7 +145,7 @@ def detect_candidates(
 
     Returns
     -------
-    disks, fate : ndarray
+    disks, status : ndarray
         As ``BatchedDetection.candidates``, whatever the engine: both engines find the same.
     """
     from napari_4dstem_orient.core.devices import choose_device

@@ -16,7 +16,7 @@ PAIRS_AT_ONCE = 2_000_000
 """Pairs of peaks whose distance is looked at together: bounds the memory."""
 
 
-class Fate(IntEnum):
+class PeakStatus(IntEnum):
     """What became of a peak, and why."""
 
     ACCEPTED = 0
@@ -43,7 +43,7 @@ class Fate(IntEnum):
         )[self]
 
 
-class Evidence(NamedTuple):
+class PeakStatistics(NamedTuple):
     """What speaks for peaks being disks, beside their height.
 
     Attributes
@@ -61,7 +61,7 @@ class Evidence(NamedTuple):
     ring: np.ndarray
 
 
-def select(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None = None) -> Peaks:
+def select(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics | None = None) -> Peaks:
     """Apply floors, least distance and greatest number to the peaks of each pattern, in this order.
 
     Parameters
@@ -77,36 +77,38 @@ def select(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None 
     Peaks
         By pattern, the strongest first.
     """
-    peaks = peaks.take(judge(peaks, settings, evidence) == Fate.ACCEPTED)
+    peaks = peaks.take(status_of(peaks, settings, evidence) == PeakStatus.ACCEPTED)
     return peaks.take(strongest_first(peaks.pattern, peaks.height))
 
 
-def judge(peaks: Peaks, settings: DetectionSettings, evidence: Evidence | None = None) -> np.ndarray:
-    """Return the ``Fate`` of each peak, uint8 (n,); see ``select``."""
-    fate = np.full(len(peaks.height), Fate.ACCEPTED, np.uint8)
+def status_of(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics | None = None) -> np.ndarray:
+    """Return the ``PeakStatus`` of each peak, uint8 (n,); see ``select``."""
+    status = np.full(len(peaks.height), PeakStatus.ACCEPTED, np.uint8)
 
-    def drop(left: np.ndarray, why: Fate, stays: np.ndarray) -> np.ndarray:
-        fate[left[~stays]] = why
+    def drop(left: np.ndarray, why: PeakStatus, stays: np.ndarray) -> np.ndarray:
+        status[left[~stays]] = why
         return left[stays]
 
-    left = drop(np.arange(len(fate)), Fate.TOO_WEAK, peaks.height >= settings.min_intensity)
+    left = drop(np.arange(len(status)), PeakStatus.TOO_WEAK, peaks.height >= settings.min_intensity)
     if evidence is not None:
-        left = drop(left, Fate.NOISE, evidence.ratio[left] >= settings.min_signal_to_noise)
+        left = drop(left, PeakStatus.NOISE, evidence.ratio[left] >= settings.min_signal_to_noise)
         above_ring = evidence.ratio[left] * (1 - evidence.ring[left] / peaks.height[left])
-        left = drop(left, Fate.ON_RIDGE, above_ring >= settings.min_signal_to_noise)
+        left = drop(left, PeakStatus.ON_RIDGE, above_ring >= settings.min_signal_to_noise)
         left = drop(
-            left, Fate.ON_RIDGE, ~on_ridge(peaks.height[left], evidence.along[left], evidence.ratio[left])
+            left,
+            PeakStatus.ON_RIDGE,
+            ~on_ridge(peaks.height[left], evidence.along[left], evidence.ratio[left]),
         )
     if settings.min_relative_intensity > 0 and len(left):
         pattern, height = peaks.pattern[left], peaks.height[left]
         strongest = np.zeros(pattern[-1] + 1)
         np.maximum.at(strongest, pattern, height)
         floor = settings.min_relative_intensity * strongest[pattern]
-        left = drop(left, Fate.TOO_WEAK_BESIDE_STRONGEST, height >= floor)
-    left = drop(left, Fate.TOO_CLOSE, far_apart(peaks.take(left), settings.min_spacing))
+        left = drop(left, PeakStatus.TOO_WEAK_BESIDE_STRONGEST, height >= floor)
+    left = drop(left, PeakStatus.TOO_CLOSE, far_apart(peaks.take(left), settings.min_spacing))
     order = left[strongest_first(peaks.pattern[left], peaks.height[left])]
-    drop(order, Fate.TOO_MANY, rank_in_group(peaks.pattern[order]) < settings.max_disks)
-    return fate
+    drop(order, PeakStatus.TOO_MANY, rank_in_group(peaks.pattern[order]) < settings.max_disks)
+    return status
 
 
 def strongest_first(pattern: np.ndarray, height: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.verification import network as module
 from napari_4dstem_orient.indexing.verification import ranking
-from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose, view_of
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis, view_of
 from napari_4dstem_orient.indexing.verification.network import (
     Verifier,
     Verifiers,
@@ -68,8 +68,8 @@ def test_turning_pattern_and_hypothesis_together_changes_neither_verdict_nor_cor
     measured, truth = patterns(source)
     off = truth @ from_vector(0.03 * torch.randn(len(truth), 3))
     back = about_beam(torch.tensor(0.7)).T
-    logit, pose = network(measured, Pose.of(off[:, None]), source.reflector)
-    again, other = network(turned(measured, 0.7), Pose.of((off @ back)[:, None]), source.reflector)
+    logit, pose = network(measured, PoseHypothesis.of(off[:, None]), source.reflector)
+    again, other = network(turned(measured, 0.7), PoseHypothesis.of((off @ back)[:, None]), source.reflector)
     assert torch.allclose(logit, again, atol=2e-3)
     assert torch.allclose(pose.rotation @ back, other.rotation, atol=1e-3)
 
@@ -77,7 +77,7 @@ def test_turning_pattern_and_hypothesis_together_changes_neither_verdict_nor_cor
 def test_the_view_pairs_disks_with_their_reflections_and_tells_a_wrong_hypothesis(source):
     measured, truth = patterns(source)
     wrong = truth @ from_vector(torch.tensor([[0.0, 0.0, 0.4]]))
-    view = view_of(measured, Pose.of(torch.stack([truth, wrong], 1)), source.reflector)
+    view = view_of(measured, PoseHypothesis.of(torch.stack([truth, wrong], 1)), source.reflector)
     near = view.apart[:, :, : view.disks].norm(dim=-1) < 1e-3
     present = view.present[:, :, : view.disks]
     share = (near & present).sum((0, 2)) / present.sum((0, 2))
@@ -90,7 +90,7 @@ def test_a_correction_with_perfect_rows_finds_the_truth(source, symmetry):
     measured, truth = patterns(source, 64)
     enough = measured.mask.sum(1) >= 6
     measured, truth = measured[enough], truth[enough]
-    pose = Pose.of((truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3))))[:, None])
+    pose = PoseHypothesis.of((truth @ from_vector(torch.deg2rad(1.5 * torch.randn(len(truth), 3))))[:, None])
     for _ in range(3):
         view = view_of(measured, pose, source.reflector)
         hkl_lab = (
@@ -111,12 +111,12 @@ def test_scale_and_origin_are_taken_out_of_the_positions(source):
     off = Measured(
         measured.q * 1.01 + torch.tensor([0.003, -0.002]), measured.intensity, measured.mask, measured.reach
     )
-    known = Pose(
+    known = PoseHypothesis(
         truth[:, None],
         torch.full((len(truth), 1), 0.01),
         torch.tensor([0.003, -0.002]).expand(len(truth), 1, 2),
     )
-    for pose, limit in ((known, 1e-3), (Pose.of(truth[:, None]), 2e-2)):
+    for pose, limit in ((known, 1e-3), (PoseHypothesis.of(truth[:, None]), 2e-2)):
         view = view_of(off, pose, source.reflector)
         apart = view.apart[:, :, : view.disks].norm(dim=-1)[view.present[:, :, : view.disks]]
         assert apart.median() < limit
@@ -271,9 +271,9 @@ def test_a_hypothesis_that_no_longer_moves_is_not_asked_again(source, symmetry, 
     def verifier(measured, pose, reflector):
         asked.append(len(pose.scale))
         step = from_vector(torch.tensor([math.radians(turn), 0.0, 0.0]))
-        return torch.ones_like(pose.scale), Pose(pose.rotation @ step, pose.scale, pose.origin)
+        return torch.ones_like(pose.scale), PoseHypothesis(pose.rotation @ step, pose.scale, pose.origin)
 
     candidate = Candidate(0, truth[:, None], source.reflector, symmetry)
-    short = Shortlist(candidate, Pose.of(truth[:, None]), torch.ones(8, 1))
+    short = Shortlist(candidate, PoseHypothesis.of(truth[:, None]), torch.ones(8, 1))
     rank(measured, [short], verifier, ScoreSettings(), 3, 1)
     assert asked == [8] * questions

@@ -16,7 +16,7 @@ from napari_4dstem_orient.crystals.rotations import from_vector, random_rotation
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.scoring import Measured, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
-from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.ranking import MORE_PEAKS, Candidate, Shortlist, rank
 
 SCORING = ScoreSettings()
@@ -47,13 +47,13 @@ def judged(many_disks, start, step, verdict, closer_verdict=0.0):
         rotation = pose.rotation @ from_vector(torch.tensor(step)) if close else pose.rotation
         moved = (pose.rotation[:, 0] - start[: len(pose.rotation)]).abs().flatten(1).amax(1) > 1e-4
         told = torch.where(moved, closer_verdict, verdict)[:, None].expand(-1, pose.scale.shape[1])
-        return told, Pose(rotation, pose.scale, pose.origin)
+        return told, PoseHypothesis(rotation, pose.scale, pose.origin)
 
     reflector = Reflector.of(cuprite, 200.0, 2.1)
     candidate = Candidate(
         0, start[:, None], reflector, torch.as_tensor(cuprite.symmetry, dtype=torch.float32)
     )
-    short = Shortlist(candidate, Pose.of(start[:, None]), torch.ones(8, 1))
+    short = Shortlist(candidate, PoseHypothesis.of(start[:, None]), torch.ones(8, 1))
     found = rank(measured, [short], verifier, SCORING, 1, 1)
     return found, reflector
 

@@ -6,7 +6,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QToolTip
 
 from helpers.gui_scan import grabbed
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import STYLES, MarkSet, Shape, scale_bar
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import STYLES, MarkSet, Shape, scale_bar
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens, PatternCanvas
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
 

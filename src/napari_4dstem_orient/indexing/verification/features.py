@@ -31,7 +31,7 @@ ABSENT = 1e6
 
 
 @dataclass(frozen=True, eq=False)
-class Pose:
+class PoseHypothesis:
     """A hypothesis: an orientation, and how the measured positions are off under it.
 
     Attributes
@@ -48,20 +48,20 @@ class Pose:
     origin: torch.Tensor
 
     @classmethod
-    def of(cls, rotation: torch.Tensor) -> Pose:
+    def of(cls, rotation: torch.Tensor) -> PoseHypothesis:
         """Start from an orientation and faultless positions."""
         zero = torch.zeros_like(rotation[..., 0])
         return cls(rotation, zero[..., 0], zero[..., :2])
 
-    def __getitem__(self, index: Any) -> Pose:
+    def __getitem__(self, index: Any) -> PoseHypothesis:
         """Return some of the hypotheses."""
-        return Pose(self.rotation[index], self.scale[index], self.origin[index])
+        return PoseHypothesis(self.rotation[index], self.scale[index], self.origin[index])
 
-    def copy(self) -> Pose:
+    def copy(self) -> PoseHypothesis:
         """Return hypotheses of one's own, to ``put`` others among."""
-        return Pose(self.rotation.clone(), self.scale.clone(), self.origin.clone())
+        return PoseHypothesis(self.rotation.clone(), self.scale.clone(), self.origin.clone())
 
-    def put(self, index: Any, other: Pose) -> None:
+    def put(self, index: Any, other: PoseHypothesis) -> None:
         """Write others in the places that ``index`` names."""
         self.rotation[index], self.scale[index], self.origin[index] = (
             other.rotation,
@@ -69,21 +69,21 @@ class Pose:
             other.origin,
         )
 
-    def joined(self, other: Pose) -> Pose:
+    def joined(self, other: PoseHypothesis) -> PoseHypothesis:
         """Return these hypotheses of each pattern and then the other ones."""
-        return Pose(
+        return PoseHypothesis(
             torch.cat([self.rotation, other.rotation], 1),
             torch.cat([self.scale, other.scale], 1),
             torch.cat([self.origin, other.origin], 1),
         )
 
-    def turn_to(self, other: Pose) -> torch.Tensor:
+    def turn_to(self, other: PoseHypothesis) -> torch.Tensor:
         """Return by how much each orientation is turned in another, where that is little: (n, h), radians."""
         return (other.rotation - self.rotation).flatten(-2).norm(dim=-1) / math.sqrt(2)
 
-    def pick(self, index: torch.Tensor) -> Pose:
+    def pick(self, index: torch.Tensor) -> PoseHypothesis:
         """Return the hypotheses that ``index`` (n, k) names."""
-        return Pose(
+        return PoseHypothesis(
             torch.gather(self.rotation, 1, index[..., None, None].expand(-1, -1, 3, 3)),
             self.scale.gather(1, index),
             torch.gather(self.origin, 1, index[..., None].expand(-1, -1, 2)),
@@ -117,7 +117,9 @@ class View:
 
 
 @torch.no_grad()
-def view_of(measured: Measured, pose: Pose, reflector: Reflector, max_peaks: int = MAX_PEAKS) -> View:
+def view_of(
+    measured: Measured, pose: PoseHypothesis, reflector: Reflector, max_peaks: int = MAX_PEAKS
+) -> View:
     """Pair the disks of n patterns with the reflections of their hypotheses, up to ``max_peaks`` of each."""
     disks = min(measured.q.shape[1], max_peaks)
     mask = measured.mask[:, :disks]
@@ -252,7 +254,7 @@ def _rows_of(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 
 
 def _extent(
-    pose: Pose,
+    pose: PoseHypothesis,
     present: torch.Tensor,
     found: torch.Tensor,
     expected: _Expected,

@@ -27,7 +27,7 @@ from napari_4dstem_orient.indexing.verification.features import (
     FEATURES,
     MAX_PEAKS,
     PAIRING,
-    Pose,
+    PoseHypothesis,
     View,
     view_of,
 )
@@ -72,8 +72,8 @@ class Verifier(nn.Module):
         self.head = nn.Sequential(nn.Linear(5 * width + EXTENT, 2 * width), _relu(), nn.Linear(2 * width, 1))
 
     def forward(
-        self, measured: Measured, pose: Pose, reflector: Reflector, max_peaks: int = MAX_PEAKS
-    ) -> tuple[torch.Tensor, Pose]:
+        self, measured: Measured, pose: PoseHypothesis, reflector: Reflector, max_peaks: int = MAX_PEAKS
+    ) -> tuple[torch.Tensor, PoseHypothesis]:
         """Judge and correct hypotheses of n patterns by up to ``max_peaks`` disks and reflections.
 
         Returns
@@ -174,7 +174,7 @@ def _pool(tokens: torch.Tensor, view: View) -> torch.Tensor:
     return torch.cat(pooled, -1)
 
 
-def _corrected(pose: Pose, view: View, rows: torch.Tensor) -> Pose:
+def _corrected(pose: PoseHypothesis, view: View, rows: torch.Tensor) -> PoseHypothesis:
     """Correct the hypotheses by one weighted least-squares step whose rows the network has filled.
 
     Unknowns: a small turn ω (g → g + ω × g), and changes of scale and origin. A reflection's row says by how much its
@@ -206,4 +206,4 @@ def _corrected(pose: Pose, view: View, rows: torch.Tensor) -> Pose:
     length = turn.norm(dim=-1, keepdim=True).clamp_min(1e-9)
     turn = turn * (LARGEST_TURN * torch.tanh(length / LARGEST_TURN) / length)
     rotation = pose.rotation @ from_vector(-turn)
-    return Pose(rotation, pose.scale + step[..., 3], pose.origin + step[..., 4:])
+    return PoseHypothesis(rotation, pose.scale + step[..., 3], pose.origin + step[..., 4:])

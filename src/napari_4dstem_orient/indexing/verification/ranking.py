@@ -13,7 +13,7 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.base import Hypotheses
 from napari_4dstem_orient.indexing.scoring import Measured, Score, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
-from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, Pose
+from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import Verifier, repeated
 
 SEEDED = 8
@@ -81,7 +81,7 @@ class Shortlist:
     """
 
     candidate: Candidate
-    pose: Pose
+    pose: PoseHypothesis
     logit: torch.Tensor
 
     def joined(self, which: torch.Tensor, other: Shortlist) -> Shortlist:
@@ -108,7 +108,7 @@ class Verdict:
     score : Score
     """
 
-    pose: Pose
+    pose: PoseHypothesis
     logit: torch.Tensor
     score: Score
 
@@ -116,7 +116,7 @@ class Verdict:
 @torch.inference_mode()
 def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, iterations: int) -> Shortlist:
     """Look at all proposals of a phase once, and keep the best."""
-    pose = Pose.of(candidate.rotation)
+    pose = PoseHypothesis.of(candidate.rotation)
     worth = ~repeated(pose.rotation, candidate.symmetry, NEARLY_ALIKE)
     logit, moved = _ask(pre_verifier, measured, pose, candidate.reflector, worth)
     logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
@@ -241,7 +241,7 @@ def _look_closer(
 
 def _finalists(
     measured: Measured, short: Shortlist, verifier: Verifier, iterations: int
-) -> tuple[Pose, torch.Tensor]:
+) -> tuple[PoseHypothesis, torch.Tensor]:
     """Return the best few hypotheses of a phase, (n, f), and their logits, (n, f)."""
     candidate, pose, symmetry = short.candidate, short.pose, short.candidate.symmetry
     logit, index = torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, short.logit).topk(
@@ -264,8 +264,8 @@ def _finalists(
 
 
 def _ask(
-    verifier: Verifier, measured: Measured, pose: Pose, reflector: Reflector, worth: torch.Tensor
-) -> tuple[torch.Tensor, Pose]:
+    verifier: Verifier, measured: Measured, pose: PoseHypothesis, reflector: Reflector, worth: torch.Tensor
+) -> tuple[torch.Tensor, PoseHypothesis]:
     """Ask a verifier about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
     logit, moved = torch.full_like(pose.scale, IMPOSSIBLE), pose.copy()
     places = worth.nonzero()

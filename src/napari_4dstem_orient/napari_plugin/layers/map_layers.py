@@ -30,7 +30,7 @@ MAP = "orientation_map"
 KIND = "orientation_layer"
 """Key in a layer's ``metadata``: which of its channels the layer shows, a key of ``TITLES``."""
 LOOK = "orientation_look"
-"""Key in a layer's ``metadata``: the ``Look`` it has."""
+"""Key in a layer's ``metadata``: the ``MapViewOptions`` it has."""
 
 ASIDE = "hidden_beside"
 """Key in the ``metadata`` of layers that are hidden for as long as a map is shown twice."""
@@ -43,7 +43,7 @@ TITLES = {key: channel.title for key, channel in CHANNELS.items()}
 
 
 @dataclass(frozen=True)
-class Look:
+class MapViewOptions:
     """What a map's layers leave out and how they fade.
 
     Attributes
@@ -75,7 +75,7 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
     show_badge(viewer)
     layers = map_layers(viewer, orientation_map.method)
     if not layers:
-        return [_add(viewer, orientation_map, "ipf-z", Look())]
+        return [_add(viewer, orientation_map, "ipf-z", MapViewOptions())]
     for layer in layers:
         kind = layer.metadata[KIND]
         known = kind in channels_of(whole_of(orientation_map))
@@ -111,7 +111,7 @@ def show_channel(layer: Layer, kind: str) -> None:
     _draw(layer, layer.metadata[MAP], kind, layer.metadata[LOOK])
 
 
-def set_look(viewer: napari.Viewer, method: str, look: Look) -> None:
+def set_look(viewer: napari.Viewer, method: str, look: MapViewOptions) -> None:
     """Leave out and fade a map's answers otherwise; only opacities change, so that a slider can be followed."""
     layers = map_layers(viewer, method)
     if not layers or layers[-1].metadata[LOOK] == look:
@@ -226,7 +226,7 @@ def _is_image(layer: Layer) -> bool:
     return isinstance(layer, Image | Labels)
 
 
-def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look: Look) -> Layer:
+def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> Layer:
     return viewer.add_image(
         _pixels(orientation_map, kind, look),
         rgb=True,
@@ -236,7 +236,7 @@ def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look
     )
 
 
-def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: Look) -> None:
+def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> None:
     if layer.name.startswith(_name(layer.metadata[MAP], layer.metadata[KIND])):  # not one that the user gave
         layer.name = _name(orientation_map, kind)
     layer.metadata = _metadata(orientation_map, kind, look)
@@ -248,11 +248,11 @@ def _name(orientation_map: OrientationMap, kind: str) -> str:
     return badged(f"{TITLES[kind]} · {orientation_map.method}", orientation_map.exploratory)
 
 
-def _metadata(orientation_map: OrientationMap, kind: str, look: Look) -> dict[str, Any]:
+def _metadata(orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> dict[str, Any]:
     return {MAP: orientation_map, KIND: kind, LOOK: look, EXPLORATORY: orientation_map.exploratory}
 
 
-def _pixels(orientation_map: OrientationMap, kind: str, look: Look) -> np.ndarray:
+def _pixels(orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> np.ndarray:
     whole = whole_of(orientation_map)
     rgba = channel_colors(whole, kind).copy()
     rgba[..., 3] = opacity(whole, look.threshold, look.fade)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.orientation_map import Doubt, Reason
-from napari_4dstem_orient.napari_plugin.pattern_view.marks import Marks, marks
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
+from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, marks
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.state.snapshot import Detector, Illumination, Snapshot
 
@@ -31,7 +31,7 @@ NEARLY_AS_GOOD = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Rival:
+class RunnerUp:
     """A further hypothesis of the answer's phase: its orientation, score, and degrees from the answer."""
 
     rotation: np.ndarray
@@ -69,7 +69,7 @@ class Answer:
     reliability: float | None
     doubt: Doubt
     spots: np.ndarray
-    rivals: tuple[Rival, ...] = ()
+    rivals: tuple[RunnerUp, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ def answer_at(
     """Read one position of a map and predict its pattern; without illumination nothing is predicted."""
     rotation = orientation_map.rotation[row, col]
     phase = None
-    rivals: tuple[Rival, ...] = ()
+    rivals: tuple[RunnerUp, ...] = ()
     certainty, reliability, doubt = orientation_map.certainty, None, Doubt(0)
     if certainty is not None:
         reliability = float(certainty.reliability[row, col]) or None
@@ -200,7 +200,7 @@ def predict(
     )
 
 
-def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -> tuple[Rival, ...]:
+def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -> tuple[RunnerUp, ...]:
     from napari_4dstem_orient.crystals.misorientation import misorientation
 
     scores = orientation_map.runner_up_score[row, col]
@@ -208,12 +208,12 @@ def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -
     rotations = orientation_map.runner_up[row, col][there]
     apart = misorientation(rotations, orientation_map.rotation[row, col], phase)
     return tuple(
-        Rival(rotation, float(score), float(angle))
+        RunnerUp(rotation, float(score), float(angle))
         for rotation, score, angle in zip(rotations, scores[there], apart, strict=True)
     )
 
 
-def instead(answer: Answer, number: int, light: Illumination | None) -> Answer:
+def with_hypothesis(answer: Answer, number: int, light: Illumination | None) -> Answer:
     """Return what the answer would be if its hypothesis ``number`` (0: the answer itself) were right."""
     if number == 0 or answer.phase is None:
         return answer

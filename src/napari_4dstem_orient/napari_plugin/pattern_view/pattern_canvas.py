@@ -24,8 +24,8 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_painter import paint_labels, paint_marks
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import MarkSet, scale_bar
+from napari_4dstem_orient.napari_plugin.pattern_view.overlay_painter import paint_labels, paint_marks
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, scale_bar
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
 
 LARGEST_ZOOM = 40.0

@@ -15,7 +15,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import LONGER
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import Session, Stage
 

@@ -13,7 +13,7 @@ from helpers.gui_scan import fill, let_know, made_map
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     KIND,
     LOOK,
-    Look,
+    MapViewOptions,
     map_layers,
     set_look,
     show_channel,
@@ -116,7 +116,7 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     list(panels["Map"].showing_map(made_map(silver, "template")))
     (layer,) = map_layers(viewer, "template")
     show_channel(layer, "score")
-    set_look(viewer, "template", Look(threshold=0.3, fade=0.5))
+    set_look(viewer, "template", MapViewOptions(threshold=0.3, fade=0.5))
     layer.visible, layer.opacity = True, 0.4
     shown.save_project(str(tmp_path / "a.4dorient.h5"))
     qtbot.waitUntil(lambda: not shown.jobs.running, timeout=20_000)
@@ -126,7 +126,7 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     qtbot.waitUntil(lambda: not shown.jobs.running, timeout=20_000)
     (layer,) = map_layers(viewer, "template")
     assert (layer.visible, layer.opacity, layer.metadata[KIND]) == (True, 0.4, "score")
-    assert layer.metadata[LOOK] == Look(threshold=0.3, fade=0.5)
+    assert layer.metadata[LOOK] == MapViewOptions(threshold=0.3, fade=0.5)
     assert "in memory only" in shown.said.text()
 
 

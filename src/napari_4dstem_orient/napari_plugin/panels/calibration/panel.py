@@ -21,7 +21,7 @@ from napari_4dstem_orient.napari_plugin.panels.calibration.ring_plot import draw
 from napari_4dstem_orient.napari_plugin.panels.calibration.shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
 from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Picture
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import circles
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import circles
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for

@@ -12,7 +12,7 @@ from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.detection.intensity_histogram import LINES, IntensityHistogram
 from napari_4dstem_orient.napari_plugin.panels.detection.pinned_disks import Pin, PinnedDisks
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import MarkSet, rings
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
@@ -28,13 +28,13 @@ MOST_REJECTED = 200
 
 
 class Found(NamedTuple):
-    """A pattern, its disks (n, 3) where there is a probe, all candidates (m, 3) and the ``Fate`` of each (m,)."""
+    """A pattern, its disks (n, 3) where there is a probe, all candidates (m, 3) and the ``PeakStatus`` of each (m,)."""
 
     position: Pin
     pattern: np.ndarray
     disks: np.ndarray | None
     candidates: np.ndarray
-    fate: np.ndarray
+    status: np.ndarray
 
 
 class DiskPreview(QWidget):
@@ -128,7 +128,7 @@ class DiskPreview(QWidget):
         for other in found:
             count = "no probe" if other.disks is None else f"{len(other.disks)} disks"
             self.pinned.show_disks(other.position, other.pattern, _circled(other.disks, radius), count)
-        rejected, fate = here.candidates[here.fate > 0], here.fate[here.fate > 0]
+        rejected, status = here.candidates[here.status > 0], here.status[here.status > 0]
         strongest = np.argsort(-rejected[:, 2])[:MOST_REJECTED]
         marks = [MarkSet("rejected", rejected[strongest, :2], 1.0), *_circled(here.disks, radius)]
         self.view.show_pattern(here.pattern, self._session.calibration.q_pixel, marks)
@@ -136,16 +136,16 @@ class DiskPreview(QWidget):
             self.count.setText("No probe yet.")
             return
         row, col = here.position
-        self.count.setText(f"{len(here.disks)} disks at row {row}, column {col}{_why_not(fate)}")
+        self.count.setText(f"{len(here.disks)} disks at row {row}, column {col}{_why_not(status)}")
         self._show_intensities(found)
 
     def _show_intensities(self, found: list[Found]) -> None:
         """Show the candidates of all positions but those at the rim, which no floor would let in."""
-        from napari_4dstem_orient.detection.selection import Fate
+        from napari_4dstem_orient.detection.selection import PeakStatus
 
-        inside = [each.fate != Fate.AT_RIM for each in found]
+        inside = [each.status != PeakStatus.AT_RIM for each in found]
         heights = [each.candidates[which, 2] for each, which in zip(found, inside, strict=True)]
-        kept = [each.fate[which] == Fate.ACCEPTED for each, which in zip(found, inside, strict=True)]
+        kept = [each.status[which] == PeakStatus.ACCEPTED for each, which in zip(found, inside, strict=True)]
         self.histogram.show_candidates(
             np.concatenate(heights), np.concatenate(kept), float(heights[0].max(initial=0))
         )
@@ -203,13 +203,13 @@ def _circled(disks: np.ndarray | None, radius: float) -> list[MarkSet]:
     return [rings(disks[:, :2], radius)] if disks is not None else []
 
 
-def _why_not(fate: np.ndarray) -> str:
+def _why_not(status: np.ndarray) -> str:
     """Say how many candidates were rejected, and why."""
-    from napari_4dstem_orient.detection.selection import Fate
+    from napari_4dstem_orient.detection.selection import PeakStatus
 
     reasons = [
-        f"{np.count_nonzero(fate == why):,} {why.text}"
-        for why in Fate
-        if why != Fate.ACCEPTED and (fate == why).any()
+        f"{np.count_nonzero(status == why):,} {why.text}"
+        for why in PeakStatus
+        if why != PeakStatus.ACCEPTED and (status == why).any()
     ]
     return f"\nRejected (×): {', '.join(reasons)}" if reasons else ""

@@ -10,8 +10,8 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QGridLayout, QToolButton, QWidget
 
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_painter import paint_marks
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import MarkSet
+from napari_4dstem_orient.napari_plugin.pattern_view.overlay_painter import paint_marks
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import grey_image
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
 from napari_4dstem_orient.workflow.session import Session

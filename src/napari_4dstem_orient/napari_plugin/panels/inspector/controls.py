@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.indexing.settings import PredictionSettings
-from napari_4dstem_orient.napari_plugin.panels.inspector.panes import Look
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import LONGER
+from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
 
 WIDTH = 150
 """Screen pixels of the column of controls."""
@@ -107,12 +107,12 @@ class InspectorControls(QWidget):
         self._enable()
 
     @property
-    def look(self) -> Look:
+    def look(self) -> ViewOptions:
         """What the user wants."""
         numbers = {name: slider.value for name, slider in self.sliders.items()}
         prediction = PredictionSettings(physics=self.physics.currentText(), **numbers)  # type: ignore[arg-type]
         ticks = (self.labels, self.residuals, self.attention)
-        return Look(prediction, *(tick.isChecked() for tick in ticks))
+        return ViewOptions(prediction, *(tick.isChecked() for tick in ticks))
 
     def _on_edited(self, *_: object) -> None:
         self._enable()

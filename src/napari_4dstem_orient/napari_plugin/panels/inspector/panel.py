@@ -12,13 +12,6 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
 from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
-from napari_4dstem_orient.napari_plugin.panels.inspector.panes import (
-    Look,
-    Shown,
-    draw,
-    predicted_anew,
-    with_attention,
-)
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
     Column,
     MeasuredColumn,
@@ -26,12 +19,19 @@ from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
 )
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import save_patterns
 from napari_4dstem_orient.napari_plugin.panels.inspector.pins import PinStrip
+from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
+    InspectorState,
+    ViewOptions,
+    draw,
+    predicted_anew,
+    with_attention,
+)
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     Answer,
     Position,
     answer_at,
-    instead,
     look,
+    with_hypothesis,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
@@ -62,7 +62,7 @@ class InspectorWidget(StepWidget):
         self.pins = PinStrip(self.session)
         self._arrange()
         self._snapshot = Snapshot.of(self.session)
-        self._shown: Shown | None = None
+        self._shown: InspectorState | None = None
         self._failed: dict[str, str] = {}
         self._reader, self._drawer, self._writer = Latest(self._on_position), Latest(self._show), Latest()
         self._matchers = {
@@ -131,7 +131,7 @@ class InspectorWidget(StepWidget):
 
     # ---------------------------------------------------------------- what was read
 
-    def _on_position(self, shown: Shown) -> None:
+    def _on_position(self, shown: InspectorState) -> None:
         position = shown.position
         self._drawer.drop()  # of the former position
         self.measured.save.setEnabled(True)
@@ -149,7 +149,7 @@ class InspectorWidget(StepWidget):
             if method not in position.answers:
                 self._match_here(method, position)
 
-    def _show(self, shown: Shown) -> None:
+    def _show(self, shown: InspectorState) -> None:
         """Show what was drawn in a thread."""
         self._shown = shown
         for name, column in zip(("measured", *METHODS), self.columns, strict=True):
@@ -158,7 +158,7 @@ class InspectorWidget(StepWidget):
             column.offer(shown.panes[method].hypotheses)
         self._describe(shown)
 
-    def _redraw(self, shown: Shown) -> None:
+    def _redraw(self, shown: InspectorState) -> None:
         """Predict and draw a position as the controls say now."""
         self._shown = shown  # what comes meanwhile builds upon this
         self._drawer.ask(partial(_drawn, shown, self._snapshot, self.indexers, self.controls.look))
@@ -197,7 +197,7 @@ class InspectorWidget(StepWidget):
             return
 
         def choose() -> tuple[Position, Answer]:
-            chosen = instead(shown.first[method], number, light)
+            chosen = with_hypothesis(shown.first[method], number, light)
             return shown.position, chosen
 
         self._matchers[method].ask(choose)
@@ -222,7 +222,7 @@ class InspectorWidget(StepWidget):
 
     # ---------------------------------------------------------------- in words
 
-    def _describe(self, shown: Shown) -> None:
+    def _describe(self, shown: InspectorState) -> None:
         position = shown.position
         row, col = position.where
         known = self._snapshot.disks is not None or self._snapshot.calibrated is not None
@@ -250,14 +250,18 @@ class InspectorWidget(StepWidget):
         return choice.why_no_model if choice.phases else "no answer yet: choose a crystal phase in Map"
 
 
-def _look_and_draw(snapshot: Snapshot, indexers: Indexers, row: int, col: int, wanted: Look) -> Shown:
+def _look_and_draw(
+    snapshot: Snapshot, indexers: Indexers, row: int, col: int, wanted: ViewOptions
+) -> InspectorState:
     """Return what there is to see at a position, drawn; for any thread."""
     position = look(snapshot, row, col, wanted.prediction)
-    shown = Shown(position, dict(position.answers), dict(position.answers))
+    shown = InspectorState(position, dict(position.answers), dict(position.answers))
     return draw(with_attention(shown, snapshot, indexers, wanted), wanted)
 
 
-def _drawn(shown: Shown, snapshot: Snapshot, indexers: Indexers, wanted: Look) -> Shown:
+def _drawn(
+    shown: InspectorState, snapshot: Snapshot, indexers: Indexers, wanted: ViewOptions
+) -> InspectorState:
     """Return the same answers predicted and drawn otherwise; for any thread."""
     shown = predicted_anew(shown, snapshot.light, wanted.prediction)
     return draw(with_attention(shown, snapshot, indexers, wanted), wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QComboBox, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_4dstem_orient.napari_plugin.panels.inspector.panes import Pane
+from napari_4dstem_orient.napari_plugin.panels.inspector.views import PatternViewState
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens, PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.elided import ElidedCombo, FittedLabel
 
@@ -28,7 +28,7 @@ class Column(QVBoxLayout):
     def __init__(self, title: str, between: QWidget, lens: Lens) -> None:
         super().__init__()
         self.view = PatternCanvas(title, SMALLEST_VIEW, lens)
-        self.pane: Pane | None = None
+        self.pane: PatternViewState | None = None
         self.words = FittedLabel()
         self.words.setWordWrap(True)
         self.words.setFixedHeight(LINES * self.words.fontMetrics().lineSpacing() + 4)
@@ -50,7 +50,7 @@ class Column(QVBoxLayout):
         self.view.clear()
         self.say("")
 
-    def show(self, pane: Pane) -> None:
+    def show(self, pane: PatternViewState) -> None:
         """Show a pattern and its marks, in place of a message too; the words are said apart."""
         self.pane = pane
         self.view.show_sheet(pane.picture, pane.marks, pane.labels)

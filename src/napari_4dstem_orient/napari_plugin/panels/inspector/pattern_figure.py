@@ -16,7 +16,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     angle_between,
     variants,
 )
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import (
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
     LABELS,
     STYLES,
     MarkSet,
@@ -25,13 +25,13 @@ from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import (
     rings,
     scale_bar,
 )
-from napari_4dstem_orient.napari_plugin.pattern_view.marks import (
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import GAMMA
+from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import (
     Marks,
     in_variant,
     plane_indices,
     plane_mathtext,
 )
-from napari_4dstem_orient.napari_plugin.pattern_view.pictures import GAMMA
 from napari_4dstem_orient.napari_plugin.state.indexers import METHODS
 
 if TYPE_CHECKING:

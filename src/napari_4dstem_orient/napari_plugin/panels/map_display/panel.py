@@ -16,7 +16,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     LOOK,
     MAP,
     TITLES,
-    Look,
+    MapViewOptions,
     add_map_layers,
     applied_threshold,
     end_side_by_side,
@@ -161,7 +161,7 @@ class MapDisplayWidget(StepWidget):
     def _on_look(self, *_: object) -> None:
         layer = self._main()
         if layer is not None:
-            look = Look(self.threshold.value() / 100, self.fade.value() / 100)
+            look = MapViewOptions(self.threshold.value() / 100, self.fade.value() / 100)
             set_look(self.viewer, layer.metadata[MAP].method, look)
             self._say_share()
 

@@ -18,7 +18,7 @@ from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER, install_cur
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     MAP,
     TITLES,
-    Look,
+    MapViewOptions,
     add_map_layers,
     set_look,
     show_channel,
@@ -135,7 +135,7 @@ def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) ->
             layer.colormap = told["colormap"]
     if MAP in layer.metadata and told.get("channel") in TITLES:
         show_channel(layer, told["channel"])
-        set_look(viewer, layer.metadata[MAP].method, Look(**told["look"]))
+        set_look(viewer, layer.metadata[MAP].method, MapViewOptions(**told["look"]))
 
 
 class _Displays:

@@ -10,7 +10,7 @@ from qtpy.QtGui import QKeyEvent
 
 from napari_4dstem_orient.detection.virtual_detector import VirtualDetector
 from napari_4dstem_orient.napari_plugin.layers.walking import ARROWS
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import circles
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import circles
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Grip, PatternCanvas
 
 REACH = 6.0

@@ -1,4 +1,4 @@
-"""Paints marks and labels over a pattern on the screen; what they are and look like says ``mark_sets``."""
+"""Paints marks and labels over a pattern on the screen; what they are and look like says ``overlays``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QLineF, QPointF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import MarkSet, Shape
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, Shape
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import GAMMA
 
 LINE = 1.4

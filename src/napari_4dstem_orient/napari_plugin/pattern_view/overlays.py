@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_4dstem_orient.napari_plugin.pattern_view.marks import Marks
+from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks
 
 CIRCLE = 1.6
 """Radius of a measured disk's ring in disk radii, so that the disk can be seen within it."""

@@ -18,9 +18,9 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     predict,
     variants,
 )
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import CIRCLE, LABELS, MarkSet, matched, rings
-from napari_4dstem_orient.napari_plugin.pattern_view.marks import Marks, in_variant, plane_indices
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import CIRCLE, LABELS, MarkSet, matched, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
+from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, in_variant, plane_indices
 from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, Indexers
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ BAR = "\u0305"
 
 
 @dataclass(frozen=True)
-class Look:
+class ViewOptions:
     """How the user wants answers to be drawn.
 
     Attributes
@@ -51,7 +51,7 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
-class Pane:
+class PatternViewState:
     """One view: what it draws, and what is said below it.
 
     Attributes
@@ -76,7 +76,7 @@ class Pane:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class InspectorState:
     """All views of one position.
 
     Attributes
@@ -101,14 +101,14 @@ class Shown:
     position: Position
     answers: dict[str, Answer]
     first: dict[str, Answer]
-    panes: dict[str, Pane] = field(default_factory=dict)
+    panes: dict[str, PatternViewState] = field(default_factory=dict)
     apart: float | None = None
     attention: np.ndarray | None = None
     trouble: str = ""
-    look: Look = field(default_factory=Look)
+    look: ViewOptions = field(default_factory=ViewOptions)
 
 
-def draw(shown: Shown, look: Look) -> Shown:
+def draw(shown: InspectorState, look: ViewOptions) -> InspectorState:
     """Return the same with its views drawn."""
     position, answers = shown.position, shown.answers
     directions, known = name_directions(answers), variants(answers)
@@ -123,7 +123,9 @@ def draw(shown: Shown, look: Look) -> Shown:
     return replace(shown, panes=panes, apart=apart, look=look)
 
 
-def predicted_anew(shown: Shown, light: Illumination | None, settings: PredictionSettings | None) -> Shown:
+def predicted_anew(
+    shown: InspectorState, light: Illumination | None, settings: PredictionSettings | None
+) -> InspectorState:
     """Return the same answers with patterns predicted otherwise."""
     answers = {
         method: replace(answer, spots=predict(answer.phase, answer.rotation, light, settings))
@@ -132,7 +134,9 @@ def predicted_anew(shown: Shown, light: Illumination | None, settings: Predictio
     return replace(shown, answers=answers)
 
 
-def with_attention(shown: Shown, snapshot: Snapshot, indexers: Indexers, wanted: Look) -> Shown:
+def with_attention(
+    shown: InspectorState, snapshot: Snapshot, indexers: Indexers, wanted: ViewOptions
+) -> InspectorState:
     """Return the same with the transformer's attention where it is wanted, or why there is none."""
     share, trouble = None, ""
     if wanted.attention:
@@ -143,7 +147,7 @@ def with_attention(shown: Shown, snapshot: Snapshot, indexers: Indexers, wanted:
     return replace(shown, attention=share, trouble=trouble)
 
 
-def _attention(shown: Shown, snapshot: Snapshot, indexers: Indexers) -> np.ndarray:
+def _attention(shown: InspectorState, snapshot: Snapshot, indexers: Indexers) -> np.ndarray:
     position, answer = shown.position, shown.answers.get("transformer")
     if snapshot.calibrated is None:
         raise UserError("Attention needs calibrated disks; press Apply in Calibration.")
@@ -159,7 +163,7 @@ def _attention(shown: Shown, snapshot: Snapshot, indexers: Indexers) -> np.ndarr
     return share
 
 
-def _measured(position: Position, attention: np.ndarray | None) -> Pane:
+def _measured(position: Position, attention: np.ndarray | None) -> PatternViewState:
     disks = position.disks[position.beside]
     told = None if attention is None else attention[position.beside]
     marks = rings(disks, position.radius, told)
@@ -172,7 +176,7 @@ def _measured(position: Position, attention: np.ndarray | None) -> Pane:
         length = f"{pixels * detector.q_pixel:.2f} Å⁻¹" if detector.scaled else f"{pixels:.1f} px"
         return f"{length} from the direct beam" + _attention_text(told, number)
 
-    return Pane(grey_levels(position.picture), [marks], [], "", text_at)
+    return PatternViewState(grey_levels(position.picture), [marks], [], "", text_at)
 
 
 def _answered(
@@ -180,12 +184,12 @@ def _answered(
     answer: Answer | None,
     variant: np.ndarray | None,
     directions: str,
-    look: Look,
+    look: ViewOptions,
     attention: np.ndarray | None,
-) -> Pane:
+) -> PatternViewState:
     if answer is None or answer.phase is None or variant is None or not len(answer.spots):
         words = "" if answer is None else answer_words(answer, directions)
-        return Pane(
+        return PatternViewState(
             None, [rings(position.disks[position.beside], position.radius)], [], words, lambda place: ""
         )
     phase, told = answer.phase, None if attention is None else attention[position.beside]
@@ -205,7 +209,7 @@ def _answered(
         )
 
     words = answer_words(answer, directions, seen)
-    return Pane(None, marks, labels, words, text_at)
+    return PatternViewState(None, marks, labels, words, text_at)
 
 
 def _as_the_detector_sees(position: Position, answer: Answer) -> MarkSet:

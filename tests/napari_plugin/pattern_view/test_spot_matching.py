@@ -8,7 +8,7 @@ from helpers.gui_scan import DETECTOR, ORIGIN, truth
 from napari_4dstem_orient.crystals.directions import nearest_direction, standard_variant
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.napari_plugin.pattern_view.marks import (
+from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import (
     in_variant,
     marks,
     plane_indices,

@@ -7,16 +7,16 @@ import pytest
 
 from helpers.gui_scan import DETECTOR, fill, made_map
 from napari_4dstem_orient.indexing.settings import PredictionSettings
-from napari_4dstem_orient.napari_plugin.panels.inspector.panes import (
-    Look,
-    Shown,
+from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
+    InspectorState,
+    ViewOptions,
     draw,
     plane_text,
     predicted_anew,
     with_attention,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
-from napari_4dstem_orient.napari_plugin.pattern_view.mark_sets import LONGER
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import Session, Stage
@@ -34,7 +34,7 @@ def snapshot(silver):
 @pytest.fixture
 def shown(snapshot):
     position = look(snapshot, 2, 1)
-    return Shown(position, dict(position.answers), dict(position.answers))
+    return InspectorState(position, dict(position.answers), dict(position.answers))
 
 
 def marks_of(pane):
@@ -43,20 +43,20 @@ def marks_of(pane):
 
 def test_stray_disks_are_dashed_and_missing_reflections_crossed(shown):
     position, answer = shown.position, shown.answers["template"]
-    assert not len(marks_of(draw(shown, Look()).panes["template"])["missing"].where)
+    assert not len(marks_of(draw(shown, ViewOptions()).panes["template"])["missing"].where)
     seen = position.marks(answer.spots)
     lost = np.flatnonzero(np.hypot(*(position.disks - seen.spots[1]).T) < 1e-3)
     assert len(lost) == 1
     stray = np.array([9.0, -14.0])
     changed = replace(position, disks=np.vstack([np.delete(position.disks, lost, axis=0), stray]))
-    marks = marks_of(draw(replace(shown, position=changed), Look()).panes["template"])
+    marks = marks_of(draw(replace(shown, position=changed), ViewOptions()).panes["template"])
     np.testing.assert_allclose(marks["missing"].where, seen.spots[[1]], atol=1e-6)
     np.testing.assert_allclose(marks["unexplained"].where, [stray])
     assert len(marks["measured"].where) == position.reflections - 1
 
 
 def test_the_prediction_lies_where_the_disks_are_and_the_beam_is_bright(shown):
-    predicted = marks_of(draw(shown, Look()).panes["template"])["predicted"]
+    predicted = marks_of(draw(shown, ViewOptions()).panes["template"])["predicted"]
     np.testing.assert_array_equal(predicted.where[-1], 0)
     assert predicted.strength[-1] == predicted.strength[:-1].max() == 1
     disks = shown.position.disks[shown.position.beside]
@@ -68,8 +68,8 @@ def test_residual_arrows_are_drawn_on_demand_and_point_to_the_disk(shown):
     off = np.array([0.5, -0.2])
     moved = replace(shown.position, disks=shown.position.disks + off)
     moved = replace(shown, position=moved)
-    assert "residuals" not in marks_of(draw(moved, Look()).panes["template"])
-    arrows = marks_of(draw(moved, Look(residuals=True)).panes["template"])["residuals"]
+    assert "residuals" not in marks_of(draw(moved, ViewOptions()).panes["template"])
+    arrows = marks_of(draw(moved, ViewOptions(residuals=True)).panes["template"])["residuals"]
     assert len(arrows.where) > 5
     np.testing.assert_allclose(
         arrows.ends - arrows.where, np.broadcast_to(LONGER * off, arrows.where.shape), atol=1e-2
@@ -77,8 +77,8 @@ def test_residual_arrows_are_drawn_on_demand_and_point_to_the_disk(shown):
 
 
 def test_labels_are_drawn_on_demand_with_overbars(shown, silver):
-    assert draw(shown, Look()).panes["template"].labels == []
-    labels = draw(shown, Look(labels=True)).panes["template"].labels
+    assert draw(shown, ViewOptions()).panes["template"].labels == []
+    labels = draw(shown, ViewOptions(labels=True)).panes["template"].labels
     assert len(labels) == 8
     for place, text in labels:
         assert np.hypot(*(shown.position.disks - place).T).min() < 1e-6
@@ -88,7 +88,7 @@ def test_labels_are_drawn_on_demand_with_overbars(shown, silver):
 
 
 def test_a_place_is_told_in_words(shown):
-    drawn = draw(shown, Look()).panes
+    drawn = draw(shown, ViewOptions()).panes
     spot = shown.answers["template"].spots[0]
     place = DETECTOR.pixels(spot[None, :2])[0]
     assert drawn["template"].text_at(place).endswith("100%, measured")
@@ -101,7 +101,7 @@ def test_a_place_is_told_in_words(shown):
 def test_another_thickness_predicts_other_intensities_at_the_same_places(shown, snapshot):
     def predicted(**settings):
         anew = predicted_anew(shown, snapshot.light, PredictionSettings(**settings))
-        return marks_of(draw(anew, Look()).panes["template"])["predicted"]
+        return marks_of(draw(anew, ViewOptions()).panes["template"])["predicted"]
 
     usual, wide = predicted(), predicted(excitation_width=0.05)
     assert len(wide.where) > 1.2 * len(usual.where)
@@ -115,11 +115,11 @@ def test_another_thickness_predicts_other_intensities_at_the_same_places(shown, 
 
 
 def test_attention_that_cannot_be_had_is_told_in_words(shown, snapshot):
-    wanted = Look(attention=True)
+    wanted = ViewOptions(attention=True)
     told = with_attention(shown, snapshot, Indexers(), wanted)
     assert told.attention is None
     assert "No crystal phase is chosen" in told.trouble
-    assert with_attention(told, snapshot, Indexers(), Look()).trouble == ""
+    assert with_attention(told, snapshot, Indexers(), ViewOptions()).trouble == ""
 
 
 def test_attention_marks_the_disk_that_got_it(shown):
@@ -127,7 +127,7 @@ def test_attention_marks_the_disk_that_got_it(shown):
     direct = ~shown.position.beside
     share[direct] = np.nan
     share[5] = 0.4
-    drawn = draw(replace(shown, attention=share), Look(attention=True)).panes["measured"]
+    drawn = draw(replace(shown, attention=share), ViewOptions(attention=True)).panes["measured"]
     marks = drawn.marks[0]
     widest = marks.widths.argmax()
     np.testing.assert_array_equal(marks.where[widest], shown.position.disks[5])

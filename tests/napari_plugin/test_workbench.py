@@ -1,8 +1,6 @@
 """All panels in one window: opened once, in their places, closed quietly; and the demo from scan to map."""
 
 import numpy as np
-import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow
 
@@ -27,26 +25,6 @@ TITLES = [
     "Map display",
     "Overview",
 ]
-
-
-@pytest.fixture
-def notified(monkeypatch):
-    """Collect what the user is told."""
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
-
-
-@pytest.fixture
-def bench(make_napari_viewer):
-    """The workbench in a window on the screen."""
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    panels = open_workbench(viewer)
-    QApplication.processEvents()
-    yield viewer, panels
-    for panel in panels.values():
-        panel.close_step()
 
 
 def test_every_panel_opens_once(bench):

@@ -17,10 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from helpers.gui_scan import fill, let_know, made_map
+from helpers.gui_scan import fill, made_map
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.panels.registry import titles
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench, show_panel
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, show_panel
 from napari_4dstem_orient.napari_plugin.qt import tones
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, luminance, tone_sheet
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
@@ -33,21 +33,16 @@ WHOLE = (QComboBox, QAbstractSpinBox, QTabBar, QAbstractItemView)
 
 
 @pytest.fixture
-def bench(make_napari_viewer, monkeypatch, silver, qtbot):
+def bench(knowing, bench, silver, qtbot):
     """Every panel in the smallest window, with a scan and a map."""
-    let_know(monkeypatch, silver)
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    panels = open_workbench(viewer)
+    viewer, panels = bench
     session = session_for(viewer)
     fill(session, silver)
     session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
     add_map_layers(viewer, session.get(Stage.TRANSFORMER_MAP))
     QApplication.processEvents()
     qtbot.waitUntil(lambda: not any(panel.jobs.running for panel in panels.values()), timeout=60_000)
-    yield viewer, panels
-    for panel in viewer.window.dock_widgets.values():
-        panel.close_step()
+    return viewer, panels
 
 
 def open_more(viewer):

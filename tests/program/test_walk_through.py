@@ -1,4 +1,4 @@
-"""The whole job in a real window: what a user should see after each chapter of ``walk_through.chapters``."""
+"""The whole job in a real window: what a user should see after each chapter of ``helpers.walk_through.chapters``."""
 
 import time
 from collections.abc import Callable, Iterator

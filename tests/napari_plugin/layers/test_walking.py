@@ -10,19 +10,17 @@ from scipy.spatial.transform import Rotation
 from helpers.gui_scan import fill, grabbed, made_map, truth
 from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor, toggle_pin
 from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
-from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
 from napari_4dstem_orient.workflow.session import Stage
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
 
 @pytest.fixture
-def inspector(make_napari_viewer_proxy, qtbot, silver):
+def inspector(dock, qtbot, silver):
     """The inspector over a small scan with a template matching map that has a runner-up."""
-    viewer = make_napari_viewer_proxy(show=True)
-    widget = InspectorWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Inspector", area="bottom")
-    session = session_for(viewer)
+    widget = dock(InspectorWidget, show=True, area="bottom")
+    session = widget.session
     fill(session, silver)
     off = truth() @ Rotation.from_euler("z", 7.0, degrees=True).as_matrix()
     found = made_map(silver, "template")
@@ -33,8 +31,7 @@ def inspector(make_napari_viewer_proxy, qtbot, silver):
     )
     session.move_to(2, 1)
     qtbot.waitUntil(lambda: widget.predicted["template"].hypotheses.count() == 2, timeout=10000)
-    yield widget
-    widget.close_step()
+    return widget
 
 
 def test_arrow_keys_walk_while_a_view_has_the_focus(inspector, qtbot):

@@ -6,21 +6,12 @@ import threading
 import time
 
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt, QTimer
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.qt.clock import Clock, duration
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
-
-
-@pytest.fixture
-def notified(monkeypatch):
-    """Collect what the user is told."""
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
 
 
 def steps(count, until=None, progress=None):

@@ -43,22 +43,16 @@ def test_a_folder_of_own_models_is_searched(settings, tmp_path):
     assert listed == [model.path for model in bundled] + [tmp_path / "mine.safetensors"]
 
 
-def test_the_map_panel_starts_with_the_preferred_device(settings, make_napari_viewer_proxy):
+def test_the_map_panel_starts_with_the_preferred_device(settings, dock):
     settings.computing.device = "cpu"
-    viewer = make_napari_viewer_proxy()
-    panel = OrientationWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="Map")
+    panel = dock(OrientationWidget)
     assert panel.devices.currentText() == "CPU"
     assert panel.indexers.choice.device == "cpu"
-    panel.close_step()
 
 
-def test_the_disks_panel_starts_with_the_preferred_memory(settings, make_napari_viewer_proxy):
+def test_the_disks_panel_starts_with_the_preferred_memory(settings, dock):
     assert preferences().memory == MEMORY
     settings.computing.memory = 300
-    viewer = make_napari_viewer_proxy()
-    panel = DisksWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="Disks")
+    panel = dock(DisksWidget)
     assert panel.memory.text() == "300 MiB"
     assert panel.memory.toolTip().startswith(EXPLAINED)
-    panel.close_step()

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from helpers.gui_scan import LEFT, made_map, truth
@@ -20,14 +19,6 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_map
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
-
-
-@pytest.fixture
-def notified(monkeypatch):
-    """Collect what the user is told."""
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
 
 
 @pytest.fixture

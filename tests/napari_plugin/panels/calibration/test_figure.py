@@ -20,13 +20,8 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy(show=True)
-    panel = CalibrationWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="3 Calibration", area="right")
-    yield panel
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
+def panel(dock):
+    return dock(CalibrationWidget, show=True)
 
 
 def give(panel, disks):

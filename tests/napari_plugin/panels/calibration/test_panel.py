@@ -33,13 +33,8 @@ def copper_disks(copper):
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy(show=True)
-    panel = CalibrationWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="3 Calibration", area="right")
-    yield panel
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
+def panel(dock):
+    return dock(CalibrationWidget, show=True)
 
 
 @pytest.fixture
@@ -131,19 +126,15 @@ def test_a_pixel_in_the_wrong_unit_is_doubted(ready, qtbot):
     assert "another unit" in ready.state.text()
 
 
-def test_a_crystal_comes_from_a_cif_and_a_bad_one_is_refused(ready, monkeypatch, tmp_path):
-    from napari.utils.notifications import notification_manager
-
+def test_a_crystal_comes_from_a_cif_and_a_bad_one_is_refused(ready, monkeypatch, tmp_path, notified):
     from napari_4dstem_orient.crystals.library import bundled
 
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
     last = ready.crystal.count() - 1
     bad = tmp_path / "bad.cif"
     bad.write_text("no crystal here")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(bad), ""))
     ready.crystal.activated.emit(last)
-    assert "bad.cif" in told[0].message
+    assert "bad.cif" in notified[0].message
     assert ready.crystal.count() - 1 == last
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(bundled()["Ag"]), ""))
     ready.crystal.activated.emit(last)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 
-from helpers.gui_scan import VACUUM, fill, let_know
+from helpers.gui_scan import VACUUM, fill
 from napari_4dstem_orient.analysis.comparison import Agreement
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.compare import panel as compare
@@ -17,7 +17,6 @@ from napari_4dstem_orient.napari_plugin.panels.compare.panel import (
     CompareWidget,
 )
 from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
 
@@ -26,17 +25,13 @@ def click(qtbot, button):
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot, silver, monkeypatch):
+def panel(dock, silver, knowing):
     """The panel on calibrated disks, with the transformer's map; template matching would be 2° off."""
-    made = let_know(monkeypatch, silver)
-    viewer = make_napari_viewer_proxy()
-    widget = CompareWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Compare")
-    disks = fill(session_for(viewer), silver)
+    widget = dock(CompareWidget)
+    disks = fill(widget.session, silver)
     indexers_for(widget.session).choose(phases=(silver,))
-    widget.session.put(Stage.TRANSFORMER_MAP, made["transformer"].index(disks))
-    yield widget
-    widget.close_step()
+    widget.session.put(Stage.TRANSFORMER_MAP, knowing["transformer"].index(disks))
+    return widget
 
 
 @pytest.fixture

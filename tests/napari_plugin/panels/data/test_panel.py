@@ -7,7 +7,6 @@ import h5py
 import napari
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
@@ -23,20 +22,8 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy(show=True)
-    panel = DataWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="1 Data", area="right")
-    yield panel
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
-
-
-@pytest.fixture
-def notified(monkeypatch):
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
+def panel(dock):
+    return dock(DataWidget, show=True)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import dask.array as da
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
@@ -25,13 +24,8 @@ REACH = 1 / (3.615 / 2) / 0.05
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy(show=True)
-    panel = DisksWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="2 Bragg disks", area="right")
-    yield panel
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
+def panel(dock):
+    return dock(DisksWidget, show=True)
 
 
 @pytest.fixture
@@ -41,13 +35,6 @@ def ready(panel, qtbot, small_scan):
     qtbot.waitUntil(lambda: panel.session.get(Stage.PROBE) is not None, timeout=60_000)
     idle(panel, qtbot)
     return panel
-
-
-@pytest.fixture
-def notified(monkeypatch):
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
 
 
 def idle(panel, qtbot):

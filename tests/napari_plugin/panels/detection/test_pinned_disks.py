@@ -13,17 +13,13 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def ready(make_napari_viewer_proxy, qtbot, small_scan):
-    viewer = make_napari_viewer_proxy(show=True)
-    panel = DisksWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="2 Bragg disks", area="right")
-    open_scan(viewer, small_scan)
+def ready(dock, qtbot, small_scan):
+    panel = dock(DisksWidget, show=True)
+    open_scan(panel.viewer, small_scan)
     qtbot.waitUntil(lambda: panel.session.get(Stage.PROBE) is not None, timeout=60_000)
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
     qtbot.waitUntil(lambda: histogram_of(panel).candidates > 5, timeout=60_000)
-    yield panel
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
+    return panel
 
 
 def histogram_of(panel):

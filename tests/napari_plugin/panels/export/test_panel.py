@@ -6,7 +6,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QMessageBox
 
 from helpers.gui_scan import VACUUM, fill, made_map
@@ -17,17 +16,8 @@ from napari_4dstem_orient.export.registry import FORMATS, export_files
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, show_channel
 from napari_4dstem_orient.napari_plugin.panels.export.panel import ExportWidget
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.writer import write_image, write_map
 from napari_4dstem_orient.workflow.session import Stage
-
-
-@pytest.fixture
-def notified(monkeypatch):
-    """Collect what the user is told."""
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
 
 
 @pytest.fixture
@@ -39,18 +29,14 @@ def found(silver) -> OrientationMap:
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, found, silver, tmp_path):
+def panel(dock, found, silver, tmp_path):
     """The panel, with a map to export and a folder to write to."""
-    viewer = make_napari_viewer_proxy()
-    widget = ExportWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Export")
-    session = session_for(viewer)
-    fill(session, silver)
-    session.put(Stage.TRANSFORMER_MAP, found)
+    widget = dock(ExportWidget)
+    fill(widget.session, silver)
+    widget.session.put(Stage.TRANSFORMER_MAP, found)
     widget.folder.setText(str(tmp_path / "out"))
     widget.stem.setText("grains")
-    yield widget
-    widget.close_step()
+    return widget
 
 
 def tick(panel, *names):
@@ -58,10 +44,8 @@ def tick(panel, *names):
         box.setChecked(name in names)
 
 
-def test_without_a_map_there_is_nothing_to_export(make_napari_viewer_proxy):
-    viewer = make_napari_viewer_proxy()
-    widget = ExportWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Export")
+def test_without_a_map_there_is_nothing_to_export(dock):
+    widget = dock(ExportWidget)
     assert "Needs: an orientation map" in widget.needs.text()
     assert not widget.export_button.isEnabled()
 

@@ -7,23 +7,19 @@ from qtpy.QtCore import QPoint, Qt
 from helpers.gui_scan import fill, grabbed, made_map
 from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
 from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
 
 @pytest.fixture
-def inspector(make_napari_viewer_proxy, qtbot, silver):
+def inspector(dock, qtbot, silver):
     """The inspector over a small scan with a template matching map."""
-    viewer = make_napari_viewer_proxy(show=True)
-    widget = InspectorWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Inspector", area="bottom")
-    session = session_for(viewer)
+    widget = dock(InspectorWidget, show=True, area="bottom")
+    session = widget.session
     fill(session, silver)
     session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
     session.move_to(2, 1)
     qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=20000)
-    yield widget
-    widget.close_step()
+    return widget
 
 
 def tick(qtbot, box):

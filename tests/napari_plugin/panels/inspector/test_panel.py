@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QWidget
@@ -127,21 +126,9 @@ def test_neighbouring_answers_are_named_by_the_same_variant(silver):
 
 
 @pytest.fixture
-def notified(monkeypatch):
-    """Collect what the user is told."""
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
-
-
-@pytest.fixture
-def inspector(make_napari_viewer_proxy, qtbot):
+def inspector(dock):
     """The inspector docked into an empty viewer."""
-    viewer = make_napari_viewer_proxy()
-    widget = InspectorWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Inspector", area="bottom")
-    yield widget
-    widget.close_step()
+    return dock(InspectorWidget, area="bottom")
 
 
 def use(monkeypatch, **made):

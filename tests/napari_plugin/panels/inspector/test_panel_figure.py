@@ -4,32 +4,27 @@ import json
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QToolTip
 
 from helpers.gui_scan import DETECTOR, fill, made_map
 from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
 
 @pytest.fixture
-def inspector(make_napari_viewer_proxy, qtbot, silver):
+def inspector(dock, qtbot, silver):
     """The inspector over a small scan with a template matching map."""
-    viewer = make_napari_viewer_proxy(show=True)
-    widget = InspectorWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Inspector", area="bottom")
-    session = session_for(viewer)
+    widget = dock(InspectorWidget, show=True, area="bottom")
+    session = widget.session
     assert not widget.measured.save.isEnabled()
     fill(session, silver)
     session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
     session.move_to(2, 1)
     qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=10000)
     qtbot.waitUntil(lambda: "row 2, column 1<" in widget.measured.words.text(), timeout=10000)
-    yield widget
-    widget.close_step()
+    return widget
 
 
 def hover(inspector, qtbot, place):
@@ -62,13 +57,11 @@ def test_the_button_saves_what_is_shown(inspector, qtbot, tmp_path, monkeypatch)
     assert list(told["answers"]) == ["template"]
 
 
-def test_a_name_that_is_no_figure_is_refused_in_words(inspector, qtbot, tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr(notification_manager, "dispatch", said.append)
+def test_a_name_that_is_no_figure_is_refused_in_words(inspector, qtbot, tmp_path, monkeypatch, notified):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *asked: (str(tmp_path / "figure.doc"), ""))
     inspector.save_figure()
-    qtbot.waitUntil(lambda: bool(said), timeout=30000)
-    assert ".pdf or .svg" in said[0].message
+    qtbot.waitUntil(lambda: bool(notified), timeout=30000)
+    assert ".pdf or .svg" in notified[0].message
     assert not list(tmp_path.iterdir())
 
 

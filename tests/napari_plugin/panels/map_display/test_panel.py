@@ -19,27 +19,23 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 )
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
 from napari_4dstem_orient.napari_plugin.panels.map_display.panel import MapDisplayWidget
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
 DOUBTFUL = (2, 4)
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, silver, copper):
+def panel(dock, silver, copper):
     """The panel with a map of two phases; one position is less sure than the others."""
-    viewer = make_napari_viewer_proxy(show=True)
-    widget = MapDisplayWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Map display", area="bottom")
-    session = session_for(viewer)
+    widget = dock(MapDisplayWidget, show=True, area="bottom")
+    session = widget.session
     fill(session, silver)
     found = replace(made_map(silver, "transformer"), phases=(silver, copper))
     found.certainty.reliability[DOUBTFUL] = 0.4
     session.put(Stage.TRANSFORMER_MAP, found)
     add_map_layers(widget.viewer, found)
     widget.refresh()
-    yield widget
-    widget.close_step()
+    return widget
 
 
 def choose(box, key):

@@ -6,11 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from helpers.gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, let_know, made_map, sure_of
+from helpers.gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, made_map, sure_of
 from napari_4dstem_orient.analysis.colours import ipf_rgb
 from napari_4dstem_orient.core.orientation_map import Doubt, Reason
 from napari_4dstem_orient.core.resource_files import resource
@@ -38,30 +37,13 @@ MAKE = indexers._make
 
 
 @pytest.fixture
-def notified(monkeypatch):
-    """Collect what the user is told."""
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
-
-
-@pytest.fixture
-def knowing(monkeypatch, silver):
-    """Replace both methods by indexers that know the truth; template matching's is 2° off."""
-    return let_know(monkeypatch, silver)
-
-
-@pytest.fixture
-def panel(make_napari_viewer_proxy, knowing, qtbot, silver):
+def panel(dock, knowing, qtbot, silver):
     """The panel in a viewer whose session is ready to be mapped, silver ticked."""
-    viewer = make_napari_viewer_proxy()
-    widget = OrientationWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Map")
-    widget.disks = fill(session_for(viewer), silver)
+    widget = dock(OrientationWidget)
+    widget.disks = fill(widget.session, silver)
     widget.choose_phase("Ag")
     qtbot.waitUntil(lambda: bool(widget.indexers.choice.models), timeout=20000)
-    yield widget
-    widget.close_step()
+    return widget
 
 
 def press(panel, method):
@@ -72,10 +54,8 @@ def wait_for(panel, stage, qtbot):
     qtbot.waitUntil(lambda: panel.session.get(stage) is not None and not panel.jobs.running, timeout=20000)
 
 
-def test_without_disks_the_panel_says_what_it_needs(make_napari_viewer_proxy, knowing, qtbot):
-    viewer = make_napari_viewer_proxy()
-    widget = OrientationWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Map")
+def test_without_disks_the_panel_says_what_it_needs(dock, knowing):
+    widget = dock(OrientationWidget)
     assert "Needs" in widget.needs.text()
     assert not widget.run_buttons["template"].isEnabled()
     assert not widget.run_buttons["transformer"].isEnabled()

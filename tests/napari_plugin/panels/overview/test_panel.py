@@ -5,11 +5,10 @@ import stat
 import threading
 
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QEvent, QProcess, Qt
 from qtpy.QtWidgets import QApplication
 
-from helpers.gui_scan import fill, let_know, made_map
+from helpers.gui_scan import fill, made_map
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     KIND,
     LOOK,
@@ -35,23 +34,8 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def notified(monkeypatch):
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
-
-
-@pytest.fixture
-def bench(make_napari_viewer, monkeypatch, silver):
-    shutil.rmtree(autosave_folder(), ignore_errors=True)
-    let_know(monkeypatch, silver)
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    panels = open_workbench(viewer)
-    QApplication.processEvents()
-    yield viewer, panels
-    for panel in panels.values():
-        panel.close_step()
+def bench(knowing, nothing_kept, bench):
+    return bench
 
 
 def test_first_it_says_what_to_do_then_what_there_is(bench, silver):

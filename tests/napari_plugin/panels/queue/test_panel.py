@@ -11,7 +11,6 @@ from helpers.gui_scan import fill, made_map
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import load_map
 from napari_4dstem_orient.napari_plugin.panels.queue.panel import QueueWidget, Status
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.records import choice_settings
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -28,7 +27,7 @@ def gate():
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot, silver, monkeypatch, gate):
+def panel(dock, silver, monkeypatch, gate):
     """The queue of a window whose scan was mapped by template matching; mapping reads the file, then knows."""
 
     def map_scan(source, phases, *, report, partial, **options):
@@ -40,16 +39,13 @@ def panel(make_napari_viewer_proxy, qtbot, silver, monkeypatch, gate):
         return replace(made_map(silver, "template"), provenance={"input": str(source)}), None
 
     monkeypatch.setattr("napari_4dstem_orient.workflow.run.map_scan", map_scan)
-    viewer = make_napari_viewer_proxy()
-    widget = QueueWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Queue")
-    fill(session_for(viewer), silver)
+    widget = dock(QueueWidget)
+    fill(widget.session, silver)
     widget.session.put(
         Stage.TEMPLATE_MAP, made_map(silver, "template"), settings=choice_settings([silver], [], "cpu")
     )
     yield widget
     gate.set()
-    widget.close_step()
 
 
 def scans(folder, *names):

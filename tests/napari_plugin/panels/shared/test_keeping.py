@@ -1,6 +1,5 @@
 """Whatever is opened in place of work that no file holds asks first; what is bare, or saved, is replaced at once."""
 
-import shutil
 from contextlib import contextmanager
 
 import h5py
@@ -16,15 +15,13 @@ from helpers.gui_scan import (
     SHAPE,
     calibrated_disks,
     detected_disks,
-    let_know,
     made_map,
     numbered_scan,
     scan_of,
 )
 from napari_4dstem_orient.io.bragg_peaks import save_disks
 from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
-from napari_4dstem_orient.napari_plugin.panels.overview.autosave import autosave_folder
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
@@ -35,17 +32,9 @@ LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
 @pytest.fixture
-def bench(make_napari_viewer, monkeypatch, silver):
-    shutil.rmtree(autosave_folder(), ignore_errors=True)
-    let_know(monkeypatch, silver)
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
-    panels = open_workbench(viewer)
-    QApplication.processEvents()
-    yield viewer, panels
-    for panel in panels.values():
-        panel.close_step()
+def bench(knowing, nothing_kept, bench, monkeypatch):
+    monkeypatch.setattr(napari, "current_viewer", lambda: bench[0])
+    return bench
 
 
 @contextmanager
@@ -321,18 +310,17 @@ def test_disks_and_maps_from_files_ask_before_they_replace_those_made_here(
     assert len(asked) == 2
 
 
-def test_disks_or_a_map_of_another_shape_are_refused_without_a_scan_too(bench, silver, tmp_path, monkeypatch):
-    from napari.utils.notifications import notification_manager
-
+def test_disks_or_a_map_of_another_shape_are_refused_without_a_scan_too(
+    bench, silver, tmp_path, monkeypatch, notified
+):
     viewer, panels = bench
-    told, session = [], session_for(viewer)
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
+    session = session_for(viewer)
     session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
     other = made_map(silver, "transformer", (2, 2), np.broadcast_to(np.eye(3), (2, 2, 3, 3)))
     other.save(tmp_path / "other.h5")
     file_open(viewer, panels, str(tmp_path / "other.h5"), monkeypatch)
     assert session.get(Stage.TRANSFORMER_MAP) is None
-    assert told[0].message == (
+    assert notified[0].message == (
         "The map in the file covers 2 × 2 scan positions, what is open here has 4 × 6; "
         "open the scan that belongs to it first, or open it in a new window."
     )

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication
 
 from helpers.gui_scan import (
@@ -13,7 +12,6 @@ from helpers.gui_scan import (
     SHAPE,
     calibrated_disks,
     detected_disks,
-    let_know,
     made_map,
     marked,
     numbered_scan,
@@ -31,7 +29,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer, scan_layers
 from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import NOTHING_YET, PICKED
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import show_project
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
@@ -45,22 +43,8 @@ SMALLER = (2, 3)
 
 
 @pytest.fixture
-def told(monkeypatch):
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
-
-
-@pytest.fixture
-def bench(make_napari_viewer, monkeypatch, silver):
-    let_know(monkeypatch, silver)
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1280, 800)
-    panels = open_workbench(viewer)
-    QApplication.processEvents()
-    yield viewer, panels
-    for panel in list(viewer.window.dock_widgets.values()):
-        panel.close_step()
+def bench(knowing, bench):
+    return bench
 
 
 def quiet(viewer, qtbot):
@@ -83,7 +67,7 @@ def work(viewer, panels, silver, qtbot):
 # ---------------------------------------------------------------- what goes with a scan
 
 
-def test_positions_picked_go_with_their_scan(bench, qtbot, silver, told):
+def test_positions_picked_go_with_their_scan(bench, qtbot, silver, notified):
     viewer, panels = bench
     session, section = work(viewer, panels, silver, qtbot), panels["Analysis"].misorientation
     section.pick_button.setChecked(True)
@@ -99,7 +83,7 @@ def test_positions_picked_go_with_their_scan(bench, qtbot, silver, told):
     for _ in range(2):  # a run, and another
         list(panels["Map"].showing_map(replace(small)))
         qtbot.wait(100)
-    assert [each.message for each in told if "IndexError" in str(each.message)] == []
+    assert [each.message for each in notified if "IndexError" in str(each.message)] == []
     assert section.words.text() == NOTHING_YET
     assert session.position == (1, 1)
 
@@ -183,7 +167,7 @@ def test_a_calibration_from_a_project_is_not_said_in_words_of_the_former_scan(be
     assert panels["Calibration"].state.text() == "Calibrated."
 
 
-def test_an_update_ends_with_its_scan(bench, qtbot, silver, told):
+def test_an_update_ends_with_its_scan(bench, qtbot, silver, notified):
     viewer, panels = bench
     session, shown, gate = work(viewer, panels, silver, qtbot), panels["Overview"], threading.Event()
     session.set_calibration(session.calibration.with_(rotation=31.0))
@@ -339,7 +323,7 @@ def test_the_marker_of_a_project_is_shown_though_it_was_saved_with_two_maps_besi
 # ---------------------------------------------------------------- why an update stops
 
 
-def test_an_update_that_stops_says_what_where_and_what_to_do(bench, qtbot, silver, told):
+def test_an_update_that_stops_says_what_where_and_what_to_do(bench, qtbot, silver, notified):
     viewer, panels = bench
     shown, calibrated = panels["Overview"], calibrated_disks(silver)
     session = session_for(viewer)
@@ -370,7 +354,7 @@ def test_an_update_that_stops_says_what_where_and_what_to_do(bench, qtbot, silve
     ],
 )
 def test_an_update_says_that_it_was_cancelled_or_overtaken(
-    bench, qtbot, silver, told, ends, said, monkeypatch
+    bench, qtbot, silver, notified, ends, said, monkeypatch
 ):
     viewer, panels = bench
     session, shown, panel = work(viewer, panels, silver, qtbot), panels["Overview"], panels["Calibration"]

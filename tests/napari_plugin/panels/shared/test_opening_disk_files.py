@@ -13,7 +13,6 @@ from helpers.gui_scan import SHAPE, calibrated_disks, detected_disks, let_know, 
 from napari_4dstem_orient.core.distortion import distorted
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.io.bragg_peaks import save_disks
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
@@ -44,13 +43,9 @@ def peak_file(path, silver, **changes):
 
 
 @pytest.fixture
-def bench(make_napari_viewer, monkeypatch, qtbot):
-    viewer = make_napari_viewer(show=True)
-    monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
-    panels = open_workbench(viewer)
-    yield viewer, panels
-    for panel in panels.values():
-        panel.close_step()
+def bench(bench, monkeypatch):
+    monkeypatch.setattr(napari, "current_viewer", lambda: bench[0])
+    return bench
 
 
 def with_the_load_button(viewer, panels, path, monkeypatch, qtbot):

@@ -3,7 +3,6 @@
 import h5py
 import numpy as np
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
@@ -15,7 +14,6 @@ from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidge
 from napari_4dstem_orient.napari_plugin.panels.overview.panel import OverviewWidget
 from napari_4dstem_orient.napari_plugin.panels.queue.panel import QueueWidget, Status
 from napari_4dstem_orient.napari_plugin.panels.training.model_file import existing, free_path
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.project import Project, save_project
 from napari_4dstem_orient.workflow.records import choice_settings, files_read
 from napari_4dstem_orient.workflow.session import Session, Stage
@@ -37,13 +35,6 @@ def asked(monkeypatch):
 
 
 @pytest.fixture
-def notified(monkeypatch):
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
-
-
-@pytest.fixture
 def scan(tmp_path):
     path = tmp_path / "scan.h5"
     with h5py.File(path, "w") as file:
@@ -52,15 +43,12 @@ def scan(tmp_path):
 
 
 @pytest.fixture
-def shown(make_napari_viewer_proxy, scan, silver):
+def shown(dock, scan, silver):
     """Make a panel of a window in which the scan is open and something of every stage is there."""
-    panels = []
 
     def show(kind):
-        viewer = make_napari_viewer_proxy()
-        panel = kind(viewer)
-        viewer.window.add_dock_widget(panel, name=kind.__name__)
-        session = session_for(viewer)
+        panel = dock(kind)
+        session = panel.session
         fill(session, silver)
         disks = session.get(Stage.DISKS)
         session.put(Stage.SCAN, load(scan), settings={"path": str(scan)})
@@ -68,12 +56,9 @@ def shown(make_napari_viewer_proxy, scan, silver):
         session.put(
             Stage.TEMPLATE_MAP, made_map(silver, "template"), settings=choice_settings([silver], [], "cpu")
         )
-        panels.append(panel)
         return panel
 
-    yield show
-    for panel in panels:
-        panel.close_step()
+    return show
 
 
 def test_a_project_never_replaces_the_open_scan(shown, qtbot, scan, notified):

@@ -4,7 +4,6 @@ import threading
 from dataclasses import replace
 
 import pytest
-from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
@@ -24,14 +23,6 @@ from napari_4dstem_orient.training.trainer import Trainer, TrainingSettings
 
 STEPS, BATCH = 3, 32
 """Of ``BATCH`` patterns, in the budget of the tests."""
-
-
-@pytest.fixture
-def notified(monkeypatch):
-    """Collect what the user is told."""
-    told = []
-    monkeypatch.setattr(notification_manager, "dispatch", told.append)
-    return told
 
 
 @pytest.fixture

@@ -13,13 +13,8 @@ from napari_4dstem_orient.napari_plugin.panels.virtual_images.panel import RECTA
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy, qtbot):
-    viewer = make_napari_viewer_proxy(show=True)
-    panel = VirtualImagesWidget(viewer)
-    viewer.window.add_dock_widget(panel, name="Virtual images", area="right")
-    yield panel
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
+def panel(dock):
+    return dock(VirtualImagesWidget, show=True)
 
 
 @pytest.fixture(params=["live", "streamed"])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -123,12 +124,12 @@ def test_the_clean_patterns_lie_where_the_crystal_puts_them(copper):
 def test_robustness_tries_both_methods_on_the_same_patterns(model, monkeypatch):
     knob = replace(robustness.KNOBS[0], values=(0.001, 0.02))
     monkeypatch.setattr(robustness, "KNOBS", (knob,))
-    seen = []
-    whole = robustness.timed_index
-    monkeypatch.setattr(robustness, "timed_index", lambda i, d: seen.append(d) or whole(i, d))
+    timed = create_autospec(robustness.timed_index, side_effect=robustness.timed_index)
+    monkeypatch.setattr(robustness, "timed_index", timed)
     readings = robustness.measure_robustness(model, 8, "cpu")
     assert [reading.accuracy.method for reading in readings] == [IN_USE, robustness.TEMPLATE] * 2
     assert readings[0].accuracy.patterns == "position scatter 0.001 Å⁻¹"
+    seen = [disks for (_, disks), _ in timed.call_args_list]
     assert seen[0] is seen[1]
     assert seen[1] is not seen[2]
     assert not np.array_equal(seen[1].qx, seen[2].qx)
@@ -198,18 +199,16 @@ def invoke(*arguments):
 
 
 def test_evaluate_prints_every_figure_and_writes_the_report(half_wrong, model, monkeypatch, tmp_path):
-    asked = {}
-    monkeypatch.setattr(
-        evaluation,
-        "run_trials",
-        lambda *given, tell: asked.update(given=given) or tell(half_wrong) or [half_wrong],
+    trials = create_autospec(
+        evaluation.run_trials, side_effect=lambda *given, tell: tell(half_wrong) or [half_wrong]
     )
-    monkeypatch.setattr(checkpoint, "load_model", lambda path: model)
+    monkeypatch.setattr(evaluation, "run_trials", trials)
+    monkeypatch.setattr(checkpoint, "load_model", create_autospec(checkpoint.load_model, return_value=model))
     done = invoke(
         "evaluate", "--model", "m", "--patterns", 40, "--template-patterns", 0, "--report", tmp_path / "new"
     )
     assert done.exit_code == 0, done.output
-    assert asked["given"][1:3] == (40, 0)
+    assert trials.call_args.args[1:3] == (40, 0)
     told, header, whole, half = done.stdout.splitlines()[:4]
     assert "median" in told
     assert header.split()[4:] == ["median", "mean", "within_2", "within_5", "beyond_34", "per_second"]

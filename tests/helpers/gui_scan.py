@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import dask.array as da
 import numpy as np
@@ -195,5 +196,5 @@ def let_know(monkeypatch, silver: Phase) -> dict[str, KnowingIndexer]:
         return Fit(models, ["another crystal"] * 2, (), "No model fits.")
 
     monkeypatch.setattr(indexers, "_make", lambda method, choice, light: made[method])
-    monkeypatch.setattr(orientation, "fit_models", fit)
+    monkeypatch.setattr(orientation, "fit_models", create_autospec(orientation.fit_models, side_effect=fit))
     return made

@@ -1,5 +1,7 @@
 """Orientations from disks: scores, hypotheses and both indexers on patterns with known answers."""
 
+from unittest.mock import create_autospec
+
 import numpy as np
 import pytest
 import torch
@@ -306,7 +308,8 @@ def test_without_the_referee_the_networks_first_choice_stands(untrained, copper,
 
     first = torch.tensor(TILTED, dtype=torch.float32).expand(1, 1, 3, 3)
     others = torch.eye(3).expand(1, 3, 3, 3)
-    monkeypatch.setattr(made, "propose", lambda *given: [torch.cat([first, others], 1)])
+    proposed = create_autospec(made.propose, return_value=[torch.cat([first, others], 1)])
+    monkeypatch.setattr(made, "propose", proposed)
     disks = disks_of(copper, [TILTED])
     quick = TransformerIndexer([untrained], TransformerSettings(verify=False), device="cpu").index(disks)
     assert np.allclose(quick.rotation[0, 0], TILTED, atol=1e-6)

@@ -1,5 +1,7 @@
 """All panels in one window: opened once, in their places, closed quietly; and the demo from scan to map."""
 
+from unittest.mock import Mock, call, create_autospec
+
 import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMainWindow
@@ -162,12 +164,14 @@ def test_the_demo_opens_a_window_that_fits_the_screen(monkeypatch, make_napari_v
     """``open_demo`` with the mapping left out: the window is as large as the screen allows, and napari runs."""
     import napari
 
-    viewer, did = make_napari_viewer(), []
+    viewer, did = make_napari_viewer(), Mock()
     monkeypatch.setattr(napari, "Viewer", lambda title: viewer)
-    monkeypatch.setattr(napari, "run", lambda: did.append("run"))
-    monkeypatch.setattr(workbench, "map_silver_sample", lambda viewer: did.append("map"))
+    for place, name in ((napari, "run"), (workbench, "map_silver_sample")):
+        fake = create_autospec(getattr(place, name))
+        did.attach_mock(fake, name)
+        monkeypatch.setattr(place, name, fake)
     workbench.open_demo()
-    assert did == ["map", "run"]
+    assert did.mock_calls == [call.map_silver_sample(viewer), call.run()]
     room = QApplication.primaryScreen().availableSize()
     _, _, width, height = viewer.window.geometry()
     assert 0.8 * min(room.width(), 1600) < width <= room.width()

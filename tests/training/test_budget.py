@@ -1,6 +1,7 @@
 """Training by minutes: how many patterns fit, whether they are enough, and the same run after a stop."""
 
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -45,7 +46,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
     monkeypatch.setattr(run, "SETTINGS", TrainingSettings(batch=32, every=32))
-    monkeypatch.setattr(run, "measure_speed", lambda *given: Speed(20.0, 0.0))
+    monkeypatch.setattr(
+        run, "measure_speed", create_autospec(run.measure_speed, return_value=Speed(20.0, 0.0))
+    )
 
 
 def stop_after(patterns):
@@ -141,9 +144,7 @@ def weights(path):
     return load_model(path).network.state_dict()
 
 
-def test_a_killed_run_keeps_its_number_of_patterns_and_ends_in_the_same_model(
-    tmp_path, copper, quick, monkeypatch
-):
+def test_a_killed_run_keeps_its_number_of_patterns_and_ends_in_the_same_model(tmp_path, copper, quick):
     train_plan([copper], BRIEF, tmp_path / "whole.safetensors", device="cpu")
     path, told, seen = tmp_path / "killed.safetensors", [], []
     checkpoint = path.with_suffix(".training")
@@ -160,7 +161,7 @@ def test_a_killed_run_keeps_its_number_of_patterns_and_ends_in_the_same_model(
     assert told[-1] == "96 patterns fit into 1 min."
     begun = find_unfinished(path)
     assert (begun.seen, begun.settings.patterns) == (32, 96)
-    monkeypatch.setattr(run, "measure_speed", lambda *given: pytest.fail("a resumed run measures nothing"))
+    run.measure_speed.reset_mock()
     train_plan(
         [copper],
         replace(BRIEF, minutes=99.0),
@@ -168,6 +169,7 @@ def test_a_killed_run_keeps_its_number_of_patterns_and_ends_in_the_same_model(
         device="cpu",
         progress=lambda done, total: seen.append((done, total)),
     )
+    run.measure_speed.assert_not_called()
     assert seen[0] == (64, 96)
     assert find_unfinished(path) is None
     whole, resumed = weights(tmp_path / "whole.safetensors"), weights(path)

@@ -1,6 +1,7 @@
 """The published architecture: what it reads, what it answers, and that it trains, saves and loads like the other."""
 
 import math
+from unittest.mock import create_autospec
 
 import pytest
 import torch
@@ -26,7 +27,9 @@ def trained(tmp_path_factory, copper):
     path = tmp_path_factory.mktemp("published") / "cu.safetensors"
     settings = TrainingSettings(patterns=2048, batch=128, every=512, learning_rate=3e-3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "evaluate_model", lambda *args, **kwargs: [])
+        patch.setattr(
+            evaluation, "evaluate_model", create_autospec(evaluation.evaluate_model, return_value=[])
+        )
         patch.setattr(trainer, "VALIDATION_PATTERNS", 64)
         synthesis = published_synthesis((10, 3000))
         train_model(
@@ -137,15 +140,16 @@ def test_it_is_an_indexer_like_the_other(trained):
 
 
 def test_the_plan_asks_for_the_published_network_and_patterns(monkeypatch, tmp_path, copper):
-    asked = {}
-    monkeypatch.setattr(run, "train_model", lambda *args, **kwargs: asked.update(kwargs))
+    trained = create_autospec(run.train_model)
+    monkeypatch.setattr(run, "train_model", trained)
     wanted = TrainingPlan(voltage=300, thinnest=50, thickest=500)
     run.train_plan([copper], wanted, tmp_path / "m.safetensors", patterns=512, architecture="published")
+    asked = trained.call_args.kwargs
     assert asked["network"] == PublishedSettings()
     assert asked["synthesis"] == published_synthesis((50, 500))
     assert asked["settings"].learning_rate < TrainingSettings().learning_rate
     run.train_plan([copper], wanted, tmp_path / "m.safetensors", patterns=512)
-    assert not isinstance(asked["network"], PublishedSettings)
+    assert not isinstance(trained.call_args.kwargs["network"], PublishedSettings)
 
 
 def test_a_turned_pattern_is_another_pattern_to_it(trained):
@@ -161,8 +165,8 @@ def test_the_command_line_asks_for_it_by_name(monkeypatch, tmp_path, trained):
 
     from napari_4dstem_orient.cli import app
 
-    asked = {}
-    monkeypatch.setattr(run, "train_plan", lambda *args, **kwargs: asked.update(kwargs) or trained)
+    planned = create_autospec(run.train_plan, return_value=trained)
+    monkeypatch.setattr(run, "train_plan", planned)
     command = [
         "train",
         "--phase",
@@ -175,7 +179,7 @@ def test_the_command_line_asks_for_it_by_name(monkeypatch, tmp_path, trained):
         str(tmp_path / "m.safetensors"),
     ]
     assert CliRunner().invoke(app, [*command, "--architecture", "published"]).exit_code == 0
-    assert asked["architecture"] == "published"
+    assert planned.call_args.kwargs["architecture"] == "published"
     assert CliRunner().invoke(app, command).exit_code == 0
-    assert asked["architecture"] == "own"
+    assert planned.call_args.kwargs["architecture"] == "own"
     assert CliRunner().invoke(app, [*command, "--architecture", "other"]).exit_code == 2

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import h5py
 import napari
@@ -240,7 +241,8 @@ def test_file_open_reads_a_scan_while_the_window_lives(viewer, qtbot, tmp_path, 
 
     path, gate, inspect = str(tmp_path / "scan.npy"), threading.Event(), load.inspect
     np.save(path, patterns)
-    monkeypatch.setattr(load, "inspect", lambda path: gate.wait(60) and inspect(path))
+    slow = create_autospec(inspect, side_effect=lambda path: gate.wait(60) and inspect(path))
+    monkeypatch.setattr(load, "inspect", slow)
     assert get_reader(path)(path) == [(None,)]
     assert get_reader(path)(path) == [(None,)]
     session = session_for(viewer)

@@ -1,5 +1,7 @@
 """The Bragg disks panel, driven through a real window."""
 
+from unittest.mock import create_autospec
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -132,7 +134,7 @@ def test_cancel_keeps_the_disks_that_were_there(ready, qtbot, small_scan, monkey
             progress(1, 100)
             glimpse(lambda: before.counts + 1)
 
-    monkeypatch.setattr(detect, "detect_disks", endless)
+    monkeypatch.setattr(detect, "detect_disks", create_autospec(detect.detect_disks, side_effect=endless))
     monkeypatch.setattr(clock, "SECONDS_BETWEEN_GLIMPSES", 0.05)
     qtbot.mouseClick(ready.run_button, LEFT)
     layer = find_layer(ready.viewer, "disk count")
@@ -191,13 +193,11 @@ def test_a_failing_run_keeps_the_disks_that_were_there(ready, qtbot, monkeypatch
     idle(ready, qtbot)
     before = ready.session.get(Stage.DISKS)
 
-    def broken(*args, **kwargs):
-        raise UserError("The pattern at row 1 holds NaN; mend the file.")
-
-    monkeypatch.setattr(detect, "detect_disks", broken)
+    said = UserError("The pattern at row 1 holds NaN; mend the file.")
+    monkeypatch.setattr(detect, "detect_disks", create_autospec(detect.detect_disks, side_effect=said))
     qtbot.mouseClick(ready.run_button, LEFT)
     idle(ready, qtbot)
-    assert notified[-1].message == "The pattern at row 1 holds NaN; mend the file."
+    assert notified[-1].message == str(said)
     assert ready.session.get(Stage.DISKS) is before
 
 

@@ -3,6 +3,7 @@
 import shutil
 import stat
 import threading
+from unittest.mock import create_autospec
 
 import pytest
 from qtpy.QtCore import QEvent, QProcess, Qt
@@ -121,7 +122,8 @@ def test_a_project_is_opened_by_file_open_while_the_window_lives(bench, qtbot, s
     session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
     path = str(tmp_path / "a.4dorient.h5")
     save_project(Project(session.state), path)
-    monkeypatch.setattr(projects, "load_project", lambda *what: gate.wait(60) and load_project(*what))
+    slow = create_autospec(load_project, side_effect=lambda *what: gate.wait(60) and load_project(*what))
+    monkeypatch.setattr(projects, "load_project", slow)
     assert get_reader(path)(path) == [(None,)]
     assert panels["Overview"].jobs.running
     assert session_for(viewer).get(Stage.TEMPLATE_MAP) is None

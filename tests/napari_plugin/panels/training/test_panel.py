@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import pytest
 from qtpy.QtCore import Qt
@@ -60,7 +61,8 @@ def gate(monkeypatch):
     monkeypatch.setattr(trainer, "VALIDATION_PATTERNS", 16)
     monkeypatch.setattr(budget, "CUBIC_PATTERNS", 90)
     monkeypatch.setattr(run, "SETTINGS", TrainingSettings(batch=BATCH, every=BATCH))
-    monkeypatch.setattr(run, "measure_speed", lambda *given: Speed(15.0 * 60 / STEPS, 0.0))
+    speed = create_autospec(run.measure_speed, return_value=Speed(15.0 * 60 / STEPS, 0.0))
+    monkeypatch.setattr(run, "measure_speed", speed)
     yield made
     made.open(10_000)
 

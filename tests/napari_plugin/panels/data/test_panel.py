@@ -328,6 +328,6 @@ def test_samples_open_at_once_and_are_seen_better_soon(viewer, qtbot, sample):
     layer = viewer.add_image(data, **options)
     scan = session_for(viewer).get(Stage.SCAN)
     assert data.shape == scan.scan_shape
-    qtbot.waitUntil(lambda: len(np.unique(layer.data)) > 2 * len(np.unique(data)), timeout=20000)
+    qtbot.waitUntil(lambda: len(np.unique(layer.data)) > 2 * len(np.unique(data)), timeout=60_000)
     assert str(viewer.layers[-1].units[0]) == "nanometer"
     assert scan.calibration.voltage is not None

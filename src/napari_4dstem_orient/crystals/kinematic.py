@@ -172,17 +172,13 @@ def _error(g_z: torch.Tensor, squared: torch.Tensor, wavelength: float) -> torch
     return (2 * g_z - wavelength * squared) / (2 - 2 * wavelength * g_z)
 
 
-def precessed_excitation_errors(g_lab: torch.Tensor, wavelength: float, angle: float) -> list[torch.Tensor]:
+def _precessed_errors(
+    g_z: torch.Tensor, squared: torch.Tensor, wavelength: float, angle: float
+) -> list[torch.Tensor]:
     """Return excitation errors (Å⁻¹) at equally spaced azimuths of a beam tilted by ``angle`` (degrees).
 
     The azimuth is counted from each reflection's own direction, so half a turn holds every value.
     """
-    return _precessed_errors(g_lab[..., 2], g_lab.square().sum(-1), wavelength, angle)
-
-
-def _precessed_errors(
-    g_z: torch.Tensor, squared: torch.Tensor, wavelength: float, angle: float
-) -> list[torch.Tensor]:
     tilt = math.radians(angle)
     g_xy = (squared - g_z.square()).clamp_min(0).sqrt()
     along = math.cos(tilt) / wavelength - g_z

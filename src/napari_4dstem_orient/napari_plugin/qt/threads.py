@@ -11,7 +11,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
 
 STAND_BACK = 5
-"""How far, in Linux's "nice" values, a thread stands back: drawing beside two that compute took 1.6 times as long."""
+"""Linux's "nice" value of a thread; without it, drawing beside two threads that compute takes 1.6 times as long."""
 
 at_work: set[Threaded] = set()
 """For whom a thread works: a ``QObject`` must not be destroyed by that thread, so it is kept here until the main

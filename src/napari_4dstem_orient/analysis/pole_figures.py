@@ -54,13 +54,6 @@ class Density:
     value: np.ndarray
     extent: tuple[float, float, float, float]
 
-    def at(self, x: float, y: float) -> float:
-        """Return the value at a point of the plane."""
-        left, right, bottom, top = self.extent
-        height, width = self.value.shape
-        row, col = (top - y) / (top - bottom) * height, (x - left) / (right - left) * width
-        return float(self.value[int(np.clip(row, 0, height - 1)), int(np.clip(col, 0, width - 1))])
-
 
 def default_families(phase: Phase) -> list[Indices]:
     """Return the lattice planes of lowest indices, the farthest apart first, one of each family."""

@@ -22,8 +22,7 @@ from napari_4dstem_orient.io.bragg_peaks import is_disk_file, load_disks
 from napari_4dstem_orient.io.load import inspect, load
 from napari_4dstem_orient.io.result import is_map_file, load_map, made_from
 from napari_4dstem_orient.workflow.project import Project, is_project_file, load_project, save_project
-from napari_4dstem_orient.workflow.records import choice_settings, detection_record, probe_settings
-from napari_4dstem_orient.workflow.reference import reference_of
+from napari_4dstem_orient.workflow.reference import job_of
 from napari_4dstem_orient.workflow.script import script_of
 from napari_4dstem_orient.workflow.session import Session, Stage
 from napari_4dstem_orient.workflow.store import load_rows, save_rows
@@ -210,18 +209,22 @@ def project(folder):
     np.save(folder / "scan.npy", DATA)
     session, scan = Session(), load(folder / "scan.npy")
     probe = synthetic_probe(2.0, (16, 16))
-    session.put(Stage.SCAN, scan, settings=reference_of(scan))
-    session.put(Stage.PROBE, probe, settings=probe_settings(probe))
-    session.put(Stage.DISKS, disks(), detection_record(DetectionSettings(), "cpu"))
-    choice = choice_settings([CU], [], "cpu", template=TemplateSettings())
-    session.put(
-        Stage.TEMPLATE_MAP, some_map((3, 4), (CU,), method="template"), {"method": "template", **choice}
+    session.choose(
+        probe=((0, 2), (1, None)),
+        detection=DetectionSettings(),
+        phases=(CU,),
+        method="template",
+        settings={"template": TemplateSettings()},
     )
+    answer = some_map((3, 4), (CU,), method="template")
+    session.put(Stage.SCAN, scan, job_of(scan))
+    for stage, made in ((Stage.PROBE, probe), (Stage.DISKS, disks()), (Stage.TEMPLATE_MAP, answer)):
+        session.put(stage, made, session.job_for(stage))
     session.set_pins([(1, 2)])
     layers = {
         "template map": {"visible": True, "opacity": 0.5, "contrast_limits": [0.0, 1.0], "colormap": "gray"}
     }
-    save_project(Project(session.state, (CU,), (), choice, layers), folder / "a.4dorient.h5")
+    save_project(Project(session.state, layers), folder / "a.4dorient.h5")
     return folder / "a.4dorient.h5"
 
 

@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import create_autospec
 
 import dask.array as da
@@ -13,16 +14,16 @@ from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap, Reason
-from napari_4dstem_orient.core.progress import no_glimpse, silent
+from napari_4dstem_orient.core.progress import silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.napari_plugin.panels.orientation import panel as orientation
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
-from napari_4dstem_orient.napari_plugin.state import indexers
 from napari_4dstem_orient.napari_plugin.state.indexers import Fit
 from napari_4dstem_orient.napari_plugin.state.snapshot import Detector
+from napari_4dstem_orient.workflow import steps
 from napari_4dstem_orient.workflow.session import Stage
 
 SHAPE = (4, 6)
@@ -147,22 +148,22 @@ def sure_of(indexed: np.ndarray, doubt: int = 0) -> Certainty:
 
 
 class KnowingIndexer:
-    """Answers with the truth turned by ``off`` degrees about the beam; waits for ``gate`` where there is one."""
+    """Answers with the truth turned by ``off`` degrees about the beam; waits for ``gate`` where there is one, but for
+    the first ``free`` times."""
 
     def __init__(
         self, phase: Phase, method: str, off: float = 0.0, gate: threading.Event | None = None
     ) -> None:
         self.phases, self.name, self.gate = (phase,), method, gate
         self.turn = Rotation.from_euler("z", off, degrees=True).as_matrix()
-        self.asked = 0
+        self.asked = self.free = 0
 
-    def index(self, disks: BraggDisks, progress=silent, glimpse=no_glimpse) -> OrientationMap:
+    def index(self, disks: BraggDisks, progress=silent) -> OrientationMap:
         """Map a scan, or one position: which grain it is shows in its disks."""
         self.asked += 1
         for done in range(5):
             progress(done, 5)
-            glimpse(lambda: self._answer(disks))
-            if self.gate is not None:
+            if self.gate is not None and self.asked > self.free:
                 self.gate.wait(5)
         progress(5, 5)
         return self._answer(disks)
@@ -195,6 +196,16 @@ def let_know(monkeypatch, silver: Phase) -> dict[str, KnowingIndexer]:
             return Fit(models, ["", "it was trained for Cu"], (models[0].path,), "")
         return Fit(models, ["another crystal"] * 2, (), "No model fits.")
 
-    monkeypatch.setattr(indexers, "_make", lambda method, choice, light: made[method])
+    answer_with(monkeypatch, made)
     monkeypatch.setattr(orientation, "fit_models", create_autospec(orientation.fit_models, side_effect=fit))
     return made
+
+
+def answer_with(monkeypatch, made: dict[str, Any]) -> None:
+    """Let these indexers, by their method, answer in place of real ones, whatever models there are."""
+
+    def make(disks, phases, voltage, *, method, **options):
+        return made[method]
+
+    monkeypatch.setattr(steps, "make_indexer", create_autospec(steps.make_indexer, side_effect=make))
+    monkeypatch.setattr(steps, "fitting_models", create_autospec(steps.fitting_models, return_value=[]))

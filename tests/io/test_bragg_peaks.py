@@ -19,7 +19,8 @@ from napari_4dstem_orient.io.bragg_peaks import (
     save_disks,
 )
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.workflow.run import calibrated, load_input
+from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.workflow.run import run
 
 # py4DSTEM's and its dependencies' own
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -294,6 +295,11 @@ TOLD = {
 }
 
 
+def read(path, **calibration):
+    """Read a file of disks as ``map`` does, up to calibrated ones."""
+    return run(Job(path=str(path), calibration=calibration), Stage.CALIBRATED)
+
+
 @pytest.mark.parametrize("told", TOLD)
 @pytest.mark.parametrize("beam", [True, False], ids=["beam", "beam stop"])
 def test_disks_are_centred_on_the_files_origin(tmp_path, told, beam):
@@ -302,8 +308,8 @@ def test_disks_are_centred_on_the_files_origin(tmp_path, told, beam):
     truth = np.broadcast_to(truth, (2, 3, 2)).reshape(-1, 2)
     scaled = pattern(beam) * [1 / 0.025, 1 / 0.025, 1]
     saved_by_py4dstem(tmp_path / "a.h5", [scaled + np.r_[place, 0] for place in truth], **values)
-    disks, known = load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025)
-    found = calibrated(disks, known)
+    done = read(tmp_path / "a.h5", voltage=200, q_pixel=0.025)
+    disks, found = done.disks, done.calibrated
     for flat in range(6):
         np.testing.assert_allclose(found.at(*divmod(flat, 3)), pattern(beam), atol=1e-5)
     assert found.provenance["calibration"]["surface"] == "file"
@@ -326,7 +332,7 @@ def test_an_origin_that_is_no_number_is_none(tmp_path):
 def test_a_files_origin_beside_the_beams_is_doubted(tmp_path):
     lists = [pattern() * [40, 40, 1] + [40, 34, 0]] * 6
     saved_by_py4dstem(tmp_path / "a.h5", lists, qx0=41.5, qy0=34.0)
-    found = calibrated(*load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025))
+    found = read(tmp_path / "a.h5", voltage=200, q_pixel=0.025).calibrated
     (doubt,) = [text for text in found.provenance["calibration"]["warnings"] if "the file's origin" in text]
     assert "1.50 px" in doubt
 
@@ -348,9 +354,9 @@ def test_lists_that_were_centred_or_scaled_before_they_were_stored(tmp_path, uni
     scale = {"nm⁻¹": 10.0, "px": 40.0}.get(units, 1.0)
     shift = [told.get("qx0", 0), told.get("qy0", 0), 0]
     saved_by_py4dstem(tmp_path / "a.h5", [pattern(beam) * [scale, scale, 1] + shift] * 6, **told)
-    disks, known = load_input(tmp_path / "a.h5", voltage=200)
-    assert disks.calibrated is units.startswith("Å")
-    found = calibrated(disks, known)
+    done = read(tmp_path / "a.h5", voltage=200)
+    assert done.disks.calibrated is units.startswith("Å")
+    found, known = done.calibrated, done.calibration
     np.testing.assert_allclose(found.at(1, 1), pattern(beam), atol=1e-6)
     assert known.exploratory == ("the detector's pixel size was not checked against a crystal",)
     assert found.provenance["calibration"]["warnings"] == []
@@ -358,7 +364,7 @@ def test_lists_that_were_centred_or_scaled_before_they_were_stored(tmp_path, uni
 
 def test_a_pixel_size_typed_for_lists_in_reciprocal_angstroms_changes_nothing(tmp_path):
     saved_by_py4dstem(tmp_path / "a.h5", [pattern()] * 6)
-    found = calibrated(*load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025))
+    found = read(tmp_path / "a.h5", voltage=200, q_pixel=0.025).calibrated
     np.testing.assert_allclose(found.at(1, 1), pattern(), atol=1e-6)
     (doubt,) = found.provenance["calibration"]["warnings"]
     assert "in Å⁻¹" in doubt
@@ -385,8 +391,9 @@ def test_disks_without_a_finite_place_or_intensity_are_left_out_and_counted(tmp_
     lists = [pattern() * [40, 40, 1] + [40, 34, 0] for _ in range(6)]
     lists[1][2, column] = lists[5][0, column] = bad
     saved_by_py4dstem(tmp_path / "a.h5", lists)
-    disks, known = load_input(tmp_path / "a.h5", voltage=200, q_pixel=0.025)
+    done = read(tmp_path / "a.h5", voltage=200, q_pixel=0.025)
+    disks = done.disks
     assert disks.counts.tolist() == [[5, 4, 5], [5, 5, 4]]
     np.testing.assert_allclose(disks.at(0, 1), np.delete(lists[1], 2, axis=0))
-    doubts = calibrated(disks, known).provenance["calibration"]["warnings"]
+    doubts = done.calibrated.provenance["calibration"]["warnings"]
     assert any(doubt.startswith("2 of the file's disks had no finite") for doubt in doubts)

@@ -313,5 +313,5 @@ def only_what_was_stale_is_made_anew(walk):
     assert not any(walk.session.is_stale(stage) for stage in now)
     anew = {stage for stage in now if now[stage] is not before[stage]}
     assert anew == {Stage.CALIBRATED, Stage.TRANSFORMER_MAP}
-    assert walk.session.record(Stage.CALIBRATED).settings["calibration"]["rotation"] == 5
+    assert walk.session.record(Stage.CALIBRATED).job.calibration["rotation"] == 5
     assert states(walk)["Map"] == "current"

@@ -1,6 +1,7 @@
 """The same job for many files: what is a scan, where results go, and that one bad file does not stop the others."""
 
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -10,21 +11,20 @@ from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.io.formats import suffixes
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import load_map
-from napari_4dstem_orient.workflow import records
-from napari_4dstem_orient.workflow.batch import map_file, scans_in
-from napari_4dstem_orient.workflow.records import Recipe, choice_settings
+from napari_4dstem_orient.workflow import batch
+from napari_4dstem_orient.workflow.batch import map_file, recipe, scans_in
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.run import Results
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 
 @pytest.fixture
-def recipe(silver):
+def like(silver):
     """How a session whose map was made by template matching would map others."""
     session = Session()
     fill(session, silver)
-    session.put(
-        Stage.TEMPLATE_MAP, made_map(silver, "template"), settings=choice_settings([silver], [], "cpu")
-    )
-    return Recipe.of(session)
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"), Job(phases=(silver,), method="template"))
+    return recipe(session)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -32,14 +32,14 @@ def mapped(monkeypatch, silver):
     """Let mapping read the file and then know the answer; what it was asked with."""
     asked = []
 
-    def map_scan(source, phases, *, report, partial, **options):
-        scan = load(source, options["dataset"], options["scan_shape"])
+    def run(job, *, store, observer, have):
+        scan = load(job.path, job.dataset, job.scan_shape)
         scan.pattern(0, 0)
-        report("Mapping orientations")(1, 2)
-        asked.append({"phases": phases, **options})
-        return replace(made_map(silver, "template"), provenance={"input": str(source)}), None
+        observer.report("Mapping orientations")(1, 2)
+        asked.append(job)
+        return Results(map=replace(made_map(silver, "template"), provenance={"input": job.path}))
 
-    monkeypatch.setattr("napari_4dstem_orient.workflow.run.map_scan", map_scan)
+    monkeypatch.setattr(batch, "run", create_autospec(batch.run, side_effect=run))
     return asked
 
 
@@ -70,48 +70,48 @@ def test_folders_are_listed_only_where_a_format_is_one(tmp_path):
     assert scans_in(tmp_path) == [tmp_path / "store.zspy"]
 
 
-def test_a_file_is_mapped_like_the_open_scan(tmp_path, recipe, mapped, silver):
-    outcome = map_file(scan_file(tmp_path / "a.npy"), recipe)
+def test_a_file_is_mapped_like_the_open_scan(tmp_path, like, mapped, silver):
+    outcome = map_file(scan_file(tmp_path / "a.npy"), like)
     assert outcome.result == tmp_path / "a_orientation.h5"
     assert load_map(outcome.result).method == "template"
     (asked,) = mapped
-    assert asked["method"] == "template"
-    assert asked["phases"][0].to_dict() == silver.to_dict()
-    assert asked["q_pixel"] == CALIBRATION.q_pixel  # typed, as in the open scan
-    assert "voltage" not in asked  # as the file has it
+    assert asked.method == "template"
+    assert asked.phases[0].to_dict() == silver.to_dict()
+    assert asked.calibration["q_pixel"] == CALIBRATION.q_pixel  # typed, as in the open scan
+    assert "voltage" not in asked.calibration  # as the file has it
 
 
-def test_what_is_wrong_with_a_file_is_its_reason(tmp_path, recipe):
+def test_what_is_wrong_with_a_file_is_its_reason(tmp_path, like):
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY damaged")
-    outcome = map_file(tmp_path / "bad.npy", recipe)
+    outcome = map_file(tmp_path / "bad.npy", like)
     assert outcome.result is None
     assert "bad.npy" in outcome.reason
     assert not list(tmp_path.glob("*orientation*"))
 
 
-def test_a_cancelled_file_is_not_taken_for_a_bad_one(tmp_path, recipe):
+def test_a_cancelled_file_is_not_taken_for_a_bad_one(tmp_path, like):
     def cancel(done, total):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        map_file(scan_file(tmp_path / "a.npy"), recipe, progress=cancel)
+        map_file(scan_file(tmp_path / "a.npy"), like, progress=cancel)
 
 
-def test_results_of_files_of_one_name_lie_beside_each_other(tmp_path, recipe):
+def test_results_of_files_of_one_name_lie_beside_each_other(tmp_path, like):
     paths = [scan_file(tmp_path / folder / "a.npy") for folder in ("monday", "tuesday")]
-    results = [map_file(path, recipe, tmp_path / "out").result for path in paths]
+    results = [map_file(path, like, tmp_path / "out").result for path in paths]
     assert [path.name for path in results] == ["a_orientation.h5", "a_2_orientation.h5"]
     for path, result in zip(paths, results, strict=True):
         assert load_map(result).provenance["input"] == str(path)
-        assert map_file(path, recipe, tmp_path / "out").result == result  # made anew in its own place
+        assert map_file(path, like, tmp_path / "out").result == result  # made anew in its own place
 
 
-def test_another_file_of_that_name_is_left_alone(tmp_path, recipe):
+def test_another_file_of_that_name_is_left_alone(tmp_path, like):
     (tmp_path / "a_orientation.h5").write_text("somebody's")
-    assert map_file(scan_file(tmp_path / "a.npy"), recipe).result.name == "a_2_orientation.h5"
+    assert map_file(scan_file(tmp_path / "a.npy"), like).result.name == "a_2_orientation.h5"
     assert (tmp_path / "a_orientation.h5").read_text() == "somebody's"
 
 
 def test_without_a_map_there_is_no_recipe():
     with pytest.raises(UserError, match="No map was made here"):
-        records.Recipe.of(Session())
+        recipe(Session())

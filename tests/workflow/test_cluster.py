@@ -24,8 +24,8 @@ from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow import cluster as spread
 from napari_4dstem_orient.workflow.chunks import Here
-from napari_4dstem_orient.workflow.run import calibrated, find_disks, map_scan
-from napari_4dstem_orient.workflow.steps import Detection, index_disks
+from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.workflow.run import Results, find_disks, map_scan, run
 from napari_4dstem_orient.workflow.store import Partial
 
 
@@ -159,21 +159,20 @@ def test_errors_of_workers_reach_the_user(small_chunks, tmp_path, cluster, monke
     data = polycrystal().astype(np.float32)
     np.save(tmp_path / "scan.npy", data)
     scan = load(tmp_path / "scan.npy", **KNOWN)
-    step = Detection.of(scan, None, None)
-    monkeypatch.setattr("napari_4dstem_orient.workflow.run.Detection.of", lambda *_, **__: step)
+    have = run(Job(), Stage.PROBE, have=Results(scan=scan))
     data[5, 1, 3, 3] = np.nan  # that no sample of the patterns showed
     np.save(tmp_path / "scan.npy", data)
     with spread.workers(cluster=cluster.scheduler_address) as runner:
         for who in (runner, Here()):
             with pytest.raises(UserError, match=r"row 5, column 1"):
-                find_disks(scan, runner=who)
+                run(Job(), Stage.DISKS, runner=who, have=have)
         (tmp_path / "scan.npy").rename(tmp_path / "elsewhere.npy")
         with pytest.raises(UserError, match=r"scan\.npy does not exist.*All workers must see"):
-            find_disks(scan, runner=runner)
+            run(Job(), Stage.DISKS, runner=runner, have=have)
         ours = spread.versions()
         monkeypatch.setattr(spread, "versions", lambda: {**ours, "numpy": "0.1"})
         with pytest.raises(UserError, match=r"instead of 0\.1; give all workers the same"):
-            find_disks(scan, runner=runner)
+            run(Job(), Stage.DISKS, runner=runner, have=have)
 
 
 def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
@@ -190,7 +189,8 @@ def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
         before, resource_files.FOLDER = resource_files.FOLDER, folder
         return before
 
-    disks = calibrated(find_disks(load(scan_file, **KNOWN)), Calibration(**KNOWN))
+    job = Job(path=str(scan_file), calibration=KNOWN, phases=(copper,), device="cpu")
+    have = run(job, Stage.CALIBRATED)
     partial = Partial(tmp_path / "result.h5")
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not see this file
     with spread.workers(cluster=cluster.scheduler_address) as runner:
@@ -198,12 +198,12 @@ def test_a_worker_with_another_scout_is_refused_before_its_chunks_are_kept(
         (before,) = runner._client.run(look_there, folder, workers=one).values()
         try:
             with pytest.raises(UserError, match=r"cannot begin: The model or the verifiers .* are others"):
-                index_disks(disks, [copper], 300, runner=runner, partial=partial, device="cpu")
+                run(job, runner=runner, store=partial, have=have)
         finally:
             runner._client.run(look_there, before, workers=one)
             cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
-        alone = index_disks(disks, [copper], 300, device="cpu")
-        resumed = index_disks(disks, [copper], 300, runner=runner, partial=partial, device="cpu")
+        alone = run(job, have=have).map
+        resumed = run(job, runner=runner, store=partial, have=have).map
     same_maps(resumed, alone)
     assert resumed.provenance["verifiers"] == alone.provenance["verifiers"]
 

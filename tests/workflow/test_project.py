@@ -7,10 +7,11 @@ import pytest
 from helpers.gui_scan import CALIBRATION, calibrated_disks, detected_disks, made_map
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import synthetic_probe
+from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, is_project_file, load_project, save_project
-from napari_4dstem_orient.workflow.records import probe_settings
-from napari_4dstem_orient.workflow.reference import reference_of, seal
+from napari_4dstem_orient.workflow.reference import job_of, seal
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 
@@ -22,15 +23,15 @@ def scan(tmp_path, small_scan):
 
 def with_scan(scan) -> Session:
     session = Session()
-    session.put(Stage.SCAN, scan, settings=reference_of(scan))
+    session.put(Stage.SCAN, scan, job_of(scan))
     probe = synthetic_probe(3.0, scan.detector_shape)
-    session.put(Stage.PROBE, probe, settings=probe_settings(probe))
+    session.put(Stage.PROBE, probe, Job(probe=3.0))
     return session
 
 
 def test_results_flags_records_and_choices_come_back(tmp_path, silver):
     session, calibrated = Session(), calibrated_disks(silver)
-    session.put(Stage.DISKS, detected_disks(calibrated), settings={"file": "disks.h5"})
+    session.put(Stage.DISKS, detected_disks(calibrated), Job("disks.h5"))
     session.put(Stage.CALIBRATED, calibrated)
     session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
     session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
@@ -38,7 +39,8 @@ def test_results_flags_records_and_choices_come_back(tmp_path, silver):
     session.set_pins([(1, 2)])
     session.move_to(3, 4)
     layers = {"transformer/ipf-z": {"visible": True, "opacity": 0.5}}
-    save_project(Project(session.state, (silver,), (), {"device": "cpu"}, layers), tmp_path / "a.4dorient.h5")
+    session.choose(phases=(silver,), device="cpu", settings={"template": TemplateSettings(matches=3)})
+    save_project(Project(session.state, layers), tmp_path / "a.4dorient.h5")
     read = load_project(tmp_path / "a.4dorient.h5")
     again = Session()
     again.restore(read.state)
@@ -52,8 +54,8 @@ def test_results_flags_records_and_choices_come_back(tmp_path, silver):
     assert again.is_stale(Stage.CALIBRATED)
     assert again.record(Stage.DISKS) == session.record(Stage.DISKS)
     assert (again.calibration, again.position, again.pins) == (CALIBRATION, (3, 4), ((1, 2),))
-    assert read.phases[0].to_dict() == silver.to_dict()
-    assert (read.settings, read.layers) == ({"device": "cpu"}, layers)
+    assert read.state.job.to_dict() == session.job.to_dict()
+    assert read.layers == layers
     assert not read.warnings
 
 

@@ -15,9 +15,9 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
-from napari_4dstem_orient.workflow.records import detection_record, probe_settings
-from napari_4dstem_orient.workflow.reference import reference_of
+from napari_4dstem_orient.workflow.reference import job_of
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 
@@ -25,14 +25,13 @@ from napari_4dstem_orient.workflow.session import Session, Stage
 def project(tmp_path, small_scan):
     np.save(tmp_path / "scan.npy", small_scan.data.compute())
     session, scan = Session(), load(tmp_path / "scan.npy")
-    session.put(Stage.SCAN, scan, settings=reference_of(scan))
+    session.put(Stage.SCAN, scan, job_of(scan))
+    session.choose(phases=(CU,), method="template", detection=DetectionSettings(), device="cpu")
     probe = synthetic_probe(3.0, scan.detector_shape)
-    session.put(Stage.PROBE, probe, settings=probe_settings(probe))
-    session.put(Stage.TEMPLATE_MAP, some_map((3, 4), (CU,)), detection_record(DetectionSettings(), "cpu"))
+    session.put(Stage.PROBE, probe, Job(probe=3.0))
+    session.put(Stage.TEMPLATE_MAP, some_map((3, 4), (CU,)), session.job)
     path = tmp_path / "work.4dorient.h5"
-    save_project(
-        Project(session.state, (CU,), (), {"device": "cpu"}, {"a": {"visible": True, "opacity": 0.5}}), path
-    )
+    save_project(Project(session.state, {"a": {"visible": True, "opacity": 0.5}}), path)
     return path
 
 
@@ -49,7 +48,7 @@ def retold(path, change):
     [
         lambda told: told.update(records=[]),
         lambda told: told["records"]["probe"].update(made=5),
-        lambda told: told["records"].update(nothing={"made": "2026-01-01T00:00:00", "settings": {}}),
+        lambda told: told["records"].update(nothing={"made": "2026-01-01T00:00:00", "job": {}}),
         lambda told: told.update(models=[{"path": 5, "sha256": ""}]),
         lambda told: told.update(scan={"path": ["a"]}),
         lambda told: told.update(scan={"path": "a", "scan_shape": [3]}),
@@ -60,7 +59,7 @@ def retold(path, change):
         lambda told: told.update(layers={"a": 5}),
         lambda told: told.update(stale=["everything"]),
         lambda told: told.update(more=1),
-        lambda told: told.pop("settings"),
+        lambda told: told.pop("job"),
     ],
 )
 def test_a_project_of_other_types_is_refused(project, change):
@@ -71,10 +70,8 @@ def test_a_project_of_other_types_is_refused(project, change):
 
 
 def test_settings_that_cannot_be_read_are_left_out_and_said_while_results_stay(project):
-    retold(
-        project, lambda told: told["records"]["template map"]["settings"]["detection"].update({"x); y(": 1})
-    )
-    retold(project, lambda told: told["settings"].update(models="all", device=5))
+    retold(project, lambda told: told["records"]["template map"]["job"]["detection"].update({"x); y(": 1}))
+    retold(project, lambda told: told["job"].update(models="all", device=5))
     retold(project, lambda told: told["layers"]["a"].update(opacity=7))
     retold(project, lambda told: told.update(pins=[[1, 1], [5, 5], [-1, 0]]))
     read = load_project(project)
@@ -82,9 +79,9 @@ def test_settings_that_cannot_be_read_are_left_out_and_said_while_results_stay(p
         "The project's record of the template map",
         "The project's settings for the next map",
     ]
-    assert read.state.records[Stage.TEMPLATE_MAP].settings == {}
+    assert read.state.records[Stage.TEMPLATE_MAP].job == Job()
     assert Stage.TEMPLATE_MAP in read.state.results
-    assert (read.settings, read.layers, read.state.pins) == ({}, {}, ((1, 1),))
+    assert (read.state.job, read.layers, read.state.pins) == (Job(), {}, ((1, 1),))
 
 
 @pytest.mark.parametrize("where", ["/dev/zero", "/dev/tty", "pipe", "link", "/", "/proc/self/mem"])
@@ -104,7 +101,7 @@ def test_a_project_that_names_no_regular_file_is_opened_without_it(project, tmp_
         read = load_project(project)
         assert Stage.SCAN not in read.state.results
         assert Stage.TEMPLATE_MAP in read.state.results
-        assert read.models == ()
+        assert read.state.job.models == ()
         assert len(read.warnings) == 2
     assert time.perf_counter() - began < 5
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from copy import deepcopy
 from dataclasses import asdict
 
 import h5py
@@ -15,10 +16,10 @@ from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings, TransformerSettings
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
-from napari_4dstem_orient.workflow.records import choice_settings, detection_record
 from napari_4dstem_orient.workflow.script import script_of
-from napari_4dstem_orient.workflow.session import Record, SessionState, Stage
+from napari_4dstem_orient.workflow.session import MAPS, Record, SessionState, Stage
 
 EVIL = "__import__('os').system('touch evil')"
 HOSTILE = st.sampled_from(
@@ -38,7 +39,7 @@ HOSTILE = st.sampled_from(
         f"\r{EVIL}",
         "{" + EVIL + "}",
         "\x00",
-        "find_phase",
+        "run",
         -1,
         1e999,
         float("nan"),
@@ -50,19 +51,14 @@ HOSTILE = st.sampled_from(
         True,
     ]
 )
-CALLS = {
-    "check_replaceable",
-    *("AcceptanceSettings", "Calibration", "CalibrationSettings", "DetectionSettings", "TemplateSettings"),
-    *("TransformerSettings", "calibrate", "find_disks", "find_phase", "find_sample", "load", "load_disks"),
-    *("map_orientations", "print", "probe_from_file", "probe_from_vacuum", "slice", "synthetic_probe"),
-    *("from_dict", "save", "with_calibration"),
-}
-ATTRIBUTES = CALLS | {"summary", "detector_shape", "voltage", "precession"}
+CALLS = {"check_replaceable", "from_dict", "run", "print", "save"}
+ATTRIBUTES = CALLS | {"report", "summary", "map"} | {stage.name for stage in Stage}
 NODES = (
-    ast.Module, ast.Expr, ast.Assign, ast.ImportFrom, ast.alias, ast.Call, ast.keyword, ast.Name, ast.Load, ast.Store,
-    ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Attribute, ast.UnaryOp, ast.USub,
+    ast.Module, ast.Expr, ast.Assign, ast.ImportFrom, ast.alias, ast.Call, ast.Name, ast.Load, ast.Store,
+    ast.Constant, ast.List, ast.Dict, ast.Attribute, ast.UnaryOp, ast.USub,
 )  # fmt: skip
 MODULES = "napari_4dstem_orient."
+METHODS = {"template map": "template", "transformer map": "transformer"}
 
 
 def harmless(script):
@@ -77,38 +73,47 @@ def harmless(script):
             assert node.attr in ATTRIBUTES
         elif isinstance(node, ast.ImportFrom):
             assert node.module.startswith(MODULES)
-    # Comments are no nodes.
-    assert [line for line in script.splitlines() if "#" in line.split('"')[0].split("'")[0]] in (
-        [], ["probe = None  # found from the scan"]
-    )  # fmt: skip
+    outputs = {call.args[0].value for call in calls(tree, "check_replaceable") + calls(tree, "save")}
+    assert outputs <= {"orientation_template.h5", "orientation_transformer.h5"}
     return tree
 
 
-def records(kind="region"):
-    probe = {
-        "region": {"kind": "region", "region": "0:2, 1:end", "radius": 3.0},
-        "synthetic": {"kind": "synthetic", "radius": 3.0, "width": 1.0},
-        "vacuum": {"kind": "vacuum", "source": "vacuum.h5::/x"},
-    }[kind]
-    forms = {
-        "transformer": TransformerSettings(),
-        "template": TemplateSettings(),
-        "acceptance": AcceptanceSettings(),
-    }
-    choice = choice_settings([CU], ["model.safetensors"], "cpu", **forms)
+def calls(tree, name):
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in found if name in (getattr(call.func, "id", ""), getattr(call.func, "attr", ""))]
+
+
+PROBES = {"region": [[0, 2], [1, None]], "radius": 3.0, "vacuum": "vacuum.h5::/x"}
+
+
+def job(probe="region"):
+    """Return a job with every field set, as plain values."""
     return {
-        "scan": {"path": "scan.h5", "dataset": "/x", "scan_shape": [3, 4], "voltage": 300.0},
-        "probe": probe,
-        "disks": detection_record(DetectionSettings(), "cpu"),
-        "calibrated": {"centring": asdict(CalibrationSettings()), "calibration": asdict(CALIBRATION)},
-        "transformer map": {"method": "transformer", **choice},
-        "template map": {"method": "template", **choice},
+        **Job(
+            path="scan.h5",
+            dataset="/x",
+            scan_shape=(3, 4),
+            calibration={name: value for name, value in asdict(CALIBRATION).items() if value is not None},
+            detection=DetectionSettings(),
+            engine="torch",
+            centring=CalibrationSettings(),
+            phases=(CU,),
+            settings={"transformer": TransformerSettings(), "template": TemplateSettings()},
+            models=("model.safetensors",),
+            acceptance=AcceptanceSettings(),
+            device="cpu",
+        ).to_dict(),
+        "probe": deepcopy(PROBES[probe]),
     }
 
 
 def state_of(told):
-    made = {Stage(name): Record(settings=values) for name, values in told.items()}
-    return SessionState(dict.fromkeys(Stage, 1), frozenset(), made, CALIBRATION)
+    """Return the state of a session with every result, made by this job."""
+    records = {
+        stage: Record(job=Job.from_dict({**told, "method": METHODS.get(stage.value, told["method"])}))
+        for stage in Stage
+    }
+    return SessionState(dict.fromkeys(Stage, 1), frozenset(), records, CALIBRATION)
 
 
 def places(value, way=()):
@@ -129,64 +134,70 @@ def put(told, way, value, as_key):
         told[last] = value
 
 
-@pytest.mark.parametrize("kind", ["region", "synthetic", "vacuum"])
-def test_an_honest_script_is_of_the_allowed_kind_and_says_what_was_recorded(kind):
-    tree = harmless(script_of(state_of(records(kind))))
-    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    assert {"scan.h5", "/x", "model.safetensors", "orientation_template.h5"} <= set(values)
-    assert "slice(0, 2), slice(1, None)" in script_of(state_of(records("region")))
+@pytest.mark.parametrize("probe", PROBES)
+def test_an_honest_script_is_of_the_allowed_kind_and_says_what_was_recorded(probe):
+    tree = harmless(script_of(state_of(job(probe))))
+    said = [ast.literal_eval(call.args[0]) for call in calls(tree, "from_dict")]
+    assert [values["method"] for values in said] == [METHODS[stage.value] for stage in MAPS]
+    for values in said:
+        assert {**values, "method": "transformer"} == job(probe)
+        assert Job.from_dict(values).to_dict() == values
 
 
 @settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data(), kind=st.sampled_from(["region", "synthetic", "vacuum"]), count=st.integers(1, 3))
-def test_whatever_a_record_says_no_command_comes_of_it(data, kind, count):
-    told = records(kind)
+@given(data=st.data(), probe=st.sampled_from(list(PROBES)), count=st.integers(1, 3))
+def test_whatever_a_job_says_no_command_comes_of_it(data, probe, count):
+    told = job(probe)
     for _ in range(count):
         put(
-            told, data.draw(st.sampled_from(list(places(told)))), data.draw(HOSTILE), data.draw(st.booleans())
+            told,
+            data.draw(st.sampled_from(list(places(told)))),
+            deepcopy(data.draw(HOSTILE)),
+            data.draw(st.booleans()),
         )
-    stages = {
-        name: values for name, values in told.items() if name in set(Stage) and isinstance(values, dict)
-    }
     try:
-        script = script_of(state_of(stages))
+        made = Job.from_dict(told)
+    except (KeyError, TypeError, ValueError, UserError):
+        return
+    records = dict.fromkeys(Stage, Record(job=made))
+    try:
+        script = script_of(SessionState(dict.fromkeys(Stage, 1), frozenset(), records, CALIBRATION))
     except UserError:
         return
     harmless(script)
 
 
 def test_text_that_looks_like_code_stays_text():
-    told = records("vacuum")
-    told["scan"]["path"] = told["probe"]["source"] = f"'); {EVIL} #\n"
-    told["disks"]["device"] = f'"""{EVIL}'
+    told = job("vacuum")
+    told["path"] = told["probe"] = f"'); {EVIL} #\n"
+    told["device"] = f'"""{EVIL}'
     tree = harmless(script_of(state_of(told)))
-    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    assert values.count(told["scan"]["path"]) == 2
-    assert told["disks"]["device"] in values
+    (values, _) = (ast.literal_eval(call.args[0]) for call in calls(tree, "from_dict"))
+    assert (values["path"], values["probe"], values["device"]) == (told["path"], told["path"], told["device"])
 
 
-@pytest.mark.parametrize(
-    "spoilt",
-    [
-        {"disks": {"detection": {f"edge=1), {EVIL}, (x": 1}, "device": "cpu"}},
-        {"probe": {"kind": "region", "region": f"0:{EVIL}, 0:1"}},
-        {"template map": {"phases": [], "models": [], "device": "cpu", "template": {f"{EVIL}": 1}}},
-    ],
-)
+SPOILT = [
+    {"detection": {f"edge=1), {EVIL}, (x": 1}},
+    {"probe": [[0, EVIL], [0, 1]]},
+    {"settings": {"template": {f"{EVIL}": 1}}},
+    {"settings": {EVIL: {}}},
+    {"method": EVIL},
+    {"calibration": {EVIL: 1}},
+    {EVIL: 1},
+]
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
 def test_the_crafted_project_of_the_report_runs_nothing(tmp_path, spoilt):
-    state = state_of({name: records()[name] for name in ("scan", "disks", *spoilt)} | spoilt)
-    with pytest.raises(UserError, match="The record of what was done cannot be read"):
-        script_of(state)
     path = tmp_path / "a.4dorient.h5"
     save_project(Project(SessionState(records={}, calibration=CALIBRATION)), path)
     with h5py.File(path, "r+") as file:
         told = json.loads(file["session"].asstr()[()])
-        told["records"] = {
-            name: {"made": "2026-01-01T00:00:00+00:00", "settings": made} for name, made in spoilt.items()
-        }
+        made = {"made": "2026-01-01T00:00:00+00:00", "job": {**job(), **spoilt}}
+        told["records"] = {"scan": made, "disks": made, "template map": made}
         del file["session"]
         file["session"] = json.dumps(told)
     read = load_project(path)
-    assert read.warnings or "probe" in spoilt
+    assert len(read.warnings) == 3
     with pytest.raises(UserError):
         script_of(read.state)

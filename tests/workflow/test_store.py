@@ -25,11 +25,13 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.core.memory import LEAST_MEMORY
 from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.core.temporaries import temporary_beside
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.run import find_disks, map_scan
 from napari_4dstem_orient.workflow.steps import Detection, Indexing, _told_once
 from napari_4dstem_orient.workflow.store import Partial, file_fingerprint, fingerprint, load_rows, save_rows
@@ -132,9 +134,12 @@ def another(path):
 def kept_as(scan_file, output, copper):
     """Return under which names the chunks of both steps are kept."""
     scan = load(scan_file, **KNOWN)
-    settings = DetectionSettings()
+    settings, job = DetectionSettings(), Job(phases=(copper,))
     disks = BraggDisks.from_lists((1, 1), [np.array([[0.5, 0, 9.0]])], calibrated=True, reach=1.5)
-    steps = Detection(synthetic_probe(3.0, (64, 64)), settings), Indexing.of(disks, [copper], 300, {})
+    steps = (
+        Detection(synthetic_probe(3.0, (64, 64)), settings),
+        Indexing.of(disks, job, Calibration(voltage=300)),
+    )
     return [step.kept(what, Partial(output)).name for step, what in zip(steps, (scan, disks), strict=True)]
 
 

@@ -39,37 +39,36 @@ def detect(
     Interrupted, the same command goes on where it was: until the file is there, DISKS.h5.partial keeps what is done.
     """
     from napari_4dstem_orient.io.bragg_peaks import save_disks
-    from napari_4dstem_orient.io.load import load
     from napari_4dstem_orient.workflow.cluster import workers as doing
+    from napari_4dstem_orient.workflow.job import Job, Stage
     from napari_4dstem_orient.workflow.outputs import check_outputs
-    from napari_4dstem_orient.workflow.run import find_disks
+    from napari_4dstem_orient.workflow.run import Observer, run
     from napari_4dstem_orient.workflow.store import Partial
 
     check_outputs([(output, "emd")], [source, probe], force)
-    scan = load(
-        source,
-        dataset,
-        scan_shape,
-        voltage=voltage,
-        q_pixel=q_pixel,
-        r_pixel=r_pixel,
-        semiangle=semiangle,
-        rotation=rotation,
-        flip=flip,
+    job = Job(
+        path=source,
+        dataset=dataset,
+        scan_shape=scan_shape,
+        calibration={
+            "voltage": voltage,
+            "q_pixel": q_pixel,
+            "r_pixel": r_pixel,
+            "semiangle": semiangle,
+            "rotation": rotation,
+            "flip": flip,
+        },
+        probe=options.read_probe(probe, probe_radius),
+        engine=engine.value,
+        device=device,
+        memory=memory,
     )
     partial = Partial(output)
     with progress_bars() as report, doing(workers, cluster) as runner:
-        disks = find_disks(
-            scan,
-            options.read_probe(probe, probe_radius),
-            progress=report("Detecting Bragg disks"),
-            runner=runner,
-            partial=partial,
-            device=device,
-            engine=engine.value,
-            memory=memory,
-        )
-    save_disks(disks, output, calibration=scan.calibration)
+        done = run(job, Stage.DISKS, runner=runner, store=partial, observer=Observer(report))
+    disks = done.disks
+    assert disks is not None
+    save_disks(disks, output, calibration=done.calibration)
     options.tidy(partial)
     options.warn(disks.provenance["doubts"])
     typer.echo(f"{output}: {len(disks)} disks at {disks.counts.size} scan positions.")

@@ -90,49 +90,47 @@ def map_(
     from napari_4dstem_orient.core.scan import Calibration
     from napari_4dstem_orient.export.registry import ExportError, export_files
     from napari_4dstem_orient.export.registry import export as export_map
-    from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+    from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
+    from napari_4dstem_orient.workflow.cluster import workers as doing
+    from napari_4dstem_orient.workflow.job import Job
     from napari_4dstem_orient.workflow.outputs import check_outputs
-    from napari_4dstem_orient.workflow.run import map_scan
+    from napari_4dstem_orient.workflow.run import Observer, run
     from napari_4dstem_orient.workflow.store import Partial
 
     exports = [choice.value for choice in export or ()]
     files = export_files(exports, output.stem).items()
     outputs = [(output, "h5"), *((output.parent / file, name) for file, name in files)]
     check_outputs(outputs, [source, probe, model, *phase], force)
-    phases = options.read_phases(phase)
-    template = None
-    if method is Method.template:
-        from napari_4dstem_orient.indexing.settings import TemplateSettings
-
-        template = TemplateSettings(engine=engine.value)
+    job = Job(
+        path=source,
+        dataset=dataset,
+        scan_shape=scan_shape,
+        calibration={
+            "voltage": voltage,
+            "q_pixel": q_pixel,
+            "r_pixel": r_pixel,
+            "semiangle": semiangle,
+            "precession": precession,
+            "rotation": rotation,
+            "flip": flip,
+        },
+        probe=options.read_probe(probe, probe_radius),
+        engine=engine.value,
+        centring=centring,
+        phases=tuple(options.read_phases(phase)),
+        method=method.value,
+        settings={"template": TemplateSettings(engine=engine.value)} if method is Method.template else {},
+        models=(str(model),) if model is not None else (),
+        acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
+        device=device,
+        memory=memory,
+    )
     partial = Partial(output)
-    with progress_bars() as report:
-        result, disks = map_scan(
-            source,
-            phases,
-            method=method.value,
-            model=model,
-            device=device,
-            engine=engine.value,
-            dataset=dataset,
-            scan_shape=scan_shape,
-            probe=options.read_probe(probe, probe_radius),
-            centring=centring,
-            template=template,
-            acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
-            workers=workers,
-            cluster=cluster,
-            memory=memory,
-            partial=partial,
-            report=report,
-            voltage=voltage,
-            q_pixel=q_pixel,
-            r_pixel=r_pixel,
-            semiangle=semiangle,
-            precession=precession,
-            rotation=rotation,
-            flip=flip,
-        )
+    with progress_bars() as report, doing(workers, cluster) as runner:
+        done = run(job, runner=runner, store=partial, observer=Observer(report))
+    result, disks = done.map, done.calibrated
+    assert result is not None
+    assert disks is not None
     result.save(output)
     calibrated = disks.provenance["calibration"]
     if "summary" in calibrated:  # not of disks that came in Å⁻¹

@@ -16,7 +16,6 @@ from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
 if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.workflow.store import Partial
 
 Input = Annotated[
@@ -143,16 +142,11 @@ def read_phases(names: Sequence[str]) -> list[Phase]:
     return phases
 
 
-def read_probe(where: str | None, radius: float | None = None) -> Probe | float | None:
-    """Return the probe measured on a vacuum file, given as ``FILE`` or ``FILE::/path``; or the radius as it is."""
-    if where is None:
-        return radius
-    if radius is not None:
+def read_probe(where: str | None, radius: float | None = None) -> float | str | None:
+    """Return what a job says of its probe: a vacuum file, given as ``FILE`` or ``FILE::/path``, or a radius."""
+    if where is not None and radius is not None:
         raise UserError("Give --probe or --probe-radius, not both: a measured probe has its radius.")
-    from napari_4dstem_orient.detection.probe import probe_from_file
-
-    file, _, dataset = where.partition("::")
-    return probe_from_file(file, dataset or None)
+    return radius if where is None else where
 
 
 def warn(doubts: Iterable[str]) -> None:

@@ -169,6 +169,15 @@ class OrientationMap:
         certainty = Certainty(**_joined(known, _CERTAINTY)) if len(known) == len(parts) else None
         return replace(parts[0], **_joined(parts, _ARRAYS), certainty=certainty)
 
+    def nothing(self, scan_shape: tuple[int, int]) -> OrientationMap:
+        """Return a map of the same kind, of other positions, at none of which anything was tried yet."""
+        empty = _empty(self, _ARRAYS, scan_shape)
+        empty["rotation"][:], empty["runner_up"][:] = np.eye(3), np.eye(3)
+        empty["phase_id"][:], empty["reason"][:] = -1, Reason.NOT_RUN
+        known = self.certainty
+        certainty = None if known is None else Certainty(**_empty(known, _CERTAINTY, scan_shape))
+        return replace(self, **empty, certainty=certainty)
+
     @property
     def scan_shape(self) -> tuple[int, int]:
         """Number of scan positions along (y, x)."""
@@ -276,6 +285,11 @@ def _file_format() -> Any:
 
 _CERTAINTY = ("reliability", "phase_margin", "doubt")
 _ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
+
+
+def _empty(whole: Any, names: tuple[str, ...], scan_shape: tuple[int, int]) -> dict[str, Any]:
+    arrays = {name: getattr(whole, name) for name in names}
+    return {name: np.zeros((*scan_shape, *old.shape[2:]), old.dtype) for name, old in arrays.items()}
 
 
 def _joined(parts: Sequence[Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import NoDisks, UserError
 from napari_4dstem_orient.core.memory import MEMORY, check_memory, portions
-from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import check_batch
@@ -34,7 +34,6 @@ def detect_disks(
     settings: DetectionSettings | None = None,
     progress: Progress = silent,
     device: str = "auto",
-    glimpse: Glimpse = no_glimpse,
     memory: int = MEMORY,
 ) -> BraggDisks:
     """Find the Bragg disks of a whole scan.
@@ -50,8 +49,6 @@ def detect_disks(
         Called between batches with (patterns done, patterns in all); may raise ``Cancelled``.
     device : str
         Where the torch engine computes: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM always uses the CPU.
-    glimpse : Glimpse
-        Sees the number of disks at each position grow, shape (scan_y, scan_x).
     memory : int
         MiB that patterns read ahead and at work may take.
 
@@ -84,9 +81,7 @@ def detect_disks(
     if settings.engine == "py4DSTEM":
         chosen = choose_device("cpu")
 
-    counts, rows = _detect_all(
-        scan, make_engine(probe, settings, chosen), chosen, settings, progress, glimpse, memory
-    )
+    counts, rows = _detect_all(scan, make_engine(probe, settings, chosen), chosen, settings, progress, memory)
     qx, qy, intensity, *uncertainty = np.ascontiguousarray(rows.T)
     disks = BraggDisks(
         scan.scan_shape,
@@ -177,7 +172,6 @@ def _detect_all(
     device: torch.device,
     settings: DetectionSettings,
     progress: Progress,
-    glimpse: Glimpse,
     memory: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how many disks each position has, and all disks (n, 3 or 4)."""
@@ -194,9 +188,6 @@ def _detect_all(
     counts, where, found = np.zeros(total, np.int64), [], []
     done = 0
 
-    def so_far() -> np.ndarray:
-        return counts.reshape(scan.scan_shape).copy()
-
     progress(0, total)
     pieces = read_ahead(scan, portion)
     results = (
@@ -210,7 +201,6 @@ def _detect_all(
             where.append(piece.positions)
             found.append(disks)
             done += len(piece)
-            glimpse(so_far)
             progress(done, total)
     return counts, _in_order(counts, np.concatenate(where), np.concatenate(found))
 

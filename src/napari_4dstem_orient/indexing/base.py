@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ import numpy as np
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import Certainty, Doubt, OrientationMap, Reason
-from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
@@ -28,9 +27,7 @@ class Indexer(Protocol):
     def phases(self) -> tuple[Phase, ...]:
         """The crystals it chooses from."""
 
-    def index(
-        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
-    ) -> OrientationMap:
+    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan; ``disks.only(row, col)`` maps one position.
 
         Parameters
@@ -38,8 +35,6 @@ class Indexer(Protocol):
         disks : BraggDisks
         progress : Progress
             Called with (scan positions done, all).
-        glimpse : Glimpse
-            Sees the ``OrientationMap`` grow: first a coarse grid of positions, then the others.
 
         Raises
         ------
@@ -97,18 +92,6 @@ class Hypotheses:
             score[rows, order],
             self.explained[rows, order],
         )
-
-
-COARSE = 4
-"""Every so many rows and columns a position is mapped before the others: the whole map is seen early."""
-
-
-def coarse_first(scan_shape: tuple[int, int]) -> list[np.ndarray]:
-    """Return the flat scan positions of a coarse grid, and the others."""
-    positions = np.arange(scan_shape[0] * scan_shape[1]).reshape(scan_shape)
-    others = np.ones(scan_shape, bool)
-    others[::COARSE, ::COARSE] = False
-    return [positions[::COARSE, ::COARSE].ravel(), positions[others]]
 
 
 ALIKE = 10.0
@@ -220,17 +203,6 @@ class MapBuilder:
         """Enter positions that have too few disks to try: of all they list, or of those that could be reflections."""
         enough = self.listed[where] > self.acceptance.min_disks  # one of them is the direct beam
         self.reason[where] = np.where(enough, Reason.DISKS_ELSEWHERE, Reason.TOO_FEW_DISKS)
-
-    def so_far(self, method: str) -> OrientationMap:
-        """Return a map of what is done; the other positions look like their neighbour on the coarse grid."""
-        rows, cols = np.indices(self.scan_shape)
-        coarse = (rows // COARSE * COARSE * self.scan_shape[1] + cols // COARSE * COARSE).ravel()
-        source = np.where(self.reason == Reason.NOT_RUN, coarse, np.arange(coarse.size))
-        seen = copy(self)
-        for name in ("rotation", "phase_id", "score", "explained", "reliability", "phase_margin", "doubt"):
-            setattr(seen, name, getattr(self, name)[source])
-        seen.reason = self.reason.copy()
-        return seen.finish(method, {})
 
     def finish(self, method: str, provenance: dict[str, Any]) -> OrientationMap:
         """Return the map."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,31 +15,12 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.base import Indexer
     from napari_4dstem_orient.indexing.models import Use
-    from napari_4dstem_orient.indexing.settings import (
-        AcceptanceSettings,
-        TemplateSettings,
-        TransformerSettings,
-    )
-
-Models = str | Path | Sequence[str | Path]
-"""One model file, or several that share the phases."""
+    from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 
 METHODS = ("transformer", "template")
 
 FARTHEST_TEMPLATE = 2.1
 """Å⁻¹; farther disks hardly sharpen a template, but its library grows with the cube of this."""
-
-
-class IndexerOptions(TypedDict, total=False):
-    """What ``make_indexer`` takes beside disks, phases and voltage."""
-
-    method: str
-    model: Models | None
-    device: str
-    precession: float
-    acceptance: AcceptanceSettings | None
-    template: TemplateSettings | None
-    transformer: TransformerSettings | None
 
 
 def check_method(method: str) -> None:
@@ -67,12 +48,11 @@ def make_indexer(
     voltage: float | None,
     *,
     method: str = "transformer",
-    model: Models | None = None,
+    settings: Any = None,
+    models: Sequence[str | Path] = (),
     device: str = "auto",
     precession: float = 0.0,
     acceptance: AcceptanceSettings | None = None,
-    template: TemplateSettings | None = None,
-    transformer: TransformerSettings | None = None,
 ) -> Indexer:
     """Return what will index these disks.
 
@@ -85,18 +65,16 @@ def make_indexer(
     voltage : float
         kV.
     method : "transformer" or "template"
-    model : path or sequence of path, optional
-        The transformer's model file, or several; the shipped models that fit by default.
+    settings : TransformerSettings or TemplateSettings, optional
+        Of the method.
+    models : sequence of path
+        The transformer's model files; none for the shipped models that fit.
     device : "auto", "cpu", "cuda" or "mps"
         Where the method runs.
     precession : float
         Half-angle of the precession cone in degrees.
     acceptance : AcceptanceSettings, optional
         Which answers are given at all.
-    template : TemplateSettings, optional
-        Of template matching.
-    transformer : TransformerSettings, optional
-        Of the transformer.
 
     Raises
     ------
@@ -108,15 +86,13 @@ def make_indexer(
     if method == "template":
         from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 
-        return TemplateMatcher(
-            phases, voltage, template_reach(disks), precession, template, acceptance, device=device
-        )
+        reach = template_reach(disks)
+        return TemplateMatcher(phases, voltage, reach, precession, settings, acceptance, device=device)
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-    uses = fitting_models(phases, voltage, disks.reach, precession, model)
-    return TransformerIndexer(
-        [use.load(voltage, precession) for use in uses], transformer, acceptance, device=device
-    )
+    uses = fitting_models(phases, voltage, disks.reach, precession, models)
+    loaded = [use.load(voltage, precession) for use in uses]
+    return TransformerIndexer(loaded, settings, acceptance, device=device)
 
 
 def template_reach(disks: BraggDisks) -> float:
@@ -130,19 +106,17 @@ def fitting_models(
     voltage: float | None,
     reach: float | None,
     precession: float,
-    model: Models | None = None,
+    models: Sequence[str | Path] = (),
 ) -> list[Use]:
-    """Return models that together know all phases: the one that is named, or of those there are.
+    """Return models that together know all phases: those that are named, or of those there are.
 
     Raises
     ------
     UserError
-        Why the named one, or every one there is, does not fit.
+        Why a named one, or every one there is, does not fit.
     """
     from napari_4dstem_orient.indexing.models import choose_models, list_models, named_models
 
-    if model is None:
-        return choose_models(list_models(), phases, voltage, reach, precession)
-    return named_models(
-        [model] if isinstance(model, str | Path) else model, phases, voltage, reach, precession
-    )
+    if models:
+        return named_models(models, phases, voltage, reach, precession)
+    return choose_models(list_models(), phases, voltage, reach, precession)

@@ -23,6 +23,7 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,18 +155,19 @@ def load_map(path: str | Path) -> OrientationMap:
     from napari_4dstem_orient.core import hdf5_access as hdf5
 
     with reading(path, "a result file") as path, hdf5.open_file(path) as file:
-        refuse_foreign(file, FORMAT, FORMAT_VERSION, "a result file")
+        refuse_foreign(file, FORMAT, (FORMAT_VERSION,), "a result file")
         return read_map(file)
 
 
-def refuse_foreign(file: h5py.File, wanted: str, version: int, what: str) -> None:
-    """Raise UserError for a file of another format, or another version of it."""
+def refuse_foreign(file: h5py.File, wanted: str, versions: Iterable[int], what: str) -> None:
+    """Raise UserError for a file of another format, or of a version of it that is not among those known."""
     name = Path(file.filename).name
     if str(file.attrs.get("format")) != wanted:
         raise UserError(f"{name} is not {what} of this program; choose one that it saved.")
-    if (told := str(file.attrs.get("format_version"))) != str(version):
+    known = tuple(map(str, versions))
+    if (told := str(file.attrs.get("format_version"))) not in known:
         raise UserError(
-            f"{name} has format version {told} and this program reads version {version}; "
+            f"{name} has format version {told} and this program reads version {' and '.join(known)}; "
             "update the program or choose another file."
         )
 

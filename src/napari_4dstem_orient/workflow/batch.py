@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 from napari_4dstem_orient.core.errors import Cancelled, UserError
-from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient.core.progress import Progress, silent
-from napari_4dstem_orient.workflow.records import Recipe
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.run import NOTHING, Observer, Results, run
+from napari_4dstem_orient.workflow.session import MAPS, Session, Stage
+
+TOLD = ("typed", "fitted", "doubtful")
+"""Where a field of the calibration comes from that a person gave."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,33 @@ def scans_in(folder: str | Path) -> list[Path]:
     ]
 
 
+def recipe(session: Session) -> tuple[Job, Results]:
+    """Return how the newest map of a session was made, to map others so, and the probe that there is already.
+
+    Of the calibration it has what a person gave; the rest is each file's own. The scan shape is for flat stacks that
+    do not say theirs.
+
+    Raises
+    ------
+    UserError
+        No map was made here.
+    """
+    records = [record for stage in MAPS if (record := session.record(stage)) and record.job.phases]
+    if not records:
+        raise UserError("No map was made here yet; map the open scan first, the others are mapped like it.")
+    made, known = max(records, key=lambda record: record.made).job, session.calibration
+    names = ("voltage", "q_pixel", "r_pixel", "semiangle", "precession", "rotation", "flip")
+    told = {name: getattr(known, name) for name in names if session.known_from(name) in TOLD}
+    like = replace(made, path=None, sample=None, scan_shape=session.scan_shape, calibration=told)
+    return like, Results(probe=session.get(Stage.PROBE) if made.detection else None)
+
+
 def map_file(
     path: Path,
-    recipe: Recipe,
+    like: Job,
     output: Path | None = None,
     progress: Progress = silent,
-    memory: int = MEMORY,
+    have: Results = NOTHING,
 ) -> Outcome:
     """Map one file and write ``NAME_orientation.h5``, beside it or into ``output``; cancelled, it can be gone on with.
 
@@ -70,8 +95,10 @@ def map_file(
     try:
         target = result_of(path, make_folder(output) if output is not None else path.parent)
         check_writable(target)
-        partial = Partial(target)
-        answer, _ = recipe.map(path, progress, partial, memory)
+        partial, shape = Partial(target), like.scan_shape if _asks_for_shape(path) else None
+        job = replace(like, path=str(path), scan_shape=shape)
+        answer = run(job, store=partial, observer=Observer(lambda step: progress), have=have).map
+        assert answer is not None
         answer.save(target)
         partial.remove()
     except Cancelled:
@@ -92,3 +119,13 @@ def result_of(path: Path, folder: Path) -> Path:
         if not target.exists() or made_from(target) == path.absolute():
             return target
     raise AssertionError("numbers do not end")
+
+
+def _asks_for_shape(path: Path) -> bool:
+    """Tell whether a file is a flat stack that does not say its scan shape; other files say what they are."""
+    from napari_4dstem_orient.io.load import inspect
+
+    try:
+        return any(facts.flat and facts.scan_shape is None for facts in inspect(path).datasets)
+    except UserError:
+        return False

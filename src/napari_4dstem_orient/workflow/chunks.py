@@ -6,7 +6,7 @@ same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
@@ -103,7 +103,12 @@ def positions(chunks: Sequence[Rows], whole: Whole) -> int:
 
 
 def in_chunks(
-    step: Step, whole: Whole, runner: Runner, progress: Progress = silent, kept: Kept | None = None
+    step: Step,
+    whole: Whole,
+    runner: Runner,
+    progress: Progress = silent,
+    kept: Kept | None = None,
+    seen: Callable[[Mapping[Rows, Any]], None] = lambda done: None,
 ) -> list[Any]:
     """Take a step over a whole scan.
 
@@ -116,6 +121,8 @@ def in_chunks(
         ``progress(done, total)`` in scan positions; may raise ``Cancelled``.
     kept : Kept, optional
         Chunks that are there already are not done again, and those that are done are put there.
+    seen : callable
+        Called after each chunk with the results of all that are done, by their rows.
 
     Returns
     -------
@@ -123,8 +130,9 @@ def in_chunks(
         The results of all chunks, in order.
     """
     chunks, cols = row_chunks(whole.scan_shape), whole.scan_shape[1]
-    found = {rows: kept.find(rows, cols) for rows in chunks} if kept else {}
-    todo = [rows for rows in chunks if found.get(rows) is None]
+    there = {rows: kept.find(rows, cols) for rows in chunks} if kept else {}
+    found = {rows: result for rows, result in there.items() if result is not None}
+    todo = [rows for rows in chunks if rows not in found]
     total = positions(chunks, whole)
     resumed = total - positions(todo, whole)
     progress(resumed, total)
@@ -133,6 +141,7 @@ def in_chunks(
             if kept:
                 kept.add(rows, result)
             found[rows] = result
+            seen(found)
     return [found[rows] for rows in chunks]
 
 

@@ -3,9 +3,8 @@
 Layout::
 
     /                     attributes: format, format_version, program_version
-    /session              JSON text: calibration, stale stages, records, position, pins; the scan by reference
-                          (``workflow.reference``); choice of models and settings; display of the layers; notes
-    /phases               JSON text: the crystals chosen, whole
+    /session              JSON text: calibration, stale stages, the job of each result, position, pins; the scan by
+                          reference (``workflow.reference``); the job chosen next; display of the layers
     /probe                float32 (det_y, det_x), the template; attribute ``about``: JSON text
     /disks, /calibrated   offsets, qx, qy, intensity as in ``BraggDisks``; attribute ``about``: JSON text
     /transformer map      as at the top of a result file (``io.result``)
@@ -17,10 +16,9 @@ The patterns themselves stay where they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,20 +30,21 @@ from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.reading import file_hash, from_json, reading
 from napari_4dstem_orient.core.scan import Calibration, Scan
-from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.io.result import read_map, refuse_foreign, write_map
-from napari_4dstem_orient.workflow.records import check_choice, check_record, files_read
-from napari_4dstem_orient.workflow.reference import open_reference, reference_of, sealed
-from napari_4dstem_orient.workflow.session import Record, SessionState, Stage
+from napari_4dstem_orient.workflow.former import job_of_choice, jobs_of_records
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.reference import Reference, open_reference, reference_of, sealed
+from napari_4dstem_orient.workflow.session import MAPS, Record, SessionState, Stage, files_read
 from napari_4dstem_orient.workflow.store import from_arrays, to_arrays
 
 if TYPE_CHECKING:
     import h5py
 
 FORMAT = "napari-4dstem-orient project"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""0.1.0 wrote 1 (``workflow.former``)."""
 SUFFIX = ".4dorient.h5"
-_DISKS, _MAPS = (Stage.DISKS, Stage.CALIBRATED), (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP)
+_DISKS = (Stage.DISKS, Stage.CALIBRATED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +54,8 @@ class Project:
     Attributes
     ----------
     state : SessionState
-        Results, stale flags, records, calibration, position, pins. Its scan is missing where it could not be opened.
-    phases : tuple of Phase
-        The crystals chosen for the next map.
-    models : tuple of Path
-        The model files chosen.
-    settings : dict
-        Device and settings for the next map, as plain JSON values (see ``workflow.records.choice_settings``).
+        Results, stale flags, records, calibration, position, pins, and the job chosen for the next results. Its scan
+        is missing where it could not be opened, and its job's models that are not there.
     layers : dict
         How each layer is displayed, by what it shows, as plain JSON values.
     warnings : tuple of str
@@ -69,9 +63,6 @@ class Project:
     """
 
     state: SessionState = field(default_factory=SessionState)
-    phases: tuple[Phase, ...] = ()
-    models: tuple[Path, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -96,14 +87,13 @@ def save_project(
     with hdf5_in_memory() as file:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=program_version())
         file["session"] = json.dumps(_session(project, path.absolute().parent), default=_plain)
-        file["phases"] = json.dumps([phase.to_dict() for phase in project.phases])
         for done, (stage, result) in enumerate(results.items()):
             progress(done, steps)
             _write(file, stage, result)
         progress(steps - 1, steps)
         file.flush()
         image = file.id.get_file_image()
-    with writing(path, private, [*files_read(project.state), *project.models]) as temporary:
+    with writing(path, private, [*files_read(project.state), *project.state.job.models]) as temporary:
         temporary.write_bytes(image)
     progress(steps, steps)
 
@@ -132,16 +122,29 @@ def load_project(path: str | Path, model_folders: Sequence[str | Path] = ()) -> 
     from napari_4dstem_orient.core import hdf5_access as hdf5
 
     with reading(path, "a project file") as path, hdf5.open_file(path) as file:
-        refuse_foreign(file, FORMAT, FORMAT_VERSION, "a project file")
-        told = from_plain(_Told, from_json(hdf5.words(file, "session"), dict))
-        phases = tuple(Phase.from_dict(values) for values in from_json(hdf5.words(file, "phases"), list))
+        refuse_foreign(file, FORMAT, (1, FORMAT_VERSION), "a project file")
+        session = from_json(hdf5.words(file, "session"), dict)
+        if file.attrs["format_version"] == 1:
+            session = _as_now(session, from_json(hdf5.words(file, "phases"), list))
+        told = from_plain(_Told, session)
         results = {stage: _read(file, stage) for stage in Stage if stage.value in file}
         warnings: list[str] = []
         state = _state(told, results, path.absolute().parent, warnings)
         models = _find_models(told.models, model_folders, warnings)
-        settings = _or_nothing(check_choice, told.settings, "settings for the next map", warnings)
+        job = _job_or_nothing(told.job, "settings for the next map", warnings)
+        state = replace(state, job=replace(job, models=models))
         layers = {name: display for name, display in told.layers.items() if _is_display(display)}
-    return Project(state, phases, models, settings, layers, tuple(warnings))
+    return Project(state, layers, tuple(warnings))
+
+
+def _as_now(told: dict[str, Any], phases: list[Any]) -> dict[str, Any]:
+    """Return what a project of 0.1.0 told, as it is told now."""
+    former = vars(from_plain(_Told1, told))
+    records, choice = former["records"], former.pop("settings")
+    jobs = jobs_of_records({stage: made.settings for stage, made in records.items()}, former["scan"] or {})
+    now = {stage: {"made": made.made, "job": jobs.get(stage, {})} for stage, made in records.items()}
+    models = [asdict(model) for model in former["models"]]
+    return {**former, "records": now, "models": models, "job": job_of_choice(choice, phases)}
 
 
 @dataclass(frozen=True)
@@ -157,14 +160,37 @@ class _Told:
     position: tuple[int, int] | None
     pins: list[tuple[int, int]]
     models: list[_Model]
+    job: dict[str, Any]
+    layers: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Told1:
+    """What it said in format 1."""
+
+    scan: dict[str, Any] | None
+    patterns: tuple[list[int], str] | None
+    calibration: dict[str, Any]
+    read_calibration: dict[str, Any]
+    stale: list[str]
+    records: dict[str, _Made1]
+    position: tuple[int, int] | None
+    pins: list[tuple[int, int]]
+    models: list[_Model]
     settings: dict[str, Any]
     layers: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Made1:
     made: str
     settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Made:
+    made: str
+    job: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -192,23 +218,20 @@ def _is_display(told: dict[str, Any]) -> bool:
     return low < high
 
 
-def _or_nothing(
-    check: Callable[[dict[str, Any]], None], settings: dict[str, Any], what: str, warnings: list[str]
-) -> dict[str, Any]:
-    """Return settings that hold what they should; else none, and say so."""
+def _job_or_nothing(told: dict[str, Any], what: str, warnings: list[str]) -> Job:
+    """Return a job that holds what it should; else an empty one, and say so."""
     try:
-        check(settings)
-    except (KeyError, TypeError, ValueError) as error:
+        return Job.from_dict(told)
+    except (KeyError, TypeError, ValueError, UserError) as error:
         warnings.append(one_line(f"The project's {what} cannot be read ({error}) and are left out.", LONGEST))
-        return {}
-    return settings
+        return Job()
 
 
 def _session(project: Project, beside: Path) -> dict[str, Any]:
     state = project.state
     scan, record = state.results.get(Stage.SCAN), state.records.get(Stage.SCAN)
     # A scan that could not be opened is still known by the record that came with it.
-    known = dict(record.settings) if record is not None else None
+    known = dict(record.reference) if record is not None else None
     return {
         "scan": known if scan is None else sealed(reference_of(scan), beside),
         "patterns": None if scan is None else [list(scan.data.shape), str(scan.data.dtype)],
@@ -216,13 +239,13 @@ def _session(project: Project, beside: Path) -> dict[str, Any]:
         "read_calibration": asdict(state.read_calibration),
         "stale": sorted(state.stale),
         "records": {
-            stage: {"made": made.made.isoformat(), "settings": made.settings}
+            stage: {"made": made.made.isoformat(), "job": made.job.to_dict()}
             for stage, made in state.records.items()
         },
         "position": state.position,
         "pins": state.pins,
-        "models": [{"path": str(model), "sha256": _hash(model)} for model in project.models],
-        "settings": project.settings,
+        "models": [{"path": model, "sha256": _hash(Path(model))} for model in state.job.models],
+        "job": state.job.to_dict(),
         "layers": project.layers,
     }
 
@@ -238,7 +261,7 @@ def _write(file: h5py.File, stage: Stage, result: Any) -> None:
         group.attrs["about"], arrays = to_arrays(result)
         for name, values in arrays.items():
             group.create_dataset(name, data=values, **(packing if values.size else {}))
-    elif stage in _MAPS:
+    elif stage in MAPS:
         write_map(result, file.create_group(stage.value))
 
 
@@ -269,16 +292,14 @@ def _state(told: _Told, results: dict[Stage, Any], beside: Path, warnings: list[
     records = {
         stage: Record(
             datetime.fromisoformat(made.made),
-            _or_nothing(partial(check_record, stage), made.settings, f"record of the {stage}", warnings),
+            _job_or_nothing(made.job, f"record of the {stage}", warnings),
         )
         for stage, made in ((Stage(name), made) for name, made in told.records.items())
     }
     calibration = from_plain(Calibration, told.calibration)
     if told.scan is not None:
-        check_record(Stage.SCAN, told.scan)
-        records[Stage.SCAN] = Record(
-            records[Stage.SCAN].made if Stage.SCAN in records else Record().made, told.scan
-        )
+        from_plain(Reference, told.scan)
+        records[Stage.SCAN] = replace(records.get(Stage.SCAN, Record()), reference=told.scan)
         try:
             scan = _open_scan(told, beside)
             results = {Stage.SCAN: scan.with_calibration(calibration), **results}
@@ -309,7 +330,7 @@ def _open_scan(told: _Told, beside: Path) -> Scan:
     return scan
 
 
-def _find_models(told: list[_Model], folders: Sequence[str | Path], warnings: list[str]) -> tuple[Path, ...]:
+def _find_models(told: list[_Model], folders: Sequence[str | Path], warnings: list[str]) -> tuple[str, ...]:
     from napari_4dstem_orient.core.resource_files import resource
 
     found = []
@@ -322,7 +343,7 @@ def _find_models(told: list[_Model], folders: Sequence[str | Path], warnings: li
                 f"The model {known} is not there or has changed; choose or open another in Map before the next map."
             )
         else:
-            found.append(same)
+            found.append(str(same))
     return tuple(found)
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.reading import check_regular
 from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.workflow.job import Job
 
 PIECE = 2**16
 """Bytes of a file that are read at one place."""
@@ -49,6 +51,13 @@ def reference_of(scan: Scan) -> dict[str, Any]:
         return {**opened.arguments, "scan_shape": list(shape) if shape else None}
     title = scan.metadata.get("title")
     return {"sample": title} if scan.source.startswith("sample:") and title in SAMPLES else {}
+
+
+def job_of(scan: Scan) -> Job:
+    """Return the job that loads a scan; an empty one where its patterns are in memory only."""
+    told = from_plain(Reference, reference_of(scan))
+    calibration = {"voltage": told.voltage} if told.voltage is not None else {}
+    return Job(told.path, told.dataset, told.scan_shape, told.sample, calibration)
 
 
 def seal(path: str | Path) -> dict[str, Any]:

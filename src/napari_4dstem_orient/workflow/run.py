@@ -1,26 +1,34 @@
-"""The job from a file to an orientation map; ``map_scan`` reads from top to bottom as the job."""
+"""The one way in which anything is computed: ``run`` does a job, step by step; the other functions are its fronts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.memory import MEMORY
+from napari_4dstem_orient.core.memory import MEMORY, check_memory
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.core.version import code, libraries
-from napari_4dstem_orient.indexing.make import IndexerOptions, Models, check_method, fitting_models
+from napari_4dstem_orient.indexing.make import check_method, fitting_models
 from napari_4dstem_orient.workflow.chunks import Here, Runner, in_chunks
-from napari_4dstem_orient.workflow.steps import Detection, index_disks, join_disks
+from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.workflow.steps import (
+    Detection,
+    Indexing,
+    counts_so_far,
+    join_disks,
+    join_maps,
+    map_so_far,
+)
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+    from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
@@ -34,11 +42,257 @@ if TYPE_CHECKING:
 
 Report = Callable[[str], Progress]
 """Called with the name of a step that begins; returns where that step reports its progress."""
+Models = str | Path | Sequence[str | Path]
+"""One model file, or several that share the phases."""
 
 
 def quiet(step: str) -> Progress:
     """Report nothing."""
     return silent
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Hears how a run goes on.
+
+    Attributes
+    ----------
+    report : callable
+        See ``Report``.
+    see : callable
+        ``see(stage, so_far)`` as a result grows; ``so_far()`` makes what there is of it: of ``Stage.DISKS`` the number
+        of disks at each position, of a map the map.
+    """
+
+    report: Report = quiet
+    see: Callable[[Stage | None, Callable[[], Any]], None] = lambda stage, so_far: None
+
+
+UNSEEN = Observer()
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a job has made, or what there is already that a job need not make.
+
+    Attributes
+    ----------
+    scan : Scan or None
+        None where the input is a file of Bragg peaks.
+    calibration : Calibration or None
+        All that is known: the input's, and what the job gives.
+    source : str or None
+        What the input is called.
+    probe : Probe or None
+    settings : DetectionSettings or None
+    doubts : tuple of str
+        Sentences about what was suggested and may be wrong.
+    disks : BraggDisks or None
+        As measured, or as in their file.
+    calibrated : BraggDisks or None
+        In Å⁻¹, centred, in the scan frame.
+    report : CalibrationReport or None
+        None where disks came calibrated.
+    map : OrientationMap or None
+    """
+
+    scan: Scan | None = None
+    calibration: Calibration | None = None
+    source: str | None = None
+    probe: Probe | None = None
+    settings: DetectionSettings | None = None
+    doubts: tuple[str, ...] = ()
+    disks: BraggDisks | None = None
+    calibrated: BraggDisks | None = None
+    report: CalibrationReport | None = None
+    map: OrientationMap | None = None
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is no input yet."""
+        return self.scan is None and self.disks is None and self.calibrated is None
+
+
+NOTHING = Results()
+
+
+def run(
+    job: Job,
+    until: Stage | None = None,
+    *,
+    runner: Runner | None = None,
+    store: Partial | None = None,
+    observer: Observer = Observer(),
+    have: Results = Results(),
+) -> Results:
+    """Do a job, as far as it is asked for: load, probe and settings, disks, calibrated disks, map.
+
+    Parameters
+    ----------
+    job : Job
+    until : Stage, optional
+        The last step; by default the map.
+    runner : Runner, optional
+        Who does the long steps (``workflow.cluster.workers``); this process by default.
+    store : Partial, optional
+        Where done work is kept, and taken up by the next run; call its ``remove`` once the result is saved. The disks
+        are kept of scans that are files.
+    observer : Observer, optional
+    have : Results, optional
+        What there is already: it is not made again.
+
+    Raises
+    ------
+    UserError
+        The input cannot be read, or lacks something that the job needs.
+    Cancelled
+        The observer's progress raised it.
+    """
+    runner = runner or Here()
+    got = loaded(job, have)
+    if until is Stage.SCAN:
+        return got
+    if until is None and got.calibrated is None:
+        foresee(job, got)
+    if got.disks is None and got.calibrated is None:
+        progress = silent if until is Stage.PROBE else observer.report("Detecting Bragg disks")
+        got = with_probe(job, got)
+        if until is Stage.PROBE:
+            return got
+        got = replace(got, disks=_detected(job, got, runner, store, observer, progress))
+    if until in (Stage.PROBE, Stage.DISKS):
+        return got
+    if got.calibrated is None:
+        got = _calibrated(job, got)
+    if until is Stage.CALIBRATED:
+        return got
+    return replace(got, map=_mapped(job, got, runner, store, observer))
+
+
+def loaded(job: Job, have: Results = NOTHING) -> Results:
+    """Open a scan or a file of Bragg peaks where there is none, and say what is known about its units."""
+    got = opened(job) if have.nothing else have
+    there = got.calibration or (got.scan.calibration if got.scan is not None else Calibration())
+    known = there.with_(**job.given)
+    if got.scan is None:
+        return replace(got, calibration=known)
+    scan = got.scan.with_calibration(known)
+    return replace(got, scan=scan, calibration=known, source=got.source or scan.source)
+
+
+def opened(job: Job) -> Results:
+    """Open the input of a job.
+
+    Raises
+    ------
+    UserError
+        It is nowhere, or cannot be read.
+    """
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file, open_disks
+
+    if job.sample is not None:
+        from napari_4dstem_orient.samples.library import find_sample
+
+        return Results(scan=find_sample(job.sample))
+    if job.path is None:
+        raise UserError("The job names neither a file nor a sample; give one, or open a scan and give that.")
+    source = "::".join(filter(None, (job.path, job.dataset)))
+    if is_disk_file(job.path):
+        disks, known = open_disks(job.path, job.dataset)
+        return Results(disks=disks, calibration=known, source=source)
+    from napari_4dstem_orient.io.load import load
+
+    scan = load(job.path, job.dataset, job.scan_shape, voltage=job.given.get("voltage"))
+    return Results(scan=scan, source=source)
+
+
+def foresee(job: Job, got: Results) -> None:
+    """Raise UserError for what would end the job after the long work."""
+    from napari_4dstem_orient.core.devices import choose_device
+
+    assert got.calibration is not None
+    check_method(job.method)
+    check_calibration(got.calibration)
+    choose_device(job.device)
+    if job.method == "transformer":
+        known = got.calibration
+        fitting_models(job.phases, known.voltage, None, known.precession, job.models)
+
+
+def with_probe(job: Job, got: Results) -> Results:
+    """Find the probe, and settings that suit it and the scan, where they are not given."""
+    from napari_4dstem_orient.detection.suggest import suggest
+
+    assert got.scan is not None
+    check_memory(job.memory)
+    probe = got.probe if got.probe is not None else make_probe(job, got.scan)
+    settings, doubt = got.settings or job.detection, ""
+    if settings is None and probe.kernel.shape == got.scan.detector_shape:
+        settings, doubt = suggest(got.scan, probe)
+    if settings is not None and job.engine is not None:
+        settings = replace(settings, engine=job.engine)
+    return replace(got, probe=probe, settings=settings, doubts=tuple(filter(None, (probe.doubt, doubt))))
+
+
+def make_probe(job: Job, scan: Scan) -> Probe:
+    """Return the disk template that a job names; raise UserError as the functions of ``detection.probe``."""
+    from napari_4dstem_orient.detection.probe import probe_for, probe_from_file, probe_from_vacuum
+
+    if isinstance(job.probe, str):
+        file, _, dataset = job.probe.partition("::")
+        return probe_from_file(file, dataset or None)
+    if isinstance(job.probe, tuple):
+        rows, cols = job.probe
+        return probe_from_vacuum(scan, (slice(*rows), slice(*cols)))
+    return probe_for(scan, job.probe)
+
+
+def _detected(
+    job: Job, got: Results, runner: Runner, store: Partial | None, observer: Observer, progress: Progress
+) -> BraggDisks:
+    scan = got.scan
+    assert scan is not None
+    assert got.probe is not None
+    step = Detection(got.probe, got.settings, job.device, job.memory)
+
+    def seen(done: Any) -> None:
+        observer.see(Stage.DISKS, lambda: counts_so_far(done, scan.scan_shape))
+
+    disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, store), seen), scan)
+    told = {"workers": runner.description, "doubts": list(got.doubts)}
+    return replace(disks, provenance={**disks.provenance, **told})
+
+
+def _calibrated(job: Job, got: Results) -> Results:
+    from napari_4dstem_orient.calibration.calibrate import as_calibrated, calibrate
+
+    assert got.disks is not None
+    assert got.calibration is not None
+    if not got.disks.calibrated:
+        done, report = calibrate(got.disks, got.calibration, job.centring)
+        return replace(got, calibrated=done, report=report)
+    told = "calibration" in got.disks.provenance
+    return replace(got, calibrated=got.disks if told else as_calibrated(got.disks, got.calibration))
+
+
+def _mapped(
+    job: Job, got: Results, runner: Runner, store: Partial | None, observer: Observer
+) -> OrientationMap:
+    disks, known = got.calibrated, got.calibration
+    assert disks is not None
+    assert known is not None
+    step = Indexing.of(disks, job, known)
+
+    def finished(answer: OrientationMap) -> OrientationMap:
+        return with_origin(answer, disks, known, got.source)
+
+    def seen(done: Any) -> None:
+        observer.see(None, lambda: finished(map_so_far(done, disks.scan_shape)))
+
+    progress = observer.report("Mapping orientations")
+    answer = join_maps(in_chunks(step, disks, runner, progress, step.kept(disks, store), seen))
+    told = {"workers": runner.description, "job": job.to_dict()}
+    return finished(replace(answer, provenance={**answer.provenance, **told}))
 
 
 def map_scan(
@@ -122,48 +376,29 @@ def map_scan(
     UserError
         The input cannot be read, or lacks something that the job needs.
     """
-    from napari_4dstem_orient.core.devices import choose_device
     from napari_4dstem_orient.workflow.cluster import workers as doing
 
-    check_method(method)
-    source_name = (
-        source.source if isinstance(source, Scan) else "::".join(filter(None, (str(source), dataset)))
+    scan = source if isinstance(source, Scan) else None
+    template_probe, drawn = _probe(probe)
+    job = Job(
+        path=None if scan is not None else str(source),
+        dataset=dataset,
+        scan_shape=scan_shape,
+        calibration=calibration,
+        probe=drawn,
+        detection=settings,
+        engine=engine,
+        centring=centring,
+        device=device,
+        memory=memory,
+        **_indexing(phases, method, model, acceptance, template, transformer),
     )
-    measured, known = load_input(source, dataset, scan_shape, **calibration)
-    check_calibration(known)
-    choose_device(device)  # a device or model that will not do is said before the work, not after it
-    if method == "transformer":
-        fitting_models(phases, known.voltage, None, known.precession, model)
     with doing(workers, cluster) as runner:
-        if isinstance(measured, Scan):
-            measured = find_disks(
-                measured,
-                probe,
-                settings,
-                report("Detecting Bragg disks"),
-                device,
-                runner=runner,
-                partial=partial,
-                memory=memory,
-                engine=engine,
-            )
-        disks = calibrated(measured, known, centring)
-        answer = index_disks(
-            disks,
-            phases,
-            known.voltage,
-            method=method,
-            model=model,
-            device=device,
-            precession=known.precession,
-            acceptance=acceptance,
-            template=template,
-            transformer=transformer,
-            progress=report("Mapping orientations"),
-            runner=runner,
-            partial=partial,
-        )
-    return with_origin(answer, disks, known, source_name), disks
+        have, observer = Results(scan=scan, probe=template_probe), Observer(report)
+        done = run(job, runner=runner, store=partial, observer=observer, have=have)
+    assert done.map is not None
+    assert done.calibrated is not None
+    return done.map, done.calibrated
 
 
 def map_orientations(
@@ -173,7 +408,13 @@ def map_orientations(
     *,
     calibration: Calibration | None = None,
     progress: Progress = silent,
-    **options: Unpack[IndexerOptions],
+    method: str = "transformer",
+    model: Models | None = None,
+    device: str = "auto",
+    precession: float = 0.0,
+    acceptance: AcceptanceSettings | None = None,
+    template: TemplateSettings | None = None,
+    transformer: TransformerSettings | None = None,
 ) -> OrientationMap:
     """Say how the crystal is turned, and which crystal it is, at every scan position.
 
@@ -190,9 +431,10 @@ def map_orientations(
         what the disks remember of it.
     progress : callable
         ``progress(done, total)`` in scan positions.
-    **options
-        ``method``, ``model``, ``device``, ``precession``, ``acceptance``, ``template`` and ``transformer``, as
-        ``indexing.make.make_indexer``.
+    precession : float
+        Half-angle of the precession cone in degrees.
+    method, model, device, acceptance, template, transformer
+        As ``map_scan``.
 
     Returns
     -------
@@ -203,52 +445,12 @@ def map_orientations(
     UserError
         No disks anywhere, disks not calibrated, or no model fits (and why).
     """
-    answer = index_disks(disks, phases, voltage, progress=progress, **options)
-    precession = options.get("precession", 0.0)
-    known = calibration or remembered(disks)
-    return with_origin(answer, disks, known.with_(voltage=voltage, precession=precession))
-
-
-def remembered(disks: BraggDisks) -> Calibration:
-    """Return how disks were calibrated, as far as they remember it."""
-    told = disks.provenance.get("calibration", {})
-    names = (field.name for field in fields(Calibration))
-    return Calibration(**{name: told[name] for name in names if name in told})
-
-
-def load_input(
-    source: str | Path | Scan,
-    dataset: str | None = None,
-    scan_shape: tuple[int, int] | str | None = None,
-    **calibration: Any,
-) -> tuple[Scan | BraggDisks, Calibration]:
-    """Open a scan or a file of Bragg peaks, and say what is known about its units."""
-    typed = {name: value for name, value in calibration.items() if value is not None}
-    if "q_pixel" in typed:
-        typed["q_pixel_from"] = "typed"
-    if isinstance(source, Scan):
-        known = source.calibration.with_(**typed)
-        return source.with_calibration(known), known
-    from napari_4dstem_orient.io.bragg_peaks import is_disk_file, open_disks
-
-    if is_disk_file(source):
-        disks, known = open_disks(source, dataset)
-        return disks, known.with_(**typed)
-    from napari_4dstem_orient.io.load import load
-
-    scan = load(source, dataset, scan_shape, **calibration)
-    return scan, scan.calibration
-
-
-def check_calibration(known: Calibration) -> None:
-    """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
-    if known.voltage is None:
-        raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
-    if known.q_pixel is None:
-        told = f": it tells {known.unclear}" if known.unclear else ""
-        raise UserError(
-            f"The input does not say how large a pixel is (Å⁻¹){told}; give it, such as --q-pixel 0.02."
-        )
+    known = (calibration or remembered(disks)).with_(voltage=voltage, precession=precession)
+    job = Job(device=device, **_indexing(phases, method, model, acceptance, template, transformer))
+    have = Results(calibrated=disks, calibration=known)
+    answer = run(job, observer=Observer(lambda step: progress), have=have).map
+    assert answer is not None
+    return answer
 
 
 def find_disks(
@@ -280,22 +482,65 @@ def find_disks(
     UserError, Cancelled
         As ``detection.detect.detect_disks``, and as ``workflow.cluster.Cluster.run``.
     """
-    step = Detection.of(scan, probe, settings, device, memory, engine)
-    runner = runner or Here()
-    disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, partial)), scan)
-    doubts = list(step.doubts)
-    return replace(disks, provenance={**disks.provenance, "workers": runner.description, "doubts": doubts})
+    template, drawn = _probe(probe)
+    job = Job(probe=drawn, detection=settings, engine=engine, device=device, memory=memory)
+    have, observer = Results(scan=scan, probe=template), Observer(lambda step: progress)
+    found = run(job, Stage.DISKS, runner=runner, store=partial, observer=observer, have=have).disks
+    assert found is not None
+    return found
 
 
 def calibrated(
     measured: BraggDisks, known: Calibration, centring: CalibrationSettings | None = None
 ) -> BraggDisks:
     """Return disks in Å⁻¹, centred and in the scan frame."""
-    from napari_4dstem_orient.calibration.calibrate import as_calibrated, calibrate
+    have = Results(disks=measured, calibration=known)
+    done = run(Job(centring=centring), Stage.CALIBRATED, have=have).calibrated
+    assert done is not None
+    return done
 
-    if measured.calibrated:
-        return measured if "calibration" in measured.provenance else as_calibrated(measured, known)
-    return calibrate(measured, known, centring)[0]
+
+def _probe(probe: Probe | float | None) -> tuple[Probe | None, float | None]:
+    """Return a template that there is, or what a job says of one that is to be drawn."""
+    return (None, probe) if probe is None or isinstance(probe, int | float) else (probe, None)
+
+
+def _indexing(
+    phases: Sequence[Phase],
+    method: str,
+    model: Models | None,
+    acceptance: AcceptanceSettings | None,
+    template: TemplateSettings | None,
+    transformer: TransformerSettings | None,
+) -> dict[str, Any]:
+    """Return what a job says of its map."""
+    models = () if model is None else (model,) if isinstance(model, str | Path) else model
+    settings = {"template": template, "transformer": transformer}
+    return {
+        "phases": tuple(phases),
+        "method": method,
+        "models": tuple(map(str, models)),
+        "settings": {name: made for name, made in settings.items() if made is not None},
+        "acceptance": acceptance,
+    }
+
+
+def remembered(disks: BraggDisks) -> Calibration:
+    """Return how disks were calibrated, as far as they remember it."""
+    told = disks.provenance.get("calibration", {})
+    names = (field.name for field in fields(Calibration))
+    return Calibration(**{name: told[name] for name in names if name in told})
+
+
+def check_calibration(known: Calibration) -> None:
+    """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
+    if known.voltage is None:
+        raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
+    if known.q_pixel is None:
+        told = f": it tells {known.unclear}" if known.unclear else ""
+        raise UserError(
+            f"The input does not say how large a pixel is (Å⁻¹){told}; give it, such as --q-pixel 0.02."
+        )
 
 
 def with_origin(

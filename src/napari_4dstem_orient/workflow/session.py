@@ -5,28 +5,19 @@ Widgets read and write the session and listen to its signals; they never talk to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from psygnal import Signal
 
+from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.workflow.job import Job, Stage
 
-
-class Stage(StrEnum):
-    """The steps of the job; each needs those listed in ``UPSTREAM``."""
-
-    SCAN = "scan"
-    PROBE = "probe"
-    DISKS = "disks"
-    CALIBRATED = "calibrated"
-    TRANSFORMER_MAP = "transformer map"
-    TEMPLATE_MAP = "template map"
-
+__all__ = ["MADE_WITH", "MAPS", "NEEDS_CALIBRATION", "UPSTREAM", "Record", "Session", "SessionState", "Stage"]
 
 UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
     Stage.SCAN: (),
@@ -38,6 +29,8 @@ UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
 }
 
 
+MAPS = (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP)
+
 NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
     "q_pixel": (Stage.CALIBRATED,),
     "rotation": (Stage.CALIBRATED,),
@@ -48,6 +41,18 @@ NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
 """Which results were made with which field of the calibration."""
 
 
+_INDEXING = ("calibration", "phases", "method", "settings", "models", "acceptance", "device")
+MADE_WITH: dict[Stage, tuple[str, ...]] = {
+    Stage.SCAN: ("path", "dataset", "scan_shape", "sample", "calibration"),
+    Stage.PROBE: ("probe",),
+    Stage.DISKS: ("detection", "engine", "device", "memory"),
+    Stage.CALIBRATED: ("centring", "calibration"),
+    Stage.TRANSFORMER_MAP: _INDEXING,
+    Stage.TEMPLATE_MAP: _INDEXING,
+}
+"""Which fields of a job each result is made with, beside those of the results that it needs."""
+
+
 @dataclass(frozen=True)
 class Record:
     """How a result came to be.
@@ -56,12 +61,15 @@ class Record:
     ----------
     made : datetime
         When, with its time zone.
-    settings : dict
-        What it was made with, as plain JSON values (``records`` says which); empty where nobody told.
+    job : Job
+        What makes it again; of a result that was read, only its file; empty where nobody told.
+    reference : dict
+        Of a scan that could not be opened again: what its project told (``workflow.reference``).
     """
 
     made: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    job: Job = Job()  # noqa: RUF009 - it is frozen
+    reference: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +87,8 @@ class SessionState:
     position : (int, int) or None
         The inspected scan position.
     pins : tuple of (int, int)
+    job : Job
+        What is chosen for the next results.
     """
 
     results: Mapping[Stage, Any] = field(default_factory=dict)
@@ -88,6 +98,21 @@ class SessionState:
     read_calibration: Calibration = field(default_factory=Calibration)
     position: tuple[int, int] | None = None
     pins: tuple[tuple[int, int], ...] = ()
+    job: Job = Job()  # noqa: RUF009 - it is frozen
+
+
+def files_read(state: SessionState) -> list[str]:
+    """Return what a session's work was read from: the scan, disks, a vacuum pattern; not maps, which are results."""
+    told: list[Mapping[str, Any]] = []
+    for stage, record in state.records.items():
+        if stage not in MAPS:
+            probe = record.job.probe
+            told.append({"path": record.job.path, "file": probe if isinstance(probe, str) else None})
+    held = [state.results[stage] for stage in (Stage.DISKS, Stage.CALIBRATED) if stage in state.results]
+    told += [disks.provenance for disks in held]
+    if Stage.SCAN in state.results:
+        told.append({"source": state.results[Stage.SCAN].source})
+    return list(dict.fromkeys(file for one in told for file in inputs_of(one)))
 
 
 class Session:
@@ -103,14 +128,18 @@ class Session:
         The inspected scan position (row, column) moved.
     pins_changed : Signal()
         The user pinned a scan position, or took a pin away.
+    job_changed : Signal()
+        Something else is chosen for the next results.
     """
 
     replaced = Signal()
     changed = Signal(Stage)
     position_changed = Signal(int, int)
     pins_changed = Signal()
+    job_changed = Signal()
 
     def __init__(self) -> None:
+        self._job = Job()
         self._results: dict[Stage, Any] = {}
         self._stale: set[Stage] = set()
         self._records: dict[Stage, Record] = {}
@@ -122,16 +151,35 @@ class Session:
         """Return a stage's result, stale or not, or None."""
         return self._results.get(stage)
 
-    def put(
-        self, stage: Stage, result: Any, settings: Mapping[str, Any] | None = None, still_stale: bool = False
-    ) -> None:
+    @property
+    def job(self) -> Job:
+        """What is chosen for the next results; the panels edit it."""
+        return self._job
+
+    def choose(self, **fields: Any) -> None:
+        """Replace fields of the job."""
+        job = replace(self._job, **fields)
+        if job != self._job:
+            self._job = job
+            self.job_changed.emit()
+
+    def job_for(self, stage: Stage) -> Job:
+        """Return the job that makes a stage's result from what there is: what is chosen for it, and what made that."""
+        above = next((self._records[way].job for way in _way_up(stage) if way in self._records), Job())
+        fields = {name: getattr(self._job, name) for name in MADE_WITH[stage]}
+        if "calibration" in fields:
+            known = asdict(self._calibration)
+            fields["calibration"] = {name: known[name] for name in known if known[name] not in (None, "")}
+        return replace(above, **fields)
+
+    def put(self, stage: Stage, result: Any, job: Job | None = None, still_stale: bool = False) -> None:
         """Set a stage's result; what was made from the former becomes stale, or goes with a new scan.
 
         Parameters
         ----------
         stage : Stage
         result
-        settings : dict, optional
+        job : Job, optional
             What it was made with, for its ``Record``.
         still_stale : bool
             The result is another reading of the former one, and stays stale where that was.
@@ -141,7 +189,7 @@ class Session:
             self._drop(below)
             self._calibration = self._read_calibration = result.calibration
         self._results[stage] = result
-        self._records[stage] = Record(settings=dict(settings or {}))
+        self._records[stage] = Record(job=job or Job())
         if not still_stale:
             self._stale.discard(stage)
         if stage is not Stage.SCAN:
@@ -170,6 +218,7 @@ class Session:
             self._read_calibration,
             self._position,
             self._pins,
+            self._job,
         )
 
     def restore(self, state: SessionState) -> None:
@@ -206,7 +255,7 @@ class Session:
     @property
     def scan_shape(self) -> tuple[int, int] | None:
         """Scan positions along (y, x) of what is loaded: a scan, or disks or a map from a file."""
-        for stage in (Stage.SCAN, Stage.DISKS, Stage.CALIBRATED, Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP):
+        for stage in (Stage.SCAN, Stage.DISKS, Stage.CALIBRATED, *MAPS):
             if stage in self._results:
                 return self._results[stage].scan_shape
         return None
@@ -285,6 +334,13 @@ class Session:
             del self._results[stage]
             self._records.pop(stage, None)
             self._stale.discard(stage)
+
+
+def _way_up(stage: Stage) -> Iterator[Stage]:
+    """Yield what a stage needs, what that needs, and so on."""
+    for above in UPSTREAM[stage]:
+        yield above
+        yield from _way_up(above)
 
 
 def _ancestors(stage: Stage) -> set[Stage]:

@@ -5,27 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import NoDisks, UserError
-from napari_4dstem_orient.core.memory import MEMORY, check_memory
-from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.core.memory import MEMORY
+from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.core.version import identity
-from napari_4dstem_orient.indexing.make import IndexerOptions, check_asked, fitting_models, make_indexer
-from napari_4dstem_orient.workflow.chunks import Here, Kept, Runner, Work, in_chunks
+from napari_4dstem_orient.indexing.make import check_asked, fitting_models, make_indexer
+from napari_4dstem_orient.workflow.chunks import Kept, Rows, Work
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.core.scan import Calibration
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
+    from napari_4dstem_orient.indexing.base import Indexer
+    from napari_4dstem_orient.workflow.job import Job
     from napari_4dstem_orient.workflow.store import Partial
 
 
@@ -51,31 +54,9 @@ class Detection:
     memory: int = MEMORY
     doubts: tuple[str, ...] = ()
 
-    @classmethod
-    def of(
-        cls,
-        scan: Scan,
-        probe: Probe | float | None,
-        settings: DetectionSettings | None,
-        device: str = "auto",
-        memory: int = MEMORY,
-        engine: str | None = None,
-    ) -> Detection:
-        """Find the probe and settings from the whole scan where they are not given, as ``detect_disks`` does."""
-        from napari_4dstem_orient.detection.probe import probe_for
-        from napari_4dstem_orient.detection.suggest import suggest
-
-        check_memory(memory)
-        probe, doubt = probe_for(scan, probe), ""
-        if settings is None and probe.kernel.shape == scan.detector_shape:
-            settings, doubt = suggest(scan, probe)
-        if settings is not None and engine is not None:
-            settings = replace(settings, engine=engine)
-        return cls(probe, settings, device, memory, tuple(filter(None, (probe.doubt, doubt))))
-
-    def kept(self, scan: Scan, partial: Partial | None) -> Kept | None:
+    def kept(self, scan: Scan, store: Partial | None) -> Kept | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""
-        if partial is None or (origin := scan.reopens) is None:
+        if store is None or (origin := scan.reopens) is None:
             return None
         from napari_4dstem_orient.detection.patterns import sample_patterns
         from napari_4dstem_orient.workflow.store import file_fingerprint
@@ -84,7 +65,7 @@ class Detection:
         read = [origin.arguments[name] for name in ("dataset", "scan_shape")]
         # Patterns too: a file that only points to others does not change with them.
         found_by = self.probe, self.settings, _computed_on(self.device)
-        return partial.disks(found_by, file, read, origin.rows, sample_patterns(scan), identity())
+        return store.disks(found_by, file, read, origin.rows, sample_patterns(scan), identity())
 
     def begin(self) -> Work:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""
@@ -146,7 +127,7 @@ class Indexing:
     phases : tuple of Phase
     voltage : float or None
         kV.
-    options : IndexerOptions
+    options : dict
         Further arguments of ``indexing.make.make_indexer``.
     files : tuple of str
         Hashes of the files that decide its answers: models, pre-verifier and verifier.
@@ -155,34 +136,42 @@ class Indexing:
     farthest: BraggDisks
     phases: tuple[Phase, ...]
     voltage: float | None
-    options: IndexerOptions
+    options: Mapping[str, Any]
     files: tuple[str, ...]
 
     @classmethod
-    def of(
-        cls, disks: BraggDisks, phases: Sequence[Phase], voltage: float | None, options: IndexerOptions
-    ) -> Indexing:
-        """Return the step for the disks of a whole scan.
+    def of(cls, disks: BraggDisks, job: Job, known: Calibration) -> Indexing:
+        """Return the step of a job for the calibrated disks of a whole scan.
 
         Raises
         ------
         UserError
             As ``indexing.make.make_indexer``.
         """
-        check_asked(disks, phases, voltage, options.get("method", "transformer"))
+        check_asked(disks, job.phases, known.voltage, job.method)
         disk = int(np.argmax(np.hypot(disks.qx, disks.qy)))
         flat = int(np.searchsorted(disks.offsets, disk, side="right")) - 1
         farthest = disks.only(*divmod(flat, disks.scan_shape[1]))
-        files = _deciding_files(farthest, phases, voltage, options)
-        return cls(farthest, tuple(phases), voltage, options, files)
+        options = {
+            "method": job.method,
+            "settings": job.own_settings,
+            "models": [
+                str(Path(model).expanduser().absolute()) for model in job.models
+            ],  # workers run elsewhere
+            "device": job.device,
+            "precession": known.precession,
+            "acceptance": job.acceptance,
+        }
+        step = cls(farthest, job.phases, known.voltage, options, ())
+        return replace(step, files=step.deciding_files())
 
-    def kept(self, disks: BraggDisks, partial: Partial | None) -> Kept | None:
+    def kept(self, disks: BraggDisks, store: Partial | None) -> Kept | None:
         """Return where the map of these disks is kept."""
-        if partial is None:
+        if store is None:
             return None
         measured = disks.offsets, disks.values, disks.reach, disks.detector_shape
-        asked = self.phases, self.voltage, self.options, _computed_on(self.options.get("device", "auto"))
-        return partial.maps(measured, asked, self.files, identity())
+        asked = self.phases, self.voltage, self.options, _computed_on(self.options["device"])
+        return store.maps(measured, asked, self.files, identity())
 
     def begin(self) -> Work:
         """Load the models, or make the templates.
@@ -192,72 +181,69 @@ class Indexing:
         UserError
             The files that decide are others than where the work was given out, or have changed since.
         """
-        if _deciding_files(self.farthest, self.phases, self.voltage, self.options) != self.files:
+        if self.deciding_files() != self.files:
             raise UserError(
                 f"The model or the verifiers on {platform.node()} are others than where the work was given out; "
                 "give all workers the same environment and model file."
             )
-        indexer = make_indexer(self.farthest, self.phases, self.voltage, **self.options)
+        indexer = self.make()
 
         def index(part: BraggDisks, first: int, progress: Progress) -> OrientationMap:
             return indexer.index(part, progress)
 
         return index
 
+    def make(self) -> Indexer:
+        """Return the indexer; raise UserError as ``indexing.make.make_indexer``."""
+        return make_indexer(self.farthest, self.phases, self.voltage, **self.options)
 
-def _deciding_files(
-    farthest: BraggDisks, phases: Sequence[Phase], voltage: float | None, options: IndexerOptions
-) -> tuple[str, ...]:
-    """Return hashes of the files, beside the program's code, that the answers depend on."""
-    from napari_4dstem_orient.core.resource_files import resource
-    from napari_4dstem_orient.indexing.verification.network import PRE_VERIFIER, VERIFIER
+    def deciding_files(self) -> tuple[str, ...]:
+        """Return hashes of the files, beside the program's code, that the answers depend on."""
+        from napari_4dstem_orient.core.resource_files import resource
+        from napari_4dstem_orient.indexing.verification.network import PRE_VERIFIER, VERIFIER
 
-    if options.get("method", "transformer") != "transformer":
-        return ()
-    precession, model = options.get("precession", 0.0), options.get("model")
-    uses = fitting_models(phases, voltage, farthest.reach, precession, model)
-    paths = [*(use.path for use in uses), resource(PRE_VERIFIER), resource(VERIFIER)]
-    return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+        if self.options["method"] != "transformer":
+            return ()
+        precession, models = self.options["precession"], self.options["models"]
+        uses = fitting_models(self.phases, self.voltage, self.farthest.reach, precession, models)
+        paths = [*(use.path for use in uses), resource(PRE_VERIFIER), resource(VERIFIER)]
+        return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
 
 
-def index_disks(
-    disks: BraggDisks,
-    phases: Sequence[Phase],
-    voltage: float | None,
-    *,
-    progress: Progress = silent,
-    runner: Runner | None = None,
-    partial: Partial | None = None,
-    **options: Unpack[IndexerOptions],
-) -> OrientationMap:
-    """Index all disks, chunk by chunk.
-
-    Parameters
-    ----------
-    disks, phases, voltage, **options
-        As ``indexing.make.make_indexer``.
-    progress, partial
-        As ``workflow.run.map_scan``.
-    runner : Runner, optional
-        Who does the work (``workflow.cluster.workers``); this process by default.
+def join_maps(parts: Sequence[OrientationMap]) -> OrientationMap:
+    """Put the maps of all rows of a scan together.
 
     Raises
     ------
-    UserError, Cancelled
-        As ``indexing.make.make_indexer`` and ``workflow.cluster.Cluster.run``.
+    UserError
+        They were not all made with the same files and settings.
     """
     from napari_4dstem_orient.core.orientation_map import OrientationMap
 
-    if (model := options.get("model")) is not None:
-        paths = [model] if isinstance(model, str | Path) else model
-        options["model"] = [
-            str(Path(path).expanduser().absolute()) for path in paths
-        ]  # workers run elsewhere
-    step, runner = Indexing.of(disks, phases, voltage, options), runner or Here()
-    parts = in_chunks(step, disks, runner, progress, step.kept(disks, partial))
-    answer = OrientationMap.join(parts)
-    told = _told_once([part.provenance for part in parts])
-    return replace(answer, provenance={**told, "workers": runner.description})
+    return replace(OrientationMap.join(parts), provenance=_told_once([part.provenance for part in parts]))
+
+
+def counts_so_far(done: Mapping[Rows, BraggDisks], scan_shape: tuple[int, int]) -> np.ndarray:
+    """Return the number of disks at each position, of the rows that are done; 0 elsewhere."""
+    counts = np.zeros(scan_shape, np.int64)
+    for (start, stop), disks in done.items():
+        counts[start:stop] = disks.counts
+    return counts
+
+
+def map_so_far(done: Mapping[Rows, OrientationMap], scan_shape: tuple[int, int]) -> OrientationMap:
+    """Return a map of the rows that are done; the others have no answer yet."""
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+
+    first = next(iter(done.values()))
+    parts, row = [], 0
+    for (start, stop), part in [*sorted(done.items()), ((scan_shape[0], 0), None)]:
+        if start > row:
+            parts.append(first.nothing((start - row, scan_shape[1])))
+        if part is not None:
+            parts.append(part)
+        row = stop
+    return OrientationMap.join(parts)
 
 
 WHERE = ("device", "precision")

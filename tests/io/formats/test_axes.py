@@ -10,7 +10,8 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.units import kilovolts, reciprocal_pixel, scan_step
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.workflow.run import load_input, map_scan
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.run import loaded, map_scan
 
 # rosettasciio warns about units it cannot store
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -105,7 +106,10 @@ def test_unevenly_spaced_positions_are_no_step(tmp_path):
     path = emd(tmp_path, (2.0, 2.0, 0.3, 0.3), UNITS)
     with h5py.File(path, "a") as file:
         file["data/scan/dim2"][2] += 0.5
-    known, voltage = load(path).calibration, load_input(path, voltage=200)[1].voltage
+    known, voltage = (
+        load(path).calibration,
+        loaded(Job(path=str(path), calibration={"voltage": 200})).calibration.voltage,
+    )
     assert (known.r_pixel, voltage) == (None, 200)
     assert known.q_pixel == pytest.approx(0.03)
     assert known.unclear == "scan steps of 2.0 'nm' and nan 'nm'"

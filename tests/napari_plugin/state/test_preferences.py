@@ -47,7 +47,7 @@ def test_the_map_panel_starts_with_the_preferred_device(settings, dock):
     settings.computing.device = "cpu"
     panel = dock(OrientationWidget)
     assert panel.devices.currentText() == "CPU"
-    assert panel.indexers.choice.device == "cpu"
+    assert panel.session.job.device == "cpu"
 
 
 def test_the_disks_panel_starts_with_the_preferred_memory(settings, dock):

@@ -17,11 +17,11 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
-from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.reading import room
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, coarse_first, reach_of
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, reach_of
 from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
 from napari_4dstem_orient.indexing.settings import (
     ENGINES,
@@ -147,15 +147,13 @@ class TemplateMatcher:
                 f"step larger than {in_plane:g}°."
             )
 
-    def index(
-        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
-    ) -> OrientationMap:
+    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach = reach_of(disks, self.k_max)
         runners_up = self.settings.matches * len(self.phases) - 1
         builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, disks.counts)
         counts = disks.counts.ravel()
-        batches = [batch for part in coarse_first(disks.scan_shape) for batch in self._batches(part, counts)]
+        batches = self._batches(counts)
         if self._by_torch:
             answers = each_batch(lambda batch: self._batch(disks, batch, reach), batches, self.device)
         else:  # py4DSTEM's prints are caught, which works for one thread only
@@ -167,13 +165,12 @@ class TemplateMatcher:
             if found is not None:
                 builder.put(where[tried], found, count[tried])
             done += len(where)
-            glimpse(lambda: builder.so_far(self.name))
             progress(done, len(counts))
         return builder.finish(self.name, self._provenance())
 
-    def _batches(self, positions: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    def _batches(self, counts: np.ndarray) -> list[np.ndarray]:
         """Split scan positions, longest lists of disks first, so that short lists do not pay for long ones."""
-        order = positions[np.argsort(-counts[positions], kind="stable")]
+        order = np.argsort(-counts, kind="stable")
         if self._by_torch:
             # Made here, before there are threads.
             sizes = batch_sizes(self._templates, counts[order], self.settings.matches)

@@ -12,9 +12,9 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, describe, each_batch, half_precision
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
-from napari_4dstem_orient.core.progress import Glimpse, Progress, no_glimpse, silent
+from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, coarse_first, reach_of
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, reach_of
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
@@ -91,9 +91,7 @@ class TransformerIndexer:
         """The models' crystals, in order."""
         return tuple(crystal for model in self.models for crystal in model.crystals)
 
-    def index(
-        self, disks: BraggDisks, progress: Progress = silent, glimpse: Glimpse = no_glimpse
-    ) -> OrientationMap:
+    def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach, builder = self.reach(disks), self.builder(disks)
         done = 0
@@ -102,7 +100,6 @@ class TransformerIndexer:
         ):
             self.enter(builder, where, answer)
             done += len(where)
-            glimpse(lambda: builder.so_far(self.name))
             progress(done, disks.counts.size)
         return builder.finish(self.name, self._provenance())
 
@@ -117,14 +114,9 @@ class TransformerIndexer:
         return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP, disks.counts)
 
     def batches(self, disks: BraggDisks) -> list[np.ndarray]:
-        """Split the scan positions, a coarse grid first."""
-        counts, size = disks.counts.ravel(), BATCH[self.device.type]
-        batches = []
-        for part in coarse_first(disks.scan_shape):
-            # Sorted by number of disks, so that short lists do not pay for long ones.
-            part = part[np.argsort(counts[part], kind="stable")]
-            batches += [part[start : start + size] for start in range(0, len(part), size)]
-        return batches
+        """Split the scan positions by their number of disks, so that short lists do not pay for long ones."""
+        order, size = np.argsort(disks.counts.ravel(), kind="stable"), BATCH[self.device.type]
+        return [order[start : start + size] for start in range(0, len(order), size)]
 
     def read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> tuple[torch.Tensor, Measured]:
         """Return the disks of a batch on the device, those that count first: all of them, and as measured."""

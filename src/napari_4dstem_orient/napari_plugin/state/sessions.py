@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.session import Session
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ def session_for(viewer: napari.Viewer) -> Session:
     """Return the session of a viewer; widgets of one viewer share it, and it goes when the viewer goes."""
     bare = bare_viewer(viewer)
     if bare not in _sessions:
-        _sessions[bare] = Session()
+        _sessions[bare] = session = Session()
+        told = preferences()
+        session.choose(device=told.device, memory=told.memory)
     return _sessions[bare]
 
 

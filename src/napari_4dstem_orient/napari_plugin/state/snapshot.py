@@ -14,7 +14,8 @@ from napari_4dstem_orient.core.distortion import distorted
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
-from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, Indexers
+from napari_4dstem_orient.napari_plugin.state.indexers import STAGES
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Snapshot:
     calibrated: BraggDisks | None
     maps: dict[str, OrientationMap]
     probe: Probe | None = None
+    job: Job = Job()  # noqa: RUF009 - it is frozen
 
     @classmethod
     def of(cls, session: Session) -> Snapshot:
@@ -125,6 +127,7 @@ class Snapshot:
             session.get(Stage.CALIBRATED),
             {method: answer for method, answer in found.items() if answer is not None},
             session.get(Stage.PROBE),
+            session.job_for(Stage.TRANSFORMER_MAP),
         )
 
     @cached_property
@@ -148,34 +151,33 @@ class Snapshot:
         """Radius of the disks in detector pixels, large enough to be seen."""
         return max(SMALLEST_DISK, float(self.probe.radius) if self.probe is not None else UNKNOWN_DISK)
 
+    def job_of(self, method: str) -> Job:
+        """Return the job that maps by a method."""
+        return replace(self.job, method=method)
+
     def map(
-        self,
-        indexers: Indexers,
-        method: str,
-        see: Callable[[OrientationMap], None],
-        progress: Progress = silent,
+        self, job: Job, see: Callable[[OrientationMap], None], progress: Progress = silent
     ) -> OrientationMap:
-        """Map the whole scan by a method of the current choice; the map knows its scan step and its origin.
+        """Map the whole scan.
 
         Every now and then ``see`` gets the map as far as it is. The map's first colours and their key are made
         here: in the main thread they would stop the window.
         """
         from napari_4dstem_orient.analysis.channels import paint_first
-        from napari_4dstem_orient.workflow.run import with_origin
+        from napari_4dstem_orient.workflow.run import Observer, Results, run
 
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
-        known = self.calibration
-        badge = {"exploratory": list(self.calibration.exploratory)}
 
         def show(grown: OrientationMap) -> None:
-            grown = replace(grown, r_pixel=known.r_pixel, r_aspect=known.r_aspect, provenance=badge)
             paint_first(grown)
             see(grown)
 
         glimpse = now_and_then(show, self.calibrated.counts.size)
-        answer = indexers.get(method, self.light).index(self.calibrated, progress, glimpse)
+        observer = Observer(lambda step: progress, lambda stage, so_far: glimpse(so_far))
         source = self.scan.source if self.scan is not None else None
-        found = with_origin(answer, self.calibrated, self.calibration, source)
+        have = Results(calibrated=self.calibrated, calibration=self.calibration, source=source)
+        found = run(job, observer=observer, have=have).map
+        assert found is not None
         paint_first(found)
         return found

@@ -8,9 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from napari_4dstem_orient.workflow.session import Session, Stage
-
-MAPS = (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP)
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.session import MADE_WITH, MAPS, Session, Stage
 
 
 class State(StrEnum):
@@ -100,7 +99,7 @@ def details(step: Step, session: Session, words: str) -> str:
         lines.append(f"Made: {describe(stage, result)}, {made:%Y-%m-%d %H:%M:%S}.")
         if session.is_stale(stage):
             lines.append("Stale: what it was made from has changed since.")
-        lines += [f"  {line}" for line in settings_lines(record.settings)]
+        lines += [f"  {line}" for line in settings_lines(made_with(stage, record.job))]
     return "\n".join(lines)
 
 
@@ -113,6 +112,20 @@ def describe(stage: Stage, result: Any) -> str:
     if stage is Stage.PROBE:
         return f"{result.kind} probe, radius {result.radius:.2f} px"
     return f"{stage.value}, {result.indexed.mean():.0%} indexed"
+
+
+WITNESS = {Stage.DISKS: "detection", Stage.CALIBRATED: "centring", **dict.fromkeys(MAPS, "phases")}
+"""What a job always tells of a result that was made; of one that was read it tells the file only."""
+
+
+def made_with(stage: Stage, job: Job) -> dict[str, Any]:
+    """Return what of a job made a stage's result, as plain values."""
+    told = job.to_dict()
+    if stage in WITNESS and not told[WITNESS[stage]]:
+        return {"file": job.path}
+    own = {job.method: told.pop("settings").get(job.method)} if stage in MAPS else {}
+    made = {**{name: told.get(name) for name in MADE_WITH[stage]}, **own}
+    return {name: value for name, value in made.items() if value not in (None, "", [], {})}
 
 
 def settings_lines(settings: Mapping[str, Any]) -> list[str]:

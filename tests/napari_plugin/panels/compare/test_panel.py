@@ -17,7 +17,6 @@ from napari_4dstem_orient.napari_plugin.panels.compare.panel import (
     DOMAINS,
     CompareWidget,
 )
-from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.workflow.session import Stage
 
 
@@ -30,7 +29,7 @@ def panel(dock, silver, knowing):
     """The panel on calibrated disks, with the transformer's map; template matching would be 2° off."""
     widget = dock(CompareWidget)
     disks = fill(widget.session, silver)
-    indexers_for(widget.session).choose(phases=(silver,))
+    widget.session.choose(phases=(silver,))
     widget.session.put(Stage.TRANSFORMER_MAP, knowing["transformer"].index(disks))
     return widget
 

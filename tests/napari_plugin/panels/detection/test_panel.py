@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QFileDialog
 
 from helpers.gui_scan import marked, shows
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.progress import silent
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.io.bragg_peaks import load_disks
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
@@ -18,6 +17,9 @@ from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidge
 from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import REGION
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan, take_disks
 from napari_4dstem_orient.napari_plugin.qt import clock
+from napari_4dstem_orient.workflow import chunks
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
@@ -129,16 +131,24 @@ def test_cancel_keeps_the_disks_that_were_there(ready, qtbot, small_scan, monkey
 
     import napari_4dstem_orient.detection.detect as detect
 
-    def endless(scan, probe, settings, progress, device, glimpse, memory):
-        while True:
-            progress(1, 100)
-            glimpse(lambda: before.counts + 1)
+    find, rows = detect.detect_disks, []
 
-    monkeypatch.setattr(detect, "detect_disks", create_autospec(detect.detect_disks, side_effect=endless))
-    monkeypatch.setattr(clock, "SECONDS_BETWEEN_GLIMPSES", 0.05)
+    def endless_from_the_second_row(part, probe, settings, progress, *args, **options):
+        rows.append(part)
+        while len(rows) > 1:
+            progress(1, 100)
+        return find(part, probe, settings, progress, *args, **options)
+
+    monkeypatch.setattr(
+        detect, "detect_disks", create_autospec(find, side_effect=endless_from_the_second_row)
+    )
+    monkeypatch.setattr(chunks, "FEWEST", 4)
+    monkeypatch.setattr(clock, "SECONDS_BETWEEN_GLIMPSES", 0.0)
+    monkeypatch.setattr(clock, "DRAWN_IN_A_SECOND", 1e9)
     qtbot.mouseClick(ready.run_button, LEFT)
     layer = find_layer(ready.viewer, "disk count")
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, before.counts + 1), timeout=20000)
+    first = np.where(np.indices((3, 4))[0] == 0, before.counts, 0)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, first), timeout=20000)
     assert ready.jobs.cancel_button.isVisible()
     assert not ready.run_button.isEnabled()
     qtbot.mouseClick(ready.jobs.cancel_button, LEFT)
@@ -219,12 +229,13 @@ def test_a_region_drawn_on_the_scan_makes_the_probe(ready, qtbot, notified):
     layer = find_layer(ready.viewer, REGION)
     assert str(layer.mode) == "add_rectangle"
     layer.add_rectangles(np.array([[-0.4, 0.6], [-0.4, 2.4], [1.3, 2.4], [1.3, 0.6]]))
-    assert ready.probe.region() == (slice(0, 2), slice(1, 3))
+    assert ready.probe.region() == ready.probe.choice() == ((0, 2), (1, 3))
     qtbot.mouseClick(ready.probe_button, LEFT)
     idle(ready, qtbot)
     assert "shows no probe: it shows several spots" in notified[-1].message  # of the specimen
     vacuum = np.broadcast_to(one_disk(), (3, 4, 64, 64)).copy()
-    probe = ready.probe.maker(Scan(da.from_array(vacuum)))(silent)
+    job = Job(probe=ready.probe.choice())
+    probe = run(job, Stage.PROBE, have=Results(scan=Scan(da.from_array(vacuum)))).probe
     assert (probe.kind, round(probe.radius)) == ("region", 5)
 
 

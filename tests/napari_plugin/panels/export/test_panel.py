@@ -17,6 +17,7 @@ from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, show_channel
 from napari_4dstem_orient.napari_plugin.panels.export.panel import ExportWidget
 from napari_4dstem_orient.napari_plugin.writer import write_image, write_map
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.session import Stage
 
 
@@ -124,7 +125,7 @@ def asked(monkeypatch):
 def open_file(panel, path):
     """Make a file the open scan."""
     np.save(path, np.ones((4, 6, 16, 16), np.float32))
-    panel.session.put(Stage.SCAN, load(path), settings={"path": str(path)})
+    panel.session.put(Stage.SCAN, load(path), Job(str(path)))
 
 
 def test_files_that_are_there_are_replaced_only_if_the_user_says_so(panel, qtbot, tmp_path, asked):
@@ -164,7 +165,7 @@ def test_the_open_scan_is_never_written_over(panel, silver, tmp_path, asked, not
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["data"] = np.ones((4, 6, 16, 16), np.float32)
     before = (tmp_path / "scan.h5").read_bytes()
-    panel.session.put(Stage.SCAN, load(tmp_path / "scan.h5"), settings={"path": str(tmp_path / "scan.h5")})
+    panel.session.put(Stage.SCAN, load(tmp_path / "scan.h5"), Job(str(tmp_path / "scan.h5")))
     panel.session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
     panel.folder.setText(str(tmp_path))
     panel.stem.setText(stem)
@@ -179,11 +180,11 @@ def test_the_open_scan_is_never_written_over(panel, silver, tmp_path, asked, not
 
 def test_files_of_disks_and_vacuum_patterns_are_inputs_too(panel, tmp_path, asked, notified):
     asked.answer = QMessageBox.StandardButton.Yes
-    for stage, settings, name in (
-        (Stage.CALIBRATED, {"file": f"{tmp_path / 'one_disks.emd'}::/a"}, "one"),
-        (Stage.PROBE, {"kind": "vacuum", "source": str(tmp_path / "two_disks.emd")}, "two"),
+    for stage, job, name in (
+        (Stage.CALIBRATED, Job(str(tmp_path / "one_disks.emd"), "/a"), "one"),
+        (Stage.PROBE, Job(probe=f"{tmp_path / 'two_disks.emd'}::/a"), "two"),
     ):
-        panel.session.put(stage, panel.session.get(stage), settings=settings)
+        panel.session.put(stage, panel.session.get(stage), job)
         (tmp_path / f"{name}_disks.emd").write_text("measured")
         panel.folder.setText(str(tmp_path))
         panel.stem.setText(name)

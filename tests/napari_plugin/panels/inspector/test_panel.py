@@ -19,6 +19,7 @@ from helpers.gui_scan import (
     RIGHT,
     VACUUM,
     KnowingIndexer,
+    answer_with,
     drawn,
     fill,
     grabbed,
@@ -42,7 +43,6 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     name_directions,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
-from napari_4dstem_orient.napari_plugin.state import indexers
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
 from napari_4dstem_orient.workflow.session import Session, Stage
@@ -133,7 +133,7 @@ def inspector(dock):
 
 def use(monkeypatch, **made):
     """Let these indexers answer in place of real ones."""
-    monkeypatch.setattr(indexers, "_make", lambda method, choice, light: made[method])
+    answer_with(monkeypatch, made)
 
 
 def settled(inspector, qtbot, where):
@@ -221,7 +221,7 @@ def test_without_a_map_the_clicked_position_is_matched_at_once(inspector, qtbot,
     use(monkeypatch, template=matcher, transformer=KnowingIndexer(silver, "transformer"))
     session = session_for(inspector.viewer)
     fill(session, silver)
-    inspector.indexers.choose(phases=(silver,), models=("model",))
+    inspector.session.choose(phases=(silver,), models=("model",))
     session.move_to(2, 4)
     settled(inspector, qtbot, (2, 4))
     qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text(), timeout=60000)
@@ -241,7 +241,7 @@ def test_a_method_that_fails_says_so_in_its_place(inspector, qtbot, silver, monk
     session = session_for(inspector.viewer)
     fill(session, silver)
     session.set_calibration(CALIBRATION.with_(voltage=None))
-    inspector.indexers.choose(phases=(silver,))
+    inspector.session.choose(phases=(silver,))
     qtbot.waitUntil(
         lambda: "voltage is not known" in inspector.predicted["template"].words.text(), timeout=20000
     )
@@ -252,7 +252,7 @@ def test_rapid_moves_end_with_the_last_position(inspector, qtbot, silver, monkey
     use(monkeypatch, template=template, transformer=template)
     session = session_for(inspector.viewer)
     fill(session, silver)
-    inspector.indexers.choose(phases=(silver,))
+    inspector.session.choose(phases=(silver,))
     moves = [(row, col) for row in range(4) for col in range(6)] * 4
     for where in [*moves, (3, 5), (2, 1)]:
         session.move_to(*where)
@@ -271,7 +271,7 @@ def test_an_answer_that_comes_too_late_is_not_shown(inspector, qtbot, silver, mo
     session = session_for(inspector.viewer)
     fill(session, silver)
     session.move_to(2, 1)
-    inspector.indexers.choose(phases=(silver,))
+    inspector.session.choose(phases=(silver,))
     qtbot.waitUntil(lambda: slow.asked == 1, timeout=20000)
     session.move_to(2, 4)
     settled(inspector, qtbot, (2, 4))
@@ -355,7 +355,7 @@ def test_closing_while_a_position_is_matched_is_quiet(inspector, qtbot, silver, 
     use(monkeypatch, template=slow, transformer=slow)
     session = session_for(inspector.viewer)
     fill(session, silver)
-    inspector.indexers.choose(phases=(silver,))
+    inspector.session.choose(phases=(silver,))
     qtbot.waitUntil(lambda: slow.asked == 1, timeout=20000)
     inspector.viewer.window.remove_dock_widget(inspector)
     gate.set()

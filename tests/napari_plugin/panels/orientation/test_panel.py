@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -26,14 +27,14 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 )
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
 from napari_4dstem_orient.napari_plugin.qt import clock
-from napari_4dstem_orient.napari_plugin.state import indexers
-from napari_4dstem_orient.napari_plugin.state.indexers import fit_models, indexers_for
+from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, fit_models
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
+from napari_4dstem_orient.workflow import chunks, steps
+from napari_4dstem_orient.workflow.session import Session, Stage
 
-MAKE = indexers._make
-"""The real one; most tests replace it by indexers that know the truth."""
+MAKE, FITTING = steps.make_indexer, steps.fitting_models
+"""The real ones; most tests replace them by indexers that know the truth."""
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def panel(dock, knowing, qtbot, silver):
     widget = dock(OrientationWidget)
     widget.disks = fill(widget.session, silver)
     widget.choose_phase("Ag")
-    qtbot.waitUntil(lambda: bool(widget.indexers.choice.models), timeout=20000)
+    qtbot.waitUntil(lambda: bool(widget.session.job.models), timeout=20000)
     return widget
 
 
@@ -133,9 +134,15 @@ def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
 def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, qtbot, knowing, monkeypatch):
     monkeypatch.setattr(clock, "SECONDS_BETWEEN_GLIMPSES", 0.0)
     monkeypatch.setattr(clock, "DRAWN_IN_A_SECOND", 1e9)
-    knowing["template"].gate = threading.Event()
+    monkeypatch.setattr(chunks, "FEWEST", 6)  # two chunks: of one there is nothing to see before the end
+    monkeypatch.setattr(chunks, "PARTS", 4)
+    knowing["template"].gate, knowing["template"].free = threading.Event(), 1
     press(panel, "template")
     qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=20000)
+    (layer,) = map_layers(panel.viewer, "template")
+    seen = layer.metadata[MAP]
+    np.testing.assert_array_equal(seen.reason == Reason.NOT_RUN, np.indices(SHAPE)[0] > 0)
+    assert "pixel size" in seen.exploratory
     assert panel.jobs.running
     assert panel.session.get(Stage.TEMPLATE_MAP) is None
     panel.jobs.cancel_button.click()
@@ -181,7 +188,7 @@ def test_a_cif_that_is_none_is_told_and_not_ticked(panel, notified, tmp_path):
     assert len(notified) == 1
     item = panel.phases.item(panel.phases.count() - 1)
     assert item.checkState() == Qt.CheckState.Unchecked
-    assert [phase.name for phase in panel.indexers.choice.phases] == ["Ag"]
+    assert [phase.name for phase in panel.session.job.phases] == ["Ag"]
 
 
 def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, monkeypatch):
@@ -194,20 +201,22 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
     assert not panel.indexers.more_models  # it must not spoil the comparison of the others
 
 
-def test_settings_reach_the_indexers(panel, silver):
+def test_settings_reach_the_indexers(panel, silver, monkeypatch):
     panel.template_form["zone_axis_step"].value = 4.0
     panel.template_form["engine"].value = "py4DSTEM"
-    panel.transformer_form["corrections"].value = 1
+    panel.transformer_form["refinement_iterations"].value = 1
     panel.acceptance_form["min_score"].value = 0.6
     panel.acceptance_form["min_reliability"].value = 0.7
-    choice = panel.indexers.choice
-    assert choice.template.zone_axis_step == 4.0
-    assert choice.template.engine == "py4DSTEM"
-    assert choice.transformer.corrections == 1
-    chosen = replace(choice, models=(resource("models", "fcc.safetensors"),), phases=(silver,))
+    job = panel.session.job
+    assert job.settings["template"].zone_axis_step == 4.0
+    assert job.settings["template"].engine == "py4DSTEM"
+    assert job.settings["transformer"].refinement_iterations == 1
+    panel.session.choose(models=(str(resource("models", "fcc.safetensors")),))
+    monkeypatch.setattr(steps, "make_indexer", MAKE)
+    monkeypatch.setattr(steps, "fitting_models", FITTING)
     for method in ("transformer", "template"):
-        made = MAKE(method, chosen, Illumination(200.0, 1.4, 1.0))
-        assert made.settings == (choice.transformer if method == "transformer" else choice.template)
+        made = panel.indexers.get(method, Snapshot.of(panel.session))
+        assert made.settings == job.settings[method]
         assert made.acceptance.min_score == 0.6
         assert made.acceptance.min_reliability == 0.7
 
@@ -216,7 +225,7 @@ def test_the_automatic_device_says_what_it_is(panel, qtbot):
     qtbot.waitUntil(lambda: panel.devices.itemText(0).startswith("Automatic: "), timeout=20000)
     panel.devices.setCurrentIndex(panel.devices.findData("cpu"))
     panel.devices.activated.emit(panel.devices.currentIndex())
-    assert panel.indexers.choice.device == "cpu"
+    assert panel.session.job.device == "cpu"
 
 
 def test_without_voltage_no_model_is_claimed_to_fit(silver):
@@ -224,22 +233,26 @@ def test_without_voltage_no_model_is_claimed_to_fit(silver):
     assert "tick" in fit_models((), Illumination(200.0, 1.4)).why_none.lower()
 
 
-def test_indexers_are_made_once_and_again_when_the_choice_changes(monkeypatch, silver):
-    made = []
-    monkeypatch.setattr(indexers, "_make", lambda *given: made.append(given) or object())
-    shelf = indexers_for(session_for(SimpleNamespaceViewer()))
-    shelf.choose(phases=(silver,))
-    light = Illumination(200.0, 1.4)
-    assert shelf.get("template", light) is shelf.get("template", light)
-    shelf.get("template", Illumination(300.0, 1.4))
-    assert len(made) == 2
-    shelf.choose(device="cpu")
-    shelf.get("template", Illumination(300.0, 1.4))
-    assert len(made) == 3
+def test_indexers_are_made_once_and_again_when_the_job_changes(monkeypatch, silver):
+    made = create_autospec(steps.make_indexer, side_effect=lambda *given, **options: object())
+    monkeypatch.setattr(steps, "make_indexer", made)
+    session, shelf = Session(), Indexers()
+    fill(session, silver)
+    session.choose(phases=(silver,))
 
+    def get():
+        return shelf.get("template", Snapshot.of(session))
 
-class SimpleNamespaceViewer:
-    """Something a session can belong to."""
+    assert get() is get()
+    session.set_calibration(CALIBRATION.with_(voltage=300.0))
+    get()
+    assert made.call_count == 2
+    session.choose(device="cpu")
+    get()
+    assert made.call_count == 3
+    session.choose(memory=999)  # decides nothing
+    get()
+    assert made.call_count == 3
 
 
 # ---------------------------------------------------------------- hover and colour key

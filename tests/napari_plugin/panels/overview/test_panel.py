@@ -91,7 +91,7 @@ def test_the_update_runs_what_is_stale_and_nothing_else(bench, qtbot, silver):
     assert not any(session.is_stale(stage) for stage in Stage)
     assert session.get(Stage.DISKS) is disks
     assert session.get(Stage.TRANSFORMER_MAP) is None
-    assert session.record(Stage.CALIBRATED).settings["calibration"]["rotation"] == 31.0
+    assert session.record(Stage.CALIBRATED).job.calibration["rotation"] == 31.0
 
 
 def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified):

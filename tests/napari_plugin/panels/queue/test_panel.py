@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from helpers.gui_scan import fill, made_map
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import load_map
 from napari_4dstem_orient.napari_plugin.panels.queue.panel import QueueWidget, Status
-from napari_4dstem_orient.workflow.records import choice_settings
+from napari_4dstem_orient.workflow import batch
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.run import Results
 from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
@@ -30,19 +33,19 @@ def gate():
 def panel(dock, silver, monkeypatch, gate):
     """The queue of a window whose scan was mapped by template matching; mapping reads the file, then knows."""
 
-    def map_scan(source, phases, *, report, partial, **options):
-        load(source, options["dataset"], options["scan_shape"]).pattern(0, 0)
+    def run(job, *, store, observer, have):
+        load(job.path, job.dataset, job.scan_shape).pattern(0, 0)
         for done in range(1000):
-            report("Mapping orientations")(done, 1000)
+            observer.report("Mapping orientations")(done, 1000)
             if gate.wait(0.01):
                 break
-        return replace(made_map(silver, "template"), provenance={"input": str(source)}), None
+        return Results(map=replace(made_map(silver, "template"), provenance={"input": job.path}))
 
-    monkeypatch.setattr("napari_4dstem_orient.workflow.run.map_scan", map_scan)
+    monkeypatch.setattr(batch, "run", create_autospec(batch.run, side_effect=run))
     widget = dock(QueueWidget)
     fill(widget.session, silver)
     widget.session.put(
-        Stage.TEMPLATE_MAP, made_map(silver, "template"), settings=choice_settings([silver], [], "cpu")
+        Stage.TEMPLATE_MAP, made_map(silver, "template"), Job(phases=(silver,), method="template")
     )
     yield widget
     gate.set()

@@ -15,6 +15,7 @@ from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.io.bragg_peaks import save_disks
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
+from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.run import map_scan
 from napari_4dstem_orient.workflow.session import Stage
@@ -103,13 +104,13 @@ def test_the_map_made_in_the_window_is_that_of_map_scan(
     qtbot.mouseClick(panels["Calibration"].apply_button, LEFT)
     qtbot.waitUntil(lambda: session.get(Stage.CALIBRATED) is not None, timeout=20_000)
     maps.choose_phase("Ag")
-    qtbot.waitUntil(lambda: maps.indexers.can(method), timeout=60_000)
+    qtbot.waitUntil(lambda: can_map(session.job, method), timeout=60_000)
     qtbot.waitUntil(maps.run_buttons[method].isEnabled, timeout=20_000)
     qtbot.mouseClick(maps.run_buttons[method], LEFT)
     stage = Stage.TEMPLATE_MAP if method == "template" else Stage.TRANSFORMER_MAP
     qtbot.waitUntil(lambda: session.get(stage) is not None and not maps.jobs.running, timeout=120_000)
     made = session.get(stage)
-    asked, disks = map_scan(path, list(maps.indexers.choice.phases), method=method)
+    asked, disks = map_scan(path, list(session.job.phases), method=method)
     seen = session.get(Stage.CALIBRATED)
     for name in ("qx", "qy", "intensity", "offsets"):
         np.testing.assert_array_equal(getattr(seen, name), getattr(disks, name))

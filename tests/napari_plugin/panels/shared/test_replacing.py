@@ -1,5 +1,7 @@
 """What the window asks before it replaces a file, beside exports: projects, disks, the queue's results, models."""
 
+from unittest.mock import create_autospec
+
 import h5py
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidge
 from napari_4dstem_orient.napari_plugin.panels.overview.panel import OverviewWidget
 from napari_4dstem_orient.napari_plugin.panels.queue.panel import QueueWidget, Status
 from napari_4dstem_orient.napari_plugin.panels.training.model_file import existing, free_path
+from napari_4dstem_orient.workflow import batch
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, save_project
-from napari_4dstem_orient.workflow.records import choice_settings, files_read
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.run import Results
+from napari_4dstem_orient.workflow.session import Session, Stage, files_read
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 30_000
@@ -51,10 +55,10 @@ def shown(dock, scan, silver):
         session = panel.session
         fill(session, silver)
         disks = session.get(Stage.DISKS)
-        session.put(Stage.SCAN, load(scan), settings={"path": str(scan)})
+        session.put(Stage.SCAN, load(scan), Job(str(scan)))
         session.put(Stage.DISKS, disks)
         session.put(
-            Stage.TEMPLATE_MAP, made_map(silver, "template"), settings=choice_settings([silver], [], "cpu")
+            Stage.TEMPLATE_MAP, made_map(silver, "template"), Job(phases=(silver,), method="template")
         )
         return panel
 
@@ -103,13 +107,13 @@ def test_disks_never_replace_the_open_scan_and_ask_where_the_name_is_completed(
 def test_the_queue_asks_before_it_makes_results_anew(shown, qtbot, tmp_path, asked, monkeypatch, silver):
     calls = []
 
-    def map_scan(source, *_, **__):
-        calls.append(source)
+    def run(job, **options):
+        calls.append(job.path)
         made = made_map(silver, "template")
-        made.provenance["input"] = str(source)
-        return made, None
+        made.provenance["input"] = job.path
+        return Results(map=made)
 
-    monkeypatch.setattr("napari_4dstem_orient.workflow.run.map_scan", map_scan)
+    monkeypatch.setattr(batch, "run", create_autospec(batch.run, side_effect=run))
     folder = tmp_path / "day"
     folder.mkdir()
     for name in ("a", "b"):
@@ -152,10 +156,10 @@ def test_a_model_is_not_put_beside_somebody_elses_files(tmp_path):
 
 def test_what_a_session_was_read_from(scan, few_disks, tmp_path):
     session = Session()
-    session.put(Stage.SCAN, load(scan), settings={"path": str(scan), "dataset": "/data"})
+    session.put(Stage.SCAN, load(scan), Job(str(scan), "/data"))
     with pytest.raises(UserError, match=r"scan\.h5 is the input"):
         save_project(Project(session.state), scan)
-    session.put(Stage.PROBE, object(), settings={"kind": "vacuum", "source": "vacuum.npy"})
-    session.put(Stage.CALIBRATED, few_disks, settings={"file": "disks.h5::/a"})
-    session.put(Stage.TEMPLATE_MAP, object(), settings={"file": "map.h5"})
-    assert set(files_read(session.state)) == {str(scan), f"{scan}::/data", "vacuum.npy", "disks.h5::/a"}
+    session.put(Stage.PROBE, object(), Job(probe="vacuum.npy"))
+    session.put(Stage.CALIBRATED, few_disks, Job("disks.h5", "/a"))
+    session.put(Stage.TEMPLATE_MAP, object(), Job("map.h5"))
+    assert set(files_read(session.state)) == {str(scan), f"{scan}::/data", "vacuum.npy", "disks.h5"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel
 
-from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings, calibrate
+from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section
@@ -27,7 +27,7 @@ from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
-from napari_4dstem_orient.workflow.records import calibration_record
+from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.session import Stage
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
-    from napari_4dstem_orient.core.scan import Calibration
     from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.workflow.job import Job
 
 FROM_FILE = "CIF …"
 RINGS_SHOWN = 5
@@ -131,9 +131,10 @@ class CalibrationWidget(StepWidget):
         """Calibrate; what was there stays if it fails."""
         disks = self.session.get(Stage.DISKS)
         if disks is not None and not self.jobs.running:
-            settings, calibration = self.form.settings(), self.session.calibration
-            take = partial(self._take, calibration_record(settings, calibration))
-            self.jobs.run("Calibrating", take, _calibrate, disks, calibration, settings)
+            self.session.choose(centring=self.form.settings())
+            job, known = self.session.job_for(Stage.CALIBRATED), self.session.calibration
+            have = Results(disks=disks, calibration=known)
+            self.jobs.run("Calibrating", partial(self._take, job), _calibrate, job, have)
 
     def refresh(self) -> None:
         """Show what the session holds."""
@@ -162,9 +163,9 @@ class CalibrationWidget(StepWidget):
         for figure in self.figures.values():
             figure.release()
 
-    def _take(self, settings: dict[str, Any], done: tuple[BraggDisks, CalibrationReport]) -> None:
-        calibrated, self._report = done
-        self.session.put(Stage.CALIBRATED, calibrated, settings=settings)
+    def _take(self, job: Job, done: Results) -> None:
+        self._report = done.report
+        self.session.put(Stage.CALIBRATED, done.calibrated, job)
 
     def _take_fit(self, fit: tuple[PixelSizeFit, Phase]) -> None:
         self._fit = fit
@@ -285,11 +286,10 @@ def _fit(
     return fit_q_pixel(disks, phase, guess, settings.fit(disks).origin), phase
 
 
-def _calibrate(
-    disks: BraggDisks, calibration: Calibration, settings: CalibrationSettings, progress: Progress
-) -> tuple[BraggDisks, CalibrationReport]:
+def _calibrate(job: Job, have: Results, progress: Progress) -> Results:
     from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 
-    calibrated, report = calibrate(disks, calibration, settings)
-    bragg_vector_map(calibrated)  # so that it need not be made in the main thread
-    return calibrated, report
+    done = run(job, Stage.CALIBRATED, have=have)
+    assert done.calibrated is not None
+    bragg_vector_map(done.calibrated)  # so that it need not be made in the main thread
+    return done

@@ -28,13 +28,14 @@ from napari_4dstem_orient.napari_plugin.panels.shared.class_legend import ClassL
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, can_map
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import napari
 
     from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.workflow.job import Job
 
 DIFFERENCE, CLASSES, DOMAINS = "misorientation (°)", "not comparable", "highly correlated domains"
 """Our layers."""
@@ -56,7 +57,6 @@ class CompareWidget(StepWidget):
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.indexers = indexers_for(self.session)
         self.found: Comparison | None = None
         self.run_buttons: dict[str, QPushButton] = {}
         for method in COMPARED:
@@ -87,7 +87,7 @@ class CompareWidget(StepWidget):
         self.save_button = button("Save table…", "Write every position's comparison as CSV.", self._ask_where)
         self.footer.addWidget(self.save_button)
         self.session.position_changed.connect(self._on_moved)
-        self.indexers.changed.connect(self.refresh)
+        self.session.job_changed.connect(self.refresh)
         self.refresh()
 
     def _build_list(self) -> None:
@@ -122,23 +122,19 @@ class CompareWidget(StepWidget):
 
     def run(self, method: str) -> None:
         """Map the whole scan by the method that is missing."""
-        self.jobs.run(
-            METHODS[method],
-            self._put_map,
-            Snapshot.of(self.session).map,
-            self.indexers,
-            method,
-            lambda grown: None,
-        )
+        self.session.choose(method=method)
+        snapshot = Snapshot.of(self.session)
+        job = snapshot.job
+        self.jobs.run(METHODS[method], partial(self._put_map, job), snapshot.map, job, lambda grown: None)
 
-    def _put_map(self, made: OrientationMap) -> Iterator[None]:
-        self.session.put(STAGES[made.method], made)
+    def _put_map(self, job: Job, made: OrientationMap) -> Iterator[None]:
+        self.session.put(STAGES[made.method], made, job)
         yield
         add_map_layers(self.viewer, made)
 
     def compare(self) -> None:
         """Compare both maps in a thread."""
-        snapshot, choice = Snapshot.of(self.session), self.indexers.choice
+        snapshot = Snapshot.of(self.session)
         self.jobs.run(
             "Comparing",
             self._on_compared,
@@ -146,8 +142,8 @@ class CompareWidget(StepWidget):
             *(snapshot.maps[method] for method in COMPARED),
             snapshot.calibrated,
             snapshot.calibration,
-            template=choice.template,
-            device=choice.device,
+            template=snapshot.job.settings.get("template"),
+            device=snapshot.job.device,
         )
 
     def _on_compared(self, found: Comparison) -> Iterator[None]:
@@ -282,13 +278,14 @@ class CompareWidget(StepWidget):
         if missing and not text:
             names = " and ".join(METHODS[method].lower() for method in missing)
             text = f"Needs: a map by {names}; run it here."
-        if missing and not all(self.indexers.can(method) for method in missing):
+        job = self.session.job
+        if missing and not all(can_map(job, method) for method in missing):
             text = text or "Needs: a crystal phase and a model (choose them in Map)."
         self.say_needs(text)
         calibrated = not self.session.missing(STAGES["template"])
         for method, run in self.run_buttons.items():
             run.setVisible(method in missing)
-            run.setEnabled(calibrated and not self.jobs.running and self.indexers.can(method))
+            run.setEnabled(calibrated and not self.jobs.running and can_map(job, method))
         self.compare_button.setEnabled(not missing and not self.jobs.running)
         for widget in (self.save_button, self.previous, self.next):
             widget.setEnabled(self.found is not None)
@@ -324,7 +321,7 @@ class CompareWidget(StepWidget):
         """Stop listening."""
         self.plots.release()
         self.session.position_changed.disconnect(self._on_moved)
-        self.indexers.changed.disconnect(self.refresh)
+        self.session.job_changed.disconnect(self.refresh)
 
 
 def _summary(found: Comparison) -> str:

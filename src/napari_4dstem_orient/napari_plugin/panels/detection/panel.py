@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,16 @@ from napari_4dstem_orient.detection.suggest import explain_settings
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.detection.disk_preview import DiskPreview
-from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import ProbeChooser, ProbeMaker
+from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import ProbeChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import read_disks, show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
-from napari_4dstem_orient.napari_plugin.qt.jobs import Job, Relay, notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import Job as Running
+from napari_4dstem_orient.napari_plugin.qt.jobs import Relay, notify
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
-from napari_4dstem_orient.workflow.records import detection_record, probe_settings
+from napari_4dstem_orient.workflow.run import Observer, Results, run
 from napari_4dstem_orient.workflow.session import Stage
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.core.scan import Calibration, Scan
     from napari_4dstem_orient.detection.probe import Probe
+    from napari_4dstem_orient.workflow.job import Job
 
 MOST_MEMORY = 2**20
 """MiB: a field must end somewhere."""
@@ -53,8 +55,7 @@ class DisksWidget(StepWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self._looked_at: Any = None
-        self._ran_with: DetectionSettings | None = None
-        self._saving: Job | None = None
+        self._saving: Running | None = None
         self._help: dict[str, str | None] = {}
         self.probe = ProbeChooser(self.viewer)
         self.probe_button = button(
@@ -105,29 +106,25 @@ class DisksWidget(StepWidget):
         if scan is None or self.jobs.running:
             return
         try:
-            maker = self.probe.maker(scan)
+            self.session.choose(probe=self.probe.choice())
         except UserError as error:
             notify(error)
             return
-        self.jobs.run("Looking at the data", self._take_suggestion, _suggest, scan, maker)
+        self.jobs.run(
+            "Looking at the data", self._take_suggestion, _suggest, self.session.job_for(Stage.PROBE), scan
+        )
 
     def find_disks(self) -> None:
         """Run the detection on the whole scan; disks found before stay until it is done."""
-        from napari_4dstem_orient.detection.detect import detect_disks
-
         scan, probe = self.session.get(Stage.SCAN), self.session.get(Stage.PROBE)
         if scan is None or probe is None or self.jobs.running:
             return
-        self._ran_with = self.form.settings()
         growing = Relay()
         growing.told.connect(self._see)
-        detect = partial(
-            detect_disks,
-            device=preferences().device,
-            memory=self.memory.value(),
-            glimpse=now_and_then(growing.told.emit, scan.scan_shape[0] * scan.scan_shape[1]),
-        )
-        job = self.jobs.run("Finding disks", self._take_disks, detect, scan, probe, self._ran_with)
+        self.session.choose(detection=self.form.settings(), memory=self.memory.value())
+        wanted = self.session.job_for(Stage.DISKS)
+        have = Results(scan=scan, probe=probe)
+        job = self.jobs.run("Finding disks", partial(self._take_disks, wanted), _find, wanted, have, growing)
         job.keep(growing)
         job.cancelled.connect(self._show_former_count)
         job.failed.connect(self._show_former_count)
@@ -166,7 +163,6 @@ class DisksWidget(StepWidget):
 
     def forget(self) -> None:
         """Say nothing that was found in the former scan."""
-        self._ran_with = None
         self.advice.hide()
         for name, told in self._help.items():
             self.form[name].tooltip = told
@@ -196,8 +192,8 @@ class DisksWidget(StepWidget):
     def _saved(self, disks: BraggDisks) -> None:
         are_in_files([disks])
 
-    def _take_suggestion(self, suggested: tuple[Probe, DetectionSettings, str]) -> None:
-        probe, settings, advice = suggested
+    def _take_suggestion(self, suggested: tuple[Job, Probe, DetectionSettings, str]) -> None:
+        job, probe, settings, advice = suggested
         self.advice.setText(f"⚠ {advice}")
         self.advice.setVisible(bool(advice))
         self.form.set(settings)
@@ -205,11 +201,10 @@ class DisksWidget(StepWidget):
             self._help.setdefault(name, self.form[name].tooltip)
             self.form[name].tooltip = f"{self._help[name]}\n\nSuggested: {why}"
         self.preview.try_settings(settings)
-        self.session.put(Stage.PROBE, probe, settings=probe_settings(probe))
+        self.session.put(Stage.PROBE, probe, job)
 
-    def _take_disks(self, disks: BraggDisks) -> Iterator[None]:
-        assert self._ran_with is not None, "disks come from a run"
-        self.session.put(Stage.DISKS, disks, settings=detection_record(self._ran_with, preferences().device))
+    def _take_disks(self, job: Job, disks: BraggDisks) -> Iterator[None]:
+        self.session.put(Stage.DISKS, disks, job)
         yield
         show_disk_count(self.viewer, disks.counts)
 
@@ -228,13 +223,13 @@ class DisksWidget(StepWidget):
         record = self.session.record(Stage.DISKS)
         if disks is None or record is None:
             return ""
-        made_with = record.settings.get("detection")
+        made_with = record.job.detection
         text = f"{len(disks):,} disks, {np.median(disks.counts):.0f} at a position (median)."
         if not len(disks):
             text += " No disk anywhere: lower the weakest disk, or check the probe."
         elif self.session.is_stale(Stage.DISKS):
             text += " The probe has changed since: run again."
-        elif made_with not in (None, asdict(self.form.settings())):
+        elif made_with not in (None, self.form.settings()):
             text += " The settings have changed since: run again to use them."
         return text
 
@@ -258,13 +253,23 @@ def _describe_probe(probe: Probe | None) -> str:
     return f"Probe: {kind.get(probe.kind, probe.kind)}, radius {probe.radius:.2f} px"
 
 
-def _suggest(scan: Scan, maker: ProbeMaker, progress: Progress) -> tuple[Probe, DetectionSettings, str]:
+def _suggest(job: Job, scan: Scan, progress: Progress) -> tuple[Job, Probe, DetectionSettings | None, str]:
+    """Return the job's probe, settings that suit it and the data, and what speaks against finding disks so."""
     from napari_4dstem_orient.detection.advice import advise
-    from napari_4dstem_orient.detection.suggest import suggest
 
-    probe = maker(progress)
-    settings, doubt = suggest(scan, probe)
-    return probe, settings, " ".join(filter(None, (advise(scan, probe), doubt)))
+    done = run(job, Stage.PROBE, have=Results(scan=scan))
+    assert done.probe is not None
+    doubts = [doubt for doubt in done.doubts if doubt != done.probe.doubt]  # the probe's is among the advice
+    return job, done.probe, done.settings, " ".join(filter(None, (advise(scan, done.probe), *doubts)))
+
+
+def _find(job: Job, have: Results, growing: Relay, progress: Progress) -> BraggDisks:
+    assert have.scan is not None
+    glimpse = now_and_then(growing.told.emit, have.scan.scan_shape[0] * have.scan.scan_shape[1])
+    observer = Observer(lambda step: progress, lambda stage, so_far: glimpse(so_far))
+    found = run(job, Stage.DISKS, observer=observer, have=have).disks
+    assert found is not None
+    return found
 
 
 def _load(path: str, progress: Progress) -> tuple[BraggDisks, Calibration]:

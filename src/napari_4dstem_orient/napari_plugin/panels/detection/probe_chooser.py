@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,6 @@ import numpy as np
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QStackedWidget, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.qt.forms import NumberOrNothing
@@ -19,15 +16,13 @@ from napari_4dstem_orient.napari_plugin.qt.forms import NumberOrNothing
 if TYPE_CHECKING:
     import napari
 
-    from napari_4dstem_orient.core.scan import Scan
-    from napari_4dstem_orient.detection.probe import Probe
+    from napari_4dstem_orient.workflow.job import Region
 
 REGION = "vacuum region"
-ProbeMaker = Callable[[Progress], "Probe"]
 
 
 class ProbeChooser(QWidget):
-    """Three ways to a probe; ``maker`` returns the chosen one as a function to run off the main thread."""
+    """Three ways to a probe."""
 
     def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
@@ -60,8 +55,8 @@ class ProbeChooser(QWidget):
         layout.addWidget(self.ways, 1)
         layout.addWidget(self.pages, 1)
 
-    def maker(self, scan: Scan) -> ProbeMaker:
-        """Return the function that makes the chosen probe.
+    def choice(self) -> float | str | Region | None:
+        """Return the chosen probe as a job says it.
 
         Raises
         ------
@@ -70,14 +65,14 @@ class ProbeChooser(QWidget):
         """
         way = self.ways.currentIndex()
         if way == 0:
-            return partial(_synthetic, scan, self.radius.value)
+            return self.radius.value
         if way == 1:
             if not self._path:
                 raise UserError("No vacuum file is chosen; press 'Choose file …' first.")
-            return partial(_from_file, self._path)
-        return partial(_from_region, scan, self.region())
+            return self._path
+        return self.region()
 
-    def region(self) -> tuple[slice, slice]:
+    def region(self) -> Region:
         """Return rows and columns of the last rectangle drawn: the scan positions whose centres it holds.
 
         Raises
@@ -91,7 +86,8 @@ class ProbeChooser(QWidget):
         corners = np.asarray(layer.data[-1])[:, -2:]
         low, high = np.ceil(corners.min(axis=0)).astype(int), np.floor(corners.max(axis=0)).astype(int)
         low = np.maximum(low, 0)
-        return slice(int(low[0]), max(int(high[0]) + 1, 0)), slice(int(low[1]), max(int(high[1]) + 1, 0))
+        rows, cols = ((int(first), max(int(last) + 1, 0)) for first, last in zip(low, high, strict=True))
+        return rows, cols
 
     def _draw(self) -> None:
         layer = find_layer(self._viewer, REGION)
@@ -121,21 +117,3 @@ class ProbeChooser(QWidget):
         """Measure the probe in this file."""
         self._path = path
         self.file_button.setText(Path(path).name)
-
-
-def _synthetic(scan: Scan, radius: float | None, progress: Progress) -> Probe:
-    from napari_4dstem_orient.detection.probe import probe_for
-
-    return probe_for(scan, radius)
-
-
-def _from_file(path: str, progress: Progress) -> Probe:
-    from napari_4dstem_orient.detection.probe import probe_from_file
-
-    return probe_from_file(path)
-
-
-def _from_region(scan: Scan, region: tuple[slice, slice], progress: Progress) -> Probe:
-    from napari_4dstem_orient.detection.probe import probe_from_vacuum
-
-    return probe_from_vacuum(scan, region)

@@ -35,7 +35,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, Indexers, indexers_for
+from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, Indexers, can_map, indexers_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class InspectorWidget(StepWidget):
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
         self.session.position_changed.connect(self._on_moved)
-        self.indexers.changed.connect(self.refresh)
+        self.session.job_changed.connect(self.refresh)
         self.refresh()
 
     def _arrange(self) -> None:
@@ -121,7 +121,7 @@ class InspectorWidget(StepWidget):
     def release(self) -> None:
         """Stop listening."""
         self.session.position_changed.disconnect(self._on_moved)
-        self.indexers.changed.disconnect(self.refresh)
+        self.session.job_changed.disconnect(self.refresh)
         for latest in (self._reader, self._drawer, self._writer, *self._matchers.values()):
             latest.close()
         self.pins.close_strip()
@@ -171,11 +171,11 @@ class InspectorWidget(StepWidget):
 
     def _match_here(self, method: str, position: Position) -> None:
         snapshot, indexers, calibrated = self._snapshot, self.indexers, self._snapshot.calibrated
-        if calibrated is None or not indexers.can(method):
+        if calibrated is None or not can_map(snapshot.job, method):
             return
 
         def match() -> tuple[Position, Answer]:
-            found = indexers.get(method, snapshot.light).index(calibrated.only(*position.where))
+            found = indexers.get(method, snapshot).index(calibrated.only(*position.where))
             return position, answer_at(found, 0, 0, snapshot.light)
 
         self._matchers[method].ask(match)
@@ -244,10 +244,10 @@ class InspectorWidget(StepWidget):
             return needs_text(missing)
         if method in self._failed:
             return self._failed[method]
-        if self.indexers.can(method):
+        if can_map(self.session.job, method):
             return "looking at this position …"
-        choice = self.indexers.choice
-        return choice.why_no_model if choice.phases else "no answer yet: choose a crystal phase in Map"
+        chosen = self.session.job.phases
+        return self.indexers.why_no_model if chosen else "no answer yet: choose a crystal phase in Map"
 
 
 def _look_and_draw(

@@ -151,12 +151,12 @@ def _attention(shown: InspectorState, snapshot: Snapshot, indexers: Indexers) ->
     position, answer = shown.position, shown.answers.get("transformer")
     if snapshot.calibrated is None:
         raise UserError("Attention needs calibrated disks; press Apply in Calibration.")
-    indexer = indexers.get("transformer", snapshot.light)
+    indexer = indexers.get("transformer", snapshot)
     from napari_4dstem_orient.indexing.transformer.attention import attention_at
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
     assert isinstance(indexer, TransformerIndexer)
-    phase = indexers.choice.phases[0] if answer is None or answer.phase is None else answer.phase
+    phase = snapshot.job.phases[0] if answer is None or answer.phase is None else answer.phase
     share = attention_at(indexer, snapshot.calibrated.only(*position.where), phase)
     if len(share) != len(position.disks):
         raise UserError("The disks were found anew since they were calibrated; press Apply in Calibration.")

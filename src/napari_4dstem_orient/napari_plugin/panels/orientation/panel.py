@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from napari_4dstem_orient.napari_plugin.state.indexers import (
     METHODS,
     STAGES,
     Fit,
+    can_map,
     fit_models,
     indexers_for,
 )
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.workflow.job import Job
 
 ROWS_OF_MODELS = 4
 
@@ -92,8 +94,8 @@ class OrientationWidget(StepWidget):
 
     def _build_device(self) -> None:
         self.devices = DeviceChooser(preferences().device)
-        self.indexers.choose(device=self.devices.currentData())
-        self.devices.activated.connect(lambda: self.indexers.choose(device=self.devices.currentData()))
+        self.session.choose(device=self.devices.currentData())
+        self.devices.activated.connect(lambda: self.session.choose(device=self.devices.currentData()))
         self.body.addWidget(section("Device, for both methods"))
         self.body.addLayout(_labelled("Device", self.devices))
 
@@ -138,7 +140,13 @@ class OrientationWidget(StepWidget):
     def _add_form(self, settings: type[Any], field: str) -> Form[Any]:
         """Show a settings form; what it says becomes a field of the choice."""
         form = form_for(settings)
-        form.changed.connect(lambda: self.indexers.choose(**{field: form.settings()}))
+
+        def choose() -> None:
+            of_methods = {**self.session.job.settings, field: form.settings()}
+            kept = {field: form.settings()} if field == "acceptance" else {"settings": of_methods}
+            self.session.choose(**kept)
+
+        form.changed.connect(choose)
         self.body.addWidget(form.native)
         return form
 
@@ -155,13 +163,13 @@ class OrientationWidget(StepWidget):
         self.phases.choose(name)
 
     def _on_phases_ticked(self, phases: tuple[Phase, ...]) -> None:
-        self.indexers.choose(phases=phases, models=(), why_no_model="Models are being compared …")
+        self._choose_models((), "Models are being compared …", phases=phases)
         self._fit_models()
         self.refresh()
 
     def _fit_models(self) -> None:
         light = Snapshot.of(self.session).light
-        self._fitting.ask(partial(fit_models, self.indexers.choice.phases, light, self.indexers.more_models))
+        self._fitting.ask(partial(fit_models, self.session.job.phases, light, self.indexers.more_models))
 
     def _show_models(self, fit: Fit) -> None:
         self.models.blockSignals(True)
@@ -176,12 +184,16 @@ class OrientationWidget(StepWidget):
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
             self.models.addItem(item)
         self.models.blockSignals(False)
-        self.indexers.choose(models=fit.chosen, why_no_model=fit.why_none)
+        self._choose_models(fit.chosen, fit.why_none)
         self.refresh()
+
+    def _choose_models(self, models: Iterable[Path], why_none: str, **fields: Any) -> None:
+        self.indexers.why_no_model = why_none
+        self.session.choose(models=tuple(map(str, models)), **fields)
 
     def _on_models_ticked(self, changed: QListWidgetItem) -> None:
         ticked = [item.data(Qt.ItemDataRole.UserRole) for item in ticked_items(self.models)]
-        self.indexers.choose(models=tuple(ticked), why_no_model="" if ticked else "Tick a model.")
+        self._choose_models(ticked, "" if ticked else "Tick a model.")
         self.refresh()
 
     def _ask_for_model(self) -> None:
@@ -207,15 +219,13 @@ class OrientationWidget(StepWidget):
 
     def run(self, method: str) -> None:
         """Map the whole scan by ``"transformer"`` or ``"template"``."""
-        snapshot, growing = Snapshot.of(self.session), Relay()
+        growing = Relay()
         growing.told.connect(self._see)
+        self.session.choose(method=method)
+        snapshot = Snapshot.of(self.session)
+        wanted = snapshot.job
         job = self.jobs.run(
-            METHODS[method],
-            partial(self.showing_map, settings={"method": method, **self.indexers.choice.record()}),
-            snapshot.map,
-            self.indexers,
-            method,
-            growing.told.emit,
+            METHODS[method], partial(self.showing_map, job=wanted), snapshot.map, wanted, growing.told.emit
         )
         job.keep(growing)
         job.cancelled.connect(partial(self._forget_unfinished, method))
@@ -235,11 +245,9 @@ class OrientationWidget(StepWidget):
         for layer in map_layers(self.viewer, method):
             self.viewer.layers.remove(layer)
 
-    def showing_map(
-        self, orientation_map: OrientationMap, settings: dict[str, Any] | None = None
-    ) -> Iterator[None]:
+    def showing_map(self, orientation_map: OrientationMap, job: Job | None = None) -> Iterator[None]:
         """Put a map into the session, with what it was made with, and show it as layers, in steps."""
-        self.session.put(STAGES[orientation_map.method], orientation_map, settings=settings)
+        self.session.put(STAGES[orientation_map.method], orientation_map, job)
         yield
         self._draw(orientation_map)
         self.viewer.layers.selection.active = map_layers(self.viewer, orientation_map.method)[-1]
@@ -254,14 +262,14 @@ class OrientationWidget(StepWidget):
         """Say what is missing, what was found and whether it is still true."""
         missing = self.session.missing(Stage.TRANSFORMER_MAP)
         self.say_needs(needs_text(missing))
-        choice = self.indexers.choice
+        job = self.session.job
         for method, run in self.run_buttons.items():
-            run.setEnabled(not missing and not self.jobs.running and self.indexers.can(method))
+            run.setEnabled(not missing and not self.jobs.running and can_map(job, method))
             found, stale = self.session.get(STAGES[method]), self.session.is_stale(STAGES[method])
             self.results[method].setText(summary(found, stale) if found is not None else "")
             self.results[method].setVisible(found is not None)
-        self.why_no_model.setText(choice.why_no_model)
-        self.why_no_model.setVisible(bool(choice.phases) and not choice.models)
+        self.why_no_model.setText(self.indexers.why_no_model)
+        self.why_no_model.setVisible(bool(job.phases) and not job.models)
 
     def _on_changed(self, stage: Stage) -> None:
         if stage is Stage.SCAN:  # another scan, or another voltage or pixel size

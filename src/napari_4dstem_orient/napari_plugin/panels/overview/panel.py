@@ -36,7 +36,6 @@ from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import r
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, not_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
 from napari_4dstem_orient.napari_plugin.state.step_states import (
     STEPS,
@@ -94,8 +93,7 @@ class OverviewWidget(StepWidget):
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
         self.updater.changed.connect(self.refresh)
-        self._indexers = indexers_for(self.session)
-        self._indexers.changed.connect(self._later)
+        self.session.job_changed.connect(self._later)
         self.session.pins_changed.connect(self._save_soon)
         # A window that is closed tells its panels nothing but this.
         attributes = vars(self)
@@ -340,7 +338,7 @@ class OverviewWidget(StepWidget):
         """Stop listening; the window is being closed in an orderly way, or this panel is."""
         self.updater.stop()
         self.updater.changed.disconnect(self.refresh)
-        self._indexers.changed.disconnect(self._later)
+        self.session.job_changed.disconnect(self._later)
         self.session.pins_changed.disconnect(self._save_soon)
         _end(vars(self))
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import step_panel
 from napari_4dstem_orient.napari_plugin.qt.jobs import CANCELLED
-from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.state.step_states import pending
 from napari_4dstem_orient.workflow.session import Stage
@@ -80,8 +80,7 @@ class Updater:
             self.changed.emit()
 
     def _can_map(self) -> dict[Stage, bool]:
-        indexers = indexers_for(self._session)
-        return {stage: indexers.can(method) for method, stage in STAGES.items()}
+        return {stage: can_map(self._session.job, method) for method, stage in STAGES.items()}
 
     def _step(self) -> None:
         if not self.running:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,13 @@ from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, w
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
-from napari_4dstem_orient.workflow.batch import Outcome, map_file, result_of, scans_in
-from napari_4dstem_orient.workflow.records import Recipe
+from napari_4dstem_orient.workflow.batch import Outcome, map_file, recipe, result_of, scans_in
 
 if TYPE_CHECKING:
     import napari
+
+    from napari_4dstem_orient.workflow.job import Job
+    from napari_4dstem_orient.workflow.run import Results
 
 
 class Status(StrEnum):
@@ -66,7 +68,7 @@ class QueueWidget(StepWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.entries: list[Entry] = []
-        self._recipe: Recipe | None = None
+        self._recipe: tuple[Job, Results] | None = None
         self._stopped = False
         self.folder, self.output = QLineEdit(), QLineEdit()
         self.folder.setToolTip("All scans in it are listed.")
@@ -109,7 +111,7 @@ class QueueWidget(StepWidget):
     def start(self) -> None:
         """Map the files that wait or have failed."""
         try:
-            self._recipe = Recipe.of(self.session)
+            self._recipe = recipe(self.session)
         except UserError as error:
             notify(error)
             return
@@ -133,7 +135,7 @@ class QueueWidget(StepWidget):
     def refresh(self) -> None:
         """Say what is missing, and how far the queue is."""
         try:
-            Recipe.of(self.session)
+            recipe(self.session)
             self.say_needs("")
         except UserError as error:
             self.say_needs(f"Needs: {str(error)[0].lower()}{str(error)[1:]}")
@@ -167,16 +169,17 @@ class QueueWidget(StepWidget):
             self.refresh()
             return
         entry.show(Status.RUNNING)
-        job = self.jobs.run(
+        job, have = self._recipe
+        running = self.jobs.run(
             entry.path.name,
             lambda outcome: self._take(entry, outcome),
             map_file,
             entry.path,
-            self._recipe,
+            replace(job, memory=preferences().memory),
             self._results(entry),
-            memory=preferences().memory,
+            have=have,
         )
-        job.cancelled.connect(lambda: self._cancelled(entry))
+        running.cancelled.connect(lambda: self._cancelled(entry))
 
     def _take(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.reason:

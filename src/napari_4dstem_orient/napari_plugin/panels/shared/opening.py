@@ -27,7 +27,8 @@ from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_pl
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.reference import reference_of
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.reference import job_of
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ LayerTuple = tuple[np.ndarray, dict[str, Any], str]
 
 def take_scan(viewer: napari.Viewer, scan: Scan) -> None:
     """Make a scan the one that the viewer's session works on."""
-    session_for(viewer).put(Stage.SCAN, scan, settings=reference_of(scan))
+    session_for(viewer).put(Stage.SCAN, scan, job_of(scan))
     install_cursor(viewer)
 
 
@@ -166,7 +167,8 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | Non
     if told is not None:
         session.learn(told)
     are_in_files([disks])
-    session.put(stage, disks, settings={"file": disks.provenance.get("source")})
+    path, _, dataset = str(disks.provenance.get("source")).partition("::")
+    session.put(stage, disks, Job(path, dataset or None))
     install_cursor(viewer)
     show_disk_count(viewer, disks.counts)
 
@@ -191,7 +193,7 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
             session.calibration.with_(r_pixel=orientation_map.r_pixel, r_aspect=orientation_map.r_aspect)
         )
     are_in_files([orientation_map])
-    session.put(stage, orientation_map, settings={"file": path})
+    session.put(stage, orientation_map, Job(path))
     install_cursor(viewer)
     add_map_layers(viewer, orientation_map)
     show_scale_bar(viewer)

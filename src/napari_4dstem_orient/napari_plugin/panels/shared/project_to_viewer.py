@@ -11,7 +11,6 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.analysis.channels import paint_first
-from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER, install_cursor
@@ -38,7 +37,6 @@ from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, indexers_f
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.project import Project, load_project
-from napari_4dstem_orient.workflow.records import form_settings
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 if TYPE_CHECKING:
@@ -103,22 +101,19 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
 
 def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> None:
     """Let the panels show the settings that made what there is, and what is chosen for the next map."""
-    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
-    from napari_4dstem_orient.detection.settings import DetectionSettings
-
     disks, calibrated = session.record(Stage.DISKS), session.record(Stage.CALIBRATED)
-    if disks is not None and "detection" in disks.settings:
-        panels["Bragg disks"].form.set(from_plain(DetectionSettings, disks.settings["detection"]))
-    if calibrated is not None and "centring" in calibrated.settings:
-        panels["Calibration"].form.set(from_plain(CalibrationSettings, calibrated.settings["centring"]))
-    maps, indexers = panels["Map"], indexers_for(session)
-    forms = form_settings(project.settings)
-    for name, settings in forms.items():
-        getattr(maps, f"{name}_form").set(settings)
-    for model in project.models:
+    if disks is not None and disks.job.detection is not None:
+        panels["Bragg disks"].form.set(disks.job.detection)
+    if calibrated is not None and calibrated.job.centring is not None:
+        panels["Calibration"].form.set(calibrated.job.centring)
+    maps, indexers, job = panels["Map"], indexers_for(session), project.state.job
+    for name, settings in {**job.settings, "acceptance": job.acceptance}.items():
+        if settings is not None:
+            getattr(maps, f"{name}_form").set(settings)
+    for model in map(Path, job.models):
         if model not in indexers.more_models:
             indexers.add_model(model)
-    maps.phases.choose_crystals(project.phases)
+    maps.phases.choose_crystals(job.phases)
 
 
 def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) -> None:

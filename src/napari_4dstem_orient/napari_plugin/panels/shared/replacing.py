@@ -9,9 +9,7 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_4dstem_orient.core.inputs import refuse_inputs
 from napari_4dstem_orient.io.companions import files_of
-from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
-from napari_4dstem_orient.workflow.records import files_read
-from napari_4dstem_orient.workflow.session import Session
+from napari_4dstem_orient.workflow.session import Session, files_read
 
 _NAMED = 8
 """Files named in the question."""
@@ -24,7 +22,7 @@ def refuse_what_is_open(paths: Iterable[Path], session: Session) -> None:
     ------
     UserError
     """
-    given: list[str | Path] = [*files_read(session.state), *indexers_for(session).choice.models]
+    given: list[str | Path] = [*files_read(session.state), *session.job.models]
     sources = [file for one in given for file in files_of(one)]
     for path in paths:
         refuse_inputs(path, sources)

@@ -16,7 +16,6 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     OURS,
     scan_layers,
 )
-from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.project import Project
 
@@ -27,13 +26,8 @@ if TYPE_CHECKING:
 
 def project_of(viewer: napari.Viewer) -> Project:
     """Return all that a viewer's user has now; quick, to be written in another thread."""
-    session = session_for(viewer)
-    choice = indexers_for(session).choice
     return Project(
-        session.state,
-        choice.phases,
-        choice.models,
-        choice.record(),
+        session_for(viewer).state,
         {key_of(layer): display_of(layer) for layer in scan_layers(viewer) if key_of(layer) != MARKER},
     )
 

@@ -1,0 +1,149 @@
+"""Everything that decides a result, told once: the command line builds a job, panels edit one, the queue maps many, a
+project keeps it, a script prints it, and ``workflow.run.run`` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+from napari_4dstem_orient.core.memory import MEMORY
+from napari_4dstem_orient.core.parameters import from_plain
+from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.indexing.settings import (
+    AcceptanceSettings,
+    TemplateSettings,
+    TransformerSettings,
+)
+
+
+class Stage(StrEnum):
+    """The results of a job, in order; see ``session.UPSTREAM``."""
+
+    SCAN = "scan"
+    PROBE = "probe"
+    DISKS = "disks"
+    CALIBRATED = "calibrated"
+    TRANSFORMER_MAP = "transformer map"
+    TEMPLATE_MAP = "template map"
+
+
+Region = tuple[tuple[int, int | None], tuple[int, int | None]]
+"""First row and one past the last, the same of columns; None for the scan's end."""
+
+METHOD_SETTINGS: dict[str, type[Any]] = {"transformer": TransformerSettings, "template": TemplateSettings}
+_FORMS: dict[str, type[Any]] = {
+    "detection": DetectionSettings,
+    "centring": CalibrationSettings,
+    "acceptance": AcceptanceSettings,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be made of what, and how. Plain values only; what lies in memory is given to ``run`` beside it.
+
+    Attributes
+    ----------
+    path : str or None
+        A scan or a file of Bragg peaks; with ``sample`` None too, the input is in memory.
+    dataset : str or None
+        Which dataset of a file that holds several.
+    scan_shape : (int, int) or str such as "256x256", or None
+        Scan rows and columns of a flat stack of patterns.
+    sample : str or None
+        Name of a sample (``samples.library``).
+    calibration : dict
+        Fields of ``Calibration`` that a person gave; the others are the file's.
+    probe : float, str, Region or None
+        Radius in px of the disk to draw, a vacuum file as ``FILE[::/path]``, or a region of vacuum in the scan; None:
+        a disk as large as the scan's.
+    detection : DetectionSettings or None
+        None: suggested from the scan.
+    engine : "torch", "py4DSTEM" or None
+        What finds disks, whatever the settings say.
+    centring : CalibrationSettings or None
+    phases : tuple of Phase
+        The crystals there may be.
+    method : str
+        Of ``METHOD_SETTINGS``.
+    settings : dict
+        Settings of methods, by their name; only those of ``method`` count.
+    models : tuple of str
+        The transformer's model files; none: the shipped ones that fit.
+    acceptance : AcceptanceSettings or None
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    memory : int
+        MiB that patterns read ahead and at work may take in each process; no result depends on it.
+    """
+
+    path: str | None = None
+    dataset: str | None = None
+    scan_shape: tuple[int, int] | str | None = None
+    sample: str | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    probe: float | str | Region | None = None
+    detection: DetectionSettings | None = None
+    engine: str | None = None
+    centring: CalibrationSettings | None = None
+    phases: tuple[Phase, ...] = ()
+    method: str = "transformer"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    acceptance: AcceptanceSettings | None = None
+    device: str = "auto"
+    memory: int = MEMORY
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields of the calibration that are given; a pixel size of which nothing else is said was typed."""
+        given = {name: value for name, value in self.calibration.items() if value is not None}
+        return {"q_pixel_from": "typed", **given} if "q_pixel" in given else given
+
+    @property
+    def own_settings(self) -> Any:
+        """The settings of the method, or None."""
+        return self.settings.get(self.method)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values from which ``from_dict`` makes the same job."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Job:
+        """Make the job that ``to_dict`` described; the values may come from anywhere.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            They describe no job, saying what is wrong.
+        """
+        told = dict(values)
+        phases = tuple(Phase.from_dict(phase) for phase in told.pop("phases", ()))
+        forms: dict[str, Any] = {
+            name: from_plain(kind, told.pop(name)) for name, kind in _FORMS.items() if told.get(name)
+        }
+        settings = {
+            method: from_plain(METHOD_SETTINGS[method], told_of)
+            for method, told_of in dict(told.pop("settings", {})).items()
+        }
+        job = replace(from_plain(cls, told), phases=phases, settings=settings, **forms)
+        from_plain(Calibration, job.given)
+        if job.method not in METHOD_SETTINGS:
+            raise ValueError(f"there is no method {job.method!r}")
+        return job
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Phase):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -279,8 +279,7 @@ def test_batches_on_several_threads_give_what_one_thread_gives(untrained, copper
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    coarse = len(range(0, 2 * size + 5, 4))
-    assert seen == [coarse, coarse + size, 2 * size + 5] * 2
+    assert seen == [size, 2 * size, 2 * size + 5] * 2
     assert np.allclose(answers[0].rotation, answers[1].rotation, atol=1e-4)
     assert answers[0].indexed.all()
 
@@ -315,38 +314,3 @@ def test_without_the_referee_the_networks_first_choice_stands(untrained, copper,
     assert np.allclose(quick.rotation[0, 0], TILTED, atol=1e-6)
     assert quick.score[0, 0] > 0.9
     assert quick.certainty is None
-
-
-@pytest.mark.parametrize("method", ["transformer", "template"])
-def test_a_growing_map_is_coarse_first_and_shows_neighbours_where_nothing_is_done(
-    untrained, copper, method, monkeypatch
-):
-    from napari_4dstem_orient.indexing.template import matching
-    from napari_4dstem_orient.indexing.transformer import indexer as made
-
-    monkeypatch.setitem(made.BATCH, "cpu", 4)
-    monkeypatch.setitem(matching.MEMORY, "cpu", 1.0)
-    rotations = Rotation.random(60, random_state=5).as_matrix()
-    lists = [disks_of(copper, [rotation]).at(0, 0) for rotation in rotations]
-    disks = BraggDisks.from_lists((6, 10), lists, calibrated=True)
-    indexer = {
-        "transformer": lambda: TransformerIndexer(
-            [untrained],
-            TransformerSettings(reference_disks=1, refinement_iterations=0),
-            AcceptanceSettings(2, 0.0),
-            device="cpu",
-        ),
-        "template": lambda: TemplateMatcher(
-            [copper], 300, 1.2, settings=TemplateSettings(zone_axis_step=10), device="cpu"
-        ),
-    }[method]()
-    seen = []
-    whole = indexer.index(disks, glimpse=lambda so_far: seen.append(so_far()))
-    done = np.array([(found.reason != Reason.NOT_RUN).sum() for found in seen])
-    assert done[-1] == 60
-    assert (np.diff(done) > 0).all()
-    coarse = seen[int(np.searchsorted(done, 6))]  # rows 0 and 4, columns 0, 4 and 8
-    assert (coarse.reason[::4, ::4] != Reason.NOT_RUN).all()
-    assert coarse.reason[1, 1] == Reason.NOT_RUN
-    assert np.array_equal(coarse.rotation[5, 7], whole.rotation[4, 4])
-    assert np.array_equal(seen[-1].rotation, whole.rotation)

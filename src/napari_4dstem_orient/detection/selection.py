@@ -81,7 +81,9 @@ def select(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics |
     return peaks.take(strongest_first(peaks.pattern, peaks.height))
 
 
-def status_of(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics | None = None) -> np.ndarray:
+def status_of(
+    peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics | None = None
+) -> np.ndarray:
     """Return the ``PeakStatus`` of each peak, uint8 (n,); see ``select``."""
     status = np.full(len(peaks.height), PeakStatus.ACCEPTED, np.uint8)
 

@@ -28,7 +28,6 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
 from napari_4dstem_orient.napari_plugin.qt import clock
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, fit_models
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
 from napari_4dstem_orient.workflow import chunks, steps
 from napari_4dstem_orient.workflow.session import Session, Stage

@@ -11,23 +11,18 @@ from napari_4dstem_orient.core.inputs import folded, refuse_inputs
 from napari_4dstem_orient.core.ours import made_here
 from napari_4dstem_orient.export.registry import FORMATS
 from napari_4dstem_orient.io.companions import files_of
+from napari_4dstem_orient.io.result import KIND
 
 
-def check_replaceable(path: str | Path, name: str) -> None:
-    """Refuse an output of a script, before it works, that the script cannot write or somebody else made.
-
-    Parameters
-    ----------
-    path : path
-    name : str
-        What it will hold (see ``ours.made_here``).
+def check_replaceable(path: str | Path) -> None:
+    """Refuse a result file of a script, before it works, that cannot be written or that somebody else made.
 
     Raises
     ------
     UserError
     """
     check_writable(path := Path(path).expanduser())
-    if path.exists() and not made_here(path, name):
+    if path.exists() and not made_here(path, KIND):
         raise UserError(
             f"{path} exists and was not made by this program; move it away, or run the script in another folder."
         )

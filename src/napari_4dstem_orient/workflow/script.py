@@ -42,7 +42,7 @@ def script_of(state: SessionState) -> str:
             raise UserError(
                 "The scan is in memory only, so no script can open it; save it as a file and open that."
             )
-    checks = "".join(f"check_replaceable({_output(job)!r}, 'h5')\n" for job in maps)
+    checks = "".join(f"check_replaceable({_output(job)!r})\n" for job in maps)
     until = "" if maps else "".join(f", Stage.{stage.name}" for stage in last)
     blocks = [_block(job, until) + (f"results.map.save({_output(job)!r})\n" if maps else "") for job in jobs]
     return "\n".join([HEAD, *filter(None, [checks]), *blocks])

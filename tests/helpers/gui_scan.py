@@ -23,8 +23,8 @@ from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Patte
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
 from napari_4dstem_orient.napari_plugin.state.indexers import Fit
 from napari_4dstem_orient.napari_plugin.state.snapshot import Detector
-from napari_4dstem_orient.workflow import steps
 from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.steps import Indexing
 
 SHAPE = (4, 6)
 Q_PIXEL = 0.03
@@ -204,8 +204,8 @@ def let_know(monkeypatch, silver: Phase) -> dict[str, KnowingIndexer]:
 def answer_with(monkeypatch, made: dict[str, Any]) -> None:
     """Let these indexers, by their method, answer in place of real ones, whatever models there are."""
 
-    def make(disks, phases, voltage, *, method, **options):
-        return made[method]
+    def make(step):
+        return made[step.method]
 
-    monkeypatch.setattr(steps, "make_indexer", create_autospec(steps.make_indexer, side_effect=make))
-    monkeypatch.setattr(steps, "fitting_models", create_autospec(steps.fitting_models, return_value=[]))
+    monkeypatch.setattr(Indexing, "make", create_autospec(Indexing.make, side_effect=make))
+    monkeypatch.setattr(Indexing, "deciding_files", create_autospec(Indexing.deciding_files, return_value=()))

@@ -264,11 +264,11 @@ def _similarities(
     from napari_4dstem_orient.core.devices import choose_device
     from napari_4dstem_orient.crystals.kinematic import Reflector
     from napari_4dstem_orient.indexing.base import reach_of
-    from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
+    from napari_4dstem_orient.indexing.methods.template import FARTHEST
     from napari_4dstem_orient.indexing.similarity import similarities
 
     assert calibration.voltage is not None
-    reach = reach_of(disks, FARTHEST_TEMPLATE)
+    reach = reach_of(disks, FARTHEST)
     chosen = choose_device(device)
     total, before = sum(int(found.indexed.sum()) for found in made.maps), 0
     values = np.full((2, 2, *disks.scan_shape), np.nan, np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,38 +11,19 @@ from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import MEMORY
+from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
+from napari_4dstem_orient.export.registry import ExportError, export_files
+from napari_4dstem_orient.indexing.methods import METHODS
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
-
-
-class Method(StrEnum):
-    """The two ways of finding an orientation."""
-
-    transformer = "transformer"
-    template = "template"
-
-
-class Format(StrEnum):
-    """What a map can be exported as, beside the result file."""
-
-    ang = "ang"
-    ctf = "ctf"
-    csv = "csv"
-    orix = "orix"
-    py4dstem = "py4dstem"
-    emd = "emd"
-    hspy = "hspy"
-    png = "png"
-    tiff = "tiff"
-    ome = "ome"
 
 
 def map_(
     source: options.Input,
     phase: options.Phases,
     output: Annotated[Path, typer.Option("--output", "-o", help="The result file.", metavar="RESULT.h5")],
-    method: Annotated[Method, typer.Option(help="How orientations are found.")] = Method.transformer,
+    method: Annotated[str, options.one_of(METHODS, "How orientations are found.")] = "transformer",
     model: options.Model = None,
     device: options.Device = "auto",
     engine: options.Engine = options.EngineName.torch,
@@ -72,7 +52,8 @@ def map_(
     cluster: options.ClusterAddress = None,
     memory: options.Memory = MEMORY,
     export: Annotated[
-        list[Format] | None, typer.Option(help="Write this beside the result too; again for more.")
+        list[str] | None,
+        options.one_of(EXPORTS, "Write this beside the result too; again for more.", without="h5"),
     ] = None,
     force: options.Force = False,
 ) -> None:
@@ -81,14 +62,14 @@ def map_(
     Interrupted, the same command goes on where it was: until all files are there, RESULT.h5.partial keeps what is done.
     """
     centring = options.read_origin(origin)
-    if method is Method.template and (min_reliability or min_phase_margin):
+    way = METHODS[method]
+    if not way.knows_reliability and (min_reliability or min_phase_margin):
         raise UserError(
-            "Template matching does not know how reliable its answers are; "
+            f"{way.title} does not know how reliable its answers are; "
             "leave out --min-reliability and --min-phase-margin, or use the transformer."
         )
 
     from napari_4dstem_orient.core.scan import Calibration
-    from napari_4dstem_orient.export.registry import ExportError, export_files
     from napari_4dstem_orient.export.registry import export as export_map
     from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
     from napari_4dstem_orient.workflow.cluster import workers as doing
@@ -97,7 +78,7 @@ def map_(
     from napari_4dstem_orient.workflow.run import Observer, run
     from napari_4dstem_orient.workflow.store import Partial
 
-    exports = [choice.value for choice in export or ()]
+    exports = export or ()
     files = export_files(exports, output.stem).items()
     outputs = [(output, "h5"), *((output.parent / file, name) for file, name in files)]
     check_outputs(outputs, [source, probe, model, *phase], force)
@@ -118,8 +99,8 @@ def map_(
         engine=engine.value,
         centring=centring,
         phases=tuple(options.read_phases(phase)),
-        method=method.value,
-        settings={"template": TemplateSettings(engine=engine.value)} if method is Method.template else {},
+        method=method,
+        settings={"template": TemplateSettings(engine=engine.value)} if method == "template" else {},
         models=(str(model),) if model is not None else (),
         acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
         device=device,

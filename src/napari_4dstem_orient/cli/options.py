@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -107,6 +107,19 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Replace files that this command did not make; never what it reads."),
 ]
+
+
+def one_of(entries: Mapping[str, Any], help: str, without: str = "") -> Any:
+    """Return an option whose value, or each of whose values, is a key; packages may add some."""
+
+    def check(given: str | list[str] | None) -> str | list[str] | None:
+        for key in [given] if isinstance(given, str) else given or ():
+            if key not in entries or key == without:
+                raise typer.BadParameter(f"{key!r} is not one of {', '.join(keys)}.")
+        return given
+
+    keys = [key for key in entries if key != without]
+    return typer.Option(help=help, metavar=f"<{'|'.join(keys)}>", callback=check)
 
 
 def read_origin(text: str | None) -> CalibrationSettings | None:

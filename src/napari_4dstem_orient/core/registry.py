@@ -53,9 +53,11 @@ class Registry(Mapping[str, Entry]):
                 found[point.name] = entry
             except Exception as error:  # somebody else's: the program works without it
                 package = point.dist.name if point.dist else point.value
-                warnings.warn(
+                warnings.warn_explicit(
                     f"The entry {point.name!r} ({self._group}) of the package {package} is left out "
                     f"({type(error).__name__}: {error}); update or remove that package.",
-                    stacklevel=3,
+                    UserWarning,
+                    package,
+                    1,
                 )
         return found

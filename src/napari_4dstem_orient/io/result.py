@@ -23,6 +23,7 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,8 @@ _RANGES = {
     "phase_margin": (-_SCORE[1], _SCORE[1]),
     "doubt": (0, sum(Doubt)),
 }
-METHODS = ("transformer", "template")
+_METHOD = re.compile(r"\w[\w -]{,39}")
+"""What a method may be called; which there are depends on what is installed."""
 
 
 def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
@@ -185,7 +187,7 @@ def read_map(parent: h5py.Group) -> OrientationMap:
     certainty = Certainty(**{name: arrays.pop(name) for name in certain}) if certain else None
     r_pixel, r_aspect = group.attrs.get("r_pixel"), float(group.attrs.get("r_aspect", 1.0))
     method = str(group.attrs["method"])
-    if method not in METHODS or (r_pixel is not None and not 0 < float(r_pixel) < np.inf):
+    if not _METHOD.fullmatch(method) or (r_pixel is not None and not 0 < float(r_pixel) < np.inf):
         raise ValueError(f"the method {method} with a scan step of {r_pixel} nm is none")
     if not 0 < r_aspect < np.inf:
         raise ValueError(f"scan steps with a ratio of {r_aspect} are none")

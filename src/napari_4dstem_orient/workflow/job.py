@@ -14,11 +14,8 @@ from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.indexing.settings import (
-    AcceptanceSettings,
-    TemplateSettings,
-    TransformerSettings,
-)
+from napari_4dstem_orient.indexing.methods import METHODS
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 
 
 class Stage(StrEnum):
@@ -35,7 +32,6 @@ class Stage(StrEnum):
 Region = tuple[tuple[int, int | None], tuple[int, int | None]]
 """First row and one past the last, the same of columns; None for the scan's end."""
 
-METHOD_SETTINGS: dict[str, type[Any]] = {"transformer": TransformerSettings, "template": TemplateSettings}
 _FORMS: dict[str, type[Any]] = {
     "detection": DetectionSettings,
     "centring": CalibrationSettings,
@@ -70,7 +66,7 @@ class Job:
     phases : tuple of Phase
         The crystals there may be.
     method : str
-        Of ``METHOD_SETTINGS``.
+        Of ``indexing.methods.METHODS``.
     settings : dict
         Settings of methods, by their name; only those of ``method`` count.
     models : tuple of str
@@ -129,12 +125,12 @@ class Job:
             name: from_plain(kind, told.pop(name)) for name, kind in _FORMS.items() if told.get(name)
         }
         settings = {
-            method: from_plain(METHOD_SETTINGS[method], told_of)
+            method: from_plain(METHODS[method].settings, told_of)
             for method, told_of in dict(told.pop("settings", {})).items()
         }
         job = replace(from_plain(cls, told), phases=phases, settings=settings, **forms)
         from_plain(Calibration, job.given)
-        if job.method not in METHOD_SETTINGS:
+        if job.method not in METHODS:
             raise ValueError(f"there is no method {job.method!r}")
         return job
 

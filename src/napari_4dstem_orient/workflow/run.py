@@ -15,7 +15,7 @@ from napari_4dstem_orient.core.memory import MEMORY, check_memory
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.core.version import code, libraries
-from napari_4dstem_orient.indexing.make import check_method, fitting_models
+from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
 from napari_4dstem_orient.workflow.chunks import Here, Runner, in_chunks
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.steps import (
@@ -212,11 +212,11 @@ def foresee(job: Job, got: Results) -> None:
 
     assert got.calibration is not None
     check_method(job.method)
-    check_calibration(got.calibration)
+    known = got.calibration
+    check_calibration(known)
     choose_device(job.device)
-    if job.method == "transformer":
-        known = got.calibration
-        fitting_models(job.phases, known.voltage, None, known.precession, job.models)
+    assert known.voltage is not None
+    METHODS[job.method].files(Asked(job.phases, known.voltage, known.precession, models=job.models))
 
 
 def with_probe(job: Job, got: Results) -> Results:

@@ -18,13 +18,12 @@ from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.core.version import identity
-from napari_4dstem_orient.indexing.make import check_asked, fitting_models, make_indexer
+from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
 from napari_4dstem_orient.workflow.chunks import Kept, Rows, Work
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.core.scan import Calibration
-    from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.indexing.base import Indexer
@@ -122,21 +121,14 @@ class Indexing:
 
     Attributes
     ----------
-    farthest : BraggDisks
-        The position with the farthest disk of the scan: all that an indexer needs to know of it.
-    phases : tuple of Phase
-    voltage : float or None
-        kV.
-    options : dict
-        Further arguments of ``indexing.make.make_indexer``.
+    method : str
+    asked : Asked
     files : tuple of str
-        Hashes of the files that decide its answers: models, pre-verifier and verifier.
+        Hashes of the files that decide its answers, such as models.
     """
 
-    farthest: BraggDisks
-    phases: tuple[Phase, ...]
-    voltage: float | None
-    options: Mapping[str, Any]
+    method: str
+    asked: Asked
     files: tuple[str, ...]
 
     @classmethod
@@ -146,23 +138,20 @@ class Indexing:
         Raises
         ------
         UserError
-            As ``indexing.make.make_indexer``.
+            No disks anywhere, disks not calibrated, or no model fits (and why).
         """
-        check_asked(disks, job.phases, known.voltage, job.method)
-        disk = int(np.argmax(np.hypot(disks.qx, disks.qy)))
-        flat = int(np.searchsorted(disks.offsets, disk, side="right")) - 1
-        farthest = disks.only(*divmod(flat, disks.scan_shape[1]))
-        options = {
-            "method": job.method,
-            "settings": job.own_settings,
-            "models": [
-                str(Path(model).expanduser().absolute()) for model in job.models
-            ],  # workers run elsewhere
-            "device": job.device,
-            "precession": known.precession,
-            "acceptance": job.acceptance,
-        }
-        step = cls(farthest, job.phases, known.voltage, options, ())
+        asked = Asked(
+            job.phases,
+            _checked_voltage(disks, job, known),
+            known.precession,
+            disks.reach,
+            float(np.hypot(disks.qx, disks.qy).max()),
+            job.own_settings,
+            job.acceptance,
+            [str(Path(model).expanduser().absolute()) for model in job.models],  # workers run elsewhere
+            job.device,
+        )
+        step = cls(job.method, asked, ())
         return replace(step, files=step.deciding_files())
 
     def kept(self, disks: BraggDisks, store: Partial | None) -> Kept | None:
@@ -170,7 +159,7 @@ class Indexing:
         if store is None:
             return None
         measured = disks.offsets, disks.values, disks.reach, disks.detector_shape
-        asked = self.phases, self.voltage, self.options, _computed_on(self.options["device"])
+        asked = self.method, self.asked, _computed_on(self.asked.device)
         return store.maps(measured, asked, self.files, identity())
 
     def begin(self) -> Work:
@@ -194,20 +183,27 @@ class Indexing:
         return index
 
     def make(self) -> Indexer:
-        """Return the indexer; raise UserError as ``indexing.make.make_indexer``."""
-        return make_indexer(self.farthest, self.phases, self.voltage, **self.options)
+        """Return the indexer."""
+        return METHODS[self.method].make(self.asked)
 
     def deciding_files(self) -> tuple[str, ...]:
         """Return hashes of the files, beside the program's code, that the answers depend on."""
-        from napari_4dstem_orient.core.resource_files import resource
-        from napari_4dstem_orient.indexing.verification.network import PRE_VERIFIER, VERIFIER
-
-        if self.options["method"] != "transformer":
-            return ()
-        precession, models = self.options["precession"], self.options["models"]
-        uses = fitting_models(self.phases, self.voltage, self.farthest.reach, precession, models)
-        paths = [*(use.path for use in uses), resource(PRE_VERIFIER), resource(VERIFIER)]
+        paths = METHODS[self.method].files(self.asked)
         return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+
+
+def _checked_voltage(disks: BraggDisks, job: Job, known: Calibration) -> float:
+    """Return the voltage (kV); raise UserError where no indexer can be made, whichever models there are."""
+    check_method(job.method)
+    if not job.phases:
+        raise UserError("No crystal phase is given; give a CIF file or the name of a bundled crystal.")
+    if not len(disks):
+        raise UserError("There are no Bragg disks at any scan position; change the detection settings.")
+    if not disks.calibrated:
+        raise UserError("The Bragg disks are not calibrated; call calibrate first.")
+    if known.voltage is None:
+        raise UserError("The accelerating voltage (kV) is not known; give it, for example --voltage 300.")
+    return known.voltage
 
 
 def join_maps(parts: Sequence[OrientationMap]) -> OrientationMap:

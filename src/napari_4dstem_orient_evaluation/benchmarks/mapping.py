@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,8 @@ from napari_4dstem_orient.core.devices import choose_device, each_batch
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Indexer
-from napari_4dstem_orient.indexing.make import fitting_models, template_reach
+from napari_4dstem_orient.indexing.methods import METHODS, Asked
 from napari_4dstem_orient.indexing.settings import TemplateSettings, TransformerSettings
-from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.io.bragg_peaks import open_disks, save_disks
 from napari_4dstem_orient.workflow.run import Report, calibrated
@@ -28,7 +28,7 @@ TRANSFORMERS = {
     REFINED: TransformerSettings(),
 }
 ENGINES = {TEMPLATE: "torch", REFERENCE: "py4DSTEM"}
-Methods = dict[str, TransformerIndexer | TemplateMatcher]
+Methods = dict[str, Indexer]
 STEPS = ("load", "calibrate", "tokens", "inference", "assembly", "whole")
 MATCHES = 1
 """Orientations that both template engines look for: py4DSTEM's default. Two, the program's, take twice the time."""
@@ -38,16 +38,15 @@ BATCHES_TOGETHER = 64
 
 def make_methods(disks: BraggDisks, phase: Phase, voltage: float, device: str) -> Methods:
     """Return every method, ready: models loaded, template libraries made."""
-    uses = fitting_models([phase], voltage, disks.reach, 0.0)
+    asked = Asked(
+        (phase,), voltage, 0.0, disks.reach, float(np.hypot(disks.qx, disks.qy).max()), device=device
+    )
     indexers: Methods = {}
     for name, settings in TRANSFORMERS.items():
-        models = [use.load(voltage, 0.0) for use in uses]
-        indexers[name] = TransformerIndexer(models, settings, device=device)
+        indexers[name] = METHODS["transformer"].make(replace(asked, settings=settings))
     for name, engine in ENGINES.items():
         template = TemplateSettings(zone_axis_step=2.0, engine=engine, matches=MATCHES)
-        indexers[name] = TemplateMatcher(
-            [phase], voltage, template_reach(disks), settings=template, device=device
-        )
+        indexers[name] = METHODS["template"].make(replace(asked, settings=template))
     for name, indexer in indexers.items():
         indexer.index(tile_disks(disks, (1, 8)) if name == REFERENCE else disks)
     return indexers

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from psygnal import Signal
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.indexing import methods
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.session import Session, Stage
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
     from napari_4dstem_orient.workflow.job import Job
 
-METHODS = {"template": "Template matching", "transformer": "Transformer"}
-"""Name in a map to name on the screen."""
 STAGES = {"template": Stage.TEMPLATE_MAP, "transformer": Stage.TRANSFORMER_MAP}
+METHODS = {method: methods.METHODS[method].title for method in STAGES}
+"""Name in a map to name on the screen."""
 
 
 class Indexers:
@@ -77,13 +78,13 @@ class Indexers:
             raise UserError("No crystal phase is chosen; tick one in the Map panel.")
         if known.voltage is None:
             raise UserError("The accelerating voltage is not known; enter it in the Data panel.")
-        if job.method == "transformer" and not job.models:
-            raise UserError(f"The transformer cannot run: {self.why_no_model}")
+        if methods.METHODS[job.method].needs_models and not job.models:
+            raise UserError(f"The {METHODS[job.method].lower()} cannot run: {self.why_no_model}")
 
 
 def can_map(job: Job, method: str) -> bool:
     """Tell whether a job is complete enough for a method."""
-    return bool(job.phases) and (method == "template" or bool(job.models))
+    return bool(job.phases) and (bool(job.models) or not methods.METHODS[method].needs_models)
 
 
 _of_session: WeakKeyDictionary[Session, Indexers] = WeakKeyDictionary()

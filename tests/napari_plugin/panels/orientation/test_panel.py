@@ -29,10 +29,11 @@ from napari_4dstem_orient.napari_plugin.panels.orientation.panel import Orientat
 from napari_4dstem_orient.napari_plugin.qt import clock
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, fit_models
 from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
-from napari_4dstem_orient.workflow import chunks, steps
+from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.steps import Indexing
 
-MAKE, FITTING = steps.make_indexer, steps.fitting_models
+MAKE, FILES = Indexing.make, Indexing.deciding_files
 """The real ones; most tests replace them by indexers that know the truth."""
 
 
@@ -211,8 +212,8 @@ def test_settings_reach_the_indexers(panel, silver, monkeypatch):
     assert job.settings["template"].engine == "py4DSTEM"
     assert job.settings["transformer"].refinement_iterations == 1
     panel.session.choose(models=(str(resource("models", "fcc.safetensors")),))
-    monkeypatch.setattr(steps, "make_indexer", MAKE)
-    monkeypatch.setattr(steps, "fitting_models", FITTING)
+    monkeypatch.setattr(Indexing, "make", MAKE)
+    monkeypatch.setattr(Indexing, "deciding_files", FILES)
     for method in ("transformer", "template"):
         made = panel.indexers.get(method, Snapshot.of(panel.session))
         assert made.settings == job.settings[method]
@@ -233,8 +234,8 @@ def test_without_voltage_no_model_is_claimed_to_fit(silver):
 
 
 def test_indexers_are_made_once_and_again_when_the_job_changes(monkeypatch, silver):
-    made = create_autospec(steps.make_indexer, side_effect=lambda *given, **options: object())
-    monkeypatch.setattr(steps, "make_indexer", made)
+    made = create_autospec(Indexing.make, side_effect=lambda step: object())
+    monkeypatch.setattr(Indexing, "make", made)
     session, shelf = Session(), Indexers()
     fill(session, silver)
     session.choose(phases=(silver,))

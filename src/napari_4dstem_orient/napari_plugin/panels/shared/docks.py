@@ -71,9 +71,9 @@ def import_panels() -> None:
 
 def find_panel(napari_viewer: napari.Viewer, title: str) -> Any | None:
     """Return a panel if it is open."""
-    kind = PANELS[title].load()
+    name = PANELS[title].python_name  # imported only if it is open
     docked = bare_viewer(napari_viewer).window.dock_widgets.values()
-    return next((inner for inner in docked if isinstance(inner, kind)), None)
+    return next((one for one in docked if f"{type(one).__module__}:{type(one).__qualname__}" == name), None)
 
 
 def step_panel(napari_viewer: napari.Viewer, title: str) -> Any:

@@ -16,7 +16,7 @@ from superqt.utils import qthrottled
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
-from napari_4dstem_orient.indexing.make import FARTHEST_TEMPLATE
+from napari_4dstem_orient.indexing.methods.template import FARTHEST
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section
 from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Picture
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
@@ -126,7 +126,7 @@ class TrainingWidget(StepWidget):
                 plan,
                 voltage=now.calibration.voltage,
                 precession=now.calibration.precession,
-                k_max=math.floor(100 * min(reach, FARTHEST_TEMPLATE)) / 100,
+                k_max=math.floor(100 * min(reach, FARTHEST)) / 100,
             )
         self.form.set(plan)
         self.phases.choose_only(sources)

@@ -17,11 +17,11 @@ from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 
 
 class Indexer(Protocol):
-    """Finds orientations from calibrated Bragg disks: the transformer, or template matching."""
+    """Finds orientations from calibrated Bragg disks; ``indexing.methods.METHODS`` makes one."""
 
     @property
     def name(self) -> str:
-        """``"transformer"`` or ``"template"``."""
+        """The method, by its key in ``METHODS``."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -3,12 +3,14 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from helpers.made_maps import some_map
 from napari_4dstem_orient import load
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.errors import UserError
@@ -21,6 +23,7 @@ from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.io.formats import FORMATS
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -114,6 +117,11 @@ def test_the_command_line_maps_and_exports_by_toys(toy_file: Path) -> None:
     assert text.read_text().splitlines()[1] == "12 of 12 positions indexed"
     assert made_here(text)
     assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0  # replaces its own
+
+
+def test_the_window_says_that_it_has_no_place_for_a_toys_map(make_napari_viewer_proxy) -> None:
+    with pytest.raises(UserError, match="method 'toy', which the window has no place for"):
+        take_map(make_napari_viewer_proxy(), replace(some_map(), method="toy"))
 
 
 @pytest.mark.usefixtures("toys")

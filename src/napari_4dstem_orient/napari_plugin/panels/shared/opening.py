@@ -26,6 +26,7 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.state.indexers import STAGES
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.reference import job_of
@@ -181,11 +182,16 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
     Raises
     ------
     UserError
-        A scan, disks or a map of another shape are open.
+        A scan, disks or a map of another shape are open, or the window has no place for its method.
     """
     session = session_for(viewer)
     _check_shape(session, "map", orientation_map.scan_shape)
-    stage = Stage.TRANSFORMER_MAP if orientation_map.method == "transformer" else Stage.TEMPLATE_MAP
+    stage = STAGES.get(orientation_map.method)
+    if stage is None:
+        raise UserError(
+            f"The map is of the method {orientation_map.method!r}, which the window has no place for; show it "
+            "as what it can be exported as."
+        )
     if not may_take_place(viewer, stage):
         return
     if session.scan_shape is None:

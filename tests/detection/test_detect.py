@@ -129,7 +129,7 @@ def test_broken_patterns_are_named(small_scan, value, word):
 def test_no_disks_anywhere_says_what_to_do():
     probe = synthetic_probe(3.0, (64, 64))
     empty = Scan(da.zeros((2, 2, 64, 64), dtype=np.uint16), source="empty.npy")
-    with pytest.raises(UserError, match=r"No disks anywhere in empty\.npy: lower the weakest disk"):
+    with pytest.raises(UserError, match=r"No disks anywhere in empty\.npy: lower the min. intensity"):
         detect_disks(empty, probe, settings_for_probe(probe))
     with pytest.raises(UserError, match="empty or flat"):
         detect_disks(empty)

@@ -102,7 +102,7 @@ def detect_disks(
     )
     if not len(disks):
         raise NoDisks(
-            f"No disks anywhere in {scan.source}: lower the weakest disk (now {settings.min_intensity:g} counts/px), "
+            f"No disks anywhere in {scan.source}: lower the min. intensity (now {settings.min_intensity:g} counts/px), "
             f"or check the probe (its disk radius is {probe.radius:.3g} px)."
         )
     return disks

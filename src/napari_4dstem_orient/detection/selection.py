@@ -33,7 +33,7 @@ class PeakStatus(IntEnum):
         """In words."""
         return (
             "accepted",
-            "weaker than the weakest disk",
+            "below the min. intensity",
             "too weak beside the strongest disk",
             "too close to a stronger disk",
             "beyond the greatest number of disks",

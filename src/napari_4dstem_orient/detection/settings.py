@@ -25,9 +25,9 @@ class DetectionSettings:
     min_intensity: Annotated[
         float,
         parameter(
-            "Weakest disk",
+            "Min. intensity",
             "Disks weaker than this are dropped. Lower it until false disks appear between the real ones: "
-            "weak disks tell how the crystal is tilted.",
+            "weak disks tell how the crystal is tilted (py4DSTEM: minAbsoluteIntensity).",
             unit="counts/px",
             min=0.0,
             max=1e12,
@@ -37,9 +37,9 @@ class DetectionSettings:
     min_relative_intensity: Annotated[
         float,
         parameter(
-            "Weakest disk, relative",
+            "Min. relative intensity",
             "Disks weaker than this share of the pattern's strongest disk are dropped. "
-            "Raise it if a very strong direct beam is surrounded by false disks.",
+            "Raise it if a very strong direct beam is surrounded by false disks (py4DSTEM: minRelativeIntensity).",
             min=0.0,
             max=1.0,
             step=0.0001,
@@ -48,7 +48,7 @@ class DetectionSettings:
     min_signal_to_noise: Annotated[
         float,
         parameter(
-            "Least signal-to-noise",
+            "Min. signal-to-noise",
             "Peaks that stand less far out of the noise at their own place are dropped: near the beam and in thick "
             "places a disk must be stronger. The torch engine then also drops what noise makes of diffuse rings and "
             "bands. 0: no such demand. For cross-correlation (power 1) only.",
@@ -82,8 +82,9 @@ class DetectionSettings:
     min_spacing: Annotated[
         float,
         parameter(
-            "Least distance of disks",
-            "Of two disks closer than this the weaker is dropped. About one and a half disk radii.",
+            "Min. peak spacing",
+            "Of two disks closer than this the weaker is dropped. About one and a half disk radii "
+            "(py4DSTEM: minPeakSpacing).",
             unit="px",
             min=0.0,
             max=500.0,
@@ -93,8 +94,9 @@ class DetectionSettings:
     edge: Annotated[
         int,
         parameter(
-            "Rim to leave out",
-            "Disks this close to the detector's rim are dropped: they are cut off and badly placed.",
+            "Edge exclusion",
+            "Disks this close to the detector's rim are dropped: they are cut off and badly placed "
+            "(py4DSTEM: edgeBoundary).",
             unit="px",
             min=1,
             max=200,
@@ -124,7 +126,12 @@ class DetectionSettings:
     ] = 1.0
     max_disks: Annotated[
         int,
-        parameter("Most disks in a pattern", "Only the strongest are kept.", min=1, max=2000),
+        parameter(
+            "Max. peaks",
+            "Only the strongest disks of a pattern are kept (py4DSTEM: maxNumPeaks).",
+            min=1,
+            max=2000,
+        ),
     ] = 200
     subpixel: Annotated[
         str,

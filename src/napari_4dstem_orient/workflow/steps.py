@@ -110,7 +110,7 @@ def join_disks(parts: Sequence[BraggDisks], scan: Scan) -> BraggDisks:
     telling = [{**part.provenance, "source": scan.source} for part in parts if len(part)]
     if not telling:
         raise NoDisks(
-            f"No disks anywhere in {scan.source}: lower the weakest disk in the detection settings, or check the probe."
+            f"No disks anywhere in {scan.source}: lower the min. intensity of the detection, or check the probe."
         )
     return replace(disks, provenance=_told_once(telling))
 

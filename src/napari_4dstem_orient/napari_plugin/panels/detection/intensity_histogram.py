@@ -45,11 +45,11 @@ class IntensityHistogram(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(
-            "Histogram of the intensities of all candidates, with the weakest disk as a line"
+            "Histogram of the intensities of all candidates, with the min. intensity as a line"
         )
         self.setToolTip(
             "All candidates at the cursor and the pinned positions: full bars are kept, hollow ones rejected. Drag "
-            "the full line (weakest disk) or the dashed one (relative to the strongest disk at the cursor); with "
+            "the full line (min. intensity) or the dashed one (relative to the strongest disk at the cursor); with "
             "the keyboard, ← and → move the line that was dragged last."
         )
 

@@ -226,7 +226,7 @@ class DisksWidget(StepWidget):
         made_with = record.job.detection
         text = f"{len(disks):,} disks, {np.median(disks.counts):.0f} at a position (median)."
         if not len(disks):
-            text += " No disk anywhere: lower the weakest disk, or check the probe."
+            text += " No disk anywhere: lower the min. intensity, or check the probe."
         elif self.session.is_stale(Stage.DISKS):
             text += " The probe has changed since: run again."
         elif made_with not in (None, self.form.settings()):

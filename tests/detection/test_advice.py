@@ -81,6 +81,12 @@ def test_a_beam_stop_is_seen_and_nothing_else_is_taken_for_one(probe):
     assert not has_beam_stop(round_detector, RADIUS)
 
 
+def test_a_beam_stop_about_half_a_pixel_is_seen():
+    for patterns, stopped in ((drawn(), False), (hidden(drawn(), arm=0.0, cap=7.0), True)):
+        doubled = np.repeat(np.repeat(patterns, 2, axis=1), 2, axis=2)
+        assert has_beam_stop(doubled, 2 * RADIUS) == stopped
+
+
 def test_the_samples_are_judged_as_what_they_are():
     copper = copper_polycrystal()
     probe = synthetic_probe(3.0, copper.detector_shape)

@@ -155,12 +155,12 @@ def has_beam_stop(patterns: np.ndarray, radius: float) -> bool:
     y, x = np.ogrid[: mean.shape[0], : mean.shape[1]]
     distance = np.hypot(y - center[0], x - center[1])
     rings = np.rint(distance).astype(int)
-    which = np.arange(rings.max() + 1)
+    which, ring = np.unique(rings, return_inverse=True)  # about half a pixel there is no ring of radius 0
     average = ndimage.mean(mean, rings, which)
     if average[which <= radius / 2].max() < 0.5 * average[which >= 2 * radius].max():
         return True
     smooth = ndimage.uniform_filter(mean, 3)
-    usual = np.asarray(ndimage.median(smooth, rings, which))[rings]
+    usual = np.asarray(ndimage.median(smooth, rings, which))[ring.reshape(rings.shape)]
     dark = (smooth < SHADE * usual) & (usual > 0)
     labels, _ = ndimage.label(ndimage.binary_opening(dark, np.ones((3, 3))))
     at_rim = {*labels[[0, -1]].ravel(), *labels[:, [0, -1]].ravel()} - {0}

@@ -1,5 +1,6 @@
 """Drag over a map as a user would and print how well the inspector follows.
 
+    export OMP_WAIT_POLICY=PASSIVE  # as a window of ours sets it before it imports torch; this imports it first
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/time_inspector.py
     xvfb-run -a -s "-screen 0 1600x1000x24" python tools/time_inspector.py --closed Inspector   # the rest alone
 

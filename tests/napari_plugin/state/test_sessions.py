@@ -1,6 +1,7 @@
 """What the dock widgets share: one session a viewer, forms and layers."""
 
 import gc
+import os
 import weakref
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -19,6 +20,13 @@ from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 def test_the_proxy_and_the_viewer_share_one_session(make_napari_viewer_proxy):
     proxy = make_napari_viewer_proxy()
     assert session_for(proxy) is session_for(proxy.__wrapped__)
+
+
+def test_a_window_of_ours_lets_waiting_threads_sleep(make_napari_viewer, monkeypatch):
+    viewer = make_napari_viewer()
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    session_for(viewer)
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 def test_each_viewer_has_its_own_session(make_napari_viewer):

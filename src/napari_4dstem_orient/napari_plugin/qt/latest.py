@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Signal, Slot  # type: ignore[attr-defined]
 
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.threads import Threaded
+from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, attempt
 
 
 class Latest(Threaded):
@@ -24,6 +25,7 @@ class Latest(Threaded):
 
     _answered = Signal(object)
     _failed = Signal(object)
+    _told = Signal(int, object, object)
 
     def __init__(
         self,
@@ -33,18 +35,27 @@ class Latest(Threaded):
         super().__init__()
         self._answered.connect(answered)
         self._failed.connect(failed)
-        self._waiting: Callable[[], Any] | None = None
-        self._busy = self._wanted = self._closed = False
+        self._told.connect(self._on_told)
+        self._lock = threading.Lock()
+        self._waiting: tuple[int, Callable[[], Any]] | None = None
+        self._asked = self._dropped = 0
+        self._busy = self._closed = False
 
     def ask(self, function: Callable[[], Any]) -> None:
         """Call the function soon, unless something newer is asked before its turn comes."""
-        if not self._closed:
-            self._waiting = function
-            self._call_next()
+        if self._closed:
+            return
+        with self._lock:
+            self._asked += 1
+            self._waiting = self._asked, function
+            begins, self._busy = not self._busy, True
+        if begins:
+            self.call(self._answer_all)
 
     def drop(self) -> None:
         """Forget what was asked so far; an answer under way will not be told."""
-        self._waiting, self._wanted = None, False
+        with self._lock:
+            self._dropped, self._waiting = self._asked, None
 
     def close(self) -> None:
         """Tell nothing any more, whatever is under way or asked.
@@ -54,17 +65,24 @@ class Latest(Threaded):
         self.drop()
         self._closed = True
 
-    def _call_next(self) -> None:
-        if self._waiting is not None and not self._busy:
-            function, self._waiting = self._waiting, None
-            self._busy = self._wanted = True
-            self.call(function)
+    def _answer_all(self) -> None:
+        """Answer in one thread as long as anything waits: for each new one, torch makes its own threads anew."""
+        while (request := self._next()) is not None:
+            number, function = request
+            result, error = attempt(function)
+            self._told.emit(number, result, error)
 
-    def ended(self, result: Any, error: BaseException | None) -> None:
-        """Tell the answer, and turn to what waits."""
-        wanted, self._busy = self._wanted, False
-        self._call_next()
-        if wanted and error is None:
+    def _next(self) -> tuple[int, Callable[[], Any]] | None:
+        with self._lock:
+            request, self._waiting = self._waiting, None
+            self._busy = request is not None
+            return request
+
+    @Slot(int, object, object)
+    def _on_told(self, number: int, result: Any, error: BaseException | None) -> None:
+        if number <= self._dropped:
+            return
+        if error is None:
             self._answered.emit(result)
-        elif wanted:
+        else:
             self._failed.emit(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import threading
 from functools import cache
 
@@ -31,7 +30,6 @@ def import_libraries() -> None:
 
 @cache
 def _import_all() -> None:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line says
     for name in LIBRARIES:
         importlib.import_module(name)
     _make_layers()

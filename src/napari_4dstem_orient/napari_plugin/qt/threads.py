@@ -19,7 +19,7 @@ thread has heard that the work is over."""
 
 
 class Threaded(QObject):
-    """Calls functions in a thread, one after the other; subclasses say in ``ended`` what becomes of the result.
+    """Calls functions in a thread each; subclasses say in ``ended`` what becomes of the result.
 
     superqt's workers share one pool of as many threads as there are processors, where previews would wait for jobs;
     each changes the whole process's warnings while it works, and a program that ends meanwhile crashes.
@@ -30,11 +30,13 @@ class Threaded(QObject):
     def __init__(self) -> None:
         super().__init__()
         self._thread: threading.Thread | None = None
+        self._under_way = 0
         self._over.connect(self._on_over)  # queued: from the thread to the main loop
 
     def call(self, function: Callable[[], Any]) -> None:
         """Call a function in a thread; threads that it starts, such as torch's, stand back as well."""
         at_work.add(self)
+        self._under_way += 1
         self._thread = threading.Thread(target=self._work, args=(function,), daemon=True)
         self._thread.start()
 
@@ -50,19 +52,23 @@ class Threaded(QObject):
 
     def ended(self, result: Any, error: BaseException | None) -> None:
         """Hear, in the main thread, what the function returned, or what it raised."""
-        raise NotImplementedError
 
     def _work(self, function: Callable[[], Any]) -> None:
         if sys.platform == "linux":  # elsewhere it would be the whole program
             os.nice(STAND_BACK)
-        result, error = None, None
-        try:
-            result = function()
-        except BaseException as raised:  # handed to the main thread, whatever it is
-            error = raised
-        self._over.emit(result, error)
+        self._over.emit(*attempt(function))
 
     @Slot(object, object)
     def _on_over(self, result: Any, error: BaseException | None) -> None:
-        at_work.discard(self)
+        self._under_way -= 1
+        if not self._under_way:
+            at_work.discard(self)
         self.ended(result, error)
+
+
+def attempt(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    """Return what a function returns, or what it raises: handed to the main thread, whatever it is."""
+    try:
+        return function(), None
+    except BaseException as error:
+        return None, error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,8 @@ def session_for(viewer: napari.Viewer) -> Session:
     """Return the session of a viewer; widgets of one viewer share it, and it goes when the viewer goes."""
     bare = bare_viewer(viewer)
     if bare not in _sessions:
+        # Before torch is imported: its threads that wait shall sleep, as on the command line.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         _sessions[bare] = session = Session()
         told = preferences()
         session.choose(device=told.device, memory=told.memory)

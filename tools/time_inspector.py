@@ -33,7 +33,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbenc
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
-from napari_4dstem_orient.workflow.run import calibrated, find_disks
+from napari_4dstem_orient.workflow.functions import calibrated, find_disks
 from napari_4dstem_orient.workflow.session import Stage
 
 MOVES = 60.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.detect import detect_disks
     from napari_4dstem_orient.io.load import load
-    from napari_4dstem_orient.workflow.run import map_orientations, map_scan
+    from napari_4dstem_orient.workflow.functions import map_orientations, map_scan
 
 _HOMES = {
     "BraggDisks": "core.bragg_disks",
@@ -33,8 +33,8 @@ _HOMES = {
     "detect_disks": "detection.detect",
     "find_phase": "crystals.library",
     "load": "io.load",
-    "map_orientations": "workflow.run",
-    "map_scan": "workflow.run",
+    "map_orientations": "workflow.functions",
+    "map_scan": "workflow.functions",
 }
 
 __all__ = [

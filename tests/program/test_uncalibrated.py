@@ -24,7 +24,8 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
 from napari_4dstem_orient.napari_plugin.layers.uncalibrated import EXPLORATORY
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import summary
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
-from napari_4dstem_orient.workflow.run import map_orientations, with_origin
+from napari_4dstem_orient.workflow.functions import map_orientations
+from napari_4dstem_orient.workflow.provenance import with_origin
 
 COARSE = TemplateSettings(zone_axis_step=6.0, in_plane_step=4.0)
 WHY = "exploratory: the detector's pixel size was not checked against a crystal"

@@ -115,3 +115,17 @@ def test_another_file_of_that_name_is_left_alone(tmp_path, like):
 def test_without_a_map_there_is_no_recipe():
     with pytest.raises(UserError, match="No map was made here"):
         recipe(Session())
+
+
+def test_the_dataset_of_a_file_of_disks_is_not_looked_for_in_other_files(silver):
+    session = Session()
+    fill(session, silver)
+    session.put(Stage.DISKS, session.get(Stage.DISKS), Job("disks.h5", "/a"))
+    session.choose(phases=(silver,), method="template")
+    for stage, made in (
+        (Stage.CALIBRATED, session.get(Stage.CALIBRATED)),
+        (Stage.TEMPLATE_MAP, made_map(silver, "template")),
+    ):
+        session.put(stage, made, session.job_for(stage))
+    assert session.record(Stage.TEMPLATE_MAP).job.dataset == "/a"
+    assert (recipe(session)[0].path, recipe(session)[0].dataset) == (None, None)

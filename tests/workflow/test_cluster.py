@@ -24,8 +24,9 @@ from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow import cluster as spread
 from napari_4dstem_orient.workflow.chunks import Here
+from napari_4dstem_orient.workflow.functions import find_disks, map_scan
 from napari_4dstem_orient.workflow.job import Job, Stage
-from napari_4dstem_orient.workflow.run import Results, find_disks, map_scan, run
+from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.store import Partial
 
 

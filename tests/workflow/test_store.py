@@ -31,8 +31,8 @@ from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.workflow.functions import find_disks, map_scan
 from napari_4dstem_orient.workflow.job import Job
-from napari_4dstem_orient.workflow.run import find_disks, map_scan
 from napari_4dstem_orient.workflow.steps import Detection, Indexing, _told_once
 from napari_4dstem_orient.workflow.store import Partial, file_fingerprint, fingerprint, load_rows, save_rows
 

@@ -47,7 +47,7 @@ def silver(report: Report) -> tuple[str, OrientationMap, str]:
     """
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.samples.silver import silver_grains, silver_twins
-    from napari_4dstem_orient.workflow.run import map_orientations, map_scan
+    from napari_4dstem_orient.workflow.functions import map_orientations, map_scan
 
     phase, scan, grains = find_phase("Ag"), silver_twins(), silver_grains()
     began = time.monotonic()
@@ -120,7 +120,7 @@ def copper(report: Report) -> tuple[str, OrientationMap, str]:
     """Map the copper sample with both methods and compare with the truth; returns as ``silver`` does."""
     from napari_4dstem_orient.crystals.library import find_phase
     from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
-    from napari_4dstem_orient.workflow.run import map_orientations, map_scan
+    from napari_4dstem_orient.workflow.functions import map_orientations, map_scan
 
     phase, scan, truth = find_phase("Cu"), copper_polycrystal(), copper_truth()
     result, disks = map_scan(scan, [phase], report=prefixed(report, "Copper: "))

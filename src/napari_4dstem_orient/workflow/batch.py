@@ -68,7 +68,10 @@ def recipe(session: Session) -> tuple[Job, Results]:
     made, known = max(records, key=lambda record: record.made).job, session.calibration
     names = ("voltage", "q_pixel", "r_pixel", "semiangle", "precession", "rotation", "flip")
     told = {name: getattr(known, name) for name in names if session.known_from(name) in TOLD}
-    like = replace(made, path=None, sample=None, scan_shape=session.scan_shape, calibration=told)
+    scan = session.record(Stage.SCAN)
+    dataset = scan.job.dataset if scan is not None else None  # not that of a file of disks
+    like = replace(made, path=None, sample=None, dataset=dataset)
+    like = replace(like, scan_shape=session.scan_shape, calibration=told)
     return like, Results(probe=session.get(Stage.PROBE) if made.detection else None)
 
 

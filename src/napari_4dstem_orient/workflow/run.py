@@ -1,23 +1,20 @@
-"""The one way in which anything is computed: ``run`` does a job, step by step; the other functions are its fronts."""
+"""The one way in which anything is computed: ``run`` does a job, step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.memory import MEMORY, check_memory
+from napari_4dstem_orient.core.memory import check_memory
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
-from napari_4dstem_orient.core.version import code, libraries
 from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
 from napari_4dstem_orient.workflow.chunks import Here, Runner, in_chunks
 from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.workflow.provenance import with_origin
 from napari_4dstem_orient.workflow.steps import (
     Detection,
     Indexing,
@@ -28,22 +25,14 @@ from napari_4dstem_orient.workflow.steps import (
 )
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings
+    from napari_4dstem_orient.calibration.calibrate import CalibrationReport
     from napari_4dstem_orient.core.orientation_map import OrientationMap
-    from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-    from napari_4dstem_orient.indexing.settings import (
-        AcceptanceSettings,
-        TemplateSettings,
-        TransformerSettings,
-    )
     from napari_4dstem_orient.workflow.store import Partial
 
 Report = Callable[[str], Progress]
 """Called with the name of a step that begins; returns where that step reports its progress."""
-Models = str | Path | Sequence[str | Path]
-"""One model file, or several that share the phases."""
 
 
 def quiet(step: str) -> Progress:
@@ -219,6 +208,17 @@ def foresee(job: Job, got: Results) -> None:
     METHODS[job.method].files(Asked(job.phases, known.voltage, known.precession, models=job.models))
 
 
+def check_calibration(known: Calibration) -> None:
+    """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
+    if known.voltage is None:
+        raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
+    if known.q_pixel is None:
+        told = f": it tells {known.unclear}" if known.unclear else ""
+        raise UserError(
+            f"The input does not say how large a pixel is (Å⁻¹){told}; give it, such as --q-pixel 0.02."
+        )
+
+
 def with_probe(job: Job, got: Results) -> Results:
     """Find the probe, and settings that suit it and the scan, where they are not given."""
     from napari_4dstem_orient.detection.suggest import suggest
@@ -293,290 +293,3 @@ def _mapped(
     answer = join_maps(in_chunks(step, disks, runner, progress, step.kept(disks, store), seen))
     told = {"workers": runner.description, "job": job.to_dict()}
     return finished(replace(answer, provenance={**answer.provenance, **told}))
-
-
-def map_scan(
-    source: str | Path | Scan,
-    phases: Sequence[Phase],
-    *,
-    method: str = "transformer",
-    model: Models | None = None,
-    device: str = "auto",
-    dataset: str | None = None,
-    scan_shape: tuple[int, int] | str | None = None,
-    probe: Probe | float | None = None,
-    settings: DetectionSettings | None = None,
-    engine: str | None = None,
-    centring: CalibrationSettings | None = None,
-    acceptance: AcceptanceSettings | None = None,
-    template: TemplateSettings | None = None,
-    transformer: TransformerSettings | None = None,
-    workers: int | None = None,
-    cluster: str | None = None,
-    memory: int = MEMORY,
-    partial: Partial | None = None,
-    report: Report = quiet,
-    **calibration: Any,
-) -> tuple[OrientationMap, BraggDisks]:
-    """Map the orientations of a scan: load, detect, calibrate, map.
-
-    Parameters
-    ----------
-    source : path or Scan
-        A 4D dataset, a file of Bragg peaks, or a scan.
-    phases : sequence of Phase
-        The crystals there may be.
-    method : "transformer" or "template"
-    model : path or sequence of path, optional
-        The transformer's model file, or several; the shipped models that fit by default.
-    device : "auto", "cpu", "cuda" or "mps"
-    dataset : str, optional
-        Which dataset of a file that holds several.
-    scan_shape : (int, int) or str such as "256x256", optional
-        Scan rows and columns of a flat stack of patterns.
-    probe : Probe or float, optional
-        Disk template, or the radius in px of a disk to draw; found from the scan by default.
-    settings : DetectionSettings, optional
-        Suggested from the scan by default.
-    engine : "torch" or "py4DSTEM", optional
-        What finds disks, whatever the settings say. Template matching has its own in ``template``.
-    centring : CalibrationSettings, optional
-        How the direct beam is found.
-    acceptance : AcceptanceSettings, optional
-        Which answers are given at all.
-    template : TemplateSettings, optional
-        Of template matching.
-    transformer : TransformerSettings, optional
-        Of the transformer.
-    workers : int, optional
-        Spread the job over so many processes of this machine. A script that asks for them needs
-        ``if __name__ == "__main__":`` around its own work.
-    cluster : str, optional
-        Spread the job over the workers of the Dask scheduler at this address, such as ``"tcp://host:8786"``.
-    memory : int
-        MiB that patterns read ahead and at work may take in each process; the map does not depend on it.
-    partial : Partial, optional
-        Where done work is kept, and taken up by the next run; call its ``remove`` once the result is saved.
-        The disks are kept of scans that are files.
-    report : callable
-        Called with the name of each step; returns the step's progress callback.
-    **calibration
-        ``voltage`` (kV), ``q_pixel`` (Å⁻¹), ``r_pixel`` (nm), ``semiangle`` (mrad), ``precession`` and
-        ``rotation`` (degrees) and ``flip`` replace what the file says; None leaves it to the file.
-
-    Returns
-    -------
-    OrientationMap
-        With the provenance of the whole job.
-    BraggDisks
-        In Å⁻¹, centred, in the scan frame.
-
-    Raises
-    ------
-    UserError
-        The input cannot be read, or lacks something that the job needs.
-    """
-    from napari_4dstem_orient.workflow.cluster import workers as doing
-
-    scan = source if isinstance(source, Scan) else None
-    template_probe, drawn = _probe(probe)
-    job = Job(
-        path=None if scan is not None else str(source),
-        dataset=dataset,
-        scan_shape=scan_shape,
-        calibration=calibration,
-        probe=drawn,
-        detection=settings,
-        engine=engine,
-        centring=centring,
-        device=device,
-        memory=memory,
-        **_indexing(phases, method, model, acceptance, template, transformer),
-    )
-    with doing(workers, cluster) as runner:
-        have, observer = Results(scan=scan, probe=template_probe), Observer(report)
-        done = run(job, runner=runner, store=partial, observer=observer, have=have)
-    assert done.map is not None
-    assert done.calibrated is not None
-    return done.map, done.calibrated
-
-
-def map_orientations(
-    disks: BraggDisks,
-    phases: Sequence[Phase],
-    voltage: float | None,
-    *,
-    calibration: Calibration | None = None,
-    progress: Progress = silent,
-    method: str = "transformer",
-    model: Models | None = None,
-    device: str = "auto",
-    precession: float = 0.0,
-    acceptance: AcceptanceSettings | None = None,
-    template: TemplateSettings | None = None,
-    transformer: TransformerSettings | None = None,
-) -> OrientationMap:
-    """Say how the crystal is turned, and which crystal it is, at every scan position.
-
-    Parameters
-    ----------
-    disks : BraggDisks
-        Calibrated: in Å⁻¹, centred, in the scan frame.
-    phases : sequence of Phase
-        The crystals there may be.
-    voltage : float
-        kV.
-    calibration : Calibration, optional
-        How the disks were calibrated: it decides whether the map is exploratory, and gives the scan step. By default
-        what the disks remember of it.
-    progress : callable
-        ``progress(done, total)`` in scan positions.
-    precession : float
-        Half-angle of the precession cone in degrees.
-    method, model, device, acceptance, template, transformer
-        As ``map_scan``.
-
-    Returns
-    -------
-    OrientationMap
-
-    Raises
-    ------
-    UserError
-        No disks anywhere, disks not calibrated, or no model fits (and why).
-    """
-    known = (calibration or remembered(disks)).with_(voltage=voltage, precession=precession)
-    job = Job(device=device, **_indexing(phases, method, model, acceptance, template, transformer))
-    have = Results(calibrated=disks, calibration=known)
-    answer = run(job, observer=Observer(lambda step: progress), have=have).map
-    assert answer is not None
-    return answer
-
-
-def find_disks(
-    scan: Scan,
-    probe: Probe | float | None = None,
-    settings: DetectionSettings | None = None,
-    progress: Progress = silent,
-    device: str = "auto",
-    *,
-    runner: Runner | None = None,
-    partial: Partial | None = None,
-    memory: int = MEMORY,
-    engine: str | None = None,
-) -> BraggDisks:
-    """Detect Bragg disks with a probe and settings found from the scan where they are not given.
-
-    Parameters
-    ----------
-    scan : Scan
-    probe, settings, progress, device
-        As ``detection.detect.detect_disks``.
-    runner : Runner, optional
-        Who does the work (``workflow.cluster.workers``); this process by default.
-    partial, memory, engine
-        See ``map_scan``.
-
-    Raises
-    ------
-    UserError, Cancelled
-        As ``detection.detect.detect_disks``, and as ``workflow.cluster.Cluster.run``.
-    """
-    template, drawn = _probe(probe)
-    job = Job(probe=drawn, detection=settings, engine=engine, device=device, memory=memory)
-    have, observer = Results(scan=scan, probe=template), Observer(lambda step: progress)
-    found = run(job, Stage.DISKS, runner=runner, store=partial, observer=observer, have=have).disks
-    assert found is not None
-    return found
-
-
-def calibrated(
-    measured: BraggDisks, known: Calibration, centring: CalibrationSettings | None = None
-) -> BraggDisks:
-    """Return disks in Å⁻¹, centred and in the scan frame."""
-    have = Results(disks=measured, calibration=known)
-    done = run(Job(centring=centring), Stage.CALIBRATED, have=have).calibrated
-    assert done is not None
-    return done
-
-
-def _probe(probe: Probe | float | None) -> tuple[Probe | None, float | None]:
-    """Return a template that there is, or what a job says of one that is to be drawn."""
-    return (None, probe) if probe is None or isinstance(probe, int | float) else (probe, None)
-
-
-def _indexing(
-    phases: Sequence[Phase],
-    method: str,
-    model: Models | None,
-    acceptance: AcceptanceSettings | None,
-    template: TemplateSettings | None,
-    transformer: TransformerSettings | None,
-) -> dict[str, Any]:
-    """Return what a job says of its map."""
-    models = () if model is None else (model,) if isinstance(model, str | Path) else model
-    settings = {"template": template, "transformer": transformer}
-    return {
-        "phases": tuple(phases),
-        "method": method,
-        "models": tuple(map(str, models)),
-        "settings": {name: made for name, made in settings.items() if made is not None},
-        "acceptance": acceptance,
-    }
-
-
-def remembered(disks: BraggDisks) -> Calibration:
-    """Return how disks were calibrated, as far as they remember it."""
-    told = disks.provenance.get("calibration", {})
-    names = (field.name for field in fields(Calibration))
-    return Calibration(**{name: told[name] for name in names if name in told})
-
-
-def check_calibration(known: Calibration) -> None:
-    """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
-    if known.voltage is None:
-        raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
-    if known.q_pixel is None:
-        told = f": it tells {known.unclear}" if known.unclear else ""
-        raise UserError(
-            f"The input does not say how large a pixel is (Å⁻¹){told}; give it, such as --q-pixel 0.02."
-        )
-
-
-def with_origin(
-    answer: OrientationMap, disks: BraggDisks, known: Calibration, source: str | None = None
-) -> OrientationMap:
-    """Return a map that knows where it comes from: everything that made it, as plain JSON values.
-
-    Parameters
-    ----------
-    answer : OrientationMap
-        As an indexer returned it.
-    disks : BraggDisks
-        What it was made from, with the settings that made them.
-    known : Calibration
-        Of the scan; gives the scan step.
-    source : str, optional
-        The scan's file; by default what the disks remember of it.
-    """
-    provenance = {
-        **environment(),
-        "input": source or disks.provenance.get("source"),
-        "calibration": asdict(known),
-        "exploratory": list(known.exploratory),
-        "disks": disks.provenance,
-        "phases": [phase.to_dict() for phase in answer.phases],
-        **answer.provenance,
-    }
-    return replace(answer, r_pixel=known.r_pixel, r_aspect=known.r_aspect, provenance=provenance)
-
-
-def environment() -> dict[str, Any]:
-    """Return which program, with which libraries, ran when."""
-    return {
-        "program": "napari-4dstem-orient",
-        "version": version("napari-4dstem-orient"),
-        "code": code()[:12],
-        "libraries": libraries(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }

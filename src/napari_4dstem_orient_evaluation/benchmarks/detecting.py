@@ -12,7 +12,8 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.workflow.run import Report, calibrated
+from napari_4dstem_orient.workflow.functions import calibrated
+from napari_4dstem_orient.workflow.run import Report
 from napari_4dstem_orient_evaluation.benchmarks.mapping import Methods
 from napari_4dstem_orient_evaluation.benchmarks.measuring import REFERENCE, Rate, Stopwatch, take_turns
 from napari_4dstem_orient_evaluation.benchmarks.workloads import Pool

@@ -68,7 +68,7 @@ FIRST = """
 began = clocks()
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.io.bragg_peaks import open_disks
-from napari_4dstem_orient.workflow.run import calibrated, map_orientations
+from napari_4dstem_orient.workflow.functions import calibrated, map_orientations
 measured, known = open_disks(sys.argv[1])
 disks = calibrated(measured, known)
 ready = since(began)

@@ -18,7 +18,8 @@ from napari_4dstem_orient.indexing.methods import METHODS, Asked
 from napari_4dstem_orient.indexing.settings import TemplateSettings, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.io.bragg_peaks import open_disks, save_disks
-from napari_4dstem_orient.workflow.run import Report, calibrated
+from napari_4dstem_orient.workflow.functions import calibrated
+from napari_4dstem_orient.workflow.run import Report
 from napari_4dstem_orient_evaluation.benchmarks.measuring import REFERENCE, Rate, Stopwatch, take_turns
 from napari_4dstem_orient_evaluation.benchmarks.workloads import tile_disks
 

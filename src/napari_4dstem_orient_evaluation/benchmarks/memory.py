@@ -16,7 +16,7 @@ import numpy as np
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.detection.detect import detect_disks
-from napari_4dstem_orient.workflow.run import calibrated, map_orientations
+from napari_4dstem_orient.workflow.functions import calibrated, map_orientations
 from napari_4dstem_orient_evaluation.benchmarks.workloads import Pool
 
 

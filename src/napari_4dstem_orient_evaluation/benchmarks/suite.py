@@ -11,7 +11,8 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.temporaries import scratch_folder
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
-from napari_4dstem_orient.workflow.run import Report, environment
+from napari_4dstem_orient.workflow.provenance import environment
+from napari_4dstem_orient.workflow.run import Report
 from napari_4dstem_orient_evaluation.benchmarks import detecting, fresh, limits, mapping
 from napari_4dstem_orient_evaluation.benchmarks.measuring import Rate, fits, machine, sides_up_to
 from napari_4dstem_orient_evaluation.benchmarks.workloads import (

@@ -14,7 +14,7 @@ from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.suggest import suggest_settings
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
-from napari_4dstem_orient.workflow.run import calibrated, find_disks
+from napari_4dstem_orient.workflow.functions import calibrated, find_disks
 
 EVERY_ROW = 6
 """Every so many scan rows of the sample are drawn: about 460 patterns."""

@@ -10,8 +10,9 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.units import kilovolts, reciprocal_pixel, scan_step
 from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.workflow.functions import map_scan
 from napari_4dstem_orient.workflow.job import Job
-from napari_4dstem_orient.workflow.run import loaded, map_scan
+from napari_4dstem_orient.workflow.run import loaded
 
 # rosettasciio warns about units it cannot store
 pytestmark = pytest.mark.filterwarnings("ignore")

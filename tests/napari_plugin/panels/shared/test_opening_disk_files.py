@@ -17,7 +17,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.run import map_scan
+from napari_4dstem_orient.workflow.functions import map_scan
 from napari_4dstem_orient.workflow.session import Stage
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier

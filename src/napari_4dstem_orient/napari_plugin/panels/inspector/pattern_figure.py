@@ -104,7 +104,7 @@ def about(
 ) -> dict[str, Any]:
     """Return where a figure comes from, as plain JSON values: for its metadata."""
     from napari_4dstem_orient.crystals.directions import zone_axis
-    from napari_4dstem_orient.workflow.run import environment
+    from napari_4dstem_orient.workflow.provenance import environment
 
     told: dict[str, Any] = {}
     for method, answer in answers.items():

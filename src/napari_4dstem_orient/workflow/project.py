@@ -148,37 +148,32 @@ def _as_now(told: dict[str, Any], phases: list[Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What the text ``session`` says."""
+class _Always:
+    """What the text ``session`` says in every format."""
 
     scan: dict[str, Any] | None
     patterns: tuple[list[int], str] | None
     calibration: dict[str, Any]
     read_calibration: dict[str, Any]
     stale: list[str]
-    records: dict[str, _Made]
     position: tuple[int, int] | None
     pins: list[tuple[int, int]]
     models: list[_Model]
-    job: dict[str, Any]
     layers: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class _Told1:
-    """What it said in format 1."""
+class _Told(_Always):
+    records: dict[str, _Made]
+    job: dict[str, Any]
 
-    scan: dict[str, Any] | None
-    patterns: tuple[list[int], str] | None
-    calibration: dict[str, Any]
-    read_calibration: dict[str, Any]
-    stale: list[str]
+
+@dataclass(frozen=True)
+class _Told1(_Always):
+    """What format 1 says."""
+
     records: dict[str, _Made1]
-    position: tuple[int, int] | None
-    pins: list[tuple[int, int]]
-    models: list[_Model]
     settings: dict[str, Any]
-    layers: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from napari_4dstem_orient.analysis.channels import (
 )
 from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, ipf_colors
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
 from napari_4dstem_orient.export.images import save_channel_image
 
 
@@ -69,8 +69,8 @@ def test_colour_maps_can_be_read_without_colour(colormap):
 
 
 def test_the_number_of_disks_fills_its_colour_bar(found):
-    assert scalar_limits(found, "explained") == (0, found.explained.max())
-    nothing = replace(found, explained=np.zeros_like(found.explained))
+    assert scalar_limits(found, "explained") == (0, found.n_matched.max())
+    nothing = replace(found, n_matched=np.zeros_like(found.n_matched))
     assert scalar_limits(nothing, "explained") == (0, 1)
 
 
@@ -89,14 +89,14 @@ def test_unlikely_answers_are_refused_and_say_so(found):
     refused = found.indexed & (found.certainty.reliability < 0.5)
     assert 0 < refused.sum() < found.indexed.sum()
     np.testing.assert_array_equal(strict.indexed, found.indexed & ~refused)
-    assert (strict.reason[refused] == Reason.UNRELIABLE).all()
-    np.testing.assert_array_equal(strict.reason[~refused], found.reason[~refused])
+    assert (strict.status[refused] == IndexingStatus.UNRELIABLE).all()
+    np.testing.assert_array_equal(strict.status[~refused], found.status[~refused])
     np.testing.assert_array_equal(strict.rotation[refused], np.broadcast_to(np.eye(3), (refused.sum(), 3, 3)))
     np.testing.assert_array_equal(strict.rotation[~refused], found.rotation[~refused])
     assert strict.certainty is found.certainty
     assert strict.phase_id.dtype == np.int32
     assert strict.rotation.dtype == np.float32
-    assert strict.reason.dtype == np.uint8
+    assert strict.status.dtype == np.uint8
     assert strict.provenance["accepted"] == {"min_score": 0.0, "min_reliability": 0.5}
     assert "accepted" not in found.provenance
 
@@ -105,7 +105,7 @@ def test_poor_answers_are_refused_where_no_reliability_is_known(found):
     unsure = replace(found, certainty=None)
     strict = unsure.accepted(min_score=0.4)
     refused = unsure.indexed & (unsure.score < 0.4)
-    assert (strict.reason[refused] == Reason.LOW_SCORE).all()
+    assert (strict.status[refused] == IndexingStatus.LOW_SCORE).all()
     np.testing.assert_array_equal(strict.indexed, unsure.indexed & ~refused)
     assert unsure.confidence is unsure.score
     with pytest.raises(UserError, match="knows no reliability"):

@@ -353,7 +353,7 @@ def test_a_scratch_folder_comes_and_goes_and_takes_a_killed_programs_with_it(tmp
         (folder / "scan.h5").write_text("scratch")
         assert folder.parent == tmp_path
     assert not names(tmp_path)
-    code = KILLED.replace("writing", "scratch_folder").replace("io.atomic", "io.temporaries")
+    code = KILLED.replace("writing", "scratch_folder").replace("core.atomic", "core.temporaries")
     code = code.replace("sys.argv[1]", "pathlib.Path(sys.argv[1])").replace(
         "import os,", "import os, pathlib,"
     )

@@ -178,7 +178,7 @@ def test_ang_header_and_conventions(tmp_path):
     assert set(table[lost, 6]) == {-1}
     assert set(table[lost, 7]) == {0}
     np.testing.assert_allclose(table[~lost, 6], made.score.ravel()[~lost], atol=1e-5)
-    np.testing.assert_array_equal(table[~lost, 5], made.explained.ravel()[~lost])
+    np.testing.assert_array_equal(table[~lost, 5], made.n_matched.ravel()[~lost])
 
 
 @both

@@ -10,7 +10,7 @@ from helpers.made_maps import BISMUTH, CU, CU_PRIMITIVE, MONOCLINIC, RUTILE, TI,
 from napari_4dstem_orient.analysis.colours import ipf_colors
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.directions import (
     in_plane_direction,
@@ -64,7 +64,7 @@ def test_orix_reads_its_own_file(phases, tmp_path):
     there = read.rotations.to_matrix().reshape(*SHAPE, 3, 3)
     np.testing.assert_allclose(there[made.indexed], made.rotation[made.indexed], atol=5e-6)
     np.testing.assert_array_equal(read.prop["reliability"].reshape(SHAPE), made.certainty.reliability)
-    np.testing.assert_array_equal(read.prop["explained_disks"].reshape(SHAPE), made.explained)
+    np.testing.assert_array_equal(read.prop["explained_disks"].reshape(SHAPE), made.n_matched)
     for number, phase in enumerate(phases):
         theirs = read.phases[number]
         assert (theirs.name, theirs.space_group.number) == (phase.name, phase.space_group)
@@ -217,7 +217,7 @@ def test_pandas_reads_the_table(made, tmp_path):
     for row, col in np.ndindex(*SHAPE):
         line = at.loc[(row, col)]
         assert (line["x_nm"], line["y_nm"]) == pytest.approx((col * 0.37, row * 0.37))
-        assert line["status"] == Reason(made.reason[row, col]).text
+        assert line["status"] == IndexingStatus(made.status[row, col]).text
         if not made.indexed[row, col]:
             assert line[["phase", "phi1_deg", "zone_axis", "score"]].isna().all()
             continue
@@ -228,7 +228,7 @@ def test_pandas_reads_the_table(made, tmp_path):
         angles = line[["phi1_deg", "Phi_deg", "phi2_deg"]].to_numpy(float)
         np.testing.assert_allclose(angles, np.rad2deg(bunge_angles(rotation)), atol=1e-3)
         assert line["reliability"] == pytest.approx(made.certainty.reliability[row, col], abs=1e-4)
-        assert line["explained_disks"] == made.explained[row, col]
+        assert line["explained_disks"] == made.n_matched[row, col]
     head = (tmp_path / "map.csv").read_text().split("row,column")[0]
     for words in ("Bunge", "lab x down the rows", "x counts along the columns", "step 0.37 nm", "1 Cu, 2 Ti"):
         assert words in head

@@ -5,10 +5,10 @@ import numpy as np
 DISKS = ("offsets", "qx", "qy", "intensity")
 
 
-MAP = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
+MAP = ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score")
 
 
-CERTAINTY = ("reliability", "phase_margin", "doubt")
+CERTAINTY = ("reliability", "phase_margin", "ambiguity")
 
 
 def equal(one, other, names):

@@ -13,7 +13,7 @@ from qtpy.QtGui import QImage
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap, Reason
+from napari_4dstem_orient.core.orientation_map import Certainty, IndexingStatus, OrientationMap
 from napari_4dstem_orient.core.progress import silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.crystals.phase import Phase
@@ -131,8 +131,8 @@ def made_map(phase: Phase, method: str, shape=SHAPE, rotation=None, disks=None) 
         rotation=rotation,
         phase_id=np.where(indexed, 0, -1).astype(np.int32),
         score=np.where(indexed, 0.8, 0).astype(np.float32),
-        reason=np.where(indexed, Reason.INDEXED, Reason.TOO_FEW_DISKS).astype(np.uint8),
-        explained=np.where(indexed, 12, 0).astype(np.int32),
+        status=np.where(indexed, IndexingStatus.INDEXED, IndexingStatus.TOO_FEW_DISKS).astype(np.uint8),
+        n_matched=np.where(indexed, 12, 0).astype(np.int32),
         runner_up=rotation[:, :, None],
         runner_up_score=np.zeros((*shape, 1), np.float32),
         method=method,

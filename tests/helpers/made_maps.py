@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap, Reason
+from napari_4dstem_orient.core.orientation_map import Certainty, IndexingStatus, OrientationMap
 from napari_4dstem_orient.crystals.phase import Phase
 
 
@@ -91,8 +91,10 @@ def some_map(shape=(4, 7), phases=(CU,), seed=0, runners=2, r_pixel=5.0, **field
         "rotation": rotation,
         "phase_id": phase_id,
         "score": np.where(phase_id < 0, 0, random.random(shape)).astype(np.float32),
-        "reason": np.where(phase_id < 0, Reason.TOO_FEW_DISKS, Reason.INDEXED).astype(np.uint8),
-        "explained": random.integers(5, 40, shape).astype(np.int32),
+        "status": np.where(phase_id < 0, IndexingStatus.TOO_FEW_DISKS, IndexingStatus.INDEXED).astype(
+            np.uint8
+        ),
+        "n_matched": random.integers(5, 40, shape).astype(np.int32),
         "runner_up": rotations(max(count * runners, 1), seed + 1)[: count * runners]
         .reshape(*shape, runners, 3, 3)
         .astype(np.float32),
@@ -107,12 +109,12 @@ def some_map(shape=(4, 7), phases=(CU,), seed=0, runners=2, r_pixel=5.0, **field
 def sure(orientation_map, seed=0):
     """The same map with some certainty wherever something was tried."""
     random = np.random.default_rng(seed)
-    tried = orientation_map.reason != Reason.TOO_FEW_DISKS
+    tried = orientation_map.status != IndexingStatus.TOO_FEW_DISKS
     shape = orientation_map.scan_shape
     certainty = Certainty(
         reliability=(tried * random.uniform(0.01, 1, shape)).astype(np.float32),
         phase_margin=(tried * random.uniform(-0.5, 1, shape)).astype(np.float32),
-        doubt=(tried * random.integers(0, 32, shape)).astype(np.uint8),
+        ambiguity=(tried * random.integers(0, 32, shape)).astype(np.uint8),
     )
     return replace(orientation_map, certainty=certainty)
 

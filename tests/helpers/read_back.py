@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_4dstem_orient.analysis.colours import ipf_colors
-from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
 from napari_4dstem_orient.export.ebsd import bunge_angles
 
 
@@ -57,7 +57,7 @@ def py4dstem_disks(path: Path, made: OrientationMap) -> None:
     disks = _read_with_py4dstem(path)
     assert disks.Rshape == made.scan_shape
     row, col = np.argwhere(made.indexed)[0]
-    assert len(disks.raw[int(row), int(col)].data) >= made.explained[row, col] > 0
+    assert len(disks.raw[int(row), int(col)].data) >= made.n_matched[row, col] > 0
 
 
 def hyperspy_signals(path: Path, made: OrientationMap) -> None:
@@ -83,7 +83,7 @@ def table(path: Path, made: OrientationMap) -> None:
     assert (line["row"], line["column"], line["phase"]) == (str(row), str(col), made.phases[0].name)
     angles = [float(line[name]) for name in ("phi1_deg", "Phi_deg", "phi2_deg")]
     np.testing.assert_allclose(angles, np.rad2deg(bunge_angles(made.rotation[row, col])), atol=1e-3)
-    assert line["status"] == Reason.INDEXED.text
+    assert line["status"] == IndexingStatus.INDEXED.text
 
 
 def pictures(path: Path, made: OrientationMap) -> None:

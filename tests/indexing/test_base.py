@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled, UserError
-from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.misorientation import misorientation
@@ -104,8 +104,8 @@ def test_the_true_orientation_scores_highest_and_explains_all_disks(copper):
     )
     assert found.value[0, 0] > 0.97
     assert found.value[0].argmax() == 0
-    assert found.explained[0, 0] == measured.mask.sum() >= 12
-    assert found.explained[0, 4] < 0.7 * measured.mask.sum()
+    assert found.n_matched[0, 0] == measured.mask.sum() >= 12
+    assert found.n_matched[0, 4] < 0.7 * measured.mask.sum()
 
 
 def test_score_tells_a_beam_from_below_from_one_from_above(copper):
@@ -155,15 +155,19 @@ def test_hypotheses_of_two_phases_are_sorted_by_score_and_runners_up_share_the_w
 
 @pytest.mark.parametrize(
     ("best", "disks", "reason"),
-    [(0.9, 8, Reason.INDEXED), (0.9, 3, Reason.TOO_FEW_DISKS), (0.1, 8, Reason.LOW_SCORE)],
+    [
+        (0.9, 8, IndexingStatus.INDEXED),
+        (0.9, 3, IndexingStatus.TOO_FEW_DISKS),
+        (0.1, 8, IndexingStatus.LOW_SCORE),
+    ],
 )
 def test_a_position_without_an_answer_says_why(best, disks, reason):
     builder = MapBuilder((1, 2), (), AcceptanceSettings(min_disks=4, min_score=0.35), 1)
     builder.put(np.array([1]), hypotheses([best, 0.05], [0, 0]), np.array([disks]))
     made = builder.finish("template", {})
-    assert made.reason.tolist() == [[Reason.NOT_RUN, reason]]
-    assert made.indexed.tolist() == [[False, reason == Reason.INDEXED]]
-    if reason != Reason.INDEXED:
+    assert made.status.tolist() == [[IndexingStatus.NOT_RUN, reason]]
+    assert made.indexed.tolist() == [[False, reason == IndexingStatus.INDEXED]]
+    if reason != IndexingStatus.INDEXED:
         assert np.array_equal(made.rotation[0, 1], np.eye(3))
 
 
@@ -212,8 +216,8 @@ def test_the_transformer_leaves_out_positions_with_too_few_disks(untrained, copp
     full = disks_of(copper, [TILTED]).at(0, 0)
     disks = BraggDisks.from_lists((2, 2), [few, full, few[:0], few[:1]], calibrated=True)
     found = TransformerIndexer([untrained], device="cpu").index(disks)
-    assert found.reason[0, 0] == found.reason[1, 0] == found.reason[1, 1] == Reason.TOO_FEW_DISKS
-    assert found.reason[0, 1] in (Reason.INDEXED, Reason.LOW_SCORE)
+    assert found.status[0, 0] == found.status[1, 0] == found.status[1, 1] == IndexingStatus.TOO_FEW_DISKS
+    assert found.status[0, 1] in (IndexingStatus.INDEXED, IndexingStatus.LOW_SCORE)
     assert (found.score[1] == 0).all()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.indexing.verification.ranking import likeliest_first
@@ -32,14 +32,14 @@ def judged(phases, hypotheses, acceptance=None, disks=20, score=0.9):
 def certainty(phases, hypotheses, **options):
     """Reliability, phase margin and doubt of that position."""
     sure = judged(phases, hypotheses, **options).certainty
-    return sure.reliability[0, 0], sure.phase_margin[0, 0], sure.doubt_at(0, 0)
+    return sure.reliability[0, 0], sure.phase_margin[0, 0], sure.ambiguity_at(0, 0)
 
 
 def test_reliability_is_that_of_all_hypotheses_within_ten_degrees(copper):
     near, far = GENERAL @ about([1, 2, 3], 9), GENERAL @ about([1, 2, 3], 11)
     reliability, _, doubt = certainty((copper,), [(GENERAL, 0, 0.5), (near, 0, 0.2), (far, 0, 0.3)])
     assert reliability == pytest.approx(0.7)
-    assert doubt == Doubt.ELSEWHERE
+    assert doubt == AmbiguityFlag.ELSEWHERE
 
 
 def test_angles_are_symmetry_reduced(copper):
@@ -52,14 +52,14 @@ def test_angles_are_symmetry_reduced(copper):
 def test_other_hypotheses_are_worth_a_warning_from_a_fifth_of_the_answers_probability(copper):
     far = GENERAL @ about([1, 2, 3], 25)
     assert not certainty((copper,), [(GENERAL, 0, 0.8), (far, 0, 0.15)])[2]
-    assert certainty((copper,), [(GENERAL, 0, 0.8), (far, 0, 0.17)])[2] == Doubt.ELSEWHERE
+    assert certainty((copper,), [(GENERAL, 0, 0.8), (far, 0, 0.17)])[2] == AmbiguityFlag.ELSEWHERE
 
 
 def test_the_half_turn_is_told_from_other_rivals(copper):
     turned = GENERAL @ HALF_TURN @ about([1, 1, 0], 3)
-    assert certainty((copper,), [(GENERAL, 0, 0.5), (turned, 0, 0.4)])[2] == Doubt.HALF_TURN
+    assert certainty((copper,), [(GENERAL, 0, 0.5), (turned, 0, 0.4)])[2] == AmbiguityFlag.HALF_TURN
     nearly = GENERAL @ HALF_TURN @ about([1, 1, 0], 8)
-    assert certainty((copper,), [(GENERAL, 0, 0.5), (nearly, 0, 0.4)])[2] == Doubt.ELSEWHERE
+    assert certainty((copper,), [(GENERAL, 0, 0.5), (nearly, 0, 0.4)])[2] == AmbiguityFlag.ELSEWHERE
     wrong_side = HALF_TURN @ GENERAL  # a symmetry of the crystal, not a turn about the beam
     reliability, _, doubt = certainty((copper,), [(GENERAL, 0, 0.5), (wrong_side, 0, 0.4)])
     assert reliability == pytest.approx(0.9)
@@ -76,7 +76,7 @@ def test_there_is_no_half_turn_where_symmetry_makes_both_one(copper, tilt):
 
 def test_a_rival_near_a_twin_that_is_no_other_orientation_lies_elsewhere(copper):
     best, rival = (FOURFOLD @ about([1, 0, 0], tilt) for tilt in (4, -8.5))  # the twin lies at -4
-    assert certainty((copper,), [(best, 0, 0.5), (rival, 0, 0.4)])[2] == Doubt.ELSEWHERE
+    assert certainty((copper,), [(best, 0, 0.5), (rival, 0, 0.4)])[2] == AmbiguityFlag.ELSEWHERE
 
 
 def test_the_phase_margin_is_over_the_likeliest_other_phase(copper, silver):
@@ -88,7 +88,7 @@ def test_the_phase_margin_is_over_the_likeliest_other_phase(copper, silver):
     )
     assert reliability == pytest.approx(0.4)  # the same orientation of another crystal is another answer
     assert margin == pytest.approx(0.46 - 0.3)
-    assert doubt == Doubt.OTHER_PHASE
+    assert doubt == AmbiguityFlag.OTHER_PHASE
     _, margin, doubt = certainty((copper, silver), [(GENERAL, 1, 0.8), (GENERAL, 0, 0.15)])
     assert margin == pytest.approx(0.65)
     assert not doubt
@@ -100,14 +100,16 @@ def test_a_single_phase_is_compared_with_nothing(copper):
 
 
 def test_patterns_that_no_hypothesis_explains_are_out_of_range(copper, silver):
-    assert certainty((copper, silver), [(GENERAL, 0, 0.45), (GENERAL, 1, 0.04)])[2] == Doubt.OUT_OF_RANGE
-    assert certainty((copper, silver), [(GENERAL, 0, 0.45), (GENERAL, 1, 0.06)])[2] == Doubt(0)
+    assert (
+        certainty((copper, silver), [(GENERAL, 0, 0.45), (GENERAL, 1, 0.04)])[2] == AmbiguityFlag.OUT_OF_RANGE
+    )
+    assert certainty((copper, silver), [(GENERAL, 0, 0.45), (GENERAL, 1, 0.06)])[2] == AmbiguityFlag(0)
 
 
 def test_few_disks_are_said(copper):
-    assert certainty((copper,), [(GENERAL, 0, 0.9)], disks=5)[2] == Doubt.FEW_DISKS
+    assert certainty((copper,), [(GENERAL, 0, 0.9)], disks=5)[2] == AmbiguityFlag.FEW_DISKS
     assert not certainty((copper,), [(GENERAL, 0, 0.9)], disks=6)[2]
-    assert certainty((copper,), [(GENERAL, 0, 0.9)], disks=3) == (0, 0, Doubt(0))  # never tried
+    assert certainty((copper,), [(GENERAL, 0, 0.9)], disks=3) == (0, 0, AmbiguityFlag(0))  # never tried
 
 
 RIVALS = [(GENERAL, 0, 0.5), (GENERAL, 1, 0.3)]
@@ -116,22 +118,22 @@ RIVALS = [(GENERAL, 0, 0.5), (GENERAL, 1, 0.3)]
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ({}, Reason.INDEXED),
-        ({"min_reliability": 0.49}, Reason.INDEXED),
-        ({"min_reliability": 0.51}, Reason.UNRELIABLE),
-        ({"min_phase_margin": 0.19}, Reason.INDEXED),
-        ({"min_phase_margin": 0.21}, Reason.AMBIGUOUS_PHASE),
-        ({"min_phase_margin": 0.21, "min_reliability": 0.51}, Reason.UNRELIABLE),
-        ({"min_reliability": 0.51, "min_score": 0.95}, Reason.LOW_SCORE),
+        ({}, IndexingStatus.INDEXED),
+        ({"min_reliability": 0.49}, IndexingStatus.INDEXED),
+        ({"min_reliability": 0.51}, IndexingStatus.UNRELIABLE),
+        ({"min_phase_margin": 0.19}, IndexingStatus.INDEXED),
+        ({"min_phase_margin": 0.21}, IndexingStatus.AMBIGUOUS_PHASE),
+        ({"min_phase_margin": 0.21, "min_reliability": 0.51}, IndexingStatus.UNRELIABLE),
+        ({"min_reliability": 0.51, "min_score": 0.95}, IndexingStatus.LOW_SCORE),
     ],
 )
 def test_answers_that_are_not_sure_enough_are_not_given_and_say_why(copper, silver, asked, reason):
     made = judged((copper, silver), RIVALS, AcceptanceSettings(**asked))
-    assert made.reason[0, 0] == reason
-    assert made.indexed[0, 0] == (reason == Reason.INDEXED)
+    assert made.status[0, 0] == reason
+    assert made.indexed[0, 0] == (reason == IndexingStatus.INDEXED)
     assert made.certainty.reliability[0, 0] == pytest.approx(0.5)
-    assert made.certainty.doubt_at(0, 0) == Doubt.OTHER_PHASE
-    if reason != Reason.INDEXED:
+    assert made.certainty.ambiguity_at(0, 0) == AmbiguityFlag.OTHER_PHASE
+    if reason != IndexingStatus.INDEXED:
         np.testing.assert_array_equal(made.rotation[0, 0], np.eye(3))
 
 
@@ -151,7 +153,7 @@ def test_a_phase_that_is_not_the_likeliest_is_ambiguous_whatever_is_asked(copper
     far = GENERAL @ about([1, 2, 3], 40)
     made = judged((copper, silver), [(GENERAL, 0, 0.4), (GENERAL, 1, 0.3), (far, 1, 0.25)])
     assert made.certainty.phase_margin[0, 0] == pytest.approx(-0.15)
-    assert made.reason[0, 0] == Reason.AMBIGUOUS_PHASE
+    assert made.status[0, 0] == IndexingStatus.AMBIGUOUS_PHASE
 
 
 def test_the_margin_does_not_matter_with_one_phase_nor_certainty_to_template_matching(copper):

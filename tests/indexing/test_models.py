@@ -9,7 +9,7 @@ import pytest
 from napari_4dstem_orient import map_orientations
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.indexing.models import (
     AvailableModel,
@@ -127,8 +127,8 @@ def test_a_position_with_many_disks_that_are_no_reflections_is_not_said_to_have_
     ]
     disks = BraggDisks.from_lists((1, 6), lists, calibrated=True, reach=2.5)
     made = map_orientations(disks, [copper], 300.0, method=method)
-    elsewhere, few = Reason.DISKS_ELSEWHERE, Reason.TOO_FEW_DISKS
-    assert made.reason[0].tolist() == [elsewhere, elsewhere, elsewhere, few, few, few]
+    elsewhere, few = IndexingStatus.DISKS_ELSEWHERE, IndexingStatus.TOO_FEW_DISKS
+    assert made.status[0].tolist() == [elsewhere, elsewhere, elsewhere, few, few, few]
     assert "pixel size" in elsewhere.text
     assert few.text == "not indexed: too few disks"
 

@@ -12,7 +12,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.io.result import FRAME, is_map_file, load_map, save_map
 
-ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
+ARRAYS = ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score")
 PLAIN = st.recursive(
     st.none()
     | st.booleans()

@@ -118,7 +118,7 @@ def test_the_map_on_the_screen_has_the_colours_of_the_answer(bench, silver):
     viewer, _ = bench
     red = np.broadcast_to(np.eye(3, dtype=np.float32), (4, 6, 3, 3))  # [001]
     found = made_map(silver, "transformer", rotation=red)
-    found.phase_id[:, :3], found.reason[:, :3] = -1, 1
+    found.phase_id[:, :3], found.status[:, :3] = -1, 1
     add_map_layers(viewer, found)
     viewer.reset_view()
     QApplication.processEvents()

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.chunked_scan import DISKS, KNOWN, MAP, equal
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.core.progress import silent
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.workflow.job import Job, Stage
@@ -38,7 +38,7 @@ def test_results_are_seen_to_grow_by_rows(small_chunks, job):
         np.testing.assert_array_equal(grown[:number], done.disks.counts[:number])
         assert not grown[number:].any()
         np.testing.assert_array_equal(found.rotation[:number], done.map.rotation[:number])
-        assert (found.reason[number:] == Reason.NOT_RUN).all()
+        assert (found.status[number:] == IndexingStatus.NOT_RUN).all()
         assert not found.indexed[number:].any()
         np.testing.assert_array_equal(
             found.rotation[number:], np.broadcast_to(np.eye(3), (8 - number, 6, 3, 3))

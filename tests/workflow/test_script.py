@@ -70,7 +70,7 @@ def test_the_script_makes_the_same_map(tmp_path, silver, method):
     assert "Direct beam found" in ran.stdout
     found, again = session.get(STAGES[method]), load_map(tmp_path / f"orientation_{method}.h5")
     assert found.indexed.sum() > 12
-    for name in ("rotation", "phase_id", "score", "reason", "runner_up"):
+    for name in ("rotation", "phase_id", "score", "status", "runner_up"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name), err_msg=name)
     assert again.exploratory == found.exploratory != ""
     assert again.r_pixel == CALIBRATION.r_pixel

@@ -67,7 +67,7 @@ CHANNELS = {
         colormap="cividis",
     ),
     "explained": Channel(
-        "explained disks", label="explained Bragg disks, number", values=lambda found: found.explained
+        "explained disks", label="explained Bragg disks, number", values=lambda found: found.n_matched
     ),
 }
 
@@ -94,7 +94,7 @@ def scalar_limits(orientation_map: OrientationMap, key: str) -> tuple[float, flo
     """Return the values at the ends of a scalar channel's colour bar."""
     if key != "explained":
         return 0.0, 1.0
-    return 0.0, float(max(1, orientation_map.explained.max(initial=1)))
+    return 0.0, float(max(1, orientation_map.n_matched.max(initial=1)))
 
 
 _painted: WeakKeyDictionary[OrientationMap, dict[str, np.ndarray]] = WeakKeyDictionary()

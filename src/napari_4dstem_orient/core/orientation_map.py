@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
 
 
-class Reason(IntEnum):
+class IndexingStatus(IntEnum):
     """Why a scan position has, or has not, an answer."""
 
     INDEXED = 0
@@ -33,19 +33,19 @@ class Reason(IntEnum):
     def text(self) -> str:
         """What to show on hover."""
         return {
-            Reason.INDEXED: "indexed",
-            Reason.TOO_FEW_DISKS: "not indexed: too few disks",
-            Reason.LOW_SCORE: "not indexed: no orientation explains the disks well enough",
-            Reason.NOT_RUN: "not indexed: not run yet",
-            Reason.UNRELIABLE: "not indexed: no answer is reliable enough",
-            Reason.AMBIGUOUS_PHASE: "not indexed: no phase is likely enough against the others",
-            Reason.DISKS_ELSEWHERE: (
+            IndexingStatus.INDEXED: "indexed",
+            IndexingStatus.TOO_FEW_DISKS: "not indexed: too few disks",
+            IndexingStatus.LOW_SCORE: "not indexed: no orientation explains the disks well enough",
+            IndexingStatus.NOT_RUN: "not indexed: not run yet",
+            IndexingStatus.UNRELIABLE: "not indexed: no answer is reliable enough",
+            IndexingStatus.AMBIGUOUS_PHASE: "not indexed: no phase is likely enough against the others",
+            IndexingStatus.DISKS_ELSEWHERE: (
                 "not indexed: too few of its disks lie where the crystal has reflections (is the pixel size right?)"
             ),
         }[self]
 
 
-class Doubt(IntFlag):
+class AmbiguityFlag(IntFlag):
     """What speaks against relying on an answer; several may hold."""
 
     HALF_TURN = 1
@@ -58,17 +58,17 @@ class Doubt(IntFlag):
     def texts(self) -> list[str]:
         """What is shown to a person, one for each flag."""
         texts = {
-            Doubt.HALF_TURN: "turned by 180° about the beam it fits nearly as well",
-            Doubt.ELSEWHERE: "another orientation fits nearly as well",
-            Doubt.OTHER_PHASE: "another phase fits nearly as well",
-            Doubt.OUT_OF_RANGE: "perhaps none of these crystals, or a wrong pixel size",
-            Doubt.FEW_DISKS: "few disks",
+            AmbiguityFlag.HALF_TURN: "turned by 180° about the beam it fits nearly as well",
+            AmbiguityFlag.ELSEWHERE: "another orientation fits nearly as well",
+            AmbiguityFlag.OTHER_PHASE: "another phase fits nearly as well",
+            AmbiguityFlag.OUT_OF_RANGE: "perhaps none of these crystals, or a wrong pixel size",
+            AmbiguityFlag.FEW_DISKS: "few disks",
         }
-        return [text for doubt, text in texts.items() if doubt in self]
+        return [text for flag, text in texts.items() if flag in self]
 
     @property
     def text(self) -> str:
-        """The same in one line; empty without doubt."""
+        """The same in one line; empty where nothing does."""
         return "; ".join(self.texts)
 
 
@@ -83,17 +83,17 @@ class Certainty:
         of other phases, and none of them. 0 where nothing was tried.
     phase_margin : ndarray, float32, shape (scan_y, scan_x)
         Probability of the answer's phase less that of the next likely one.
-    doubt : ndarray, uint8, shape (scan_y, scan_x)
-        ``Doubt`` flags.
+    ambiguity : ndarray, uint8, shape (scan_y, scan_x)
+        ``AmbiguityFlag`` flags.
     """
 
     reliability: np.ndarray
     phase_margin: np.ndarray
-    doubt: np.ndarray
+    ambiguity: np.ndarray
 
-    def doubt_at(self, row: int, col: int) -> Doubt:
-        """Return the doubts about one position."""
-        return Doubt(int(self.doubt[row, col]))
+    def ambiguity_at(self, row: int, col: int) -> AmbiguityFlag:
+        """Return the flags of one position."""
+        return AmbiguityFlag(int(self.ambiguity[row, col]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +112,9 @@ class OrientationMap:
         Index into ``phases``; -1 where there is no answer.
     score : ndarray, float32, shape (scan_y, scan_x)
         How well the answer explains the disks, 0 to 1 (see ``indexing.scoring``), the same for every method.
-    reason : ndarray, uint8, shape (scan_y, scan_x)
-        A ``Reason`` for each position.
-    explained : ndarray, int32, shape (scan_y, scan_x)
+    status : ndarray, uint8, shape (scan_y, scan_x)
+        A ``IndexingStatus`` for each position.
+    n_matched : ndarray, int32, shape (scan_y, scan_x)
         Number of measured disks (direct beam apart) that the answer explains.
     runner_up : ndarray, float32, shape (scan_y, scan_x, n, 3, 3)
         Further hypotheses of the same phase, best first; n may be 0.
@@ -136,8 +136,8 @@ class OrientationMap:
     rotation: np.ndarray
     phase_id: np.ndarray
     score: np.ndarray
-    reason: np.ndarray
-    explained: np.ndarray
+    status: np.ndarray
+    n_matched: np.ndarray
     runner_up: np.ndarray
     runner_up_score: np.ndarray
     method: str
@@ -173,7 +173,7 @@ class OrientationMap:
         """Return a map of the same kind, of other positions, at none of which anything was tried yet."""
         empty = _empty(self, _ARRAYS, scan_shape)
         empty["rotation"][:], empty["runner_up"][:] = np.eye(3), np.eye(3)
-        empty["phase_id"][:], empty["reason"][:] = -1, Reason.NOT_RUN
+        empty["phase_id"][:], empty["status"][:] = -1, IndexingStatus.NOT_RUN
         known = self.certainty
         certainty = None if known is None else Certainty(**_empty(known, _CERTAINTY, scan_shape))
         return replace(self, **empty, certainty=certainty)
@@ -226,9 +226,9 @@ class OrientationMap:
             rotation=np.where(refused[..., None, None], np.eye(3, dtype=np.float32), self.rotation),
             runner_up=np.where(refused[..., None, None, None], np.eye(3, dtype=np.float32), self.runner_up),
             phase_id=np.where(refused, np.int32(-1), self.phase_id),
-            reason=np.select([low, unlikely], [Reason.LOW_SCORE, Reason.UNRELIABLE], self.reason).astype(
-                np.uint8
-            ),
+            status=np.select(
+                [low, unlikely], [IndexingStatus.LOW_SCORE, IndexingStatus.UNRELIABLE], self.status
+            ).astype(np.uint8),
             provenance=self.provenance
             | {"accepted": {name: max(float(value), before.get(name, 0.0)) for name, value in asked.items()}},
         )
@@ -250,8 +250,8 @@ class OrientationMap:
                 f"median reliability {np.median(reliability):.0%}",
                 f"{unlikely:,} more likely wrong than right",
             ]
-        unreliable = np.isin(self.reason, (Reason.UNRELIABLE, Reason.AMBIGUOUS_PHASE)).sum()
-        foreign = (self.certainty.doubt & Doubt.OUT_OF_RANGE > 0).sum()
+        unreliable = np.isin(self.status, (IndexingStatus.UNRELIABLE, IndexingStatus.AMBIGUOUS_PHASE)).sum()
+        foreign = (self.certainty.ambiguity & AmbiguityFlag.OUT_OF_RANGE > 0).sum()
         parts += [f"{unreliable:,} not indexed as unreliable"] if unreliable else []
         parts += [f"{foreign:,} perhaps none of the crystals"] if foreign else []
         return ", ".join(parts)
@@ -283,8 +283,8 @@ def _file_format() -> Any:
     return import_module("napari_4dstem_orient.io.result")
 
 
-_CERTAINTY = ("reliability", "phase_margin", "doubt")
-_ARRAYS = ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score")
+_CERTAINTY = ("reliability", "phase_margin", "ambiguity")
+_ARRAYS = ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score")
 
 
 def _empty(whole: Any, names: tuple[str, ...], scan_shape: tuple[int, int]) -> dict[str, Any]:

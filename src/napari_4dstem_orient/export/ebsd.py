@@ -76,7 +76,7 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
         np.where(indexed[:, None], bunge_angles(orientation_map.rotation).reshape(-1, 3), 4 * np.pi),
         x,
         y,
-        np.where(indexed, orientation_map.explained.ravel(), 0),
+        np.where(indexed, orientation_map.n_matched.ravel(), 0),
         np.where(
             indexed, (orientation_map.score if certainty is None else certainty.reliability).ravel(), -1
         ),
@@ -117,7 +117,7 @@ def save_ctf(orientation_map: OrientationMap, path: str | Path) -> None:
         np.where(indexed, orientation_map.phase_id.ravel() + 1, 0),
         x,
         y,
-        np.where(indexed, orientation_map.explained.ravel(), 0),
+        np.where(indexed, orientation_map.n_matched.ravel(), 0),
         np.where(indexed, 0, 3),
         np.where(indexed[:, None], np.rad2deg(bunge_angles(orientation_map.rotation)).reshape(-1, 3), 0),
         np.zeros(len(x)),

@@ -54,11 +54,12 @@ def to_orix(orientation_map: OrientationMap) -> orix.crystal_map.CrystalMap:
         phases[-1] = Phase("not_indexed", color="white")
     properties = {
         "score": orientation_map.score,
-        "reason": orientation_map.reason,
-        "explained_disks": orientation_map.explained,
+        "reason": orientation_map.status,
+        "explained_disks": orientation_map.n_matched,
     }
     if (certainty := orientation_map.certainty) is not None:
-        properties |= {name: getattr(certainty, name) for name in ("reliability", "phase_margin", "doubt")}
+        properties |= {"reliability": certainty.reliability, "phase_margin": certainty.phase_margin}
+        properties["doubt"] = certainty.ambiguity
     return CrystalMap(
         rotations=Rotation(quaternions(orientation_map.rotation.reshape(-1, 3, 3))),
         phase_id=orientation_map.phase_id.ravel(),

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.inputs import inputs_of
-from napari_4dstem_orient.core.orientation_map import OrientationMap, Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
 from napari_4dstem_orient.core.ours import sign, signature
 from napari_4dstem_orient.export.base import Export
 
@@ -82,8 +82,8 @@ def from_py4dstem(
         rotation=matrix[:, :, 0],
         phase_id=np.where(indexed, 0, -1).astype(np.int32),
         score=corr[:, :, 0],
-        reason=np.where(indexed, Reason.INDEXED, Reason.LOW_SCORE).astype(np.uint8),
-        explained=np.zeros(indexed.shape, np.int32),
+        status=np.where(indexed, IndexingStatus.INDEXED, IndexingStatus.LOW_SCORE).astype(np.uint8),
+        n_matched=np.zeros(indexed.shape, np.int32),
         runner_up=matrix[:, :, 1:],
         runner_up_score=corr[:, :, 1:],
         method="template",

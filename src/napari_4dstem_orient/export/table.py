@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.atomic import writing
-from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import conventions, quantities
@@ -61,9 +61,11 @@ def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:
         else:
             style = ".0f" if name == "explained_disks" else ".4f"
             columns[f"{name}_{unit}" if unit else name] = _texts(values.ravel(), style)
-    columns["status"] = [Reason(number).text for number in orientation_map.reason.ravel().tolist()]
+    columns["status"] = [IndexingStatus(number).text for number in orientation_map.status.ravel().tolist()]
     if orientation_map.certainty is not None:
-        columns["doubt"] = [Doubt(flags).text for flags in orientation_map.certainty.doubt.ravel().tolist()]
+        columns["doubt"] = [
+            AmbiguityFlag(flags).text for flags in orientation_map.certainty.ambiguity.ravel().tolist()
+        ]
     return columns
 
 

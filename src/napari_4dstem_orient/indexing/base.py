@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import Certainty, Doubt, OrientationMap, Reason
+from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, Certainty, IndexingStatus, OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
@@ -54,7 +54,7 @@ class Hypotheses:
     rotation : ndarray, shape (n, h, 3, 3)
     phase_id : ndarray, int, shape (n, h)
     score : ndarray, shape (n, h)
-    explained : ndarray, int, shape (n, h)
+    n_matched : ndarray, int, shape (n, h)
     probability : ndarray, shape (n, h), or None
         That the hypothesis is right, where the method knows it; what is missing to 1 says that none of them is.
     """
@@ -62,7 +62,7 @@ class Hypotheses:
     rotation: np.ndarray
     phase_id: np.ndarray
     score: np.ndarray
-    explained: np.ndarray
+    n_matched: np.ndarray
     probability: np.ndarray | None = None
 
     @classmethod
@@ -70,7 +70,7 @@ class Hypotheses:
         cls, parts: list[Hypotheses], keep: int, preference: list[np.ndarray] | None = None
     ) -> Hypotheses:
         """Sort the hypotheses of several phases or models by score (or ``preference``) and keep the best few."""
-        names = ["rotation", "phase_id", "score", "explained"]
+        names = ["rotation", "phase_id", "score", "n_matched"]
         if parts[0].probability is not None:
             names.append("probability")
         joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in names}
@@ -90,7 +90,7 @@ class Hypotheses:
             self.rotation[rows, order],
             self.phase_id[rows, order],
             score[rows, order],
-            self.explained[rows, order],
+            self.n_matched[rows, order],
         )
 
 
@@ -135,41 +135,44 @@ class MapBuilder:
         self.rotation = np.tile(np.eye(3, dtype=np.float32), (positions, 1 + runners_up, 1, 1))
         self.phase_id = np.full(positions, -1, np.int32)
         self.score = np.zeros((positions, 1 + runners_up), np.float32)
-        self.explained = np.zeros(positions, np.int32)
-        self.reason = np.full(positions, Reason.NOT_RUN, np.uint8)
+        self.n_matched = np.zeros(positions, np.int32)
+        self.status = np.full(positions, IndexingStatus.NOT_RUN, np.uint8)
         self.certain = True
         self.reliability = np.zeros(positions, np.float32)
         self.phase_margin = np.zeros(positions, np.float32)
-        self.doubt = np.zeros(positions, np.uint8)
+        self.ambiguity = np.zeros(positions, np.uint8)
 
     def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray) -> None:
         """Enter the hypotheses of flat scan positions ``where``, which have ``disk_count`` disks each."""
         asked = self.acceptance
         enough = disk_count >= asked.min_disks
-        failed = {Reason.TOO_FEW_DISKS: ~enough, Reason.LOW_SCORE: found.score[:, 0] < asked.min_score}
+        failed = {
+            IndexingStatus.TOO_FEW_DISKS: ~enough,
+            IndexingStatus.LOW_SCORE: found.score[:, 0] < asked.min_score,
+        }
         if found.probability is None:
             self.certain = False
         else:
-            reliability, margin, doubt = self._judge(found, found.probability)
-            doubt |= np.where(disk_count < FEW_DISKS, Doubt.FEW_DISKS, 0).astype(np.uint8)
+            reliability, margin, ambiguity = self._judge(found, found.probability)
+            ambiguity |= np.where(disk_count < FEW_DISKS, AmbiguityFlag.FEW_DISKS, 0).astype(np.uint8)
             self.reliability[where] = reliability * enough
             self.phase_margin[where] = margin * enough
-            self.doubt[where] = doubt * enough
-            failed[Reason.UNRELIABLE] = reliability < asked.min_reliability
+            self.ambiguity[where] = ambiguity * enough
+            failed[IndexingStatus.UNRELIABLE] = reliability < asked.min_reliability
             if len(self.phases) > 1:
-                failed[Reason.AMBIGUOUS_PHASE] = margin < asked.min_phase_margin
-        reason = np.select(list(failed.values()), list(failed), default=Reason.INDEXED)
-        self.reason[where] = reason
-        indexed = reason == Reason.INDEXED
+                failed[IndexingStatus.AMBIGUOUS_PHASE] = margin < asked.min_phase_margin
+        reason = np.select(list(failed.values()), list(failed), default=IndexingStatus.INDEXED)
+        self.status[where] = reason
+        indexed = reason == IndexingStatus.INDEXED
         self.phase_id[where] = np.where(indexed, found.phase_id[:, 0], -1)
         own = found.of_winning_phase(self.rotation.shape[1])
         count = own.rotation.shape[1]
         self.rotation[where, :count] = np.where(indexed[:, None, None, None], own.rotation, np.eye(3))
         self.score[where, :count] = own.score * enough[:, None]
-        self.explained[where] = own.explained[:, 0] * enough
+        self.n_matched[where] = own.n_matched[:, 0] * enough
 
     def _judge(self, found: Hypotheses, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return reliability, phase margin and ``Doubt`` of each pattern's winner."""
+        """Return reliability, phase margin and ``AmbiguityFlag`` of each pattern's winner."""
         winner = found.phase_id[:, :1]
         same_phase = found.phase_id == winner
         apart, half_turned = np.full(likely.shape, 180.0), np.full(likely.shape, 180.0)
@@ -190,33 +193,33 @@ class MapBuilder:
         of_winner = of_phases[np.arange(len(winner)), winner[:, 0]]
         others = of_phases.sum(1) - of_winner
         worth = RIVAL * reliability
-        doubt = (
-            np.where((rivals * turned).max(1) > worth, Doubt.HALF_TURN, 0)
-            | np.where((rivals * ~turned).max(1) > worth, Doubt.ELSEWHERE, 0)
-            | np.where(others > worth, Doubt.OTHER_PHASE, 0)
-            | np.where(likely.sum(1) < 0.5, Doubt.OUT_OF_RANGE, 0)
+        ambiguity = (
+            np.where((rivals * turned).max(1) > worth, AmbiguityFlag.HALF_TURN, 0)
+            | np.where((rivals * ~turned).max(1) > worth, AmbiguityFlag.ELSEWHERE, 0)
+            | np.where(others > worth, AmbiguityFlag.OTHER_PHASE, 0)
+            | np.where(likely.sum(1) < 0.5, AmbiguityFlag.OUT_OF_RANGE, 0)
         )
         second = np.where(np.arange(len(self.phases)) == winner, -np.inf, of_phases).max(1, initial=0.0)
-        return reliability, of_winner - second, doubt.astype(np.uint8)
+        return reliability, of_winner - second, ambiguity.astype(np.uint8)
 
     def leave_out(self, where: np.ndarray) -> None:
         """Enter positions that have too few disks to try: of all they list, or of those that could be reflections."""
         enough = self.listed[where] > self.acceptance.min_disks  # one of them is the direct beam
-        self.reason[where] = np.where(enough, Reason.DISKS_ELSEWHERE, Reason.TOO_FEW_DISKS)
+        self.status[where] = np.where(enough, IndexingStatus.DISKS_ELSEWHERE, IndexingStatus.TOO_FEW_DISKS)
 
     def finish(self, method: str, provenance: dict[str, Any]) -> OrientationMap:
         """Return the map."""
         shape = self.scan_shape
         certainty = Certainty(
-            self.reliability.reshape(shape), self.phase_margin.reshape(shape), self.doubt.reshape(shape)
+            self.reliability.reshape(shape), self.phase_margin.reshape(shape), self.ambiguity.reshape(shape)
         )
         return OrientationMap(
             phases=self.phases,
             rotation=self.rotation[:, 0].reshape(*shape, 3, 3),
             phase_id=self.phase_id.reshape(shape),
             score=self.score[:, 0].reshape(shape),
-            reason=self.reason.reshape(shape),
-            explained=self.explained.reshape(shape),
+            status=self.status.reshape(shape),
+            n_matched=self.n_matched.reshape(shape),
             runner_up=self.rotation[:, 1:].reshape(*shape, -1, 3, 3),
             runner_up_score=self.score[:, 1:].reshape(*shape, -1),
             method=method,

@@ -60,7 +60,7 @@ class Score:
     """Scores (0 to 1) and numbers of explained disks, shape (n, h)."""
 
     value: torch.Tensor
-    explained: torch.Tensor
+    n_matched: torch.Tensor
 
 
 def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, settings: ScoreSettings) -> Score:

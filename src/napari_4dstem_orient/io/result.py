@@ -34,10 +34,10 @@ from napari_4dstem_orient.core.atomic import hdf5_in_memory, writing
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.orientation_map import (
+    AmbiguityFlag,
     Certainty,
-    Doubt,
+    IndexingStatus,
     OrientationMap,
-    Reason,
     why_exploratory,
 )
 from napari_4dstem_orient.core.reading import from_json, reading
@@ -66,18 +66,20 @@ _DTYPES = {
     "runner_up_score": np.float32,
 }
 _CERTAINTY = {"reliability": np.float32, "phase_margin": np.float32, "doubt": np.uint8}
+_ATTRIBUTES = {"reason": "status", "explained": "n_matched", "doubt": "ambiguity"}
+"""What the program calls the arrays that the file calls otherwise."""
 _SCORE = (0, 1 + 1e-3)  # rounding
 _MOST_DISKS = 2**16  # in one pattern; detection keeps 2,000 at most
 _RANGES = {
     "rotation": (-1.001, 1.001),
     "score": _SCORE,
-    "reason": (0, max(Reason)),
+    "reason": (0, max(IndexingStatus)),
     "explained": (0, _MOST_DISKS),
     "runner_up": (-1.001, 1.001),
     "runner_up_score": _SCORE,
     "reliability": _SCORE,
     "phase_margin": (-_SCORE[1], _SCORE[1]),
-    "doubt": (0, sum(Doubt)),
+    "doubt": (0, sum(AmbiguityFlag)),
 }
 _METHOD = re.compile(r"\w[\w -]{,39}")
 """What a method may be called; which there are depends on what is installed."""
@@ -115,12 +117,12 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: boo
     parts = [(orientation_map, _DTYPES), *([(certainty, _CERTAINTY)] if certainty else [])]
     for owner, dtypes in parts:
         for name, dtype in dtypes.items():
-            values = np.asarray(getattr(owner, name), dtype)
+            values = np.asarray(getattr(owner, _ATTRIBUTES.get(name, name)), dtype)
             packing = {"compression": "gzip", "shuffle": True} if values.size and compress else {}
             group.create_dataset(name, data=values, **packing)
-    group["reason"].attrs["meaning"] = _json({int(reason): reason.text for reason in Reason})
+    group["reason"].attrs["meaning"] = _json({int(status): status.text for status in IndexingStatus})
     if certainty:
-        group["doubt"].attrs["meaning"] = _json({int(doubt): doubt.text for doubt in Doubt})
+        group["doubt"].attrs["meaning"] = _json({int(flag): flag.text for flag in AmbiguityFlag})
     group["phases"] = _json([phase.to_dict() for phase in orientation_map.phases])
     parent["provenance"] = _json(orientation_map.provenance)
 
@@ -184,7 +186,9 @@ def read_map(parent: h5py.Group) -> OrientationMap:
     arrays = {name: _as(hdf5.array(group, name), dtype, name) for name, dtype in dtypes.items()}
     phases = tuple(Phase.from_dict(values) for values in from_json(hdf5.words(group, "phases"), list))
     _check(arrays, len(phases))
-    certainty = Certainty(**{name: arrays.pop(name) for name in certain}) if certain else None
+    named = {_ATTRIBUTES.get(name, name): values for name, values in arrays.items()}
+    certain_of = [_ATTRIBUTES.get(name, name) for name in certain]
+    certainty = Certainty(**{name: named.pop(name) for name in certain_of}) if certain else None
     r_pixel, r_aspect = group.attrs.get("r_pixel"), float(group.attrs.get("r_aspect", 1.0))
     method = str(group.attrs["method"])
     if not _METHOD.fullmatch(method) or (r_pixel is not None and not 0 < float(r_pixel) < np.inf):
@@ -200,7 +204,7 @@ def read_map(parent: h5py.Group) -> OrientationMap:
         r_aspect=r_aspect,
         provenance=provenance,
         certainty=certainty,
-        **arrays,
+        **named,
     )
 
 

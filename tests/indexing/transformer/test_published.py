@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.crystals.rotations import about_beam, nearest_rotation, random_rotations
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
 from napari_4dstem_orient.indexing.transformer.proposals import propose
@@ -135,7 +135,7 @@ def test_it_is_an_indexer_like_the_other(trained):
     assert isinstance(test.disks, BraggDisks)
     make = evaluation.methods_for(trained, "cpu", template=False)["network"]
     found = make().index(test.disks)
-    assert (found.indexed | (found.reason == Reason.TOO_FEW_DISKS)).all()
+    assert (found.indexed | (found.status == IndexingStatus.TOO_FEW_DISKS)).all()
     assert found.indexed.any()
 
 

@@ -198,7 +198,7 @@ class TemplateMatcher:
             rotation = self._match(phase_id, measured)
             scored = score(measured, rotation, reflector, self.scoring)
             phase_ids = np.full(rotation.shape[:2], phase_id, np.int32)
-            value, explained = scored.value.cpu().numpy(), scored.explained.cpu().numpy()
+            value, explained = scored.value.cpu().numpy(), scored.n_matched.cpu().numpy()
             found.append(Hypotheses(rotation.cpu().numpy(), phase_ids, value, explained))
         # Within a phase the order of the matches stands; between phases the common score of the first match decides.
         later = 2.0 * np.arange(self.settings.matches)

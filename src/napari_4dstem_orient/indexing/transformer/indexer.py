@@ -202,7 +202,7 @@ class TransformerIndexer:
             first = rotations[:, :1]
             scored = score(measured, first, self._reflectors[phase_id], self.scoring)
             phase_ids = np.full(first.shape[:2], phase_id, np.int32)
-            answers = (values.cpu().numpy() for values in (scored.value, scored.explained))
+            answers = (values.cpu().numpy() for values in (scored.value, scored.n_matched))
             parts.append(Hypotheses(first.cpu().numpy(), phase_ids, *answers))
         return Hypotheses.join(parts, len(parts))
 

@@ -163,7 +163,7 @@ def rank(
             verdict.pose.rotation.cpu().numpy(),
             np.full(tuple(probability.shape), short.candidate.phase_id, np.int32),
             verdict.score.value.cpu().numpy(),
-            verdict.score.explained.cpu().numpy(),
+            verdict.score.n_matched.cpu().numpy(),
             probability.cpu().numpy(),
         )
         for short, verdict, probability in zip(shortlists, verdicts, _likely(verdicts), strict=True)
@@ -233,9 +233,9 @@ def _look_closer(
     where = many[taken], best[taken]
     verdict.pose.put(where, pose[taken, 0])
     verdict.logit[where] = logit[taken, 0]
-    verdict.score.value[where], verdict.score.explained[where] = (
+    verdict.score.value[where], verdict.score.n_matched[where] = (
         closer.value[taken, 0],
-        closer.explained[taken, 0],
+        closer.n_matched[taken, 0],
     )
 
 

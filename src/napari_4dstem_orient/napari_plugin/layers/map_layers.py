@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
-from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
 from napari_4dstem_orient.napari_plugin.layers.uncalibrated import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.napari_plugin.qt.turns import later
@@ -294,14 +294,14 @@ def describe_position(
         lines.append("Euler angles (Bunge) " + ", ".join(f"{angle:.1f}°" for angle in angles))
         sure.append(f"score {orientation_map.score[row, col]:.2f}")
     else:
-        lines.append(Reason(int(orientation_map.reason[row, col])).text)
+        lines.append(IndexingStatus(int(orientation_map.status[row, col])).text)
     doubts: list[str] = []
     if certainty is not None and certainty.reliability[row, col]:  # 0 where nothing was tried
         sure.append(f"reliability {certainty.reliability[row, col]:.0%}")
-        doubts = certainty.doubt_at(row, col).texts
+        doubts = certainty.ambiguity_at(row, col).texts
     position = _measured_at(snapshot, row, col)
     if indexed and position is None:
-        sure.append(f"explains {orientation_map.explained[row, col]} disks")
+        sure.append(f"explains {orientation_map.n_matched[row, col]} disks")
     elif position is not None:
         light = snapshot.light if snapshot is not None else None
         explains = indexed and light is not None

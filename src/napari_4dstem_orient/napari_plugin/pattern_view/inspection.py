@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, marks
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
@@ -53,7 +53,7 @@ class Answer:
     score : float
     reliability : float or None
         Probability that the answer is right; None where that is not known or nothing was tried.
-    doubt : Doubt
+    ambiguity : Doubt
         What speaks against the answer; of a method that does not know, whether the orientation turned by 180°
         about the beam explains the disks nearly as well.
     spots : ndarray, shape (n, 6)
@@ -62,12 +62,12 @@ class Answer:
         Best first.
     """
 
-    reason: Reason
+    status: IndexingStatus
     phase: Phase | None
     rotation: np.ndarray
     score: float
     reliability: float | None
-    doubt: Doubt
+    ambiguity: AmbiguityFlag
     spots: np.ndarray
     rivals: tuple[RunnerUp, ...] = ()
 
@@ -159,23 +159,23 @@ def answer_at(
     rotation = orientation_map.rotation[row, col]
     phase = None
     rivals: tuple[RunnerUp, ...] = ()
-    certainty, reliability, doubt = orientation_map.certainty, None, Doubt(0)
+    certainty, reliability, doubt = orientation_map.certainty, None, AmbiguityFlag(0)
     if certainty is not None:
         reliability = float(certainty.reliability[row, col]) or None
-        doubt = certainty.doubt_at(row, col)
+        doubt = certainty.ambiguity_at(row, col)
     if orientation_map.indexed[row, col]:
         import_libraries()
         phase = orientation_map.phases[orientation_map.phase_id[row, col]]
         rivals = _rivals(orientation_map, row, col, phase)
         if certainty is None and _half_turn_nearly_as_good(orientation_map, row, col, phase):
-            doubt = Doubt.HALF_TURN
+            doubt = AmbiguityFlag.HALF_TURN
     return Answer(
-        reason=Reason(int(orientation_map.reason[row, col])),
+        status=IndexingStatus(int(orientation_map.status[row, col])),
         phase=phase,
         rotation=rotation,
         score=float(orientation_map.score[row, col]),
         reliability=reliability,
-        doubt=doubt,
+        ambiguity=doubt,
         spots=predict(phase, rotation, light, prediction),
         rivals=rivals,
     )
@@ -220,7 +220,12 @@ def with_hypothesis(answer: Answer, number: int, light: Illumination | None) -> 
     rival = answer.rivals[number - 1]
     spots = predict(answer.phase, rival.rotation, light)
     return replace(
-        answer, rotation=rival.rotation, score=rival.score, reliability=None, doubt=Doubt(0), spots=spots
+        answer,
+        rotation=rival.rotation,
+        score=rival.score,
+        reliability=None,
+        ambiguity=AmbiguityFlag(0),
+        spots=spots,
     )
 
 

@@ -25,7 +25,7 @@ from napari_4dstem_orient.workflow.session import Stage
 def found(silver) -> OrientationMap:
     """Return a map that is not indexed at one position."""
     found = made_map(silver, "transformer")
-    found.phase_id[VACUUM], found.reason[VACUUM] = -1, 1
+    found.phase_id[VACUUM], found.status[VACUUM] = -1, 1
     return found
 
 

@@ -28,7 +28,7 @@ from helpers.gui_scan import (
     truth,
 )
 from napari_4dstem_orient.calibration.calibrate import calibrate
-from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
@@ -94,15 +94,17 @@ def test_a_strong_direct_beam_does_not_hide_the_reflections():
 def test_the_half_turn_is_told_only_where_it_is_another_orientation(silver):
     found = made_map(silver, "template")
     found = replace(found, runner_up=truth()[:, :, None] @ HALF_TURN.astype(np.float32))
-    assert not answer_at(found, 2, 1, LIGHT).doubt  # its score is 0
+    assert not answer_at(found, 2, 1, LIGHT).ambiguity  # its score is 0
     rival = replace(found, runner_up_score=np.full((4, 6, 1), 0.79, np.float32))
-    assert answer_at(rival, 2, 1, LIGHT).doubt == Doubt.HALF_TURN
+    assert answer_at(rival, 2, 1, LIGHT).ambiguity == AmbiguityFlag.HALF_TURN
     zone = np.broadcast_to(Rotation.from_euler("x", 45, degrees=True).as_matrix(), (4, 6, 3, 3))
     symmetric = replace(rival, rotation=zone.astype(np.float32))
     symmetric = replace(symmetric, runner_up=symmetric.rotation[:, :, None] @ HALF_TURN)
-    assert not answer_at(symmetric, 2, 1, LIGHT).doubt  # [101] has a twofold axis: the same crystal
-    knowing = replace(rival, method="transformer", certainty=sure_of(rival.indexed, Doubt.ELSEWHERE))
-    assert answer_at(knowing, 2, 1, LIGHT).doubt == Doubt.ELSEWHERE  # it knows better than the scores
+    assert not answer_at(symmetric, 2, 1, LIGHT).ambiguity  # [101] has a twofold axis: the same crystal
+    knowing = replace(rival, method="transformer", certainty=sure_of(rival.indexed, AmbiguityFlag.ELSEWHERE))
+    assert (
+        answer_at(knowing, 2, 1, LIGHT).ambiguity == AmbiguityFlag.ELSEWHERE
+    )  # it knows better than the scores
 
 
 def test_answers_of_different_phases_have_no_angle(silver, copper):
@@ -178,18 +180,18 @@ def test_a_position_without_an_answer_says_why(inspector, qtbot, silver):
     session = session_for(inspector.viewer)
     fill(session, silver)
     found = made_map(silver, "template")
-    found.phase_id[VACUUM], found.reason[VACUUM] = -1, Reason.TOO_FEW_DISKS
+    found.phase_id[VACUUM], found.status[VACUUM] = -1, IndexingStatus.TOO_FEW_DISKS
     session.put(Stage.TEMPLATE_MAP, found)
     session.move_to(*VACUUM)
     settled(inspector, qtbot, VACUUM)
-    assert inspector.predicted["template"].words.text() == Reason.TOO_FEW_DISKS.text
+    assert inspector.predicted["template"].words.text() == IndexingStatus.TOO_FEW_DISKS.text
 
 
 def test_reliability_and_doubts_stand_below_the_transformers_answer(inspector, qtbot, silver):
     session = session_for(inspector.viewer)
     fill(session, silver)
     found = made_map(silver, "transformer")
-    doubt = Doubt.HALF_TURN | Doubt.FEW_DISKS
+    doubt = AmbiguityFlag.HALF_TURN | AmbiguityFlag.FEW_DISKS
     found = replace(found, certainty=sure_of(found.indexed, doubt))
     session.put(Stage.TRANSFORMER_MAP, found)
     session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
@@ -199,11 +201,11 @@ def test_reliability_and_doubts_stand_below_the_transformers_answer(inspector, q
     assert "reliability <b>93%</b>" in words["transformer"]
     assert doubt.text in words["transformer"]
     assert "reliability" not in words["template"]
-    found.phase_id[2, 4], found.reason[2, 4] = -1, Reason.UNRELIABLE
+    found.phase_id[2, 4], found.status[2, 4] = -1, IndexingStatus.UNRELIABLE
     session.move_to(2, 4)
     settled(inspector, qtbot, (2, 4))
     words = inspector.predicted["transformer"].words.text()
-    for part in (Reason.UNRELIABLE.text, "93%", doubt.text):
+    for part in (IndexingStatus.UNRELIABLE.text, "93%", doubt.text):
         assert part in words
 
 

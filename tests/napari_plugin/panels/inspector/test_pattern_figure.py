@@ -77,7 +77,7 @@ def test_the_scale_bar_is_as_long_as_it_says(snapshot):
 def test_a_position_without_an_answer_says_why(snapshot):
     position = look(snapshot, *VACUUM)
     panels = pattern_figure(position, {"template": position.answers["template"]}).axes
-    assert position.answers["template"].reason.text in panels[1].get_xlabel()
+    assert position.answers["template"].status.text in panels[1].get_xlabel()
     assert panels[2].get_xlabel() == "no answer"
 
 

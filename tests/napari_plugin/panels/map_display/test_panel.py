@@ -9,7 +9,7 @@ import pytest
 from helpers.gui_scan import SHAPE, fill, made_map
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
-from napari_4dstem_orient.core.orientation_map import Reason
+from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     KIND,
     MAP,
@@ -79,7 +79,7 @@ def test_apply_refuses_what_is_hidden_and_at_nothing_takes_it_back(panel):
     panel.threshold.setValue(50)
     panel.apply_button.click()
     refused = panel.session.get(Stage.TRANSFORMER_MAP)
-    assert refused.reason[DOUBTFUL] == Reason.UNRELIABLE
+    assert refused.status[DOUBTFUL] == IndexingStatus.UNRELIABLE
     assert layer_of(panel).metadata[MAP] is refused
     panel.threshold.setValue(0)
     panel.apply_button.click()

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from helpers.gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, made_map, sure_of
 from napari_4dstem_orient.analysis.colours import ipf_rgb
-from napari_4dstem_orient.core.orientation_map import Doubt, Reason
+from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
@@ -141,7 +141,7 @@ def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, q
     qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=20000)
     (layer,) = map_layers(panel.viewer, "template")
     seen = layer.metadata[MAP]
-    np.testing.assert_array_equal(seen.reason == Reason.NOT_RUN, np.indices(SHAPE)[0] > 0)
+    np.testing.assert_array_equal(seen.status == IndexingStatus.NOT_RUN, np.indices(SHAPE)[0] > 0)
     assert "pixel size" in seen.exploratory
     assert panel.jobs.running
     assert panel.session.get(Stage.TEMPLATE_MAP) is None
@@ -261,7 +261,7 @@ def test_indexers_are_made_once_and_again_when_the_job_changes(monkeypatch, silv
 def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silver, qtbot):
     viewer = make_napari_viewer()
     found = made_map(silver, "transformer")
-    found.phase_id[VACUUM], found.reason[VACUUM] = -1, Reason.TOO_FEW_DISKS
+    found.phase_id[VACUUM], found.status[VACUUM] = -1, IndexingStatus.TOO_FEW_DISKS
     found.certainty.reliability[VACUUM] = 0
     add_map_layers(viewer, found)
     indexed = text_at(viewer, (2 * 20.0, 1 * 20.0))
@@ -289,7 +289,7 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
 
 
 def test_hovering_says_what_is_doubtful_where_there_is_no_answer_too(silver):
-    doubt = Doubt.HALF_TURN | Doubt.OUT_OF_RANGE
+    doubt = AmbiguityFlag.HALF_TURN | AmbiguityFlag.OUT_OF_RANGE
     found = made_map(silver, "transformer")
     found = replace(found, certainty=sure_of(found.indexed, doubt))
     assert describe_position(found, 2, 1).split("\n")[-3:] == [
@@ -298,7 +298,7 @@ def test_hovering_says_what_is_doubtful_where_there_is_no_answer_too(silver):
     ]
     assert "180°" in doubt.text
     assert "none of these crystals" in doubt.text
-    found.phase_id[2, 1], found.reason[2, 1] = -1, Reason.UNRELIABLE
+    found.phase_id[2, 1], found.status[2, 1] = -1, IndexingStatus.UNRELIABLE
     said = describe_position(found, 2, 1).split("\n")
-    assert said[1:] == [Reason.UNRELIABLE.text, "reliability 93%", *doubt.texts]
+    assert said[1:] == [IndexingStatus.UNRELIABLE.text, "reliability 93%", *doubt.texts]
     assert describe_position(made_map(silver, "template"), 2, 1).endswith("score 0.80 · explains 12 disks")

@@ -114,7 +114,7 @@ def test_the_map_made_in_the_window_is_that_of_map_scan(
     seen = session.get(Stage.CALIBRATED)
     for name in ("qx", "qy", "intensity", "offsets"):
         np.testing.assert_array_equal(getattr(seen, name), getattr(disks, name))
-    for name in ("rotation", "phase_id", "score", "reason", "explained", "runner_up", "runner_up_score"):
+    for name in ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score"):
         np.testing.assert_array_equal(getattr(made, name), getattr(asked, name), err_msg=name)
     assert (made.r_pixel, made.indexed.mean() > 0.9) == (20.0, True)
 

@@ -74,7 +74,7 @@ def pattern_figure(
         _frame(axis, position)
         answer = answers.get(method)
         if answer is None or answer.phase is None:
-            axis.set_xlabel("no answer" if answer is None else answer.reason.text, fontsize=7, wrap=True)
+            axis.set_xlabel("no answer" if answer is None else answer.status.text, fontsize=7, wrap=True)
         else:
             seen = position.marks(answer.spots)
             looked_at = told if method == "transformer" else None
@@ -108,7 +108,7 @@ def about(
 
     told: dict[str, Any] = {}
     for method, answer in answers.items():
-        told[method] = {"reason": answer.reason.text}
+        told[method] = {"reason": answer.status.text}
         if answer.phase is not None:
             told[method] |= {
                 "phase": answer.phase.name,

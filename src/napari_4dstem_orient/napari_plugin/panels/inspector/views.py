@@ -254,15 +254,15 @@ def answer_words(answer: Answer, directions: str, seen: Marks | None = None) -> 
     """Describe an answer in a few lines of rich text; ``seen`` is what is marked, where there is anything to mark."""
     sure = [] if answer.reliability is None else [f"reliability <b>{answer.reliability:.0%}</b>"]
     if answer.phase is None:
-        lines = [answer.reason.text, *sure]
+        lines = [answer.status.text, *sure]
     else:
         lines = [
             directions,
             " · ".join([answer.phase.name, f"score {answer.score:.2f}", *sure]),
             *([seen.text] if seen is not None else []),
         ]
-    if answer.doubt:
-        lines.append(f"<i>{answer.doubt.text}</i>")
+    if answer.ambiguity:
+        lines.append(f"<i>{answer.ambiguity.text}</i>")
     return "<br>".join(lines)
 
 

@@ -18,7 +18,7 @@ from napari_4dstem_orient.analysis.boundaries import (
 )
 from napari_4dstem_orient.analysis.grains import GrainSettings, find_grains
 from napari_4dstem_orient.analysis.profile import line_profile
-from napari_4dstem_orient.analysis.special_boundaries import SPECIAL, special_matrix, turn_between
+from napari_4dstem_orient.analysis.special_boundaries import SPECIAL, misorientation_between, special_matrix
 from napari_4dstem_orient.crystals.directions import zone_axis
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.export.grain_table import grain_columns, save_grain_table
@@ -144,7 +144,7 @@ def test_special_boundaries_are_coincidence_lattices():
         sigma = next(n for n in range(1, 40) if np.allclose(n * matrix, np.rint(n * matrix), atol=1e-9))
         assert f"Σ{sigma}" == name.rstrip("ab")
         for first in (BASE, CU.symmetry[5] @ BASE):
-            found = turn_between(matrix @ first, BASE, CU)
+            found = misorientation_between(matrix @ first, BASE, CU)
             assert found.special == name
             assert found.off == pytest.approx(0, abs=1e-4)
             assert found.angle == pytest.approx(published.get(name, found.angle), abs=0.01)
@@ -152,21 +152,21 @@ def test_special_boundaries_are_coincidence_lattices():
 
 def test_brandons_tolerance_decides_what_is_a_twin():
     for off, name in ((8.0, "Σ3"), (9.5, "")):
-        found = turn_between(turn((1, 1, 1), 60 - off) @ BASE, BASE, CU)
+        found = misorientation_between(turn((1, 1, 1), 60 - off) @ BASE, BASE, CU)
         assert found.special == name
         assert found.angle == pytest.approx(60 - off)
         assert found.axis.text == "[1 1 1]"
-    skew = turn_between(turn((1, 1, 1), 60) @ BASE, BASE, CU_PRIMITIVE)
+    skew = misorientation_between(turn((1, 1, 1), 60) @ BASE, BASE, CU_PRIMITIVE)
     assert skew.special == ""  # its axes are turned: [1 1 1] of them is another direction
-    assert turn_between(BASE, BASE, CU).axis is None
-    assert turn_between(turn((0, 0, 1), 13) @ BASE, BASE, TI).text == "13.0° about ⟨0 0 0 1⟩"
+    assert misorientation_between(BASE, BASE, CU).axis is None
+    assert misorientation_between(turn((0, 0, 1), 13) @ BASE, BASE, TI).text == "13.0° about ⟨0 0 0 1⟩"
 
 
 def test_the_axis_is_that_of_the_crystal_not_of_the_lab():
-    found = turn_between(turn((2, 1, 0), 17) @ BASE, BASE, CU)
+    found = misorientation_between(turn((2, 1, 0), 17) @ BASE, BASE, CU)
     assert sorted(np.abs(found.axis.indices)) == [0, 1, 2]
     assert found.axis.error < 1e-3
-    lab = turn_between(BASE @ turn((2, 1, 0), 17), BASE, CU)
+    lab = misorientation_between(BASE @ turn((2, 1, 0), 17), BASE, CU)
     assert lab.angle == pytest.approx(17)
     assert lab.axis.error > 0.5 or sorted(np.abs(lab.axis.indices)) != [0, 1, 2]
 

@@ -20,7 +20,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_scan
 from napari_4dstem_orient.napari_plugin.qt import threads
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -134,7 +134,7 @@ def test_an_open_scan_is_seen_among_the_open_files(tmp_path, silver):
 
 def test_what_is_closed_while_at_work_is_neither_heard_nor_kept(qtbot):
     gate, told = threading.Event(), []
-    latest = Latest(told.append)
+    latest = LatestOnly(told.append)
     latest.ask(gate.wait)
     latest.close()
     gate.set()

@@ -46,7 +46,7 @@ _NO_AXIS = 0.01
 
 
 @dataclass(frozen=True)
-class Turn:
+class Misorientation:
     """How two crystals of one phase are turned against each other.
 
     Attributes
@@ -80,7 +80,7 @@ class Turn:
         return words
 
 
-def turn_between(first: np.ndarray, second: np.ndarray, phase: Phase) -> Turn:
+def misorientation_between(first: np.ndarray, second: np.ndarray, phase: Phase) -> Misorientation:
     """Return how two crystals are turned against each other: angle, axis and, in cubic crystals, name.
 
     Parameters
@@ -100,13 +100,13 @@ def turn_between(first: np.ndarray, second: np.ndarray, phase: Phase) -> Turn:
     angle = float(np.rad2deg(np.linalg.norm(vector)))
     axis = nearest_direction(standard_direction(vector, phase), phase) if angle > _NO_AXIS else None
     if not is_cubic(phase):
-        return Turn(angle, axis)
+        return Misorientation(angle, axis)
     off = {name: float(from_special(first, second, phase, name)[0]) for name in SPECIAL}
     # Tolerances overlap: the boundary that is nearest in units of its own tolerance gives the name.
     best = min(off, key=lambda name: off[name] / tolerance(_sigma(name)))
     if off[best] > tolerance(_sigma(best)):
-        return Turn(angle, axis)
-    return Turn(angle, axis, best, off[best])
+        return Misorientation(angle, axis)
+    return Misorientation(angle, axis, best, off[best])
 
 
 def from_special(first: np.ndarray, second: np.ndarray, phase: Phase, name: str) -> np.ndarray:

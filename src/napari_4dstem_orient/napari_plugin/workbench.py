@@ -15,10 +15,10 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import (
     opening_panels,
     show_panel,
 )
+from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.qt.turns import Turns
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -33,12 +33,12 @@ def open_all_panels(napari_viewer: napari.Viewer) -> None:
     """Open the workbench a panel at a time, once what they need is imported: meanwhile the window answers."""
     viewer = bare_viewer(napari_viewer)
     window = viewer.window._qt_window
-    panels = Turns(window, notify)
+    panels = EventLoopSteps(window, notify)
 
     def open_them(imported: object) -> None:
         panels.take(opening_panels(viewer, {}), lambda: set_libraries_aside(viewer))
 
-    ready = Latest(open_them)
+    ready = LatestOnly(open_them)
     window.destroyed.connect(lambda: ready.close())  # the window may be closed before they are ready
     ready.ask(import_panels)
 
@@ -48,7 +48,7 @@ def set_libraries_aside(viewer: napari.Viewer) -> None:
 
     It takes 0.4 s to look through their half million objects, and napari lets it whenever a layer goes.
     """
-    ready, window = Latest(lambda imported: gc.freeze()), viewer.window._qt_window
+    ready, window = LatestOnly(lambda imported: gc.freeze()), viewer.window._qt_window
     window.destroyed.connect(lambda: ready.close())
     window.destroyed.connect(lambda: gc.unfreeze())
     ready.ask(import_libraries)

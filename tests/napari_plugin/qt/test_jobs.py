@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, QTimer
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.qt.clock import Clock, duration
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
 
 def steps(count, until=None, progress=None):
@@ -211,7 +211,7 @@ def test_an_abandoned_result_takes_no_more_steps(qtbot):
 
 def test_the_newest_request_wins(qtbot):
     answers, gate, asked = [], threading.Event(), []
-    latest = Latest(answers.append)
+    latest = LatestOnly(answers.append)
 
     def answer(number):
         asked.append(number)
@@ -229,7 +229,7 @@ def test_the_newest_request_wins(qtbot):
 
 def test_a_dropped_request_is_not_answered(qtbot):
     answers, gate = [], threading.Event()
-    latest = Latest(answers.append)
+    latest = LatestOnly(answers.append)
     latest.ask(lambda: gate.wait(5))
     latest.drop()
     gate.set()

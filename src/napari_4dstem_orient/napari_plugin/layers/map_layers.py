@@ -14,7 +14,7 @@ from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, cha
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
 from napari_4dstem_orient.napari_plugin.layers.uncalibrated import EXPLORATORY, badged, show_badge
-from napari_4dstem_orient.napari_plugin.qt.turns import later
+from napari_4dstem_orient.napari_plugin.qt.event_loop import later
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone, tone_sheet
-from napari_4dstem_orient.napari_plugin.qt.turns import Turns
 from napari_4dstem_orient.napari_plugin.qt.wheel import WheelGuard
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.session import Stage
@@ -70,7 +70,7 @@ class StepWidget(QWidget):
         self.footer = QVBoxLayout()
         self.footer.setContentsMargins(4, 0, 8, 0)
         self.jobs = JobBar()
-        self.turns = Turns(self, notify)
+        self.turns = EventLoopSteps(self, notify)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(MARGIN, MARGIN, 0, MARGIN)
         layout.addWidget(self.needs)

@@ -16,9 +16,9 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidg
 
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.napari_plugin.qt.clock import Clock
+from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, at_work
-from napari_4dstem_orient.napari_plugin.qt.turns import Turns
 
 SECONDS_BETWEEN_REPORTS = 0.05
 CANCELLED = "It was cancelled."
@@ -123,7 +123,7 @@ class Job(Threaded):
             self.finished.emit(result)
 
 
-class Relay(QObject):
+class SignalRelay(QObject):
     """Brings what a job says on its way from its thread to the main thread: call ``told.emit`` in the job.
 
     Signals
@@ -164,7 +164,7 @@ class JobBar(QWidget):
         self.trouble = ""
         """Why the last job brought nothing, in a sentence; empty where it brought its result."""
         self._done: Callable[[Any], Iterator[None] | None] | None = None
-        self._turns = Turns(self, self._say)
+        self._turns = EventLoopSteps(self, self._say)
         self._title = ""
         self.clock = Clock()
         self.label = QLabel()

@@ -14,7 +14,7 @@ from napari_4dstem_orient.napari_plugin.layers.drawing import draw, line_of
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, text_color
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
 if TYPE_CHECKING:
     import napari
@@ -58,7 +58,7 @@ class MisorientationSection(QWidget):
         layout.addWidget(self.words)
         layout.addWidget(self.plot)
         self.profile: Profile | None = None
-        self._latest = Latest(self._on_answer)
+        self._latest = LatestOnly(self._on_answer)
         analysed.map_changed.connect(self._on_map)
 
     def refresh(self) -> None:
@@ -170,7 +170,7 @@ class MisorientationSection(QWidget):
 
 def compare(orientation_map: OrientationMap, one: tuple[int, int], other: tuple[int, int]) -> str:
     """Say how the crystals at two positions are turned against each other."""
-    from napari_4dstem_orient.analysis.special_boundaries import turn_between
+    from napari_4dstem_orient.analysis.special_boundaries import misorientation_between
 
     words = f"A ({_place(one)}) to B ({_place(other)}): "
     phases = [int(orientation_map.phase_id[where]) for where in (one, other)]
@@ -180,7 +180,9 @@ def compare(orientation_map: OrientationMap, one: tuple[int, int], other: tuple[
         names = [orientation_map.phases[number].name for number in phases]
         return words + f"two phases, {names[0]} and {names[1]}: their angle has no meaning."
     rotation = orientation_map.rotation
-    return words + turn_between(rotation[one], rotation[other], orientation_map.phases[phases[0]]).text
+    return (
+        words + misorientation_between(rotation[one], rotation[other], orientation_map.phases[phases[0]]).text
+    )
 
 
 def _place(where: Any) -> str:

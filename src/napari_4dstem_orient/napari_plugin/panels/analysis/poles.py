@@ -16,7 +16,7 @@ from napari_4dstem_orient.napari_plugin.layers.drawing import draw, region_of
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, save_figure, text_color
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.pole_figures import Density, Indices
@@ -83,7 +83,7 @@ class PolesSection(QWidget):
         self.densities: list[Density] = []
         self._shown_phase: Phase | None = None
         self._about: Mapping[str, Any] = {}
-        self._latest = Latest(self._on_answer)
+        self._latest = LatestOnly(self._on_answer)
         analysed.map_changed.connect(self._on_map)
         self._on_map()
 

@@ -14,7 +14,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.base import wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, text_color
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -55,7 +55,7 @@ class CalibrationFigure(QWidget):
         self.answer: Any = None
         """What is shown; None where there is nothing yet."""
         self._asked: tuple[Any, ...] | None = None
-        self._latest = Latest(self._on_answer, self._on_failed)
+        self._latest = LatestOnly(self._on_answer, self._on_failed)
         viewer.events.theme.connect(self._on_theme)
 
     def inputs(self) -> tuple[Any, ...] | str:

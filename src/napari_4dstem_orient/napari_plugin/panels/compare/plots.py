@@ -22,7 +22,7 @@ from napari_4dstem_orient.napari_plugin.panels.compare.figures import (
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, save_figure, text_color
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
 if TYPE_CHECKING:
     import napari
@@ -126,7 +126,7 @@ class ComparePlots(QWidget):
         for section in self.sections.values():
             layout.addWidget(section)
         self.sections["Correlation with distance"].toggle.toggled.connect(self._correlate)
-        self._latest = Latest(self._on_correlated)
+        self._latest = LatestOnly(self._on_correlated)
         session.position_changed.connect(self._on_moved)
         viewer.events.theme.connect(self._on_theme)
 

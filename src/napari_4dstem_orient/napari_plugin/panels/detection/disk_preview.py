@@ -14,7 +14,7 @@ from napari_4dstem_orient.napari_plugin.panels.detection.intensity_histogram imp
 from napari_4dstem_orient.napari_plugin.panels.detection.pinned_disks import Pin, PinnedDisks
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.workflow.session import Session, Stage
 
@@ -76,7 +76,7 @@ class DiskPreview(QWidget):
         layout.addLayout(words)
         layout.addWidget(self.histogram)
         layout.addWidget(self.pinned)
-        self._finder = Latest(self._show, self._on_failed)
+        self._finder = LatestOnly(self._show, self._on_failed)
         session.position_changed.connect(self._follow)
         session.pins_changed.connect(self._follow)
 

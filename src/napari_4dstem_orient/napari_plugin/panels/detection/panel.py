@@ -26,7 +26,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_file
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job as Running
-from napari_4dstem_orient.napari_plugin.qt.jobs import Relay, notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.run import Observer, Results, run
 from napari_4dstem_orient.workflow.session import Stage
@@ -119,7 +119,7 @@ class DisksWidget(StepWidget):
         scan, probe = self.session.get(Stage.SCAN), self.session.get(Stage.PROBE)
         if scan is None or probe is None or self.jobs.running:
             return
-        growing = Relay()
+        growing = SignalRelay()
         growing.told.connect(self._see)
         self.session.choose(detection=self.form.settings(), memory=self.memory.value())
         wanted = self.session.job_for(Stage.DISKS)
@@ -263,7 +263,7 @@ def _suggest(job: Job, scan: Scan, progress: Progress) -> tuple[Job, Probe, Dete
     return job, done.probe, done.settings, " ".join(filter(None, (advise(scan, done.probe), *doubts)))
 
 
-def _find(job: Job, have: Results, growing: Relay, progress: Progress) -> BraggDisks:
+def _find(job: Job, have: Results, growing: SignalRelay, progress: Progress) -> BraggDisks:
     assert have.scan is not None
     glimpse = now_and_then(growing.told.emit, have.scan.scan_shape[0] * have.scan.scan_shape[1])
     observer = Observer(lambda step: progress, lambda stage, so_far: glimpse(so_far))

@@ -34,7 +34,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     with_hypothesis,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, Indexers, can_map, indexers_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 
@@ -64,9 +64,13 @@ class InspectorWidget(StepWidget):
         self._snapshot = Snapshot.of(self.session)
         self._shown: InspectorState | None = None
         self._failed: dict[str, str] = {}
-        self._reader, self._drawer, self._writer = Latest(self._on_position), Latest(self._show), Latest()
+        self._reader, self._drawer, self._writer = (
+            LatestOnly(self._on_position),
+            LatestOnly(self._show),
+            LatestOnly(),
+        )
         self._matchers = {
-            method: Latest(partial(self._on_matched, method), partial(self._on_match_failed, method))
+            method: LatestOnly(partial(self._on_matched, method), partial(self._on_match_failed, method))
             for method in METHODS
         }
         for method in METHODS:

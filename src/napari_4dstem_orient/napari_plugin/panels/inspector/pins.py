@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import grey_image
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import Session
 
@@ -38,7 +38,7 @@ class PinStrip(QListWidget):
         self.setToolTip("Pinned positions: click, or Enter, goes there; P pins and unpins the present one")
         self.itemClicked.connect(self._go)
         self.itemActivated.connect(self._go)
-        self._reader = Latest(self._on_pictures)
+        self._reader = LatestOnly(self._on_pictures)
         session.pins_changed.connect(self.refresh)
         self.refresh()
 

@@ -32,7 +32,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 )
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button
 from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Keys
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class MapDisplayWidget(StepWidget):
         self.body.addWidget(self.share)
         self.body.addWidget(self.hint)
         self.body.addWidget(self.keys, 1)
-        self._painter = Latest(self._on_painted)
+        self._painter = LatestOnly(self._on_painted)
         self._soon = qdebounced(self.refresh, timeout=0, parent=self)
         self.viewer.layers.events.connect(self._on_layers)
         self.viewer.events.theme.connect(self._on_layers)

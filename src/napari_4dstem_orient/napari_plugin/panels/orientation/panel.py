@@ -29,10 +29,10 @@ from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, n
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList, ticked_items
+from napari_4dstem_orient.napari_plugin.qt.event_loop import ONCE_OPEN, later
 from napari_4dstem_orient.napari_plugin.qt.forms import Form, form_for
-from napari_4dstem_orient.napari_plugin.qt.jobs import Relay, notify
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
-from napari_4dstem_orient.napari_plugin.qt.turns import ONCE_OPEN, later
+from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.indexers import (
     METHODS,
     STAGES,
@@ -76,7 +76,7 @@ class OrientationWidget(StepWidget):
         self._build_template()
         self._build_acceptance()
         self.body.addStretch(1)
-        self._fitting = Latest(self._show_models)
+        self._fitting = LatestOnly(self._show_models)
         self.indexers.models_added.connect(self._fit_models)
         show_answer_under_cursor(napari_viewer)
         self._first_fit = later(self, self._fit_models, ONCE_OPEN)
@@ -219,7 +219,7 @@ class OrientationWidget(StepWidget):
 
     def run(self, method: str) -> None:
         """Map the whole scan by ``"transformer"`` or ``"template"``."""
-        growing = Relay()
+        growing = SignalRelay()
         growing.told.connect(self._see)
         self.session.choose(method=method)
         snapshot = Snapshot.of(self.session)

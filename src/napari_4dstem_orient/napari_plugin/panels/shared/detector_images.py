@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
 from napari_4dstem_orient.core.errors import Cancelled
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.scan import Scan
@@ -38,7 +38,7 @@ class DetectorImages(QObject):
         self.live: LiveImage | None = None
         self._due: dict[int, tuple[Scan, VirtualDetector]] = {}
         self._stop = Event()
-        self._latest = Latest(self._on_answered, self._on_failed)
+        self._latest = LatestOnly(self._on_answered, self._on_failed)
 
     def ask(self, number: int, scan: Scan, detector: VirtualDetector) -> None:
         """Make the image of a detector; what is being read for another one begins anew afterwards."""

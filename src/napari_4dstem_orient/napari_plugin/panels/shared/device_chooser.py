@@ -6,9 +6,9 @@ from functools import partial
 
 from qtpy.QtWidgets import QComboBox
 
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.event_loop import ONCE_OPEN, later
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.qt.turns import ONCE_OPEN, later
 
 DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
 
@@ -28,7 +28,7 @@ class DeviceChooser(QComboBox):
             self.addItem(title, name)
         self.setToolTip("Where it is computed. A device that is not there gives an error.")
         self.setCurrentIndex(self.findData(device))
-        self._describing = Latest(lambda text: self.setItemText(0, f"Automatic: {text}"))
+        self._describing = LatestOnly(lambda text: self.setItemText(0, f"Automatic: {text}"))
         self._later = later(self, partial(self._describing.ask, _describe_automatic), ONCE_OPEN)
 
     def release(self) -> None:

@@ -25,7 +25,7 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.indexers import STAGES
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.job import Job
@@ -95,7 +95,7 @@ def open_sample(viewer: napari.Viewer | None, scan: Scan) -> LayerTuple:
             layer.data = image
             layer.reset_contrast_limits()
 
-    Latest(refine).ask(partial(overview, scan))
+    LatestOnly(refine).ask(partial(overview, scan))
     return as_layer(scan, COARSE_SECONDS)
 
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QTabBar, QVBoxLayout, QWidget
 from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 CURSOR, MEAN, MAXIMUM = "cursor", "mean pattern", "maximum pattern"
@@ -35,7 +35,7 @@ class Patterns(QWidget):
         layout.setSpacing(0)
         layout.addWidget(self.tabs)
         layout.addWidget(self.view, 1)
-        self._reader = Latest(self._show)
+        self._reader = LatestOnly(self._show)
         session.position_changed.connect(self._on_position)
         self.refresh()
 

@@ -24,7 +24,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseLis
 from napari_4dstem_orient.napari_plugin.panels.training.model_file import ModelFile, existing
 from napari_4dstem_orient.napari_plugin.panels.training.plot import draw_curves
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
-from napari_4dstem_orient.napari_plugin.qt.jobs import Relay
+from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay
 from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
@@ -170,7 +170,7 @@ class TrainingWidget(StepWidget):
         """Train, or go on where a training was stopped."""
         from napari_4dstem_orient.training.run import go_on, train_plan
 
-        figures, words = Relay(), Relay()
+        figures, words = SignalRelay(), SignalRelay()
         figures.told.connect(self._on_figures)
         words.told.connect(self.advice.setText)
         device = self.devices.currentData()

@@ -25,7 +25,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.detector_images import Det
 from napari_4dstem_orient.napari_plugin.panels.virtual_images.detector_drag import DetectorDrag
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -56,7 +56,7 @@ class VirtualImagesWidget(StepWidget):
         super().__init__(napari_viewer)
         self.detectors: list[VirtualDetector] = []
         self.beam: DirectBeam | None = None
-        self._images, self._patterns = DetectorImages(), Latest(self._show_pattern, self._on_failed)
+        self._images, self._patterns = DetectorImages(), LatestOnly(self._show_pattern, self._on_failed)
         self._images.seen.connect(self._show_image)
         self._images.failed.connect(notify)
         self._stop_mean = Event()

@@ -12,7 +12,7 @@ from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, attempt
 
 
-class Latest(Threaded):
+class LatestOnly(Threaded):
     """Answer requests off the main thread, one at a time; a newer request replaces the one that waits.
 
     Parameters

@@ -38,7 +38,7 @@ def _nothing() -> None:
     """End of steps that nobody waits for."""
 
 
-class Turns(QTimer):
+class EventLoopSteps(QTimer):
     """Takes one step in each turn of the event loop; what is asked later ends what is under way.
 
     Parameters

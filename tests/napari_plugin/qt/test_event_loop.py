@@ -11,10 +11,10 @@ from qtpy.QtCore import QObject
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
+from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps, later
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar
-from napari_4dstem_orient.napari_plugin.qt.latest import Latest
+from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.threads import STAND_BACK
-from napari_4dstem_orient.napari_plugin.qt.turns import Turns, later
 from napari_4dstem_orient.napari_plugin.workbench import set_libraries_aside
 
 
@@ -26,7 +26,7 @@ def counting(seen, count):
 
 def test_steps_are_taken_one_a_turn_and_their_end_is_told(qtbot):
     owner, seen, ended = QObject(), [], []
-    Turns(owner, pytest.fail).take(counting(seen, 3), lambda: ended.append(list(seen)))
+    EventLoopSteps(owner, pytest.fail).take(counting(seen, 3), lambda: ended.append(list(seen)))
     assert seen == []
     qtbot.waitUntil(lambda: seen == [0], timeout=5000)
     assert not ended
@@ -36,7 +36,7 @@ def test_steps_are_taken_one_a_turn_and_their_end_is_told(qtbot):
 
 def test_what_is_asked_later_ends_what_is_under_way(qtbot):
     owner, former, newer, ended = QObject(), [], [], []
-    turns = Turns(owner, pytest.fail)
+    turns = EventLoopSteps(owner, pytest.fail)
     turns.take(counting(former, 1000), lambda: ended.append("former"))
     qtbot.waitUntil(lambda: len(former) == 2, timeout=5000)
     turns.take(counting(newer, 2), lambda: ended.append("newer"))
@@ -46,7 +46,7 @@ def test_what_is_asked_later_ends_what_is_under_way(qtbot):
 
 def test_an_end_may_begin_something_else(qtbot):
     owner, seen = QObject(), []
-    turns = Turns(owner, pytest.fail)
+    turns = EventLoopSteps(owner, pytest.fail)
     turns.take(counting([], 1), lambda: turns.take(counting(seen, 2)))
     qtbot.waitUntil(lambda: seen == [0, 1], timeout=5000)
     qtbot.waitUntil(lambda: not turns.isActive(), timeout=5000)
@@ -58,14 +58,14 @@ def test_a_step_that_fails_is_told_and_is_the_last(qtbot):
         raise ValueError("broken")
 
     owner, told, ended = QObject(), [], []
-    Turns(owner, told.append).take(steps(), lambda: ended.append(1))
+    EventLoopSteps(owner, told.append).take(steps(), lambda: ended.append(1))
     qtbot.waitUntil(lambda: bool(ended), timeout=5000)
     assert [str(error) for error in told] == ["broken"]
 
 
 def test_steps_given_up_end_and_say_nothing(qtbot):
     owner, seen, ended = QObject(), [], []
-    turns = Turns(owner, pytest.fail)
+    turns = EventLoopSteps(owner, pytest.fail)
     turns.take(counting(seen, 1000), lambda: ended.append(1))
     qtbot.waitUntil(lambda: len(seen) == 2, timeout=5000)
     turns.give_up()
@@ -75,7 +75,7 @@ def test_steps_given_up_end_and_say_nothing(qtbot):
 
 def test_steps_and_calls_end_with_their_owner(qtbot):
     owner, seen = QWidget(), []
-    Turns(owner, pytest.fail).take(counting(seen, 1000))
+    EventLoopSteps(owner, pytest.fail).take(counting(seen, 1000))
     later(owner, lambda: seen.append("later"), 50)
     owner.deleteLater()
     QTest.qWait(150)
@@ -90,7 +90,7 @@ def test_work_beside_the_window_stands_back_behind_it(qtbot):
     bar, told = JobBar(), []
     qtbot.addWidget(bar)
     bar.run("Telling", told.append, lambda progress: os.getpriority(os.PRIO_PROCESS, 0))
-    latest = Latest(told.append)
+    latest = LatestOnly(told.append)
     latest.ask(lambda: os.getpriority(os.PRIO_PROCESS, 0))
     qtbot.waitUntil(lambda: len(told) == 2, timeout=60000)
     mine = os.getpriority(os.PRIO_PROCESS, 0)

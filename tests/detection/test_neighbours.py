@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.neighbours import measure_scan
-from napari_4dstem_orient.detection.noise_level import blurred, measure_noise
+from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.patterns import sample_patterns, sample_rows
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest
@@ -16,7 +16,7 @@ from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest
 SIZE, RADIUS = 96, 3.0
 PROBE = synthetic_probe(RADIUS, (SIZE, SIZE))
 SMOOTHING = settings_for_probe(PROBE).smoothing
-TEMPLATE = blurred(PROBE, SMOOTHING)
+TEMPLATE = PROBE.blurred(SMOOTHING)
 
 
 def lattice(angle, tilt, halo):

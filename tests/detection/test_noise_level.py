@@ -8,7 +8,6 @@ from scipy.ndimage import gaussian_filter
 from helpers.multislice import multislice_patterns
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
-from napari_4dstem_orient.detection.noise import blurred
 from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
@@ -57,7 +56,7 @@ def test_one_pattern_is_enough_to_come_near(patterns):
 def test_a_blurring_camera_leaves_so_much_noise_on_the_scale_of_a_disk(blur, electrons):
     patterns = gaussian_filter(counted(electrons), (0, blur, blur))
     probe = synthetic_probe(RADIUS, patterns.shape[1:])
-    template = blurred(probe, settings_for_probe(probe).smoothing)
+    template = probe.blurred(settings_for_probe(probe).smoothing)
     share = (gaussian_filter(template, blur, mode="wrap") ** 2).sum() / (template**2).sum()
     found = measured(patterns)
     assert found.gain == pytest.approx(share, rel=0.2)
@@ -71,7 +70,7 @@ def test_a_blurring_camera_leaves_so_much_noise_on_the_scale_of_a_disk(blur, ele
 
 def share_left(blur):
     probe = synthetic_probe(RADIUS, (128, 128))
-    template = blurred(probe, settings_for_probe(probe).smoothing)
+    template = probe.blurred(settings_for_probe(probe).smoothing)
     return (gaussian_filter(template, blur, mode="wrap") ** 2).sum() / (template**2).sum()
 
 

@@ -32,10 +32,8 @@ def test_a_smooth_ground_has_none_whatever_its_noise(counts):
 @pytest.mark.parametrize(("uneven", "expected"), [(0.5, 1.12), (1.0, 1.41)])
 def test_what_is_uneven_adds_to_the_noise(uneven, expected):
     """A ground that varies on the scale of a disk by so many times the noise there."""
-    from napari_4dstem_orient.detection.noise import blurred
-
     rng = np.random.default_rng(1)
-    kernel = np.fft.rfft2(blurred(PROBE, settings_for_probe(PROBE).smoothing))
+    kernel = np.fft.rfft2(PROBE.blurred(settings_for_probe(PROBE).smoothing))
 
     def seen(image):
         return np.fft.irfft2(np.fft.rfft2(image) * np.conj(kernel)).std()

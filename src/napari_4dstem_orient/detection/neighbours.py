@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.detection.noise_level import NoiseLevel, blurred, measure_noise, smallest_step
+from napari_4dstem_orient.detection.noise_level import NoiseLevel, measure_noise, smallest_step
 from napari_4dstem_orient.detection.patterns import sample_rows
 from napari_4dstem_orient.detection.probe import TRENCH, Probe
 
@@ -195,7 +195,7 @@ def _places(rows: np.ndarray, weights: np.ndarray, probe: Probe, smoothing: floa
     """Correlate the weighted sum of each row with the template, at places half a disk apart."""
     from scipy import fft
 
-    kernel = blurred(probe, smoothing)
+    kernel = probe.blurred(smoothing)
     margin = min(int(np.ceil(TRENCH * probe.radius)) + 1, min(kernel.shape) // 4)
     step = max(1, round(probe.radius))
     inner = np.s_[margin : kernel.shape[0] - margin : step, margin : kernel.shape[1] - margin : step]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from napari_4dstem_orient.detection.noise_level import blurred, measure_noise
+from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import TRENCH, Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.surroundings import Surroundings
@@ -42,7 +42,7 @@ class Noise:
         dark: float = 0.0,
     ) -> None:
         self.least = least
-        squares = blurred(probe, smoothing) ** 2
+        squares = probe.blurred(smoothing) ** 2
         self.gain, self.dark = gain, dark
         # The disk's own counts, few pixels, already tell of most peaks that they are noise.
         self.rounds = []
@@ -95,7 +95,7 @@ def faintest(probe: Probe, smoothing: float, gain: float, signal_to_noise: float
 
     Nothing fainter reaches it, for light around a disk only adds noise.
     """
-    template = blurred(probe, smoothing)
+    template = probe.blurred(smoothing)
     disk = np.maximum(template, 0)
     # intensity² = ratio² (gain · intensity · share + dark variance)
     half = 0.5 * signal_to_noise**2 * gain * (disk**2).sum() / disk.sum()

@@ -383,16 +383,9 @@ def passed(template: np.ndarray, blur: float) -> float:
     return float((ndimage.gaussian_filter(template, blur) ** 2).sum() / (template**2).sum())
 
 
-def blurred(probe: Probe, smoothing: float) -> np.ndarray:
-    """Return the template as the blurred correlation sees it, shape (det_y, det_x), wrapped around (0, 0)."""
-    from scipy import ndimage
-
-    return ndimage.gaussian_filter(np.asarray(probe.kernel, np.float64), smoothing, mode="wrap")
-
-
 def _template(probe: Probe, smoothing: float) -> np.ndarray:
     """Return the template as the blurred correlation sees it, with its disk in the middle."""
-    return np.fft.fftshift(blurred(probe, smoothing))
+    return np.fft.fftshift(probe.blurred(smoothing))
 
 
 def smallest_step(images: np.ndarray) -> float:

@@ -61,6 +61,12 @@ class Probe:
         """Conjugate Fourier transform of the kernel, computed once."""
         return np.conj(np.fft.fft2(self.kernel))
 
+    def blurred(self, smoothing: float) -> np.ndarray:
+        """Return the kernel as the blurred correlation sees it, float64, shape (det_y, det_x), wrapped as it is."""
+        from scipy import ndimage
+
+        return ndimage.gaussian_filter(np.asarray(self.kernel, np.float64), smoothing, mode="wrap")
+
     @property
     def doubt(self) -> str:
         """A sentence where its radius is doubtful; else empty."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from napari_4dstem_orient.detection.noise_level import NoiseLevel, blurred
 from napari_4dstem_orient.detection.probe import TRENCH, Probe
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.detection.noise_level import NoiseLevel
 
 TILE = 4.0
 """Side, in disk radii, of the tiles that are looked at."""
@@ -47,13 +51,13 @@ def ground(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
     """
     from scipy import fft, ndimage
 
-    kernel = blurred(probe, smoothing)
+    kernel = probe.blurred(smoothing)
     tile = max(3, round(TILE * probe.radius))
     image = fft.rfft2(np.asarray(patterns, np.float64))
     seen, counts = (
         fft.irfft2(image * np.conj(fft.rfft2(part)), s=kernel.shape) for part in (kernel, kernel**2)
     )
-    gain, dark, _ = noise or NoiseLevel(1.0)
+    gain, dark = (noise.gain, noise.dark) if noise is not None else (1.0, 0.0)
     expected = gain * counts + dark * (kernel**2).sum()
     margin = min(int(np.ceil(TRENCH * probe.radius)) + 1, min(kernel.shape) // 4)
     inner = np.s_[:, margin : kernel.shape[0] - margin, margin : kernel.shape[1] - margin]

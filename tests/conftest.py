@@ -7,12 +7,17 @@ os.environ.setdefault("NAPARI_STRICT_QT", "1")
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()  # never the user's own unsaved work
 
 import dask.array as da
+import hypothesis
 import numpy as np
 import pytest
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.crystals.phase import Phase
+
+# No test asserts how long something takes.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

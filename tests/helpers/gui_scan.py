@@ -191,7 +191,7 @@ def let_know(monkeypatch, silver: Phase) -> dict[str, KnowingIndexer]:
         for name in ("Ag", "Cu")
     ]
 
-    def fit(phases, light, more=()):
+    def fit(phases, beam, more=()):
         if [phase.name for phase in phases] == ["Ag"]:
             return Fit(models, ["", "it was trained for Cu"], (models[0].path,), "")
         return Fit(models, ["another crystal"] * 2, (), "No model fits.")

@@ -235,7 +235,7 @@ def any_disks(draw):
     return BraggDisks.from_lists(shape, [np.array(disks, np.float32).reshape(-1, 3) for disks in drawn])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(disks=any_disks())
 def test_any_disks_survive_the_round_trip(tmp_path, disks):
     save_disks(disks, tmp_path / "any.h5")

@@ -31,7 +31,7 @@ def saved(tmp_path):
     return path
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     phases=st.sampled_from([(CU,), (CU, TI), (TI, BISMUTH, CU)]),

@@ -24,7 +24,7 @@ from napari_4dstem_orient.training.budget import (
     refuse_too_large,
 )
 from napari_4dstem_orient.training.plan import TrainingPlan
-from napari_4dstem_orient.training.run import find_unfinished, go_on, train_plan
+from napari_4dstem_orient.training.run import find_unfinished, resume, train_plan
 from napari_4dstem_orient.training.trainer import Trainer, TrainingSettings
 
 BRIEF = TrainingPlan(voltage=300, k_max=1.0, minutes=1.0, seed=3)
@@ -180,11 +180,11 @@ def test_a_checkpoint_alone_is_enough_to_go_on(tmp_path, copper, quick):
     path = tmp_path / "m.safetensors"
     with pytest.raises(Cancelled):
         train_plan([copper], BRIEF, path, device="cpu", patterns=64, progress=stop_after(32))
-    model = go_on(path, "cpu")
+    model = resume(path, "cpu")
     assert model.card.training["patterns_seen"] == 64
     assert model.card.crystals[0].same_crystal(copper)
     with pytest.raises(UserError, match="no stopped training"):
-        go_on(path, "cpu")
+        resume(path, "cpu")
 
 
 def test_a_checkpoint_of_another_version_is_not_gone_on_with(tmp_path, copper, quick, monkeypatch):
@@ -193,7 +193,7 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_with(tmp_path, copper, q
         train_plan([copper], BRIEF, path, device="cpu", patterns=64, progress=stop_after(32))
     monkeypatch.setattr(run, "program_version", lambda: "99.0")
     with pytest.raises(UserError, match=r"99\.0"):
-        go_on(path, "cpu")
+        resume(path, "cpu")
     path.with_suffix(".training").write_bytes(b"damaged")
     with pytest.raises(UserError, match="damaged"):
         find_unfinished(path)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.chunked_scan import CERTAINTY, DISKS, MAP, equal
@@ -26,7 +26,6 @@ def disks_and_cuts(draw):
     return disks, list(zip([0, *cuts], [*cuts, rows], strict=True))
 
 
-@settings(deadline=None)
 @given(disks_and_cuts())
 def test_disks_taken_apart_are_put_together_again(case):
     disks, cuts = case

@@ -23,7 +23,7 @@ from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow import cluster as spread
-from napari_4dstem_orient.workflow.chunks import Here
+from napari_4dstem_orient.workflow.chunks import SerialRunner
 from napari_4dstem_orient.workflow.functions import find_disks, map_scan
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.run import Results, run
@@ -164,7 +164,7 @@ def test_errors_of_workers_reach_the_user(small_chunks, tmp_path, cluster, monke
     data[5, 1, 3, 3] = np.nan  # that no sample of the patterns showed
     np.save(tmp_path / "scan.npy", data)
     with spread.workers(cluster=cluster.scheduler_address) as runner:
-        for who in (runner, Here()):
+        for who in (runner, SerialRunner()):
             with pytest.raises(UserError, match=r"row 5, column 1"):
                 run(Job(), Stage.DISKS, runner=who, have=have)
         (tmp_path / "scan.npy").rename(tmp_path / "elsewhere.npy")

@@ -11,7 +11,7 @@ from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, is_project_file, load_project, save_project
-from napari_4dstem_orient.workflow.reference import job_of, seal
+from napari_4dstem_orient.workflow.reference import fingerprint_of, job_of
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 
@@ -91,11 +91,11 @@ def test_every_byte_of_a_small_file_counts_in_its_seal(tmp_path):
     path = tmp_path / "file"
     content = bytearray(np.random.default_rng(0).bytes(300_000))
     path.write_bytes(content)
-    known = seal(path)["sha256"]
+    known = fingerprint_of(path)["sha256"]
     for where in (0, 70_001, 150_000, 299_999):
         content[where] ^= 1
         path.write_bytes(content)
-        assert seal(path)["sha256"] != known
+        assert fingerprint_of(path)["sha256"] != known
         content[where] ^= 1
 
 

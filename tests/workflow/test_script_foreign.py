@@ -144,7 +144,7 @@ def test_an_honest_script_is_of_the_allowed_kind_and_says_what_was_recorded(prob
         assert Job.from_dict(values).to_dict() == values
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), probe=st.sampled_from(list(PROBES)), count=st.integers(1, 3))
 def test_whatever_a_job_says_no_command_comes_of_it(data, probe, count):
     told = job(probe)

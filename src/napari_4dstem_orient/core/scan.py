@@ -167,7 +167,7 @@ class Opened:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class RowSlice:
     """Rows of a larger array: dask, asked for a part of a part, would read the whole part first.
 
     Attributes
@@ -211,7 +211,7 @@ class Scan:
     metadata: dict[str, Any] = field(default_factory=dict)
     opened: Opened | None = None
     stored: tuple[int, int] = (1, 1)
-    cut: Cut | None = None
+    cut: RowSlice | None = None
 
     def __post_init__(self) -> None:
         if self.data.ndim != 4:
@@ -253,7 +253,7 @@ class Scan:
         if opened is not None:
             first = opened.rows[0]
             opened = replace(opened, array=data, rows=(first + start, first + stop))
-        return replace(self, data=data, opened=opened, cut=Cut(data, whole, before + start))
+        return replace(self, data=data, opened=opened, cut=RowSlice(data, whole, before + start))
 
     def batches(self, patterns: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Read each pattern once: whole rows in order, or, where a file keeps several rows together, such blocks.

@@ -162,7 +162,7 @@ def train_plan(
     return train(out=out, settings=replace(settings, patterns=patterns), progress=progress, report=report)
 
 
-def go_on(
+def resume(
     out: str | Path, device: str = "auto", progress: Progress = silent, report: Report | None = None
 ) -> Model:
     """Go on with the stopped training of a model file, with nothing but its checkpoint.

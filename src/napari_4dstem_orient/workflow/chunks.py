@@ -15,7 +15,7 @@ from napari_4dstem_orient.core.progress import Progress, silent
 Rows = tuple[int, int]
 """Scan rows: the first, and one past the last."""
 
-Work = Callable[[Any, int, Progress], Any]
+ChunkFunction = Callable[[Any, int, Progress], Any]
 """Turns some rows of a scan or its disks into a result; also told the number of their first row."""
 
 MOST = 8192
@@ -28,7 +28,7 @@ PARTS = 16
 class Step(Protocol):
     """What is done to every chunk. Pickled for other processes, so it holds neither data nor models."""
 
-    def begin(self) -> Work:
+    def begin(self) -> ChunkFunction:
         """Load what the work needs, once in each process.
 
         Raises
@@ -38,7 +38,7 @@ class Step(Protocol):
         """
 
 
-class Whole(Protocol):
+class Chunkable(Protocol):
     """What is cut into chunks: a ``Scan`` or ``BraggDisks``."""
 
     @property
@@ -49,7 +49,7 @@ class Whole(Protocol):
         """Return some rows as a whole of their own."""
 
 
-class Kept(Protocol):
+class ChunkStore(Protocol):
     """Where the results of chunks outlast the process."""
 
     def find(self, rows: Rows, cols: int) -> Any | None:
@@ -60,25 +60,25 @@ class Kept(Protocol):
 
 
 class Runner(Protocol):
-    """Who does the work: this process (``Here``), or the workers of a cluster (``workflow.cluster.Cluster``)."""
+    """Who does the work: this process (``SerialRunner``), or a cluster's workers (``workflow.cluster.Cluster``)."""
 
     @property
     def description(self) -> str | None:
         """Which workers, in words; None for this process alone."""
 
     def run(
-        self, step: Step, whole: Whole, todo: Sequence[Rows], progress: Progress
+        self, step: Step, whole: Chunkable, todo: Sequence[Rows], progress: Progress
     ) -> Generator[tuple[Rows, Any], None, None]:
         """Yield the result of each chunk as it is done; ``progress`` counts their scan positions."""
 
 
-class Here:
+class SerialRunner:
     """Does the chunks one after the other in this process."""
 
     description = None
 
     def run(
-        self, step: Step, whole: Whole, todo: Sequence[Rows], progress: Progress
+        self, step: Step, whole: Chunkable, todo: Sequence[Rows], progress: Progress
     ) -> Generator[tuple[Rows, Any], None, None]:
         """Yield the result of each chunk; see ``Runner.run``."""
         cols, total, before = whole.scan_shape[1], positions(todo, whole), 0
@@ -97,17 +97,17 @@ def row_chunks(scan_shape: tuple[int, int]) -> list[Rows]:
     return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def positions(chunks: Sequence[Rows], whole: Whole) -> int:
+def positions(chunks: Sequence[Rows], whole: Chunkable) -> int:
     """Return how many scan positions some chunks have."""
     return sum(stop - start for start, stop in chunks) * whole.scan_shape[1]
 
 
 def in_chunks(
     step: Step,
-    whole: Whole,
+    whole: Chunkable,
     runner: Runner,
     progress: Progress = silent,
-    kept: Kept | None = None,
+    kept: ChunkStore | None = None,
     seen: Callable[[Mapping[Rows, Any]], None] = lambda done: None,
 ) -> list[Any]:
     """Take a step over a whole scan.

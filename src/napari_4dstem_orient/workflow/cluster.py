@@ -27,7 +27,15 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.core.version import identity
-from napari_4dstem_orient.workflow.chunks import Here, Rows, Runner, Step, Whole, Work, positions
+from napari_4dstem_orient.workflow.chunks import (
+    Chunkable,
+    ChunkFunction,
+    Rows,
+    Runner,
+    SerialRunner,
+    Step,
+    positions,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -88,7 +96,7 @@ def workers(local: int | None = None, cluster: str | None = None) -> Iterator[Ru
         ):
             yield Cluster(client, f"{local} local process{'es' if local > 1 else ''}")
     else:
-        yield Here()
+        yield SerialRunner()
 
 
 _ADDRESS = re.compile(r"((tcp|tls|wss?)://)?(\[[\w:.%]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})/?")
@@ -159,7 +167,7 @@ class Cluster:
         self.description = description
 
     def run(
-        self, step: Step, whole: Whole, todo: Sequence[Rows], progress: Progress
+        self, step: Step, whole: Chunkable, todo: Sequence[Rows], progress: Progress
     ) -> Generator[tuple[Rows, Any], None, None]:
         """Yield the result of each chunk; see ``Runner.run``.
 
@@ -176,7 +184,7 @@ class Cluster:
         total, done, queue = positions(todo, whole), 0, iter(todo)
         flying: dict[Future, Rows] = {}
         with _lost_scheduler_said():
-            carried = self._client.submit(Carried, pack(step), versions(), pure=False)
+            carried = self._client.submit(RemoteStep, pack(step), versions(), pure=False)
             try:
                 while True:
                     with _lost_scheduler_said(OSError):
@@ -214,7 +222,7 @@ def _lost_scheduler_said(also: type[Exception] = TimeoutError) -> Iterator[None]
         ) from error
 
 
-class Carried:
+class RemoteStep:
     """A step on its way to, and on, a worker: bytes until a chunk needs it, then loaded once for all chunks.
 
     Parameters
@@ -230,10 +238,10 @@ class Carried:
         self.one_at_a_time = Lock()
 
     def __reduce__(self) -> Any:
-        return Carried, (self._step, self._expected)
+        return RemoteStep, (self._step, self._expected)
 
     @cached_property
-    def work(self) -> Work:
+    def work(self) -> ChunkFunction:
         """What the step does to a chunk.
 
         Raises
@@ -255,7 +263,7 @@ class Carried:
         return step.begin()
 
 
-def do_chunk(carried: Carried, part: bytes, first: int) -> Any:
+def do_chunk(carried: RemoteStep, part: bytes, first: int) -> Any:
     """Do a chunk on a worker, which takes one at a time and as many cores as it has threads.
 
     Parameters

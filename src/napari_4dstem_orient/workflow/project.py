@@ -33,7 +33,7 @@ from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.io.result import read_map, refuse_foreign, write_map
 from napari_4dstem_orient.workflow.former import job_of_choice, jobs_of_records
 from napari_4dstem_orient.workflow.job import Job
-from napari_4dstem_orient.workflow.reference import Reference, open_reference, reference_of, sealed
+from napari_4dstem_orient.workflow.reference import Reference, open_reference, reference_of, with_fingerprint
 from napari_4dstem_orient.workflow.session import MAPS, Record, SessionState, Stage, files_read
 from napari_4dstem_orient.workflow.store import from_arrays, to_arrays
 
@@ -228,7 +228,7 @@ def _session(project: Project, beside: Path) -> dict[str, Any]:
     # A scan that could not be opened is still known by the record that came with it.
     known = dict(record.reference) if record is not None else None
     return {
-        "scan": known if scan is None else sealed(reference_of(scan), beside),
+        "scan": known if scan is None else with_fingerprint(reference_of(scan), beside),
         "patterns": None if scan is None else [list(scan.data.shape), str(scan.data.dtype)],
         "calibration": asdict(state.calibration),
         "read_calibration": asdict(state.read_calibration),

@@ -24,7 +24,7 @@ PIECES = 16
 
 @dataclass(frozen=True)
 class Reference:
-    """What a reference may say; see ``reference_of`` and ``sealed``."""
+    """What a reference may say; see ``reference_of`` and ``with_fingerprint``."""
 
     path: str | None = None
     dataset: str | None = None
@@ -60,7 +60,7 @@ def job_of(scan: Scan) -> Job:
     return Job(told.path, told.dataset, told.scan_shape, told.sample, calibration)
 
 
-def seal(path: str | Path) -> dict[str, Any]:
+def fingerprint_of(path: str | Path) -> dict[str, Any]:
     """Return what tells a file from its next version, without reading all of it.
 
     Returns
@@ -99,13 +99,13 @@ def seal(path: str | Path) -> dict[str, Any]:
     return {"size": size, "modified": told.st_mtime, "sha256": digest.hexdigest()}
 
 
-def sealed(reference: Mapping[str, Any], beside: Path) -> dict[str, Any]:
+def with_fingerprint(reference: Mapping[str, Any], beside: Path) -> dict[str, Any]:
     """Return a reference that knows its file's seal, and the way there from the folder ``beside``."""
     if "path" not in reference:
         return dict(reference)
     path, found = Path(reference["path"]), dict(reference)
     with suppress(OSError, UserError):  # gone meanwhile
-        found["seal"] = seal(path)
+        found["seal"] = fingerprint_of(path)
     with suppress(ValueError):  # on another drive
         found["relative"] = Path(os.path.relpath(path, beside)).as_posix()
     return found
@@ -117,7 +117,7 @@ def open_reference(reference: Mapping[str, Any], beside: Path) -> Scan:
     Parameters
     ----------
     reference : dict
-        As ``sealed`` made it.
+        As ``with_fingerprint`` made it.
     beside : Path
         The folder of the file that the reference was read from.
 
@@ -156,7 +156,7 @@ def _find(reference: Mapping[str, Any], beside: Path) -> Path:
         )
     for path in there:
         try:
-            if not known or seal(path)["sha256"] == known["sha256"]:
+            if not known or fingerprint_of(path)["sha256"] == known["sha256"]:
                 return path
         except OSError as error:
             raise UserError(

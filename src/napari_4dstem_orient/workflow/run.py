@@ -12,7 +12,7 @@ from napari_4dstem_orient.core.memory import check_memory
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
-from napari_4dstem_orient.workflow.chunks import Here, Runner, in_chunks
+from napari_4dstem_orient.workflow.chunks import Runner, SerialRunner, in_chunks
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.provenance import with_origin
 from napari_4dstem_orient.workflow.steps import (
@@ -137,7 +137,7 @@ def run(
     Cancelled
         The observer's progress raised it.
     """
-    runner = runner or Here()
+    runner = runner or SerialRunner()
     got = loaded(job, have)
     if until is Stage.SCAN:
         return got

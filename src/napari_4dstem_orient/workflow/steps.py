@@ -19,7 +19,7 @@ from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.core.version import identity
 from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
-from napari_4dstem_orient.workflow.chunks import Kept, Rows, Work
+from napari_4dstem_orient.workflow.chunks import ChunkFunction, ChunkStore, Rows
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -53,7 +53,7 @@ class Detection:
     memory: int = MEMORY
     doubts: tuple[str, ...] = ()
 
-    def kept(self, scan: Scan, store: Partial | None) -> Kept | None:
+    def kept(self, scan: Scan, store: Partial | None) -> ChunkStore | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""
         if store is None or (origin := scan.reopens) is None:
             return None
@@ -66,7 +66,7 @@ class Detection:
         found_by = self.probe, self.settings, _computed_on(self.device)
         return store.disks(found_by, file, read, origin.rows, sample_patterns(scan), identity())
 
-    def begin(self) -> Work:
+    def begin(self) -> ChunkFunction:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""
         return self._detect
 
@@ -154,7 +154,7 @@ class Indexing:
         step = cls(job.method, asked, ())
         return replace(step, files=step.deciding_files())
 
-    def kept(self, disks: BraggDisks, store: Partial | None) -> Kept | None:
+    def kept(self, disks: BraggDisks, store: Partial | None) -> ChunkStore | None:
         """Return where the map of these disks is kept."""
         if store is None:
             return None
@@ -162,7 +162,7 @@ class Indexing:
         asked = self.method, self.asked, _computed_on(self.asked.device)
         return store.maps(measured, asked, self.files, identity())
 
-    def begin(self) -> Work:
+    def begin(self) -> ChunkFunction:
         """Load the models, or make the templates.
 
         Raises

@@ -67,7 +67,7 @@ class Partial:
 
 @dataclass(frozen=True)
 class Chunks:
-    """The chunks of one step; a ``workflow.chunks.Kept``.
+    """The chunks of one step; a ``workflow.chunks.ChunkStore``.
 
     Attributes
     ----------

@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
-from napari_4dstem_orient.napari_plugin.layers.uncalibrated import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.napari_plugin.qt.event_loop import later
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 
@@ -303,9 +303,9 @@ def describe_position(
     if indexed and position is None:
         sure.append(f"explains {orientation_map.n_matched[row, col]} disks")
     elif position is not None:
-        light = snapshot.light if snapshot is not None else None
-        explains = indexed and light is not None
-        seen = position.marks(predict(phase, rotation, light)) if explains else None
+        beam = snapshot.beam if snapshot is not None else None
+        explains = indexed and beam is not None
+        seen = position.marks(predict(phase, rotation, beam)) if explains else None
         sure.append(f"{position.reflections} disks" if seen is None else seen.text)
     if indexed and orientation_map.confidence[row, col] < threshold:
         quality = "score" if certainty is None else "reliability"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 
+from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged
 from napari_4dstem_orient.napari_plugin.layers.map_layers import ASIDE, MAP, end_side_by_side, map_layers
 from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
-from napari_4dstem_orient.napari_plugin.layers.uncalibrated import EXPLORATORY, badged
 
 if TYPE_CHECKING:
     import napari

@@ -11,7 +11,7 @@ from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingSta
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, marks
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.state.snapshot import Detector, Illumination, Snapshot
+from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Detector, Snapshot
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -126,7 +126,7 @@ def look(snapshot: Snapshot, row: int, col: int, prediction: PredictionSettings 
         picture = measured_picture(snapshot.scan.pattern(row, col), position.origin)
         position = replace(position, picture=picture)
     answers = {
-        method: answer_at(found, row, col, snapshot.light, prediction)
+        method: answer_at(found, row, col, snapshot.beam, prediction)
         for method, found in snapshot.maps.items()
     }
     return replace(position, answers=answers)
@@ -143,7 +143,7 @@ def measured_at(snapshot: Snapshot, row: int, col: int) -> Position:
         if len(seen) == len(pixels) > 0:
             origin = np.median(pixels - seen, axis=0)
         seen = pixels - origin
-    reach = snapshot.light.k_max if snapshot.light is not None else detector.reach
+    reach = snapshot.beam.k_max if snapshot.beam is not None else detector.reach
     black = np.zeros(detector.shape, np.float32)
     return Position((row, col), detector, snapshot.radius, black, seen, origin, {}, reach)
 
@@ -152,7 +152,7 @@ def answer_at(
     orientation_map: OrientationMap,
     row: int,
     col: int,
-    light: Illumination | None,
+    beam: BeamConditions | None,
     prediction: PredictionSettings | None = None,
 ) -> Answer:
     """Read one position of a map and predict its pattern; without illumination nothing is predicted."""
@@ -176,7 +176,7 @@ def answer_at(
         score=float(orientation_map.score[row, col]),
         reliability=reliability,
         ambiguity=doubt,
-        spots=predict(phase, rotation, light, prediction),
+        spots=predict(phase, rotation, beam, prediction),
         rivals=rivals,
     )
 
@@ -184,20 +184,18 @@ def answer_at(
 def predict(
     phase: Phase | None,
     rotation: np.ndarray,
-    light: Illumination | None,
+    beam: BeamConditions | None,
     prediction: PredictionSettings | None = None,
 ) -> np.ndarray:
     """Return the pattern of an orientation (see ``predicted_pattern``), into the detector's corners.
 
     Empty without a phase or illumination.
     """
-    if phase is None or light is None:
+    if phase is None or beam is None:
         return np.zeros((0, 6))
     from napari_4dstem_orient.indexing.prediction import predicted_pattern
 
-    return predicted_pattern(
-        phase, rotation, light.voltage, CORNERS * light.k_max, light.precession, prediction
-    )
+    return predicted_pattern(phase, rotation, beam.voltage, CORNERS * beam.k_max, beam.precession, prediction)
 
 
 def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -> tuple[RunnerUp, ...]:
@@ -213,12 +211,12 @@ def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -
     )
 
 
-def with_hypothesis(answer: Answer, number: int, light: Illumination | None) -> Answer:
+def with_hypothesis(answer: Answer, number: int, beam: BeamConditions | None) -> Answer:
     """Return what the answer would be if its hypothesis ``number`` (0: the answer itself) were right."""
     if number == 0 or answer.phase is None:
         return answer
     rival = answer.rivals[number - 1]
-    spots = predict(answer.phase, rival.rotation, light)
+    spots = predict(answer.phase, rival.rotation, beam)
     return replace(
         answer,
         rotation=rival.rotation,

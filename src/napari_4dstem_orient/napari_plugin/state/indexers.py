@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.base import Indexer
     from napari_4dstem_orient.indexing.models import AvailableModel
-    from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
+    from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
     from napari_4dstem_orient.workflow.job import Job
 
 STAGES = {"template": Stage.TEMPLATE_MAP, "transformer": Stage.TRANSFORMER_MAP}
@@ -116,7 +116,7 @@ class Fit:
     why_none: str
 
 
-def fit_models(phases: tuple[Phase, ...], light: Illumination | None, more: tuple[Path, ...] = ()) -> Fit:
+def fit_models(phases: tuple[Phase, ...], beam: BeamConditions | None, more: tuple[Path, ...] = ()) -> Fit:
     """Compare the bundled and the user's models, and ``more`` files, with what is to be mapped; slow."""
     from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
     from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
@@ -128,7 +128,7 @@ def fit_models(phases: tuple[Phase, ...], light: Illumination | None, more: tupl
     import_libraries()
     if not phases:
         return Fit(available, ["tick a phase first" for _ in available], (), "Tick a crystal phase first.")
-    scan = (None, None) if light is None else (light.voltage, light.k_max, light.precession)
+    scan = (None, None) if beam is None else (beam.voltage, beam.k_max, beam.precession)
     reasons = [why_not(model.card, phases, *scan) or "" for model in available]
     try:
         chosen = tuple(dict.fromkeys(use.path for use in choose_models(available, phases, *scan)))

@@ -31,7 +31,7 @@ SMALLEST_DISK, UNKNOWN_DISK = 1.5, 3.0
 
 
 @dataclass(frozen=True)
-class Illumination:
+class BeamConditions:
     """How patterns are made: voltage in kV, |q| in Å⁻¹ up to which they are seen, precession in degrees."""
 
     voltage: float
@@ -136,13 +136,13 @@ class Snapshot:
         return detector_of(self.scan, self.calibration, self.disks, self.calibrated)
 
     @cached_property
-    def light(self) -> Illumination | None:
+    def beam(self) -> BeamConditions | None:
         """How the patterns were made, or None while the voltage is unknown."""
         if self.calibration.voltage is None:
             return None
         seen = self.calibrated
         reach = None if seen is None else seen.reach or farthest(seen)
-        return Illumination(
+        return BeamConditions(
             self.calibration.voltage, reach or self.detector.reach, self.calibration.precession
         )
 

@@ -44,10 +44,10 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
+from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
 from napari_4dstem_orient.workflow.session import Session, Stage
 
-LIGHT = Illumination(200.0, 1.35)
+BEAM = BeamConditions(200.0, 1.35)
 YELLOW = np.array([255, 204, 0])
 
 
@@ -94,23 +94,23 @@ def test_a_strong_direct_beam_does_not_hide_the_reflections():
 def test_the_half_turn_is_told_only_where_it_is_another_orientation(silver):
     found = made_map(silver, "template")
     found = replace(found, runner_up=truth()[:, :, None] @ HALF_TURN.astype(np.float32))
-    assert not answer_at(found, 2, 1, LIGHT).ambiguity  # its score is 0
+    assert not answer_at(found, 2, 1, BEAM).ambiguity  # its score is 0
     rival = replace(found, runner_up_score=np.full((4, 6, 1), 0.79, np.float32))
-    assert answer_at(rival, 2, 1, LIGHT).ambiguity == AmbiguityFlag.HALF_TURN
+    assert answer_at(rival, 2, 1, BEAM).ambiguity == AmbiguityFlag.HALF_TURN
     zone = np.broadcast_to(Rotation.from_euler("x", 45, degrees=True).as_matrix(), (4, 6, 3, 3))
     symmetric = replace(rival, rotation=zone.astype(np.float32))
     symmetric = replace(symmetric, runner_up=symmetric.rotation[:, :, None] @ HALF_TURN)
-    assert not answer_at(symmetric, 2, 1, LIGHT).ambiguity  # [101] has a twofold axis: the same crystal
+    assert not answer_at(symmetric, 2, 1, BEAM).ambiguity  # [101] has a twofold axis: the same crystal
     knowing = replace(rival, method="transformer", certainty=sure_of(rival.indexed, AmbiguityFlag.ELSEWHERE))
     assert (
-        answer_at(knowing, 2, 1, LIGHT).ambiguity == AmbiguityFlag.ELSEWHERE
+        answer_at(knowing, 2, 1, BEAM).ambiguity == AmbiguityFlag.ELSEWHERE
     )  # it knows better than the scores
 
 
 def test_answers_of_different_phases_have_no_angle(silver, copper):
-    first = answer_at(made_map(silver, "template"), 2, 1, LIGHT)
+    first = answer_at(made_map(silver, "template"), 2, 1, BEAM)
     assert angle_between(first, first) == pytest.approx(0, abs=1e-3)
-    assert angle_between(first, answer_at(made_map(copper, "template"), 2, 1, LIGHT)) is None
+    assert angle_between(first, answer_at(made_map(copper, "template"), 2, 1, BEAM)) is None
     assert angle_between(first, None) is None
 
 
@@ -119,7 +119,7 @@ def test_neighbouring_answers_are_named_by_the_same_variant(silver):
     zone = Rotation.from_euler("x", 45, degrees=True).as_matrix()
     tilted = [zone @ Rotation.from_euler("y", angle, degrees=True).as_matrix() for angle in (0.6, -0.6)]
     maps = [made_map(silver, "template", rotation=np.broadcast_to(each, (4, 6, 3, 3))) for each in tilted]
-    named = name_directions({str(n): answer_at(each, 2, 1, LIGHT) for n, each in enumerate(maps)})
+    named = name_directions({str(n): answer_at(each, 2, 1, BEAM) for n, each in enumerate(maps)})
     assert named["0"] == named["1"]
     assert "zone axis <b>[1 0 1]</b>" in named["0"].replace(NO_BREAK, " ")
 

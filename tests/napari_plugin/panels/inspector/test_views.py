@@ -100,7 +100,7 @@ def test_a_place_is_told_in_words(shown):
 
 def test_another_thickness_predicts_other_intensities_at_the_same_places(shown, snapshot):
     def predicted(**settings):
-        anew = predicted_anew(shown, snapshot.light, PredictionSettings(**settings))
+        anew = predicted_anew(shown, snapshot.beam, PredictionSettings(**settings))
         return marks_of(draw(anew, ViewOptions()).panes["template"])["predicted"]
 
     usual, wide = predicted(), predicted(excitation_width=0.05)

@@ -28,7 +28,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
 from napari_4dstem_orient.napari_plugin.qt import clock
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, fit_models
-from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
+from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
 from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow.session import Session, Stage
 from napari_4dstem_orient.workflow.steps import Indexing
@@ -230,7 +230,7 @@ def test_the_automatic_device_says_what_it_is(panel, qtbot):
 
 def test_without_voltage_no_model_is_claimed_to_fit(silver):
     assert fit_models((silver,), None).chosen == ()
-    assert "tick" in fit_models((), Illumination(200.0, 1.4)).why_none.lower()
+    assert "tick" in fit_models((), BeamConditions(200.0, 1.4)).why_none.lower()
 
 
 def test_indexers_are_made_once_and_again_when_the_job_changes(monkeypatch, silver):

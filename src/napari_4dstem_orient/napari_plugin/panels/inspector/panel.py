@@ -180,7 +180,7 @@ class InspectorWidget(StepWidget):
 
         def match() -> tuple[Position, Answer]:
             found = indexers.get(method, snapshot).index(calibrated.only(*position.where))
-            return position, answer_at(found, 0, 0, snapshot.light)
+            return position, answer_at(found, 0, 0, snapshot.beam)
 
         self._matchers[method].ask(match)
 
@@ -196,12 +196,12 @@ class InspectorWidget(StepWidget):
 
     def _on_chosen(self, method: str, number: int) -> None:
         """Show another hypothesis of a method in its view."""
-        shown, light = self._shown, self._snapshot.light
+        shown, beam = self._shown, self._snapshot.beam
         if shown is None or method not in shown.first:
             return
 
         def choose() -> tuple[Position, Answer]:
-            chosen = with_hypothesis(shown.first[method], number, light)
+            chosen = with_hypothesis(shown.first[method], number, beam)
             return shown.position, chosen
 
         self._matchers[method].ask(choose)
@@ -267,5 +267,5 @@ def _drawn(
     shown: InspectorState, snapshot: Snapshot, indexers: Indexers, wanted: ViewOptions
 ) -> InspectorState:
     """Return the same answers predicted and drawn otherwise; for any thread."""
-    shown = predicted_anew(shown, snapshot.light, wanted.prediction)
+    shown = predicted_anew(shown, snapshot.beam, wanted.prediction)
     return draw(with_attention(shown, snapshot, indexers, wanted), wanted)

@@ -26,7 +26,7 @@ from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, Indexers
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.settings import PredictionSettings
-    from napari_4dstem_orient.napari_plugin.state.snapshot import Illumination, Snapshot
+    from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
 
 BAR = "\u0305"
 """Combines with the digit before it: its overbar."""
@@ -124,11 +124,11 @@ def draw(shown: InspectorState, look: ViewOptions) -> InspectorState:
 
 
 def predicted_anew(
-    shown: InspectorState, light: Illumination | None, settings: PredictionSettings | None
+    shown: InspectorState, beam: BeamConditions | None, settings: PredictionSettings | None
 ) -> InspectorState:
     """Return the same answers with patterns predicted otherwise."""
     answers = {
-        method: replace(answer, spots=predict(answer.phase, answer.rotation, light, settings))
+        method: replace(answer, spots=predict(answer.phase, answer.rotation, beam, settings))
         for method, answer in shown.answers.items()
     }
     return replace(shown, answers=answers)

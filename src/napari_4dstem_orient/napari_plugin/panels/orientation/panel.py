@@ -168,8 +168,8 @@ class OrientationWidget(StepWidget):
         self.refresh()
 
     def _fit_models(self) -> None:
-        light = Snapshot.of(self.session).light
-        self._fitting.ask(partial(fit_models, self.session.job.phases, light, self.indexers.more_models))
+        beam = Snapshot.of(self.session).beam
+        self._fitting.ask(partial(fit_models, self.session.job.phases, beam, self.indexers.more_models))
 
     def _show_models(self, fit: Fit) -> None:
         self.models.blockSignals(True)

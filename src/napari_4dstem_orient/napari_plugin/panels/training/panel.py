@@ -121,7 +121,7 @@ class TrainingWidget(StepWidget):
             return
         now, plan = Snapshot.of(self.session), self.form.settings()
         if self.session.scan_shape is not None:
-            reach = now.light.k_max if now.light is not None else now.detector.reach
+            reach = now.beam.k_max if now.beam is not None else now.detector.reach
             plan = replace(
                 plan,
                 voltage=now.calibration.voltage,
@@ -168,14 +168,14 @@ class TrainingWidget(StepWidget):
 
     def start(self) -> None:
         """Train, or go on where a training was stopped."""
-        from napari_4dstem_orient.training.run import go_on, train_plan
+        from napari_4dstem_orient.training.run import resume, train_plan
 
         figures, words = SignalRelay(), SignalRelay()
         figures.told.connect(self._on_figures)
         words.told.connect(self.advice.setText)
         device = self.devices.currentData()
         if self._begun is not None:
-            train = partial(go_on, device=device, report=figures.told.emit)
+            train = partial(resume, device=device, report=figures.told.emit)
         else:
             train = partial(
                 train_plan,

@@ -19,9 +19,9 @@ from napari_4dstem_orient.export.images import ipf_figure, save_channel_image, s
 from napari_4dstem_orient.export.table import save_csv
 from napari_4dstem_orient.export.tiff import save_ome_tiff
 from napari_4dstem_orient.indexing.settings import TemplateSettings
+from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
-from napari_4dstem_orient.napari_plugin.layers.uncalibrated import EXPLORATORY
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import summary
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.workflow.functions import map_orientations

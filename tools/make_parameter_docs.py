@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 PAGE = Path(__file__).parents[1] / "docs" / "parameters.md"
 PACKAGE = "napari_4dstem_orient"
@@ -61,7 +61,8 @@ def _parameters(settings: type) -> list[tuple[str, Any, dict[str, Any]]]:
         notes = [note for note in get_args(hint)[1:] if isinstance(note, dict)]
         if get_origin(hint) is Annotated and notes:
             default = "" if field.default is dataclasses.MISSING else field.default
-            found.append((field.name, default, notes[0]))
+            choices = get_args(get_args(hint)[0]) if get_origin(get_args(hint)[0]) is Literal else None
+            found.append((field.name, default, {"choices": choices, **notes[0]} if choices else notes[0]))
     return found
 
 

@@ -223,7 +223,7 @@ class VerifierTrainer:
     ----------
     sources : sequence of PatternSource
         Crystals and beams, drawn from with equal chances.
-    settings : RefereeSettings
+    settings : VerifierSettings
     """
 
     def __init__(self, sources: Sequence[PatternSource], settings: VerifierSettings) -> None:

@@ -218,6 +218,7 @@ def test_one_phase_marks_lost_positions_with_minus_one(tmp_path):
 
 def test_ctf_header_and_conventions(tmp_path):
     made = some_map((3, 4), (CU, TI), r_pixel=5.0)
+    made = replace(made, provenance=made.provenance | {"calibration": {"voltage": 200.0}})
     path = written("ctf", made, tmp_path)
     lines = path.read_bytes().decode("ascii").split("\r\n")
     assert lines[0] == "Channel Text File"
@@ -232,6 +233,7 @@ def test_ctf_header_and_conventions(tmp_path):
         "AcqE3\t0.0000",
     ]
     assert lines[11].startswith("Euler angles refer to Sample Coordinate system (CS0)!\tMag\t")
+    assert "\tKV\t200.0000\t" in lines[11]
     assert lines[12] == "Phases\t2"
     assert lines[13].startswith("3.6150;3.6150;3.6150\t90.0000;90.0000;90.0000\tCu\t11\t225\t")
     assert lines[14].startswith("2.9510;2.9510;4.6840\t90.0000;90.0000;120.0000\tTi\t9\t194\t")

@@ -1,4 +1,4 @@
-"""The command line ``napari-4dstem-orient``: one module for each command, all thin over the core."""
+"""The command line ``napari-4dstem-orient``: the commands, all thin over the core."""
 
 import os
 import sys

@@ -69,7 +69,7 @@ def select(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics |
     peaks : Peaks
         In the order of the pixels.
     settings : DetectionSettings
-    evidence : Evidence, optional
+    evidence : PeakStatistics, optional
         Without it the settings' least signal-to-noise ratio is not asked for, and ridges count as disks.
 
     Returns

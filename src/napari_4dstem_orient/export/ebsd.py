@@ -248,11 +248,16 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
         "AcqE2\t0.0000",
         "AcqE3\t0.0000",
         "Euler angles refer to Sample Coordinate system (CS0)!\tMag\t0.0000\tCoverage\t100\tDevice\t0\t"
-        "KV\t0.0000\tTiltAngle\t0.0000\tTiltAxis\t0",
+        f"KV\t{_voltage(orientation_map):.4f}\tTiltAngle\t0.0000\tTiltAxis\t0",
         f"Phases\t{len(orientation_map.phases)}",
         *(_ctf_phase(phase) for phase in orientation_map.phases),
         "Phase\tX\tY\tBands\tError\tEuler1\tEuler2\tEuler3\tMAD\tBC\tBS",
     ]
+
+
+def _voltage(orientation_map: OrientationMap) -> float:
+    """Return the voltage in kV; 0, as elsewhere in the header, where nobody told it."""
+    return float(orientation_map.provenance.get("calibration", {}).get("voltage") or 0.0)
 
 
 def _ctf_phase(phase: Phase) -> str:

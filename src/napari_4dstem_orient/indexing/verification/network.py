@@ -80,7 +80,7 @@ class Verifier(nn.Module):
         -------
         logit : Tensor, shape (n, h)
             Evidence that the hypothesis is right; 0 stands for "none of them is".
-        pose : Pose
+        pose : PoseHypothesis
             The hypotheses, corrected.
         """
         view = view_of(measured, pose, reflector, max_peaks)

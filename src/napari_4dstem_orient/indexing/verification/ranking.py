@@ -75,7 +75,7 @@ class Shortlist:
     ----------
     candidate : Candidate
         The phase.
-    pose : Pose
+    pose : PoseHypothesis
         k of each pattern.
     logit : Tensor, shape (n, k)
     """
@@ -101,7 +101,7 @@ class Verdict:
 
     Attributes
     ----------
-    pose : Pose
+    pose : PoseHypothesis
         h of each pattern.
     logit : Tensor, shape (n, h)
         The verifier's.

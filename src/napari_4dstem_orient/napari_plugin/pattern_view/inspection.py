@@ -45,7 +45,7 @@ class Answer:
 
     Attributes
     ----------
-    reason : Reason
+    status : IndexingStatus
         Why there is, or is not, an answer.
     phase : Phase or None
     rotation : ndarray, shape (3, 3)
@@ -53,12 +53,12 @@ class Answer:
     score : float
     reliability : float or None
         Probability that the answer is right; None where that is not known or nothing was tried.
-    ambiguity : Doubt
+    ambiguity : AmbiguityFlag
         What speaks against the answer; of a method that does not know, whether the orientation turned by 180°
         about the beam explains the disks nearly as well.
     spots : ndarray, shape (n, 6)
         The predicted pattern (see ``predicted_pattern``); empty where there is no answer.
-    rivals : tuple of Rival
+    rivals : tuple of RunnerUp
         Best first.
     """
 

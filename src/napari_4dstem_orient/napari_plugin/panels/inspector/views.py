@@ -86,7 +86,7 @@ class InspectorState:
         By method: those that are shown.
     first : dict of str to Answer
         Each method's best.
-    panes : dict of str to Pane
+    panes : dict of str to PatternViewState
         ``"measured"``, and one for each method.
     apart : float or None
         Degrees between both answers.
@@ -94,7 +94,7 @@ class InspectorState:
         Share that each of ``position.disks`` got.
     trouble : str
         Why there is no attention though it was asked for.
-    look : Look
+    look : ViewOptions
         With which they are drawn.
     """
 

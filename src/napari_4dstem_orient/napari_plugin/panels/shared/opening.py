@@ -189,8 +189,8 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
     stage = STAGES.get(orientation_map.method)
     if stage is None:
         raise UserError(
-            f"The map is of the method {orientation_map.method!r}, which the window has no place for; show it "
-            "as what it can be exported as."
+            f"The map is of the method {orientation_map.method!r}, which the window has no place for; "
+            "export it on the command line (map --export) and open that."
         )
     if not may_take_place(viewer, stage):
         return

@@ -1,5 +1,6 @@
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest

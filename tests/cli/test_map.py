@@ -66,6 +66,13 @@ def test_detect_writes_disks_that_map_reads(scan_file: Path, tmp_path: Path) -> 
         assert file["orientation/score"].shape == (3, 4)
         assert '"voltage": 300' in file["provenance"].asstr()[()]
     assert (tmp_path / "result.ang").read_text().count("\n") > 12
+    again = ("map", disks, "--phase", "Cu", "-o", tmp_path / "again.h5")
+    refused(
+        run(*again, "--probe-radius", "3", "--scan-shape", "3x4"),
+        "no use for --probe-radius and --scan-shape",
+    )
+    refused(run("detect", disks, "-o", tmp_path / "more.h5"), "holds Bragg peaks already")
+    refused(run(*again, "--method", "template", "--model", result), "reads no model")
 
 
 @pytest.mark.parametrize(

@@ -129,3 +129,20 @@ def test_the_dataset_of_a_file_of_disks_is_not_looked_for_in_other_files(silver)
         session.put(stage, made, session.job_for(stage))
     assert session.record(Stage.TEMPLATE_MAP).job.dataset == "/a"
     assert (recipe(session)[0].path, recipe(session)[0].dataset) == (None, None)
+
+
+def test_all_that_a_person_gave_of_the_calibration_goes_to_the_other_files(silver):
+    session = Session()
+    fill(session, silver)
+    given = {
+        "q_pixel": 0.021,
+        "q_pixel_from": "fitted",
+        "distortion": (0.02, 0.01),
+        "r_aspect": 1.5,
+        "rotation": 12.0,
+    }
+    session.set_calibration(session.calibration.with_(**given))
+    session.choose(phases=(silver,), method="template")
+    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"), session.job_for(Stage.TEMPLATE_MAP))
+    told = recipe(session)[0].given
+    assert {name: told[name] for name in given} == given

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.chunked_scan import DISKS, KNOWN, MAP, equal
+from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.core.progress import silent
@@ -72,6 +73,7 @@ def test_a_map_tells_its_job_and_that_makes_it_again(job):
         ({"calibration": {"q_pixel": 0.05}}, "voltage"),
         ({"calibration": {"voltage": 300}}, "how large a pixel is"),
         ({"device": "abacus"}, "abacus"),
+        ({"centring": CalibrationSettings(row=5000.0, col=3.0)}, "lies beside the detector"),
         ({"method": "transformer", "models": ("gone.safetensors",)}, "gone.safetensors"),
     ],
 )

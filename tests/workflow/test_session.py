@@ -1,5 +1,7 @@
 """What a session keeps, drops and calls stale."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,22 @@ def test_a_new_result_makes_what_was_made_from_the_former_stale(session):
     session.put(Stage.DISKS, disks())
     assert not session.is_stale(Stage.DISKS)
     assert session.is_stale(Stage.CALIBRATED)
+
+
+def test_a_map_of_stale_disks_says_how_they_were_calibrated_and_is_stale_itself(session):
+    applied = Calibration(q_pixel=0.05, q_pixel_from="typed", rotation=30.0)
+    session.set_calibration(applied)
+    made = replace(disks(calibrated=True), provenance={"calibration": asdict(applied)})
+    session.put(Stage.CALIBRATED, made)
+    session.set_calibration(applied.with_(rotation=75.0, voltage=200.0))
+    job = session.job_for(Stage.TEMPLATE_MAP)
+    assert (job.calibration["rotation"], job.calibration["voltage"]) == (30.0, 200.0)
+    session.put(Stage.TEMPLATE_MAP, "map", job)
+    assert session.is_stale(Stage.TEMPLATE_MAP)
+    session.put(Stage.CALIBRATED, made)
+    session.put(Stage.TEMPLATE_MAP, "map", session.job_for(Stage.TEMPLATE_MAP))
+    assert not session.is_stale(Stage.TEMPLATE_MAP)
+    assert session.record(Stage.TEMPLATE_MAP).job.calibration["rotation"] == 75.0
 
 
 def test_a_new_scan_drops_what_belongs_to_the_former_and_says_so(session, small_scan):

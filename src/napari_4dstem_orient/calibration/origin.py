@@ -150,7 +150,7 @@ def fit_origin(
     if not len(disks):
         raise UserError("There are no disks to find the direct beam in; detect disks first.")
     if position is not None:
-        _check_inside(position, disks.detector_shape)
+        check_inside(position, disks.detector_shape)
         return _compared(disks, np.broadcast_to(position, (*disks.scan_shape, 2)), "given")
     if surface == "auto" and disks.origin is not None:
         return _compared(disks, disks.origin, "file")
@@ -184,7 +184,8 @@ def fit_origin(
     )
 
 
-def _check_inside(position: tuple[float, float], detector_shape: tuple[int, int] | None) -> None:
+def check_inside(position: tuple[float, float], detector_shape: tuple[int, int] | None) -> None:
+    """Raise UserError where an origin (row, column) in px is not on the detector."""
     row, col = position
     rows, cols = detector_shape or (np.inf, np.inf)
     if not (-0.5 <= row <= rows - 0.5 and -0.5 <= col <= cols - 0.5):

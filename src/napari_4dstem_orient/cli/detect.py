@@ -9,6 +9,7 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import MEMORY
 
 
@@ -38,7 +39,7 @@ def detect(
 
     Interrupted, the same command goes on where it was: until the file is there, DISKS.h5.partial keeps what is done.
     """
-    from napari_4dstem_orient.io.bragg_peaks import save_disks
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file, save_disks
     from napari_4dstem_orient.workflow.cluster import workers as doing
     from napari_4dstem_orient.workflow.job import Job, Stage
     from napari_4dstem_orient.workflow.outputs import check_outputs
@@ -46,6 +47,10 @@ def detect(
     from napari_4dstem_orient.workflow.store import Partial
 
     check_outputs([(output, "emd")], [source, probe], force)
+    if is_disk_file(source):
+        raise UserError(
+            f"{source} holds Bragg peaks already; give the scan that they were found in, or map them."
+        )
     job = Job(
         path=source,
         dataset=dataset,

@@ -162,6 +162,16 @@ def read_probe(where: str | None, radius: float | None = None) -> float | str | 
     return radius if where is None else where
 
 
+def refuse_for_disks(source: str, given: Mapping[str, object]) -> None:
+    """Refuse options, by name, that only a scan has a use for, where the input is a file of Bragg peaks."""
+    from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+
+    if (names := [name for name, value in given.items() if value is not None]) and is_disk_file(source):
+        raise UserError(
+            f"{source} holds Bragg peaks, which have no use for {' and '.join(names)}; leave it out."
+        )
+
+
 def warn(doubts: Iterable[str]) -> None:
     """Print sentences about what may be wrong."""
     for doubt in doubts:
@@ -172,6 +182,7 @@ def tidy(partial: Partial) -> None:
     """Remove what was kept in case of an interruption, and say what is left of other runs."""
     if partial.remove():
         typer.echo(
-            f"{partial.folder} holds parts of a run with other input or settings; remove it if you need them no more.",
+            f"{partial.folder} holds parts of a run with other input or settings, or of another version; "
+            "remove it if you need them no more.",
             err=True,
         )

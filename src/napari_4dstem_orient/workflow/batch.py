@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from pathlib import Path
 
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.run import NOTHING, Observer, Results, run
 from napari_4dstem_orient.workflow.session import MAPS, Session, Stage
@@ -66,8 +67,10 @@ def recipe(session: Session) -> tuple[Job, Results]:
     if not records:
         raise UserError("No map was made here yet; map the open scan first, the others are mapped like it.")
     made, known = max(records, key=lambda record: record.made).job, session.calibration
-    names = ("voltage", "q_pixel", "r_pixel", "semiangle", "precession", "rotation", "flip")
+    names = [item.name for item in fields(Calibration) if item.name not in ("q_pixel_from", "unclear")]
     told = {name: getattr(known, name) for name in names if session.known_from(name) in TOLD}
+    if "q_pixel" in told:
+        told["q_pixel_from"] = known.q_pixel_from
     scan = session.record(Stage.SCAN)
     dataset = scan.job.dataset if scan is not None else None  # not that of a file of disks
     like = replace(made, path=None, sample=None, dataset=dataset)

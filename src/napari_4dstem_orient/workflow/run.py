@@ -197,6 +197,7 @@ def opened(job: Job) -> Results:
 
 def foresee(job: Job, got: Results) -> None:
     """Raise UserError for what would end the job after the long work."""
+    from napari_4dstem_orient.calibration.origin import check_inside
     from napari_4dstem_orient.core.devices import choose_device
 
     assert got.calibration is not None
@@ -204,6 +205,9 @@ def foresee(job: Job, got: Results) -> None:
     known = got.calibration
     check_calibration(known)
     choose_device(job.device)
+    given = job.centring
+    if got.scan is not None and given is not None and given.row is not None and given.col is not None:
+        check_inside((given.row, given.col), got.scan.detector_shape)
     assert known.voltage is not None
     METHODS[job.method].files(Asked(job.phases, known.voltage, known.precession, models=job.models))
 

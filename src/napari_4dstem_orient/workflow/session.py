@@ -39,6 +39,7 @@ NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
     "voltage": (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP),
 }
 """Which results were made with which field of the calibration."""
+_OF_DISKS = ("q_pixel_from", *(name for name, made in NEEDS_CALIBRATION.items() if Stage.CALIBRATED in made))
 
 
 _INDEXING = ("calibration", "phases", "method", "settings", "models", "acceptance", "device")
@@ -169,6 +170,11 @@ class Session:
         fields = {name: getattr(self._job, name) for name in MADE_WITH[stage]}
         if "calibration" in fields:
             known = asdict(self._calibration)
+            if (
+                stage in MAPS and Stage.CALIBRATED in self._stale
+            ):  # its disks are still as they were calibrated
+                told = self._results[Stage.CALIBRATED].provenance.get("calibration", {})
+                known |= {name: told[name] for name in _OF_DISKS if name in told}
             fields["calibration"] = {name: known[name] for name in known if known[name] not in (None, "")}
         return replace(above, **fields)
 
@@ -190,7 +196,9 @@ class Session:
             self._calibration = self._read_calibration = result.calibration
         self._results[stage] = result
         self._records[stage] = Record(job=job or Job())
-        if not still_stale:
+        if _ancestors(stage) & self._stale:  # made of what has changed since
+            self._stale.add(stage)
+        elif not still_stale:
             self._stale.discard(stage)
         if stage is not Stage.SCAN:
             self._stale.update(below)

@@ -196,7 +196,7 @@ def test_output_that_cannot_be_written_is_refused_before_the_work(
     refused(run("map", "gone.npy", "--phase", "Cu", "-o", place, cwd=tmp_path), place)
 
 
-@pytest.mark.skipif(sys.platform == "win32", status="file size limits are POSIX")
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 def test_full_disk_is_one_sentence(scan_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "disks.h5"
     output.write_bytes(b"earlier")

@@ -69,9 +69,6 @@ def map_(
             "leave out --min-reliability and --min-phase-margin, or use the transformer."
         )
 
-    if model is not None and not way.needs_models:
-        raise UserError(f"{way.title} reads no model; leave out --model, or use the transformer.")
-
     from napari_4dstem_orient.core.scan import Calibration
     from napari_4dstem_orient.export.registry import export as export_map
     from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
@@ -85,6 +82,8 @@ def map_(
     files = export_files(exports, output.stem).items()
     outputs = [(output, "h5"), *((output.parent / file, name) for file, name in files)]
     check_outputs(outputs, [source, probe, model, *phase], force)
+    if model is not None and not way.needs_models:
+        raise UserError(f"{way.title} reads no model; leave out --model, or use the transformer.")
     for_scans = {"--probe": probe, "--probe-radius": probe_radius, "--scan-shape": scan_shape}
     options.refuse_for_disks(source, for_scans)
     job = Job(

@@ -19,6 +19,7 @@ from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
+from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -75,7 +76,6 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
     panels: dict[str, Any] = open_workbench(viewer)
     set_libraries_aside(viewer)
     session = session_for(viewer)
-    indexers = panels["Map"].indexers
     steps = {  # what there must be: whose panel makes it, and how
         Stage.DISKS: ("Bragg disks", panels["Bragg disks"].find_disks),
         Stage.CALIBRATED: ("Calibration", panels["Calibration"].apply),
@@ -89,7 +89,7 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
         if not missing:
             for signal in signals:
                 signal.disconnect(soon)
-        elif session.get(Stage.PROBE) is not None and indexers.can("transformer"):
+        elif session.get(Stage.PROBE) is not None and can_map(session.job, "transformer"):
             title, take = steps[missing[0]]
             show_panel(panels[title])
             take()
@@ -97,7 +97,7 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
     def soon(*_: object) -> None:
         QTimer.singleShot(0, step)  # after everybody has heard of the change
 
-    signals = [session.changed, indexers.changed]
+    signals = [session.changed, session.job_changed]
     signals += [panels[title].jobs.running_changed for title, _ in steps.values()]
     for signal in signals:
         signal.connect(soon)

@@ -15,6 +15,7 @@ import cloudpickle
 import dask.array as da
 import numpy as np
 import pytest
+import torch
 
 from helpers.chunked_scan import DISKS, KNOWN, equal, polycrystal, same_maps
 from napari_4dstem_orient.core import resource_files
@@ -28,6 +29,15 @@ from napari_4dstem_orient.workflow.functions import find_disks, map_scan
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.store import Partial
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_a_worker():
+    """Two threads add in another order than one, once anybody in this process has told torch how many it may have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.core.scan import Calibration
-from napari_4dstem_orient.core.version import code, libraries
+from napari_4dstem_orient.core.version import code, libraries, program_version
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
@@ -54,7 +53,7 @@ def environment() -> dict[str, Any]:
     """Return which program, with which libraries, ran when."""
     return {
         "program": "napari-4dstem-orient",
-        "version": version("napari-4dstem-orient"),
+        "version": program_version(),
         "code": code()[:12],
         "libraries": libraries(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

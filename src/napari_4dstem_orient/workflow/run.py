@@ -111,8 +111,8 @@ def run(
     *,
     runner: Runner | None = None,
     store: Partial | None = None,
-    observer: Observer = Observer(),
-    have: Results = Results(),
+    observer: Observer = UNSEEN,
+    have: Results = NOTHING,
 ) -> Results:
     """Do a job, as far as it is asked for: load, probe and settings, disks, calibrated disks, map.
 

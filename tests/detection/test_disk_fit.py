@@ -127,26 +127,27 @@ def test_uncertainty_falls_with_dose_to_what_the_model_can_tell():
     assert spread[0] > 1.3 * spread[1] > 1.3**2 * spread[2] > 1.3**2 * spread[3] > 0.05
 
 
-def test_uncertainty_goes_with_the_disks():
+@pytest.mark.parametrize("name", ["uncertainty", "snr"])
+def test_what_is_known_of_disks_goes_with_them(name):
     rng = np.random.default_rng(0)
     lists = [np.c_[rng.uniform(20, 40, (3, 2)), [9.0, 2, 1]] for _ in range(6)]
     disks = BraggDisks.from_lists((2, 3), lists, detector_shape=(64, 64))
-    with pytest.raises(ValueError, match="uncertainty"):
-        replace(disks, uncertainty=np.ones(3, np.float32))
-    disks = replace(disks, uncertainty=np.arange(18, dtype=np.float32))
-    np.testing.assert_array_equal(disks.only(1, 0).uncertainty, [9, 10, 11])
-    np.testing.assert_array_equal(disks.rows(1, 2).uncertainty, np.arange(9, 18))
-    np.testing.assert_array_equal(
-        BraggDisks.join([disks.rows(0, 1), disks.rows(1, 2)]).uncertainty, disks.uncertainty
-    )
+    with pytest.raises(ValueError, match=name):
+        replace(disks, **{name: np.ones(3, np.float32)})
+    disks = replace(disks, **{name: np.arange(18, dtype=np.float32)})
+
+    def of(part):
+        return getattr(part, name)
+
+    np.testing.assert_array_equal(of(disks.only(1, 0)), [9, 10, 11])
+    np.testing.assert_array_equal(of(disks.rows(1, 2)), np.arange(9, 18))
+    np.testing.assert_array_equal(of(BraggDisks.join([disks.rows(0, 1), disks.rows(1, 2)])), of(disks))
     nothing = BraggDisks.from_lists((1, 3), [np.zeros((0, 3))] * 3, detector_shape=(64, 64))
-    np.testing.assert_array_equal(
-        BraggDisks.join([nothing, disks]).uncertainty, disks.uncertainty
-    )  # rows without disks know no uncertainty
-    assert BraggDisks.join([disks, replace(disks, uncertainty=None)]).uncertainty is None
+    np.testing.assert_array_equal(of(BraggDisks.join([nothing, disks])), of(disks))  # nothing knows nothing
+    assert of(BraggDisks.join([disks, replace(disks, **{name: None})])) is None
 
 
-def test_uncertainty_is_calibrated_and_saved(tmp_path):
+def test_uncertainty_and_snr_are_calibrated_and_saved(tmp_path):
     import py4DSTEM
 
     from napari_4dstem_orient.io.bragg_peaks import load_disks, save_disks
@@ -158,12 +159,15 @@ def test_uncertainty_is_calibrated_and_saved(tmp_path):
     calibrated, _ = calibrate(disks, patterns.calibration)
     np.testing.assert_allclose(calibrated.uncertainty, disks.uncertainty * patterns.calibration.q_pixel)
     save_rows(calibrated, tmp_path / "rows.npz")
-    np.testing.assert_array_equal(load_rows(tmp_path / "rows.npz").uncertainty, calibrated.uncertainty)
+    np.testing.assert_array_equal(calibrated.snr, disks.snr)
+    for name in ("uncertainty", "snr"):
+        kept = getattr(load_rows(tmp_path / "rows.npz"), name)
+        np.testing.assert_array_equal(kept, getattr(calibrated, name))
     for kind in (disks, calibrated):
         save_disks(kind, tmp_path / "disks.h5", patterns.calibration)
-        np.testing.assert_allclose(
-            load_disks(tmp_path / "disks.h5").uncertainty, disks.uncertainty, rtol=1e-5
-        )
+        loaded = load_disks(tmp_path / "disks.h5")
+        np.testing.assert_allclose(loaded.uncertainty, disks.uncertainty, rtol=1e-5)
+        np.testing.assert_array_equal(loaded.snr, disks.snr)
     theirs = py4DSTEM.read(str(tmp_path / "disks.h5"))
     np.testing.assert_allclose(
         theirs.raw[0, 3].qx, load_disks(tmp_path / "disks.h5").at(0, 3)[:, 0], rtol=1e-6

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-_VALUES = ("qx", "qy", "intensity", "uncertainty")
-"""What each disk has; the last where the detection told it."""
+_VALUES = ("qx", "qy", "intensity", "uncertainty", "snr")
+"""What each disk has; the last two where the detection told them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,9 @@ class BraggDisks:
         Correlation with the probe template, as the detection engine gives it.
     uncertainty : ndarray, float32, shape (n,), or None
         Standard deviation of qx, and of qy, in their unit; None where the detection did not tell.
+    snr : ndarray, float32, shape (n,), or None
+        Signal-to-noise ratio: height of the disk over the standard deviation of the correlation at its place; None
+        where the detection did not tell.
     calibrated : bool
         Whether qx, qy are in Å⁻¹, centred and turned into the scan frame.
     detector_shape : (int, int) or None
@@ -52,6 +55,7 @@ class BraggDisks:
     reach: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     uncertainty: np.ndarray | None = None
+    snr: np.ndarray | None = None
     origin: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -60,8 +64,10 @@ class BraggDisks:
             raise ValueError(f"offsets do not describe {positions} scan positions")
         if not len(self.qx) == len(self.qy) == len(self.intensity) == self.offsets[-1]:
             raise ValueError("qx, qy, intensity and offsets disagree about the number of disks")
-        if self.uncertainty is not None and len(self.uncertainty) != self.offsets[-1]:
-            raise ValueError("uncertainty and offsets disagree about the number of disks")
+        for name in ("uncertainty", "snr"):
+            values = getattr(self, name)
+            if values is not None and len(values) != self.offsets[-1]:
+                raise ValueError(f"{name} and offsets disagree about the number of disks")
 
     @classmethod
     def from_lists(
@@ -166,20 +172,21 @@ class BraggDisks:
 
         Returns
         -------
-        block : ndarray, float32, shape (n, length, 3)
-            (qx, qy, intensity), zero beyond the last disk.
+        block : ndarray, float32, shape (n, length, 3 or 4)
+            (qx, qy, intensity), and snr where the disks have it; zero beyond the last disk.
         mask : ndarray, bool, shape (n, length)
             True where there is a disk.
         """
         flat = np.arange(len(self.offsets) - 1)[positions if positions is not None else slice(None)]
         counts = self.offsets[flat + 1] - self.offsets[flat]
         width = int(max(counts.max(initial=0), 1))
-        columns = np.arange(width)
-        inside = columns < counts[:, None]
-        index = np.where(inside, self.offsets[flat][:, None] + columns, 0)
-        block = np.zeros((len(flat), width, 3), np.float32)
+        place = np.arange(width)
+        inside = place < counts[:, None]
+        index = np.where(inside, self.offsets[flat][:, None] + place, 0)
+        columns = [self.qx, self.qy, self.intensity] + ([] if self.snr is None else [self.snr])
+        block = np.zeros((len(flat), width, len(columns)), np.float32)
         if len(self):
-            for axis, values in enumerate((self.qx, self.qy, self.intensity)):
+            for axis, values in enumerate(columns):
                 block[..., axis] = np.where(inside, values[index], 0)
         order = np.argsort(np.where(inside, -block[..., 2], np.inf), axis=1, kind="stable")[:, :length]
         block = np.take_along_axis(block, order[..., None], axis=1)

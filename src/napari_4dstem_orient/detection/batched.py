@@ -57,9 +57,9 @@ class BatchedDetection:
         -------
         counts : ndarray, int64, shape (n,)
             Disks in each pattern.
-        disks : ndarray, float32, shape (m, 3)
-            (qx, qy, intensity) in px, pattern by pattern, the strongest first. Where disks are fitted, the
-            uncertainty of qx and qy is a fourth column.
+        disks : ndarray, float32, shape (m, 5)
+            (qx, qy, intensity, uncertainty of qx and qy, snr) in px, pattern by pattern, the strongest first; NaN
+            where disks are not fitted or their noise is not known.
         """
         found, correlations, kept = [], [], []
         step = self._together(patterns)
@@ -68,24 +68,26 @@ class BatchedDetection:
             correlation = self.correlator.correlate(images[start : start + step])
             blurred = self.correlator.blur(correlation)
             peaks = self._maxima(blurred)
-            if self.noise is not None:
+            if self._demanding:
                 kept.append(blurred)
             found.append(peaks._replace(pattern=peaks.pattern + start))
             if self.upsampling is not None:
                 correlations.append(correlation)
         peaks = Peaks(*map(np.concatenate, zip(*found, strict=True)))
-        peaks = select(peaks, self.settings, self._evidence(images, torch.cat(kept), peaks) if kept else None)
+        statistics = self._evidence(images, torch.cat(kept), peaks) if kept else None
+        chosen = select(peaks, self.settings, statistics)
+        peaks = peaks.take(chosen)
+        snr = self._snr(images, peaks) if statistics is None else statistics.snr[chosen]
         row, col, height = parabola(peaks)
+        uncertainty = np.full(len(row), np.nan)
         if self.upsampling is not None:
             row, col = self._upsampled(correlations, peaks.pattern, row, col)
             order = strongest_first(peaks.pattern, height)
-            row, col, height = row[order], col[order], height[order]
-        counts = np.bincount(peaks.pattern, minlength=len(patterns))
-        columns = [row, col, height]
+            row, col, height, snr = row[order], col[order], height[order], snr[order]
         if self.fit is not None:
-            *columns[:2], uncertainty = self.fit.refine(images, peaks.pattern, row, col)
-            columns.append(uncertainty)
-        return counts, np.stack(columns, axis=1).astype(np.float32)
+            row, col, uncertainty = self.fit.refine(images, peaks.pattern, row, col)
+        counts = np.bincount(peaks.pattern, minlength=len(patterns))
+        return counts, np.stack([row, col, height, uncertainty, snr], axis=1).astype(np.float32)
 
     def candidates(self, pattern: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find all local maxima of one pattern's correlation and say what becomes of each.
@@ -115,15 +117,25 @@ class BatchedDetection:
 
     def _evidence(self, images: torch.Tensor, blurred: torch.Tensor, peaks: Peaks) -> PeakStatistics | None:
         """Return what speaks for peaks; of those that are noise, which are most, only that."""
-        if self.noise is None:
+        if not self._demanding:
             return None
-        ratio = self.noise.signal_to_noise(images, peaks.pattern, peaks.row, peaks.col, peaks.height)
-        lit = np.flatnonzero(ratio >= self.settings.min_signal_to_noise)
-        along, ring = np.zeros(len(ratio)), np.zeros(len(ratio))
+        snr = self._snr(images, peaks)
+        lit = np.flatnonzero(snr >= self.settings.min_signal_to_noise)
+        along, ring = np.zeros(len(snr)), np.zeros(len(snr))
         left = peaks.take(lit)
         along[lit] = self.ridges.along(blurred, left)
-        ring[lit] = self.rings.level(blurred, left, ratio[lit] < FAINT)
-        return PeakStatistics(ratio, along, ring)
+        ring[lit] = self.rings.level(blurred, left, snr[lit] < FAINT)
+        return PeakStatistics(snr, along, ring)
+
+    @property
+    def _demanding(self) -> bool:
+        """Whether disks must stand out of the noise."""
+        return self.noise is not None and self.settings.min_signal_to_noise > 0
+
+    def _snr(self, images: torch.Tensor, peaks: Peaks) -> np.ndarray:
+        if self.noise is None:
+            return np.full(len(peaks.row), np.nan)
+        return self.noise.signal_to_noise(images, peaks.pattern, peaks.row, peaks.col, peaks.height)
 
     def _maxima(self, blurred: torch.Tensor) -> Peaks:
         settings = self.settings

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 Engine = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Patterns (n, det_y, det_x) to how many disks each has (n,) and all disks (m, 3 or 4), pattern by pattern."""
+"""Patterns (n, det_y, det_x) to how many disks each has (n,) and all disks (m, 5), as ``BatchedDetection``."""
 
 
 def detect_disks(
@@ -82,14 +82,15 @@ def detect_disks(
         chosen = choose_device("cpu")
 
     counts, rows = _detect_all(scan, make_engine(probe, settings, chosen), chosen, settings, progress, memory)
-    qx, qy, intensity, *uncertainty = np.ascontiguousarray(rows.T)
+    qx, qy, intensity, uncertainty, snr = np.ascontiguousarray(rows.T)
     disks = BraggDisks(
         scan.scan_shape,
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         qx,
         qy,
         intensity,
-        uncertainty=uncertainty[0] if uncertainty else None,
+        uncertainty=None if np.isnan(uncertainty).any() else uncertainty,
+        snr=None if np.isnan(snr).any() else snr,
         detector_shape=scan.detector_shape,
         provenance={
             "source": scan.source,
@@ -174,7 +175,7 @@ def _detect_all(
     progress: Progress,
     memory: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many disks each position has, and all disks (n, 3 or 4)."""
+    """Return how many disks each position has, and all disks (n, 5)."""
     from napari_4dstem_orient.core.devices import at_a_time, each_batch
 
     def detect(piece: Piece) -> tuple[np.ndarray, np.ndarray]:

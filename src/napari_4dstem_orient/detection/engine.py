@@ -41,22 +41,25 @@ class Py4DSTEMDetection:
         lists = [self._detect(pattern) for pattern in patterns]
         counts = np.array([len(rows) for rows in lists], np.int64)
         rows = np.concatenate([np.zeros((0, 3), np.float32), *lists])
-        kept = self._out_of_noise(patterns, np.repeat(np.arange(len(counts)), counts), rows)
-        return np.array([part.sum() for part in np.split(kept, np.cumsum(counts)[:-1])], np.int64), rows[kept]
+        pattern = np.repeat(np.arange(len(counts)), counts)
+        snr = self._snr(patterns, pattern, rows)
+        kept = ~(snr < self.settings.min_signal_to_noise)
+        untold = np.full(len(rows), np.nan)
+        disks = np.concatenate([rows, np.stack([untold, snr], 1)], 1).astype(np.float32)
+        return np.bincount(pattern[kept], minlength=len(counts)), disks[kept]
 
-    def _out_of_noise(self, patterns: np.ndarray, pattern: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Tell which disks have the least signal-to-noise, of which py4DSTEM knows nothing."""
+    def _snr(self, patterns: np.ndarray, pattern: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the signal-to-noise ratio of disks, of which py4DSTEM knows nothing; NaN where nobody does."""
         import torch
 
         from napari_4dstem_orient.detection.noise import noise_for
 
         noise = noise_for(self.probe, self.settings, torch.device("cpu"))
         if noise is None:
-            return np.ones(len(rows), bool)
+            return np.full(len(rows), np.nan)
         row, col = np.rint(rows[:, :2].T).astype(np.int64)
         images = torch.as_tensor(np.asarray(patterns, np.float32))
-        ratio = noise.signal_to_noise(images, pattern, row, col, rows[:, 2])
-        return ratio >= self.settings.min_signal_to_noise
+        return noise.signal_to_noise(images, pattern, row, col, rows[:, 2])
 
     def _detect(self, pattern: np.ndarray) -> np.ndarray:
         settings = self.settings

@@ -25,8 +25,6 @@ class Noise:
         Of the correlation, in px.
     gain : float
         Counts per electron, as the template sees them (``noise_level``).
-    least : float
-        Signal-to-noise ratio below which nobody wants to know it exactly.
     device : torch.device
     dark : float
         The camera's own variance in a pixel, counts².
@@ -37,26 +35,19 @@ class Noise:
         probe: Probe,
         smoothing: float,
         gain: float,
-        least: float,
         device: torch.device,
         dark: float = 0.0,
     ) -> None:
-        self.least = least
-        squares = probe.blurred(smoothing) ** 2
-        self.gain, self.dark = gain, dark
-        # The disk's own counts, few pixels, already tell of most peaks that they are noise.
-        self.rounds = []
-        for reach in (int(np.ceil(probe.radius)), _reach(probe)):
-            around = Surroundings(probe.kernel.shape, reach, device)
-            part = around.crop(squares).ravel()
-            weights = torch.as_tensor(part, dtype=torch.float32, device=device)
-            self.rounds.append((around, weights, float(part.sum())))
-        self.device = device
+        self.gain, self.dark, self.device = gain, dark, device
+        self.around = Surroundings(probe.kernel.shape, _reach(probe), device)
+        squares = self.around.crop(probe.blurred(smoothing) ** 2).ravel()
+        self.weights = torch.as_tensor(squares, dtype=torch.float32, device=device)
+        self.total = float(squares.sum())
 
     def signal_to_noise(
         self, images: torch.Tensor, pattern: np.ndarray, row: np.ndarray, col: np.ndarray, height: np.ndarray
     ) -> np.ndarray:
-        """Return the height of peaks over the noise at their place, shape (n,); where it is below the least, a bound.
+        """Return the height of peaks over the noise at their place, shape (n,).
 
         Parameters
         ----------
@@ -66,28 +57,22 @@ class Noise:
         height : ndarray, shape (n,)
             Of the blurred correlation.
         """
-        ratio, left = np.zeros(len(height)), np.arange(len(height))
-        for around, weights, total in self.rounds:
-            places = [torch.as_tensor(part[left], device=self.device) for part in (pattern, row, col)]
-            variance = np.zeros(len(left))
-            for part in around.parts(len(left)):
-                values, _ = around.read(images, *(place[part] for place in places))
-                variance[part] = (values @ weights).cpu().numpy()
-            variance = self.gain * variance + self.dark * total
-            # Chance makes some places of a camera with noise of its own, or an offset, darker than they are.
-            variance = np.maximum(variance, max(0.1 * abs(self.dark) * total, 1e-37))
-            ratio[left] = height[left] / np.sqrt(variance)
-            left = left[ratio[left] >= self.least]
-        return ratio
+        places = [torch.as_tensor(part, device=self.device) for part in (pattern, row, col)]
+        variance = np.zeros(len(height))
+        for part in self.around.parts(len(height)):
+            values, _ = self.around.read(images, *(place[part] for place in places))
+            variance[part] = (values @ self.weights).cpu().numpy()
+        variance = self.gain * variance + self.dark * self.total
+        # Chance makes some places of a camera with noise of its own, or an offset, darker than they are.
+        variance = np.maximum(variance, max(0.1 * abs(self.dark) * self.total, 1e-37))
+        return np.asarray(height / np.sqrt(variance))
 
 
 def noise_for(probe: Probe, settings: DetectionSettings, device: torch.device) -> Noise | None:
-    """Return the noise that the settings want peaks to stand out of; None if they do not."""
-    if settings.min_signal_to_noise <= 0 or settings.correlation_power != 1:
+    """Return the noise that peaks stand out of; None where nobody knows it."""
+    if settings.correlation_power != 1:
         return None  # hybrid correlations are no sums of counts
-    return Noise(
-        probe, settings.smoothing, settings.gain, settings.min_signal_to_noise, device, settings.dark_noise
-    )
+    return Noise(probe, settings.smoothing, settings.gain, device, settings.dark_noise)
 
 
 def faintest(probe: Probe, smoothing: float, gain: float, signal_to_noise: float, dark: float = 0.0) -> float:

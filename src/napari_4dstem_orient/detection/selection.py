@@ -48,7 +48,7 @@ class PeakStatistics(NamedTuple):
 
     Attributes
     ----------
-    ratio : ndarray, shape (n,)
+    snr : ndarray, shape (n,)
         Signal-to-noise ratio.
     along : ndarray, shape (n,)
         How high the correlation stays along a line through each (see ``ridges``).
@@ -56,12 +56,12 @@ class PeakStatistics(NamedTuple):
         How high it is on the circle around the direct beam that each lies on (see ``ridges``).
     """
 
-    ratio: np.ndarray
+    snr: np.ndarray
     along: np.ndarray
     ring: np.ndarray
 
 
-def select(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics | None = None) -> Peaks:
+def select(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics | None = None) -> np.ndarray:
     """Apply floors, least distance and greatest number to the peaks of each pattern, in this order.
 
     Parameters
@@ -74,11 +74,11 @@ def select(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics |
 
     Returns
     -------
-    Peaks
-        By pattern, the strongest first.
+    ndarray of int
+        Which are disks: by pattern, the strongest first.
     """
-    peaks = peaks.take(status_of(peaks, settings, evidence) == PeakStatus.ACCEPTED)
-    return peaks.take(strongest_first(peaks.pattern, peaks.height))
+    accepted = np.flatnonzero(status_of(peaks, settings, evidence) == PeakStatus.ACCEPTED)
+    return accepted[strongest_first(peaks.pattern[accepted], peaks.height[accepted])]
 
 
 def status_of(
@@ -93,13 +93,13 @@ def status_of(
 
     left = drop(np.arange(len(status)), PeakStatus.TOO_WEAK, peaks.height >= settings.min_intensity)
     if evidence is not None:
-        left = drop(left, PeakStatus.NOISE, evidence.ratio[left] >= settings.min_signal_to_noise)
-        above_ring = evidence.ratio[left] * (1 - evidence.ring[left] / peaks.height[left])
+        left = drop(left, PeakStatus.NOISE, evidence.snr[left] >= settings.min_signal_to_noise)
+        above_ring = evidence.snr[left] * (1 - evidence.ring[left] / peaks.height[left])
         left = drop(left, PeakStatus.ON_RIDGE, above_ring >= settings.min_signal_to_noise)
         left = drop(
             left,
             PeakStatus.ON_RIDGE,
-            ~on_ridge(peaks.height[left], evidence.along[left], evidence.ratio[left]),
+            ~on_ridge(peaks.height[left], evidence.along[left], evidence.snr[left]),
         )
     if settings.min_relative_intensity > 0 and len(left):
         pattern, height = peaks.pattern[left], peaks.height[left]

@@ -29,22 +29,28 @@ class Measured:
     mask : Tensor, bool, shape (n, d)
     reach : float
         |q| in Å⁻¹ up to which disks could have been seen.
+    snr : Tensor, shape (n, d), or None
+        Signal-to-noise ratio, 0 where there is no disk; None where it is not known.
     """
 
     q: torch.Tensor
     intensity: torch.Tensor
     mask: torch.Tensor
     reach: float
+    snr: torch.Tensor | None = None
 
     @classmethod
     def of(cls, disks: torch.Tensor, mask: torch.Tensor, reach: float) -> Measured:
-        """Prepare disks (n, d, 3); those beyond ``reach`` are ignored."""
+        """Prepare disks (n, d, 3), or (n, d, 4) with their snr; those beyond ``reach`` are ignored."""
         mask = mask & (disks[..., :2].norm(dim=-1) <= reach)
         intensity = disks[..., 2].clamp_min(0) * mask
-        return cls(disks[..., :2], intensity / intensity.amax(1, keepdim=True).clamp_min(1e-12), mask, reach)
+        relative = intensity / intensity.amax(1, keepdim=True).clamp_min(1e-12)
+        snr = disks[..., 3] * mask if disks.shape[-1] > 3 else None
+        return cls(disks[..., :2], relative, mask, reach, snr)
 
     def __getitem__(self, index: torch.Tensor) -> Measured:
-        return Measured(self.q[index], self.intensity[index], self.mask[index], self.reach)
+        snr = None if self.snr is None else self.snr[index]
+        return Measured(self.q[index], self.intensity[index], self.mask[index], self.reach, snr)
 
 
 def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:

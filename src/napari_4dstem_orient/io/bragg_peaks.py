@@ -33,7 +33,7 @@ KIND = "Bragg disks"
 
 _FIELDS = ("qx", "qy", "intensity")
 _DISK = np.dtype([(name, np.float64) for name in _FIELDS])  # py4DSTEM's own
-_EXTRA = "uncertainty"  # a further field, which py4DSTEM reads and writes with the others
+_EXTRA = ("uncertainty", "snr")  # further fields, which py4DSTEM reads and writes with the others
 _NOTES = "disks"
 
 
@@ -81,16 +81,13 @@ def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, C
         if bundle is not None and "_braggvectors_shape" in bundle and notes.get("detector_known", True):
             rows, cols = hdf5_access.array(bundle, "_braggvectors_shape/Qshape")
             shape = int(rows), int(cols)
-        counts, (qx, qy, intensity, *uncertainty), left_out = _read(lists, path)
+        counts, values, left_out = _read(lists, path)
         provenance = {**from_json(notes.get("provenance", "{}"), dict), "source": f"{path}::{_name(lists)}"}
         known, origin = calibration_told(lists)
         disks = BraggDisks(
             (int(lists.shape[0]), int(lists.shape[1])),
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-            qx,
-            qy,
-            intensity,
-            uncertainty=uncertainty[0] if uncertainty else None,
+            **values,
             detector_shape=shape,
             provenance={**provenance, "left_out": left_out} if left_out else provenance,
             origin=origin,
@@ -222,7 +219,9 @@ def _row(disks: BraggDisks, row: int, origin: tuple[float, float], pixel: float)
     flat["qy"] = disks.qy[part].astype(float) / pixel + origin[1]
     flat["intensity"] = disks.intensity[part]
     if disks.uncertainty is not None:
-        flat[_EXTRA] = disks.uncertainty[part].astype(float) / pixel
+        flat["uncertainty"] = disks.uncertainty[part].astype(float) / pixel
+    if disks.snr is not None:
+        flat["snr"] = disks.snr[part]
     lists = np.empty(cols, h5py.vlen_dtype(flat.dtype))
     for col, (start, stop) in enumerate(zip(ends[:-1] - ends[0], ends[1:] - ends[0], strict=True)):
         lists[col] = flat[start:stop]
@@ -231,13 +230,13 @@ def _row(disks: BraggDisks, row: int, origin: tuple[float, float], pixel: float)
 
 def _dtype(disks: BraggDisks) -> np.dtype:
     """Return what is stored of each disk."""
-    return _DISK if disks.uncertainty is None else np.dtype([*_DISK.descr, (_EXTRA, np.float64)])
+    return np.dtype([*_DISK.descr, *((name, np.float64) for name in _EXTRA if name in disks.values)])
 
 
-def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray, int]:
+def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, dict[str, Any], int]:
     """Return the number of disks at each position and what is known of each disk; one scan row at a time.
 
-    The flat qx, qy, intensity, and uncertainty where there is one; and how many were left out, not being finite.
+    The flat qx, qy, intensity, and what else is known of each, by name; and how many were left out, not being finite.
     """
     check_room(lists.size * RESULT_BYTES, f"The disks of {lists.size:,} scan positions")
     if lists.size and not lists.id.get_storage_size():
@@ -245,7 +244,7 @@ def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray, int]
             f"{path.name} promises disks at {lists.size:,} scan positions and holds none; copy it again."
         )
     known = h5py.check_vlen_dtype(lists.dtype).names
-    fields = (*_FIELDS, _EXTRA) if _EXTRA in known else _FIELDS
+    fields = [*_FIELDS, *(name for name in _EXTRA if name in known)]
     counts, left_out = np.zeros(lists.shape, np.int64), 0
     rows: list[np.ndarray] = []
     try:
@@ -264,7 +263,7 @@ def _read(lists: h5py.Dataset, path: Path) -> tuple[np.ndarray, np.ndarray, int]
             f"{path.name} is damaged: row {len(rows)} of its Bragg disks cannot be read."
         ) from error
     flat = np.concatenate(rows, axis=1) if rows else np.zeros((len(fields), 0), np.float32)
-    return counts.ravel(), np.ascontiguousarray(flat), left_out
+    return counts.ravel(), dict(zip(fields, np.ascontiguousarray(flat), strict=True)), left_out
 
 
 @contextlib.contextmanager

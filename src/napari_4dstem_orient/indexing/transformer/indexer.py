@@ -129,7 +129,7 @@ class TransformerIndexer:
         # The direct beam is the strongest of all: left in its place, pairs would be made with it.
         order = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
         tensor = tensor.gather(1, order[..., None].expand_as(tensor))
-        return tensor, Measured.of(tensor, mask.gather(1, order), reach)
+        return tensor[..., :3], Measured.of(tensor, mask.gather(1, order), reach)
 
     def answer(self, disks: torch.Tensor, measured: Measured) -> tuple[np.ndarray, Hypotheses | None]:
         """Return the number of disks at each position, and hypotheses for those that have enough."""

@@ -23,10 +23,7 @@ NEAR = 1.8  # px within which a disk belongs to a reflection
 
 def some(crystal):
     every = multislice_patterns(crystal)
-    part = slice(None, None, len(every) // PATTERNS)
-    return replace(
-        every, share=every.share[part], rotation=every.rotation[part], thickness=every.thickness[part]
-    )
+    return every.part(slice(None, None, len(every) // PATTERNS))
 
 
 def reflections(patterns: MultislicePatterns, dose):

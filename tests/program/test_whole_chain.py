@@ -20,7 +20,7 @@ EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
 NAMES = {"cu": "Cu", "fe": "Fe"}
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=5)
 def answers(crystal, dose):
     """Return, for each method, angles to the truth in degrees, and the transformer's map."""
     patterns = multislice_patterns(crystal)
@@ -50,6 +50,15 @@ def test_the_transformer_is_ahead_of_template_matching_on_every_row(crystal, dos
     for limit in (2, 5):
         assert (ours < limit).mean() > (theirs < limit).mean()
     assert (ours > 34.4).mean() <= (theirs > 34.4).mean()
+
+
+@pytest.mark.parametrize(("dose", "least"), [(5e3, 0.32), (1e4, 0.46)])
+def test_patterns_of_few_electrons_each_alone(dose, least):
+    """Bars are what is reached; a floor for disks loses most answers here, so they are there to be raised."""
+    angles, _ = answers("cu", dose)
+    right = (angles["transformer"] < 5).mean()
+    print(dose, f"{right:.3f}")
+    assert right > least
 
 
 def test_the_more_reliable_half_is_almost_always_right():

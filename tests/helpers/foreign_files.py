@@ -24,7 +24,7 @@ from napari_4dstem_orient.io.result import is_map_file, load_map, made_from
 from napari_4dstem_orient.workflow.project import Project, is_project_file, load_project, save_project
 from napari_4dstem_orient.workflow.reference import job_of
 from napari_4dstem_orient.workflow.script import script_of
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 from napari_4dstem_orient.workflow.store import load_rows, save_rows
 
 PATTERNS = np.arange(12 * 256, dtype=np.uint16).reshape(3, 4, 16, 16) % 1009
@@ -218,7 +218,7 @@ def project(folder):
     )
     answer = some_map((3, 4), (CU,), method="template")
     session.put(Stage.SCAN, scan, job_of(scan))
-    for stage, made in ((Stage.PROBE, probe), (Stage.DISKS, disks()), (Stage.TEMPLATE_MAP, answer)):
+    for stage, made in ((Stage.PROBE, probe), (Stage.DISKS, disks()), (MapBy("template"), answer)):
         session.put(stage, made, session.job_for(stage))
     session.set_pins([(1, 2)])
     layers = {

@@ -14,7 +14,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared import docks
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench, show_panel
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_all_panels
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 TITLES = [
     "Data",
@@ -107,7 +107,7 @@ def test_closing_everything_leaves_no_listener(bench, silver, notified):
     for panel in panels.values():
         viewer.window.remove_dock_widget(panel)
     QApplication.processEvents()
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     session.move_to(0, 1)
     QApplication.processEvents()
     assert not notified
@@ -136,7 +136,7 @@ def test_the_demo_goes_from_the_sample_to_a_map(make_napari_viewer, qtbot, silve
     map_silver_sample(viewer)
     qtbot.waitUntil(lambda: bool(map_layers(viewer)), timeout=60000)
     session = session_for(viewer)
-    assert session.get(Stage.TRANSFORMER_MAP).provenance["input"] == "drawn"
+    assert session.get(MapBy("transformer")).provenance["input"] == "drawn"
     assert not any(session.is_stale(stage) for stage in Stage)
     for panel in viewer.window.dock_widgets.values():
         panel.close_step()

@@ -15,7 +15,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.qt import threads
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_all_panels
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 
 def quiet(qtbot):
@@ -86,7 +86,7 @@ def test_a_window_may_be_closed_while_everything_is_at_work(
     goes_on.move_to(2, 2)  # nobody listens any more
     goes_on.set_calibration(goes_on.calibration.with_(rotation=5.0))
     panels["Map"].run("template")
-    qtbot.waitUntil(lambda: session.get(Stage.TEMPLATE_MAP) is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: session.get(MapBy("template")) is not None, timeout=60_000)
     quiet(qtbot)
     assert len(held) == len(panels)
     for panel in panels.values():

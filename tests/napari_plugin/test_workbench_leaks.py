@@ -22,7 +22,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_scan
 from napari_4dstem_orient.napari_plugin.qt import threads
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 KINDS = tuple(panel.load() for panel in PANELS.values())
 
@@ -63,7 +63,7 @@ def fill_viewer(viewer, silver, path):
     take_scan(viewer, stored(scan_of(calibrated), path))
     session.put(Stage.DISKS, detected_disks(calibrated))
     session.put(Stage.CALIBRATED, calibrated)
-    for stage, method in ((Stage.TRANSFORMER_MAP, "transformer"), (Stage.TEMPLATE_MAP, "template")):
+    for stage, method in ((MapBy("transformer"), "transformer"), (MapBy("template"), "template")):
         session.put(stage, made_map(silver, method))
         add_map_layers(viewer, session.get(stage))
     session.move_to(1, 2)

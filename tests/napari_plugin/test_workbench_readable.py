@@ -24,7 +24,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, s
 from napari_4dstem_orient.napari_plugin.qt import tones
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, luminance, tone_sheet
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 INPUTS = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox, QSlider, QAbstractItemView)
 
@@ -38,8 +38,8 @@ def bench(knowing, bench, silver, qtbot):
     viewer, panels = bench
     session = session_for(viewer)
     fill(session, silver)
-    session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
-    add_map_layers(viewer, session.get(Stage.TRANSFORMER_MAP))
+    session.put(Stage.MAP, made_map(silver, "transformer"))
+    add_map_layers(viewer, session.get(MapBy("transformer")))
     QApplication.processEvents()
     qtbot.waitUntil(lambda: not any(panel.jobs.running for panel in panels.values()), timeout=60_000)
     return viewer, panels

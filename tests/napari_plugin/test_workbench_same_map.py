@@ -6,15 +6,16 @@ from qtpy.QtCore import Qt
 
 from helpers.chunked_scan import CERTAINTY, DISKS, MAP, equal
 from helpers.gui_scan import CALIBRATION, SHAPE, calibrated_disks, scan_of
+from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
-from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, can_map
+from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.run import run
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 LEFT = Qt.MouseButton.LeftButton
 TYPED = {"voltage": 200.0, "q_pixel": 0.03, "r_pixel": 20.0, "rotation": 30.0, "flip": True}
@@ -41,7 +42,7 @@ def press(make_napari_viewer, monkeypatch, qtbot):
         qtbot.mouseClick(panels["Calibration"].apply_button, LEFT)
         idle(panels["Calibration"])
         maps.choose_phase("Ag")
-        for method in STAGES:
+        for method in METHODS:
             qtbot.waitUntil(lambda method=method: can_map(session.job, method), timeout=PATIENCE)
             qtbot.waitUntil(maps.run_buttons[method].isEnabled, timeout=PATIENCE)
             qtbot.mouseClick(maps.run_buttons[method], LEFT)
@@ -64,8 +65,8 @@ def test_the_windows_map_is_the_pipelines(press, silver, tmp_path, monkeypatch, 
     asked = Job(str(tmp_path / "scan.npy"), scan_shape=shape, calibration=TYPED)
     have = run(asked, Stage.CALIBRATED)
     equal(session.get(Stage.CALIBRATED), have.calibrated, DISKS)
-    for method, stage in STAGES.items():
-        seen = session.get(stage)
+    for method in METHODS:
+        seen = session.maps[method]
         made = run(Job(phases=session.job.phases, method=method), have=have).map
         equal(seen, made, MAP)
         if made.certainty is not None:
@@ -73,7 +74,7 @@ def test_the_windows_map_is_the_pipelines(press, silver, tmp_path, monkeypatch, 
         assert made.indexed.mean() > 0.9
         assert seen.r_pixel == made.r_pixel == CALIBRATION.r_pixel
         # What the window says it did, done again from the file alone, is the same.
-        again = run(session.record(stage).job).map
+        again = run(session.record(MapBy(method)).job).map
         equal(again, made, MAP)
         assert {name: seen.provenance[name] for name in ("input", "calibration")} == {
             name: again.provenance[name] for name in ("input", "calibration")

@@ -1,6 +1,7 @@
 """The page on extending: its toy package is installed, and used from the command line and in a window."""
 
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from helpers.made_maps import some_map
@@ -21,16 +24,35 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
 from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.io.formats import FORMATS
+from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.script import script_of
+from napari_4dstem_orient.workflow.session import MapBy, SessionState, Stage
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS / "toy_package"
 PAGE = TESTS.parent / "docs" / "extending.md"
 REGISTRIES = (FORMATS, EXPORTS, PANELS, METHODS)
+PATIENCE = 120_000
+
+
+def click(button, qtbot) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def press(panel, name: str, qtbot) -> None:
+    """Click a panel's button, and wait until what it began is done."""
+    qtbot.waitUntil(lambda: not panel.jobs.running and getattr(panel, name).isEnabled(), timeout=PATIENCE)
+    click(getattr(panel, name), qtbot)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=PATIENCE)
+
+
+def close(panels: dict) -> None:
+    for panel in panels.values():
+        panel.close_step()
 
 
 def look_again() -> None:
@@ -119,9 +141,101 @@ def test_the_command_line_maps_and_exports_by_toys(toy_file: Path) -> None:
     assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0  # replaces its own
 
 
-def test_the_window_says_that_it_has_no_place_for_a_toys_map(make_napari_viewer_proxy) -> None:
-    with pytest.raises(UserError, match="method 'toy', which the window has no place for"):
-        take_map(make_napari_viewer_proxy(), replace(some_map(), method="toy"))
+def test_a_map_of_a_method_that_is_not_installed_is_shown_inspected_and_said(
+    make_napari_viewer, qtbot
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    panels = open_workbench(viewer)
+    take_map(viewer, replace(some_map(), method="toy"))
+    assert len(map_layers(viewer, "toy")) == 1
+    column = panels["Inspector"].predicted["toy"]
+    qtbot.waitUntil(lambda: "zone axis" in column.words.text(), timeout=PATIENCE)
+    assert panels["Analysis"].maps.currentText() == panels["Export"].maps.currentText() == "toy"
+    close(panels)
+
+
+@pytest.fixture
+def toys_at_work(toys: dict, toy_file: Path, make_napari_viewer, qtbot):
+    """A window in which the toy file was opened and mapped by the toy and by template matching, with clicks."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1600, 1000)
+    panels = open_workbench(viewer)
+    session = session_for(viewer)
+    panels["Data"].open_path(str(toy_file))
+    qtbot.waitUntil(lambda: session.get(Stage.PROBE) is not None, timeout=PATIENCE)
+    known = session.calibration.with_(q_pixel=0.05, q_pixel_from="typed", semiangle=3.0)
+    session.set_calibration(known)
+    press(panels["Bragg disks"], "run_button", qtbot)
+    press(panels["Calibration"], "apply_button", qtbot)
+    maps = panels["Map"]
+    maps.choose_phase("Cu")
+    maps.forms["toy"]["turn"].value = 30.0
+    maps.forms["template"]["zone_axis_step"].value = 10.0
+    for method in ("toy", "template"):
+        qtbot.waitUntil(maps.run_buttons[method].isEnabled, timeout=PATIENCE)
+        click(maps.run_buttons[method], qtbot)
+        qtbot.waitUntil(lambda: not maps.jobs.running, timeout=PATIENCE)
+    yield viewer, panels
+    close({**panels, **viewer.window.dock_widgets})
+
+
+def test_the_window_maps_inspects_exports_compares_saves_and_queues_by_a_toy(
+    toys_at_work, toy_file: Path, qtbot
+) -> None:
+    viewer, panels = toys_at_work
+    session, found = session_for(viewer), session_for(viewer).maps["toy"]
+    turned = Rotation.from_euler("z", 30, degrees=True).as_matrix()
+    np.testing.assert_allclose(found.rotation, np.broadcast_to(turned, found.rotation.shape), atol=1e-6)
+    assert "12 of 12" in panels["Map"].results["toy"].text()
+    assert len(map_layers(viewer, "toy")) == 1
+
+    column = panels["Inspector"].predicted["toy"]
+    session.move_to(1, 2)
+    qtbot.waitUntil(lambda: "zone axis" in column.words.text(), timeout=PATIENCE)
+    assert column.view.title.text() == "Toy"
+
+    export, folder = panels["Export"], toy_file.parent / "out"
+    folder.mkdir()
+    export.maps.setCurrentIndex(export.maps.findData("toy"))
+    export.folder.setText(str(folder))
+    for key, box in export.formats.items():
+        box.setChecked(key == "toy")
+    press(export, "export_button", qtbot)
+    (text,) = folder.iterdir()
+    assert text.read_text().splitlines()[1] == "12 of 12 positions indexed"
+
+    compare = open_panel(viewer, "Compare")
+    for box, method in ((compare.one, "toy"), (compare.other, "template")):
+        box.setCurrentIndex(box.findData(method))
+        box.activated.emit(box.currentIndex())
+    press(compare, "compare_button", qtbot)
+    assert compare.found.names == ("toy", "template")
+
+    queue = open_panel(viewer, "Queue")
+    session.put(Stage.MAP, found, session.record(MapBy("toy")).job)  # the newest is what the queue does
+    scans = toy_file.parent / "scans"
+    scans.mkdir()
+    shutil.copy(toy_file, scans / "other.toy")
+    queue.list_folder(str(scans))
+    qtbot.waitUntil(queue.start_button.isEnabled, timeout=PATIENCE)
+    press(queue, "start_button", qtbot)
+    queued = OrientationMap.load(scans / "other_orientation.h5")
+    assert queued.method == "toy"
+    np.testing.assert_array_equal(queued.rotation, found.rotation)
+
+    overview, project = panels["Overview"], toy_file.parent / "a.4dorient.h5"
+    qtbot.waitUntil(lambda: "Toy: ready" in overview.steps["Toy"].text(), timeout=PATIENCE)
+    overview.save_project(str(project))
+    qtbot.waitUntil(lambda: not overview.jobs.running, timeout=PATIENCE)
+    session.restore(SessionState())
+    assert not map_layers(viewer)
+    overview.open_project(str(project))
+    qtbot.waitUntil(lambda: not overview.jobs.running and "toy" in session.maps, timeout=PATIENCE)
+    np.testing.assert_array_equal(session.maps["toy"].rotation, found.rotation)
+    assert len(map_layers(viewer, "toy")) == 1
+    assert panels["Map"].forms["toy"]["turn"].value == 30.0
+    assert session.record(MapBy("toy")).job.method == "toy"
+    assert "'method': 'toy'" in script_of(session.state)
 
 
 @pytest.mark.usefixtures("toys")

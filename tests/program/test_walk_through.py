@@ -26,7 +26,7 @@ from napari_4dstem_orient.napari_plugin.panels.compare.panel import DIFFERENCE
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
 from napari_4dstem_orient.samples.library import SAMPLES
 from napari_4dstem_orient.samples.silver import SILVER_REFERENCE, silver_grains, silver_twins
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 STRIDE = {SILVER.title: 4, COPPER.title: 2}
 """The samples in miniature: only every so many positions along both axes."""
@@ -195,7 +195,7 @@ def the_pixel_size_is_the_known_one(walk):
 @after(chapters.map_orientations)
 def the_map_is_right_and_shown(walk):
     yield
-    found = walk.session.get(Stage.TRANSFORMER_MAP)
+    found = walk.session.get(MapBy("transformer"))
     assert [phase.name for phase in found.phases] == [walk.sample.crystal]
     (layer,) = map_layers(walk.viewer, "transformer")
     assert layer.visible
@@ -256,7 +256,7 @@ def the_grains_are_listed_and_outlined(walk):
 @after(chapters.export_all)
 def every_file_is_read_by_its_program(walk):
     yield
-    made, folder = walk.session.get(Stage.TRANSFORMER_MAP), Path(walk.folder)
+    made, folder = walk.session.get(MapBy("transformer")), Path(walk.folder)
     assert set(READERS) == set(FORMATS)
     read = set()
     for files, reader in READERS.values():
@@ -285,7 +285,7 @@ def all_is_as_it_was(walk):
     assert walk.session.get(Stage.SCAN).scan_shape == (16, 52)
     assert set(state.results) == set(former.results)
     assert (state.pins, state.position, state.stale) == (former.pins, former.position, frozenset())
-    for stage in (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP):
+    for stage in (MapBy("transformer"), MapBy("template")):
         np.testing.assert_array_equal(state.results[stage].rotation, former.results[stage].rotation)
     assert state.calibration == former.calibration
     assert {title: words for title, words in states(walk).items() if words != "current"} == {
@@ -312,6 +312,6 @@ def only_what_was_stale_is_made_anew(walk):
     now = walk.session.state.results
     assert not any(walk.session.is_stale(stage) for stage in now)
     anew = {stage for stage in now if now[stage] is not before[stage]}
-    assert anew == {Stage.CALIBRATED, Stage.TRANSFORMER_MAP}
+    assert anew == {Stage.CALIBRATED, MapBy("transformer")}
     assert walk.session.record(Stage.CALIBRATED).job.calibration["rotation"] == 5
     assert states(walk)["Map"] == "current"

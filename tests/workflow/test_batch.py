@@ -15,7 +15,7 @@ from napari_4dstem_orient.workflow import batch
 from napari_4dstem_orient.workflow.batch import map_file, recipe, scans_in
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.run import Results
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def like(silver):
     """How a session whose map was made by template matching would map others."""
     session = Session()
     fill(session, silver)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"), Job(phases=(silver,), method="template"))
+    session.put(Stage.MAP, made_map(silver, "template"), Job(phases=(silver,), method="template"))
     return recipe(session)[0]
 
 
@@ -124,10 +124,10 @@ def test_the_dataset_of_a_file_of_disks_is_not_looked_for_in_other_files(silver)
     session.choose(phases=(silver,), method="template")
     for stage, made in (
         (Stage.CALIBRATED, session.get(Stage.CALIBRATED)),
-        (Stage.TEMPLATE_MAP, made_map(silver, "template")),
+        (MapBy("template"), made_map(silver, "template")),
     ):
         session.put(stage, made, session.job_for(stage))
-    assert session.record(Stage.TEMPLATE_MAP).job.dataset == "/a"
+    assert session.record(MapBy("template")).job.dataset == "/a"
     assert (recipe(session)[0].path, recipe(session)[0].dataset) == (None, None)
 
 
@@ -143,6 +143,6 @@ def test_all_that_a_person_gave_of_the_calibration_goes_to_the_other_files(silve
     }
     session.set_calibration(session.calibration.with_(**given))
     session.choose(phases=(silver,), method="template")
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"), session.job_for(Stage.TEMPLATE_MAP))
+    session.put(Stage.MAP, made_map(silver, "template"), session.job_for(MapBy("template")))
     told = recipe(session)[0].given
     assert {name: told[name] for name in given} == given

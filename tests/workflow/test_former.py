@@ -15,7 +15,7 @@ from napari_4dstem_orient.workflow.former import jobs_of_records
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import load_project, save_project
 from napari_4dstem_orient.workflow.script import script_of
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 WRITTEN = Path(__file__).parents[1] / "data" / "project_0.1.0.4dorient.h5"
 """By 0.1.0: a scan with its probe from a region, disks, both maps (one read from a file), a pin and a layer."""
@@ -40,21 +40,27 @@ def test_a_project_of_0_1_0_opens_with_all_that_it_holds(project):
     assert "/data/scan.npy is not there" in scan
     found = [Path(path).name for path in read.state.job.models]
     assert found == ["fcc.safetensors"] or "/models/fcc.safetensors" in model[0]  # another since
-    assert set(read.state.results) == set(Stage) - {Stage.SCAN}
+    assert set(read.state.results) == {
+        Stage.PROBE,
+        Stage.DISKS,
+        Stage.CALIBRATED,
+        MapBy("transformer"),
+        MapBy("template"),
+    }
     jobs = {stage: record.job for stage, record in read.state.records.items()}
     assert jobs[Stage.SCAN].path == "/data/scan.npy"
     assert jobs[Stage.PROBE].probe == ((0, 2), (1, None))
     assert (jobs[Stage.DISKS].detection.min_intensity, jobs[Stage.DISKS].device) == (5.0, "cpu")
     assert jobs[Stage.DISKS].probe == jobs[Stage.PROBE].probe
     assert jobs[Stage.CALIBRATED].centring.position == (15.0, 16.0)
-    made = jobs[Stage.TEMPLATE_MAP]
+    made = jobs[MapBy("template")]
     assert (made.path, made.scan_shape, made.method) == ("/data/scan.npy", (3, 4), "template")
     assert (made.detection, made.centring) == (jobs[Stage.DISKS].detection, jobs[Stage.CALIBRATED].centring)
     assert made.calibration["rotation"] == 12.0
     assert made.phases[0].to_dict() == CU.to_dict()
     assert made.own_settings == TemplateSettings(matches=3)
     assert made.acceptance.min_score == 0.25
-    assert jobs[Stage.TRANSFORMER_MAP] == Job("map.h5")
+    assert jobs[MapBy("transformer")] == Job("map.h5")
     chosen = read.state.job
     assert (chosen.phases[0].name, chosen.settings["template"].matches) == ("Cu", 3)
     assert (read.state.pins, read.layers["overview"]["opacity"]) == (((1, 2),), 0.5)

@@ -18,7 +18,7 @@ from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
 from napari_4dstem_orient.workflow.reference import job_of
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def project(tmp_path, small_scan):
     session.choose(phases=(CU,), method="template", detection=DetectionSettings(), device="cpu")
     probe = synthetic_probe(3.0, scan.detector_shape)
     session.put(Stage.PROBE, probe, Job(probe=3.0))
-    session.put(Stage.TEMPLATE_MAP, some_map((3, 4), (CU,)), session.job)
+    session.put(Stage.MAP, some_map((3, 4), (CU,), method="template"), session.job)
     path = tmp_path / "work.4dorient.h5"
     save_project(Project(session.state, {"a": {"visible": True, "opacity": 0.5}}), path)
     return path
@@ -79,8 +79,8 @@ def test_settings_that_cannot_be_read_are_left_out_and_said_while_results_stay(p
         "The project's record of the template map",
         "The project's settings for the next map",
     ]
-    assert read.state.records[Stage.TEMPLATE_MAP].job == Job()
-    assert Stage.TEMPLATE_MAP in read.state.results
+    assert read.state.records[MapBy("template")].job == Job()
+    assert MapBy("template") in read.state.results
     assert (read.state.job, read.layers, read.state.pins) == (Job(), {}, ((1, 1),))
 
 
@@ -100,7 +100,7 @@ def test_a_project_that_names_no_regular_file_is_opened_without_it(project, tmp_
         retold(project, lambda told, seal=seal: told["scan"].update(seal))
         read = load_project(project)
         assert Stage.SCAN not in read.state.results
-        assert Stage.TEMPLATE_MAP in read.state.results
+        assert MapBy("template") in read.state.results
         assert read.state.job.models == ()
         assert len(read.warnings) == 2
     assert time.perf_counter() - began < 5

@@ -19,10 +19,9 @@ from napari_4dstem_orient.io.result import load_map
 from napari_4dstem_orient.workflow.reference import job_of
 from napari_4dstem_orient.workflow.run import run
 from napari_4dstem_orient.workflow.script import script_of
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 COARSE = TemplateSettings(zone_axis_step=6.0, in_plane_step=4.0)
-STAGES = {"template": Stage.TEMPLATE_MAP, "transformer": Stage.TRANSFORMER_MAP}
 
 
 def session_with(tmp_path, silver, *methods):
@@ -39,12 +38,15 @@ def session_with(tmp_path, silver, *methods):
         device="cpu",
     )
     made.put(Stage.SCAN, scan, job_of(scan))
-    for stage in (Stage.PROBE, Stage.DISKS, Stage.CALIBRATED, *(STAGES[method] for method in methods)):
-        made.choose(method=next((name for name, other in STAGES.items() if other is stage), "template"))
+    for stage in (Stage.PROBE, Stage.DISKS, Stage.CALIBRATED):
         job = made.job_for(stage)
-        done = run(job, None if stage in STAGES.values() else stage)
+        done = run(job, stage)
         result = {Stage.PROBE: done.probe, Stage.DISKS: done.disks, Stage.CALIBRATED: done.calibrated}
-        made.put(stage, result.get(stage, done.map), job)
+        made.put(stage, result[stage], job)
+    for method in methods:
+        made.choose(method=method)
+        job = made.job_for(Stage.MAP)
+        made.put(Stage.MAP, run(job).map, job)
     return made
 
 
@@ -68,7 +70,7 @@ def test_the_script_makes_the_same_map(tmp_path, silver, method):
     )
     assert ran.returncode == 0, ran.stderr
     assert "Direct beam found" in ran.stdout
-    found, again = session.get(STAGES[method]), load_map(tmp_path / f"orientation_{method}.h5")
+    found, again = session.maps[method], load_map(tmp_path / f"orientation_{method}.h5")
     assert found.indexed.sum() > 12
     for name in ("rotation", "phase_id", "score", "status", "runner_up"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name), err_msg=name)
@@ -114,7 +116,7 @@ def test_the_script_replaces_its_own_results_and_nothing_of_somebody_elses(sessi
     assert output.read_text() == "somebody else's"
     assert "results" not in made  # nothing was done before
     output.unlink()
-    session.get(Stage.TEMPLATE_MAP).save(output)
+    session.get(MapBy("template")).save(output)
     before = output.stat().st_mtime_ns
     exec(script, made)
     assert output.stat().st_mtime_ns > before

@@ -19,7 +19,7 @@ from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateS
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
 from napari_4dstem_orient.workflow.script import script_of
-from napari_4dstem_orient.workflow.session import MAPS, Record, SessionState, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Record, SessionState, Stage
 
 EVIL = "__import__('os').system('touch evil')"
 HOSTILE = st.sampled_from(
@@ -58,7 +58,7 @@ NODES = (
     ast.Constant, ast.List, ast.Dict, ast.Attribute, ast.UnaryOp, ast.USub,
 )  # fmt: skip
 MODULES = "napari_4dstem_orient."
-METHODS = {"template map": "template", "transformer map": "transformer"}
+MAPS = {MapBy(method): method for method in ("template", "transformer")}
 
 
 def harmless(script):
@@ -109,11 +109,11 @@ def job(probe="region"):
 
 def state_of(told):
     """Return the state of a session with every result, made by this job."""
+    keys = [*(stage for stage in Stage if stage is not Stage.MAP), *MAPS]
     records = {
-        stage: Record(job=Job.from_dict({**told, "method": METHODS.get(stage.value, told["method"])}))
-        for stage in Stage
+        key: Record(job=Job.from_dict({**told, "method": MAPS.get(key, told["method"])})) for key in keys
     }
-    return SessionState(dict.fromkeys(Stage, 1), frozenset(), records, CALIBRATION)
+    return SessionState(dict.fromkeys(keys, 1), frozenset(), records, CALIBRATION)
 
 
 def places(value, way=()):
@@ -138,7 +138,7 @@ def put(told, way, value, as_key):
 def test_an_honest_script_is_of_the_allowed_kind_and_says_what_was_recorded(probe):
     tree = harmless(script_of(state_of(job(probe))))
     said = [ast.literal_eval(call.args[0]) for call in calls(tree, "from_dict")]
-    assert [values["method"] for values in said] == [METHODS[stage.value] for stage in MAPS]
+    assert [values["method"] for values in said] == list(MAPS.values())
     for values in said:
         assert {**values, "method": "transformer"} == job(probe)
         assert Job.from_dict(values).to_dict() == values

@@ -7,7 +7,7 @@ import pytest
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.scan import Calibration
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 
 def disks(shape=(3, 4), calibrated=False):
@@ -40,14 +40,14 @@ def test_a_map_of_stale_disks_says_how_they_were_calibrated_and_is_stale_itself(
     made = replace(disks(calibrated=True), provenance={"calibration": asdict(applied)})
     session.put(Stage.CALIBRATED, made)
     session.set_calibration(applied.with_(rotation=75.0, voltage=200.0))
-    job = session.job_for(Stage.TEMPLATE_MAP)
+    job = session.job_for(MapBy("template"))
     assert (job.calibration["rotation"], job.calibration["voltage"]) == (30.0, 200.0)
-    session.put(Stage.TEMPLATE_MAP, "map", job)
-    assert session.is_stale(Stage.TEMPLATE_MAP)
+    session.put(MapBy("template"), "map", job)
+    assert session.is_stale(MapBy("template"))
     session.put(Stage.CALIBRATED, made)
-    session.put(Stage.TEMPLATE_MAP, "map", session.job_for(Stage.TEMPLATE_MAP))
-    assert not session.is_stale(Stage.TEMPLATE_MAP)
-    assert session.record(Stage.TEMPLATE_MAP).job.calibration["rotation"] == 75.0
+    session.put(MapBy("template"), "map", session.job_for(MapBy("template")))
+    assert not session.is_stale(MapBy("template"))
+    assert session.record(MapBy("template")).job.calibration["rotation"] == 75.0
 
 
 def test_a_new_scan_drops_what_belongs_to_the_former_and_says_so(session, small_scan):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 
+from napari_4dstem_orient.napari_plugin.panels.registry import maker
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import (
     import_panels,
     open_workbench,
@@ -21,7 +21,7 @@ from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.job import MapBy, Stage, stage_of
 
 if TYPE_CHECKING:
     import napari
@@ -76,29 +76,25 @@ def map_silver_sample(viewer: napari.Viewer) -> None:
     panels: dict[str, Any] = open_workbench(viewer)
     set_libraries_aside(viewer)
     session = session_for(viewer)
-    steps = {  # what there must be: whose panel makes it, and how
-        Stage.DISKS: ("Bragg disks", panels["Bragg disks"].find_disks),
-        Stage.CALIBRATED: ("Calibration", panels["Calibration"].apply),
-        Stage.TRANSFORMER_MAP: ("Map", partial(panels["Map"].run, "transformer")),
-    }
+    wanted = MapBy("transformer")
+    steps = {key: panels[maker(stage_of(key))] for key in (Stage.DISKS, Stage.CALIBRATED, wanted)}
 
     def step() -> None:
-        if any(panels[title].jobs.running for title, _ in steps.values()):
+        if any(panel.jobs.running for panel in steps.values()):
             return
-        missing = [stage for stage in steps if session.get(stage) is None]
+        missing = [key for key in steps if session.get(key) is None]
         if not missing:
             for signal in signals:
                 signal.disconnect(soon)
-        elif session.get(Stage.PROBE) is not None and can_map(session.job, "transformer"):
-            title, take = steps[missing[0]]
-            show_panel(panels[title])
-            take()
+        elif session.get(Stage.PROBE) is not None and can_map(session.job, wanted.method):
+            show_panel(steps[missing[0]])
+            steps[missing[0]].make(missing[0])
 
     def soon(*_: object) -> None:
         QTimer.singleShot(0, step)  # after everybody has heard of the change
 
     signals = [session.changed, session.job_changed]
-    signals += [panels[title].jobs.running_changed for title, _ in steps.values()]
+    signals += [panel.jobs.running_changed for panel in steps.values()]
     for signal in signals:
         signal.connect(soon)
     open_scan(viewer, silver_twins())

@@ -11,7 +11,7 @@ from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.run import NOTHING, Observer, Results, run
-from napari_4dstem_orient.workflow.session import MAPS, Session, Stage
+from napari_4dstem_orient.workflow.session import Session, Stage
 
 TOLD = ("typed", "fitted", "doubtful")
 """Where a field of the calibration comes from that a person gave."""
@@ -63,7 +63,9 @@ def recipe(session: Session) -> tuple[Job, Results]:
     UserError
         No map was made here.
     """
-    records = [record for stage in MAPS if (record := session.record(stage)) and record.job.phases]
+    records = [
+        record for key in session.made(Stage.MAP) if (record := session.record(key)) and record.job.phases
+    ]
     if not records:
         raise UserError("No map was made here yet; map the open scan first, the others are mapped like it.")
     made, known = max(records, key=lambda record: record.made).job, session.calibration

@@ -25,8 +25,35 @@ class Stage(StrEnum):
     PROBE = "probe"
     DISKS = "disks"
     CALIBRATED = "calibrated"
-    TRANSFORMER_MAP = "transformer map"
-    TEMPLATE_MAP = "template map"
+    MAP = "map"
+
+
+@dataclass(frozen=True)
+class MapBy:
+    """A result of ``Stage.MAP``: there may be one by each method."""
+
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.method} map"
+
+
+Key = Stage | MapBy
+"""One result among all that a session may hold."""
+
+
+def stage_of(key: Key) -> Stage:
+    """Return the stage that makes a result."""
+    return Stage.MAP if isinstance(key, MapBy) else key
+
+
+def key_named(name: str) -> Key:
+    """Return the key whose ``str`` this is; ValueError where there is none."""
+    if name.endswith(" map"):
+        return MapBy(name.removesuffix(" map"))
+    if name == Stage.MAP:
+        raise ValueError("a map without a method")
+    return Stage(name)
 
 
 Region = tuple[tuple[int, int | None], tuple[int, int | None]]

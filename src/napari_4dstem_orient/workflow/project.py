@@ -7,8 +7,7 @@ Layout::
                           reference (``workflow.reference``); the job chosen next; display of the layers
     /probe                float32 (det_y, det_x), the template; attribute ``about``: JSON text
     /disks, /calibrated   offsets, qx, qy, intensity as in ``BraggDisks``; attribute ``about``: JSON text
-    /transformer map      as at the top of a result file (``io.result``)
-    /template map         the same
+    /METHOD map           as at the top of a result file (``io.result``), for each map
 
 The patterns themselves stay where they are.
 """
@@ -32,9 +31,9 @@ from napari_4dstem_orient.core.reading import file_hash, from_json, reading
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.io.result import read_map, refuse_foreign, write_map
 from napari_4dstem_orient.workflow.former import job_of_choice, jobs_of_records
-from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.job import Job, Key, MapBy, key_named
 from napari_4dstem_orient.workflow.reference import Reference, open_reference, reference_of, with_fingerprint
-from napari_4dstem_orient.workflow.session import MAPS, Record, SessionState, Stage, files_read
+from napari_4dstem_orient.workflow.session import Record, SessionState, Stage, files_read
 from napari_4dstem_orient.workflow.store import from_arrays, to_arrays
 
 if TYPE_CHECKING:
@@ -87,9 +86,9 @@ def save_project(
     with hdf5_in_memory() as file:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=program_version())
         file["session"] = json.dumps(_session(project, path.absolute().parent), default=_plain)
-        for done, (stage, result) in enumerate(results.items()):
+        for done, (key, result) in enumerate(results.items()):
             progress(done, steps)
-            _write(file, stage, result)
+            _write(file, key, result)
         progress(steps - 1, steps)
         file.flush()
         image = file.id.get_file_image()
@@ -127,7 +126,8 @@ def load_project(path: str | Path, model_folders: Sequence[str | Path] = ()) -> 
         if file.attrs["format_version"] == 1:
             session = _as_now(session, from_json(hdf5.words(file, "phases"), list))
         told = from_plain(_Told, session)
-        results = {stage: _read(file, stage) for stage in Stage if stage.value in file}
+        maps = [key_named(name) for name in file if name.endswith(" map")]
+        results = {key: _read(file, key) for key in (Stage.PROBE, *_DISKS, *maps) if str(key) in file}
         warnings: list[str] = []
         state = _state(told, results, path.absolute().parent, warnings)
         models = _find_models(told.models, model_folders, warnings)
@@ -232,10 +232,10 @@ def _session(project: Project, beside: Path) -> dict[str, Any]:
         "patterns": None if scan is None else [list(scan.data.shape), str(scan.data.dtype)],
         "calibration": asdict(state.calibration),
         "read_calibration": asdict(state.read_calibration),
-        "stale": sorted(state.stale),
+        "stale": sorted(map(str, state.stale)),
         "records": {
-            stage: {"made": made.made.isoformat(), "job": made.job.to_dict()}
-            for stage, made in state.records.items()
+            str(key): {"made": made.made.isoformat(), "job": made.job.to_dict()}
+            for key, made in state.records.items()
         },
         "position": state.position,
         "pins": state.pins,
@@ -245,35 +245,38 @@ def _session(project: Project, beside: Path) -> dict[str, Any]:
     }
 
 
-def _write(file: h5py.File, stage: Stage, result: Any) -> None:
+def _write(file: h5py.File, key: Key, result: Any) -> None:
     packing = {"compression": "gzip", "shuffle": True}
-    if stage is Stage.PROBE:
-        file.create_dataset(stage.value, data=np.asarray(result.kernel, np.float32), **packing)
+    if key is Stage.PROBE:
+        file.create_dataset(key, data=np.asarray(result.kernel, np.float32), **packing)
         about = {"radius": result.radius, "kind": result.kind, "provenance": result.provenance}
-        file[stage.value].attrs["about"] = json.dumps(about, default=_plain)
-    elif stage in _DISKS:
-        group = file.create_group(stage.value)
+        file[key].attrs["about"] = json.dumps(about, default=_plain)
+    elif key in _DISKS:
+        group = file.create_group(str(key))
         group.attrs["about"], arrays = to_arrays(result)
         for name, values in arrays.items():
             group.create_dataset(name, data=values, **(packing if values.size else {}))
-    elif stage in MAPS:
-        write_map(result, file.create_group(stage.value))
+    elif isinstance(key, MapBy):
+        write_map(result, file.create_group(str(key)))
 
 
-def _read(file: h5py.File, stage: Stage) -> Any:
+def _read(file: h5py.File, key: Key) -> Any:
     from napari_4dstem_orient.core import hdf5_access as hdf5
 
-    if stage is Stage.PROBE:
+    if key is Stage.PROBE:
         from napari_4dstem_orient.detection.probe import Probe
 
-        if (found := hdf5.member(file, stage.value)) is None:  # never file[…]: a link may lead to a pipe
-            raise ValueError(f"it holds no {stage.value}")
+        if (found := hdf5.member(file, key)) is None:  # never file[…]: a link may lead to a pipe
+            raise ValueError(f"it holds no {key}")
         about = from_plain(_AboutProbe, from_json(found.attrs["about"], dict))
-        return Probe(hdf5.array(file, stage.value).astype(np.float32), **vars(about))
-    group = hdf5.group_at(file, stage.value)
-    if stage in _DISKS:
+        return Probe(hdf5.array(file, key).astype(np.float32), **vars(about))
+    group = hdf5.group_at(file, str(key))
+    if key in _DISKS:
         return from_arrays(group.attrs["about"], {name: hdf5.array(group, name) for name in group})
-    return read_map(group)
+    found = read_map(group)
+    if key != MapBy(found.method):
+        raise ValueError(f"its {key} is of the method {found.method!r}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -283,13 +286,12 @@ class _AboutProbe:
     provenance: dict[str, Any]
 
 
-def _state(told: _Told, results: dict[Stage, Any], beside: Path, warnings: list[str]) -> SessionState:
+def _state(told: _Told, results: dict[Key, Any], beside: Path, warnings: list[str]) -> SessionState:
     records = {
-        stage: Record(
-            datetime.fromisoformat(made.made),
-            _job_or_nothing(made.job, f"record of the {stage}", warnings),
+        key_named(name): Record(
+            datetime.fromisoformat(made.made), _job_or_nothing(made.job, f"record of the {name}", warnings)
         )
-        for stage, made in ((Stage(name), made) for name, made in told.records.items())
+        for name, made in told.records.items()
     }
     calibration = from_plain(Calibration, told.calibration)
     if told.scan is not None:
@@ -300,13 +302,13 @@ def _state(told: _Told, results: dict[Stage, Any], beside: Path, warnings: list[
             results = {Stage.SCAN: scan.with_calibration(calibration), **results}
         except UserError as error:
             warnings.append(str(error))
-    shapes = {result.scan_shape for stage, result in results.items() if stage is not Stage.PROBE}
+    shapes = {result.scan_shape for key, result in results.items() if key is not Stage.PROBE}
     if len(shapes) > 1:
         raise ValueError(f"its results cover scans of different shapes: {sorted(shapes)}")
     rows, cols = next(iter(shapes), (0, 0))
     return SessionState(
         results,
-        frozenset(Stage(stage) for stage in told.stale),
+        frozenset(map(key_named, told.stale)),
         records,
         calibration,
         from_plain(Calibration, told.read_calibration),

@@ -10,8 +10,8 @@ import ast
 from pprint import pformat
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.workflow.job import Job
-from napari_4dstem_orient.workflow.session import MAPS, SessionState, Stage
+from napari_4dstem_orient.workflow.job import Job, stage_of
+from napari_4dstem_orient.workflow.session import SessionState, Stage
 
 HEAD = '''"""Repeats what was done in the window of napari-4dstem-orient; writes its results into the current folder."""
 
@@ -29,13 +29,13 @@ def script_of(state: SessionState) -> str:
     UserError
         Nothing is loaded, it came from memory, or a job holds what no script can say.
     """
-    made = {stage: record.job for stage, record in state.records.items() if stage in state.results}
+    made = {key: record.job for key, record in state.records.items() if key in state.results}
     if Stage.SCAN in state.records:
         made[Stage.SCAN] = state.records[Stage.SCAN].job
     if not made:
         raise UserError("Nothing is loaded yet; open a scan in Data, then copy the script.")
-    maps = [made[stage] for stage in MAPS if stage in made and made[stage].phases]
-    last = [stage for stage in Stage if stage in made and stage not in MAPS][-1:]
+    maps = [job for key, job in made.items() if stage_of(key) is Stage.MAP and job.phases]
+    last = [stage for stage in Stage if stage in made][-1:]
     jobs = maps or [made[stage] for stage in last]
     for job in jobs:
         if job.path is None and job.sample is None:

@@ -15,41 +15,45 @@ from psygnal import Signal
 
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.scan import Calibration
-from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.indexing.methods import METHODS
+from napari_4dstem_orient.workflow.job import Job, Key, MapBy, Stage, stage_of
 
-__all__ = ["MADE_WITH", "MAPS", "NEEDS_CALIBRATION", "UPSTREAM", "Record", "Session", "SessionState", "Stage"]
+__all__ = [
+    "MADE_WITH",
+    "NEEDS_CALIBRATION",
+    "UPSTREAM",
+    "MapBy",
+    "Record",
+    "Session",
+    "SessionState",
+    "Stage",
+]
 
 UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
     Stage.SCAN: (),
     Stage.PROBE: (Stage.SCAN,),
     Stage.DISKS: (Stage.PROBE,),
     Stage.CALIBRATED: (Stage.DISKS,),
-    Stage.TRANSFORMER_MAP: (Stage.CALIBRATED,),
-    Stage.TEMPLATE_MAP: (Stage.CALIBRATED,),
+    Stage.MAP: (Stage.CALIBRATED,),
 }
-
-
-MAPS = (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP)
 
 NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
     "q_pixel": (Stage.CALIBRATED,),
     "rotation": (Stage.CALIBRATED,),
     "flip": (Stage.CALIBRATED,),
     "distortion": (Stage.CALIBRATED,),
-    "voltage": (Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP),
+    "voltage": (Stage.MAP,),
 }
 """Which results were made with which field of the calibration."""
 _OF_DISKS = ("q_pixel_from", *(name for name, made in NEEDS_CALIBRATION.items() if Stage.CALIBRATED in made))
 
 
-_INDEXING = ("calibration", "phases", "method", "settings", "models", "acceptance", "device")
 MADE_WITH: dict[Stage, tuple[str, ...]] = {
     Stage.SCAN: ("path", "dataset", "scan_shape", "sample", "calibration"),
     Stage.PROBE: ("probe",),
     Stage.DISKS: ("detection", "engine", "device", "memory"),
     Stage.CALIBRATED: ("centring", "calibration"),
-    Stage.TRANSFORMER_MAP: _INDEXING,
-    Stage.TEMPLATE_MAP: _INDEXING,
+    Stage.MAP: ("calibration", "phases", "method", "settings", "models", "acceptance", "device"),
 }
 """Which fields of a job each result is made with, beside those of the results that it needs."""
 
@@ -79,9 +83,9 @@ class SessionState:
 
     Attributes
     ----------
-    results : dict of Stage to result
-    stale : frozenset of Stage
-    records : dict of Stage to Record
+    results : dict of Key to result
+    stale : frozenset of Key
+    records : dict of Key to Record
         That of the scan stays where the scan itself could not be opened again.
     calibration, read_calibration : Calibration
         As it is, and as the file had it.
@@ -92,9 +96,9 @@ class SessionState:
         What is chosen for the next results.
     """
 
-    results: Mapping[Stage, Any] = field(default_factory=dict)
-    stale: frozenset[Stage] = frozenset()
-    records: Mapping[Stage, Record] = field(default_factory=dict)
+    results: Mapping[Key, Any] = field(default_factory=dict)
+    stale: frozenset[Key] = frozenset()
+    records: Mapping[Key, Record] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
     read_calibration: Calibration = field(default_factory=Calibration)
     position: tuple[int, int] | None = None
@@ -105,8 +109,8 @@ class SessionState:
 def files_read(state: SessionState) -> list[str]:
     """Return what a session's work was read from: the scan, disks, a vacuum pattern; not maps, which are results."""
     told: list[Mapping[str, Any]] = []
-    for stage, record in state.records.items():
-        if stage not in MAPS:
+    for key, record in state.records.items():
+        if stage_of(key) is not Stage.MAP:
             probe = record.job.probe
             told.append({"path": record.job.path, "file": probe if isinstance(probe, str) else None})
     held = [state.results[stage] for stage in (Stage.DISKS, Stage.CALIBRATED) if stage in state.results]
@@ -123,8 +127,8 @@ class Session:
     -------
     replaced : Signal()
         Another scan, or another session's work, took the place of all there was; told before ``changed``.
-    changed : Signal(Stage)
-        A stage got a new result, lost it, or became stale; ``Stage.SCAN`` also when the calibration changed.
+    changed : Signal(Key)
+        A result came, went, or became stale; ``Stage.SCAN`` also when the calibration changed.
     position_changed : Signal(int, int)
         The inspected scan position (row, column) moved.
     pins_changed : Signal()
@@ -134,23 +138,34 @@ class Session:
     """
 
     replaced = Signal()
-    changed = Signal(Stage)
+    changed = Signal(object)
     position_changed = Signal(int, int)
     pins_changed = Signal()
     job_changed = Signal()
 
     def __init__(self) -> None:
         self._job = Job()
-        self._results: dict[Stage, Any] = {}
-        self._stale: set[Stage] = set()
-        self._records: dict[Stage, Record] = {}
+        self._results: dict[Key, Any] = {}
+        self._stale: set[Key] = set()
+        self._records: dict[Key, Record] = {}
         self._position: tuple[int, int] | None = None
         self._pins: tuple[tuple[int, int], ...] = ()
         self._calibration = self._read_calibration = Calibration()
 
-    def get(self, stage: Stage) -> Any:
-        """Return a stage's result, stale or not, or None."""
-        return self._results.get(stage)
+    def get(self, key: Key) -> Any:
+        """Return a result, stale or not, or None."""
+        return self._results.get(key)
+
+    def made(self, stage: Stage) -> list[Key]:
+        """Return the keys of a stage's results: of ``Stage.MAP`` one for each map, in the order of the registry."""
+        keys = [MapBy(method) for method in self.maps] if stage is Stage.MAP else [stage]
+        return [key for key in keys if key in self._results]
+
+    @property
+    def maps(self) -> dict[str, Any]:
+        """The maps by their methods, in the order of the registry."""
+        found = {key.method: made for key, made in self._results.items() if isinstance(key, MapBy)}
+        return {method: found[method] for method in (*METHODS, *found) if method in found}
 
     @property
     def job(self) -> Job:
@@ -164,62 +179,64 @@ class Session:
             self._job = job
             self.job_changed.emit()
 
-    def job_for(self, stage: Stage) -> Job:
-        """Return the job that makes a stage's result from what there is: what is chosen for it, and what made that."""
-        above = next((self._records[way].job for way in _way_up(stage) if way in self._records), Job())
+    def job_for(self, key: Key) -> Job:
+        """Return the job that makes a result from what there is: what is chosen for it, and what made that."""
+        above = next((self._records[way].job for way in _way_up(key) if way in self._records), Job())
+        stage = stage_of(key)
         fields = {name: getattr(self._job, name) for name in MADE_WITH[stage]}
         if "calibration" in fields:
             known = asdict(self._calibration)
-            if (
-                stage in MAPS and Stage.CALIBRATED in self._stale
-            ):  # its disks are still as they were calibrated
+            if stage is Stage.MAP and Stage.CALIBRATED in self._stale:  # disks are as they were calibrated
                 told = self._results[Stage.CALIBRATED].provenance.get("calibration", {})
                 known |= {name: told[name] for name in _OF_DISKS if name in told}
             fields["calibration"] = {name: known[name] for name in known if known[name] not in (None, "")}
         return replace(above, **fields)
 
-    def put(self, stage: Stage, result: Any, job: Job | None = None, still_stale: bool = False) -> None:
+    def put(self, key: Key, result: Any, job: Job | None = None, still_stale: bool = False) -> None:
         """Set a stage's result; what was made from the former becomes stale, or goes with a new scan.
 
         Parameters
         ----------
-        stage : Stage
+        key : Key
+            ``Stage.MAP`` for a map of any method.
         result
         job : Job, optional
             What it was made with, for its ``Record``.
         still_stale : bool
             The result is another reading of the former one, and stays stale where that was.
         """
-        below = [later for later in self._results if stage in _ancestors(later)]
-        if stage is Stage.SCAN:
+        if key is Stage.MAP:
+            key = MapBy(result.method)
+        below = [later for later in self._results if key in _ancestors(later)]
+        if key is Stage.SCAN:
             self._drop(below)
             self._calibration = self._read_calibration = result.calibration
-        self._results[stage] = result
-        self._records[stage] = Record(job=job or Job())
-        if _ancestors(stage) & self._stale:  # made of what has changed since
-            self._stale.add(stage)
+        self._results[key] = result
+        self._records[key] = Record(job=job or Job())
+        if _ancestors(key) & self._stale:  # made of what has changed since
+            self._stale.add(key)
         elif not still_stale:
-            self._stale.discard(stage)
-        if stage is not Stage.SCAN:
+            self._stale.discard(key)
+        if key is not Stage.SCAN:
             self._stale.update(below)
         rows, cols = self.scan_shape or (1, 1)
-        if stage is Stage.SCAN or self._position is None:
+        if key is Stage.SCAN or self._position is None:
             self._position = rows // 2, cols // 2
             self.set_pins(())
-        if stage is Stage.SCAN:
+        if key is Stage.SCAN:
             self.replaced.emit()
-        for touched in (stage, *below):
+        for touched in (key, *below):
             self.changed.emit(touched)
 
-    def record(self, stage: Stage) -> Record | None:
-        """Return when and with which settings a stage's result was made; None where there never was one."""
-        return self._records.get(stage)
+    def record(self, key: Key) -> Record | None:
+        """Return when and with which settings a result was made; None where there never was one."""
+        return self._records.get(key)
 
     @property
     def state(self) -> SessionState:
         """All that there is now; later changes do not touch it."""
         return SessionState(
-            dict(self._results),
+            {key: self._results[key] for stage in Stage for key in self.made(stage)},
             frozenset(self._stale),
             dict(self._records),
             self._calibration,
@@ -231,7 +248,7 @@ class Session:
 
     def restore(self, state: SessionState) -> None:
         """Become what a session was when its ``state`` was taken."""
-        touched = [stage for stage in Stage if stage in self._results or stage in state.results]
+        touched = {**self._results, **state.results}
         self._results, self._records = dict(state.results), dict(state.records)
         self._stale = set(state.stale) & set(self._results)
         self._calibration, self._read_calibration = state.calibration, state.read_calibration
@@ -245,17 +262,17 @@ class Session:
         self.pins_changed.emit()
         self.position_changed.emit(*self._position)
 
-    def is_stale(self, stage: Stage) -> bool:
+    def is_stale(self, key: Key) -> bool:
         """Tell whether something upstream of this result has changed since it was made."""
-        return stage in self._stale
+        return key in self._stale
 
-    def missing(self, stage: Stage) -> list[Stage]:
+    def missing(self, key: Key) -> list[Stage]:
         """Return the stages that must be done before this one, in order.
 
         Nothing is missing above a result that is there: disks read from a file need neither scan nor probe.
         """
         needed: list[Stage] = []
-        for earlier in UPSTREAM[stage]:
+        for earlier in UPSTREAM[stage_of(key)]:
             if earlier not in self._results:
                 needed += [*self.missing(earlier), earlier]
         return needed
@@ -263,10 +280,8 @@ class Session:
     @property
     def scan_shape(self) -> tuple[int, int] | None:
         """Scan positions along (y, x) of what is loaded: a scan, or disks or a map from a file."""
-        for stage in (Stage.SCAN, Stage.DISKS, Stage.CALIBRATED, *MAPS):
-            if stage in self._results:
-                return self._results[stage].scan_shape
-        return None
+        shapes = (made.scan_shape for key, made in self._results.items() if key is not Stage.PROBE)
+        return next(shapes, None)
 
     @property
     def calibration(self) -> Calibration:
@@ -282,7 +297,7 @@ class Session:
         if Stage.SCAN in self._results:
             self._results[Stage.SCAN] = self._results[Stage.SCAN].with_calibration(calibration)
         made_with = {stage for name in fields for stage in NEEDS_CALIBRATION.get(name, ())}
-        stale = [later for later in self._results if made_with & {later, *_ancestors(later)}]
+        stale = [later for later in self._results if made_with & {stage_of(later), *_ancestors(later)}]
         self._stale.update(stale)
         for touched in (Stage.SCAN, *stale):
             self.changed.emit(touched)
@@ -337,20 +352,19 @@ class Session:
             self._pins = kept
             self.pins_changed.emit()
 
-    def _drop(self, stages: list[Stage]) -> None:
-        for stage in stages:
-            del self._results[stage]
-            self._records.pop(stage, None)
-            self._stale.discard(stage)
+    def _drop(self, keys: list[Key]) -> None:
+        for key in keys:
+            del self._results[key]
+            self._records.pop(key, None)
+            self._stale.discard(key)
 
 
-def _way_up(stage: Stage) -> Iterator[Stage]:
-    """Yield what a stage needs, what that needs, and so on."""
-    for above in UPSTREAM[stage]:
+def _way_up(key: Key) -> Iterator[Stage]:
+    """Yield what a result needs, what that needs, and so on."""
+    for above in UPSTREAM[stage_of(key)]:
         yield above
         yield from _way_up(above)
 
 
-def _ancestors(stage: Stage) -> set[Stage]:
-    direct = UPSTREAM[stage]
-    return set(direct).union(*(_ancestors(earlier) for earlier in direct))
+def _ancestors(key: Key) -> set[Key]:
+    return {*_way_up(key)}

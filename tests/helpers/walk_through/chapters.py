@@ -33,7 +33,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_all_panels
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Walk:
 
     def step(self, title: str) -> Any:
         """Go to a step by its line in the overview."""
-        click(self.panel("Overview").steps[title][1])
+        click(self.panel("Overview").steps[title])
         return self.panel(title)
 
     def idle(self) -> bool:
@@ -247,7 +247,7 @@ def map_orientations(walk: Walk) -> None:
     panel = walk.step("Map")
     tick_only(panel.phases, walk.sample.crystal)
     click(panel.run_buttons["transformer"])
-    walk.have(Stage.TRANSFORMER_MAP)
+    walk.have(MapBy("transformer"))
     wait("the map's layer", partial(map_layers, walk.viewer))
     look_at(walk, walk.places()[1])
     walk.picture("4-map")
@@ -292,7 +292,7 @@ def compare(walk: Walk) -> None:
     click(walk.step("Analysis").compare_button)
     panel = walk.panel("Compare")
     click(panel.run_buttons["template"])
-    walk.have(Stage.TEMPLATE_MAP)
+    walk.have(MapBy("template"))
     click(panel.compare_button)
     wait("the comparison", lambda: panel.found is not None and walk.idle())
     choose(panel.order, "Largest misorientation")
@@ -326,7 +326,7 @@ def reopen_project(walk: Walk) -> None:
     walk.open_window()
     walk.open_panels()
     answer_dialog(walk.panel("Overview").project_button, walk.project)
-    walk.have(Stage.TRANSFORMER_MAP)
+    walk.have(MapBy("transformer"))
     wait("the map's layer", partial(map_layers, walk.viewer))
 
 

@@ -11,7 +11,7 @@ from helpers.gui_scan import fill, grabbed, made_map, truth
 from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor, toggle_pin
 from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 
@@ -26,7 +26,7 @@ def inspector(dock, qtbot, silver):
     found = made_map(silver, "template")
     scores = np.full((4, 6, 1), 0.6, np.float32)
     session.put(
-        Stage.TEMPLATE_MAP,
+        MapBy("template"),
         replace(found, runner_up=off[:, :, None].astype(np.float32), runner_up_score=scores),
     )
     session.move_to(2, 1)

@@ -20,7 +20,7 @@ from napari_4dstem_orient.napari_plugin.panels.base import StepWidget
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import show_panel
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy
 
 KINDS = tuple(panel.load() for panel in PANELS.values())
 FIELDS = (QAbstractSpinBox, QComboBox, QAbstractSlider, QTabBar)
@@ -78,7 +78,7 @@ def viewer(make_napari_viewer, monkeypatch, silver, qtbot):
     viewer.window.resize(1280, 800)
     session = session_for(viewer)
     fill(session, silver)
-    for stage, method in ((Stage.TRANSFORMER_MAP, "transformer"), (Stage.TEMPLATE_MAP, "template")):
+    for stage, method in ((MapBy("transformer"), "transformer"), (MapBy("template"), "template")):
         session.put(stage, made_map(silver, method))
     yield viewer
     for panel in list(viewer.window.dock_widgets.values()):

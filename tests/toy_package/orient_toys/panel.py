@@ -20,4 +20,4 @@ class ToyWidget(StepWidget):
         self.count.setText("No disks yet." if disks is None else f"{len(disks)} disks.")
 
 
-TOY = Panel("Toy", "step", "orient_toys.panel:ToyWidget")
+TOY = Panel("Toy", "step", "orient_toys.panel:ToyWidget", needs=Stage.DISKS)

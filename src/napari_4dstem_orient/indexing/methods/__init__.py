@@ -90,11 +90,22 @@ METHODS: Registry[Method] = Registry(
     "napari_4dstem_orient.indexers",
     Method,
     {
-        "transformer": "napari_4dstem_orient.indexing.methods.transformer:TRANSFORMER",
         "template": "napari_4dstem_orient.indexing.methods.template:TEMPLATE",
+        "transformer": "napari_4dstem_orient.indexing.methods.transformer:TRANSFORMER",
     },
 )
 """By the name that stands in a map."""
+
+
+def title_of(method: str) -> str:
+    """Return what the user is told; of a method that is not installed here its name."""
+    return METHODS[method].title if method in METHODS else method
+
+
+def in_words(method: str) -> str:
+    """Return a method's title as within a sentence."""
+    title = title_of(method)
+    return title[:1].lower() + title[1:]
 
 
 def check_method(method: str) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
 
+    from napari_4dstem_orient.workflow.job import Key
+
 MARKER = "position"
 STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 STRIDE = 10
@@ -64,20 +66,20 @@ class Cursor:
         viewer = self._viewer()
         return viewer if viewer is not None and is_open(viewer) else None
 
-    def _on_changed(self, stage: Stage) -> None:
+    def _on_changed(self, key: Key) -> None:
         viewer = self._open_viewer()
         if viewer is None or self.session.scan_shape is None:
             return
         if not self._keys_bound:  # only now: without a scan the arrow keys are napari's
             self._keys_bound = True
-            for key, step in STEPS.items():
-                for keys, times in ((key, 1), (f"Shift-{key}", STRIDE)):
+            for arrow, step in STEPS.items():
+                for keys, times in ((arrow, 1), (f"Shift-{arrow}", STRIDE)):
                     rows, cols = times * step[0], times * step[1]
                     viewer.bind_key(
                         keys, lambda viewer, to=(rows, cols): walk(self.session, *to), overwrite=True
                     )
             viewer.bind_key(PIN, lambda viewer: toggle_pin(self.session), overwrite=True)
-        if stage is Stage.SCAN:
+        if key is Stage.SCAN:
             rescale(viewer, self.session.calibration.steps)
             QTimer.singleShot(0, self._show_over_layers)  # the layers it shall lie over are about to come
 

@@ -76,7 +76,8 @@ def scan_layers(viewer: napari.Viewer) -> list[Layer]:
 
 def remove_layers(viewer: napari.Viewer) -> None:
     """Take away what was shown of the former scan, and the grid in which a map was shown twice."""
-    beside = any(len(map_layers(viewer, method)) > 1 for method in ("template", "transformer"))
+    methods = [layer.metadata[MAP].method for layer in map_layers(viewer)]
+    beside = len(methods) > len(set(methods))
     beside = beside or any(layer.metadata.pop(ASIDE, False) for layer in viewer.layers)
     with viewer.layers.batched_update():  # or napari collects garbage for each, a quarter of a second
         for layer in scan_layers(viewer):

@@ -18,13 +18,14 @@ from napari_4dstem_orient.workflow.session import Stage
 if TYPE_CHECKING:
     import napari
 
+    from napari_4dstem_orient.workflow.job import Key
+
 HOW_TO_GET = {
     Stage.SCAN: "a scan (open one in Data)",
     Stage.PROBE: "a probe (choose one in Bragg disks)",
     Stage.DISKS: "Bragg disks (find them in Bragg disks)",
     Stage.CALIBRATED: "calibrated disks (press Apply in Calibration)",
-    Stage.TRANSFORMER_MAP: "a map (run one in Map)",
-    Stage.TEMPLATE_MAP: "a template matching map (run one in Map)",
+    Stage.MAP: "a map (run one in Map)",
 }
 MARGIN = 4
 """Pixels around a panel."""
@@ -39,9 +40,9 @@ class StepWidget(QWidget):
     """A dock widget of one viewer: the step's own widgets go into ``body``, what must stay in sight however
     small the window into ``footer``, long work into ``jobs``.
 
-    Subclasses override ``refresh`` (called when any stage changes, and once by themselves at the end of their
-    constructor), ``forget`` where they keep anything of a scan, and ``release`` where they hold more than Qt frees by
-    itself.
+    Subclasses override ``refresh`` (called when any result changes, and once by themselves at the end of their
+    constructor), ``make`` where they make a stage of the job, ``forget`` where they keep anything of a scan, and
+    ``release`` where they hold more than Qt frees by itself.
     """
 
     SCROLLS_ABOVE = 0
@@ -90,6 +91,9 @@ class StepWidget(QWidget):
     def refresh(self) -> None:
         """Show what the session holds now; enable what can be done."""
 
+    def make(self, key: Key) -> None:
+        """Make a result of the stage that this step makes, as a click would; nothing where that cannot be done."""
+
     def forget(self) -> None:
         """Let go of all that is of the former scan; ``refresh`` follows."""
 
@@ -127,7 +131,7 @@ class StepWidget(QWidget):
             self.jobs.abandon()
         self.forget()
 
-    def _on_changed(self, stage: Stage) -> None:
+    def _on_changed(self, key: Key) -> None:
         self.refresh()
 
     def _on_visibility(self, visible: bool) -> None:

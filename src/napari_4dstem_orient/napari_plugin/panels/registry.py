@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 from napari_4dstem_orient.core.registry import Registry
+from napari_4dstem_orient.workflow.job import Stage
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -29,11 +30,15 @@ class Panel:
         See ``Place``.
     python_name : str
         ``"module:class"``, imported when it is first needed.
+    needs, makes : Stage or None
+        Of a step: what must be there before it, and what it makes; the Overview shows how far that is.
     """
 
     menu: str
     place: Place
     python_name: str
+    needs: Stage | None = None
+    makes: Stage | None = None
 
     def load(self) -> type[QWidget]:
         """Import the widget's class."""
@@ -47,12 +52,26 @@ PANELS: Registry[Panel] = Registry(
     Panel,
     {
         "Overview": Panel("Overview", "overview", f"{_HERE}.overview.panel:OverviewWidget"),
-        "Data": Panel("1 Data", "step", f"{_HERE}.data.panel:DataWidget"),
-        "Bragg disks": Panel("2 Bragg disks", "step", f"{_HERE}.detection.panel:DisksWidget"),
-        "Calibration": Panel("3 Calibration", "step", f"{_HERE}.calibration.panel:CalibrationWidget"),
-        "Map": Panel("4 Orientation map", "step", f"{_HERE}.orientation.panel:OrientationWidget"),
-        "Analysis": Panel("6 Analysis", "step", f"{_HERE}.analysis.panel:AnalysisWidget"),
-        "Export": Panel("7 Export", "step", f"{_HERE}.export.panel:ExportWidget"),
+        "Data": Panel("1 Data", "step", f"{_HERE}.data.panel:DataWidget", None, Stage.SCAN),
+        "Bragg disks": Panel(
+            "2 Bragg disks", "step", f"{_HERE}.detection.panel:DisksWidget", Stage.SCAN, Stage.DISKS
+        ),
+        "Calibration": Panel(
+            "3 Calibration",
+            "step",
+            f"{_HERE}.calibration.panel:CalibrationWidget",
+            Stage.DISKS,
+            Stage.CALIBRATED,
+        ),
+        "Map": Panel(
+            "4 Orientation map",
+            "step",
+            f"{_HERE}.orientation.panel:OrientationWidget",
+            Stage.CALIBRATED,
+            Stage.MAP,
+        ),
+        "Analysis": Panel("6 Analysis", "step", f"{_HERE}.analysis.panel:AnalysisWidget", Stage.MAP),
+        "Export": Panel("7 Export", "step", f"{_HERE}.export.panel:ExportWidget", Stage.MAP),
         "Inspector": Panel("5 Inspector", "below", f"{_HERE}.inspector.panel:InspectorWidget"),
         "Map display": Panel("Map display", "below", f"{_HERE}.map_display.panel:MapDisplayWidget"),
         "Compare": Panel("Compare methods", "tab", f"{_HERE}.compare.panel:CompareWidget"),
@@ -67,3 +86,9 @@ PANELS: Registry[Panel] = Registry(
 def titles(*places: Place) -> list[str]:
     """Return the titles of the panels of these places, in order."""
     return [title for title, panel in PANELS.items() if panel.place in places]
+
+
+def maker(stage: Stage) -> str:
+    """Return the title of the step's panel that makes a result; a probe is made where disks are."""
+    made = Stage.DISKS if stage is Stage.PROBE else stage
+    return next(title for title, panel in PANELS.items() if panel.makes is made)

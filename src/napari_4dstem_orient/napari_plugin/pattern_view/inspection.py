@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -262,6 +263,12 @@ def angle_between(first: Answer | None, second: Answer | None) -> float | None:
     from napari_4dstem_orient.crystals.misorientation import misorientation
 
     return float(misorientation(first.rotation, second.rotation, first.phase))
+
+
+def farthest_apart(answers: dict[str, Answer]) -> float | None:
+    """Return the largest misorientation between any two answers in degrees, or None where no two name one phase."""
+    found = [angle_between(*pair) for pair in combinations(answers.values(), 2)]
+    return max((angle for angle in found if angle is not None), default=None)
 
 
 def variants(answers: dict[str, Answer]) -> dict[str, np.ndarray]:

@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 from psygnal import Signal
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.indexing import methods
+from napari_4dstem_orient.indexing.methods import METHODS, in_words
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import Session
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.scan import Calibration
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.indexing.models import AvailableModel
     from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
     from napari_4dstem_orient.workflow.job import Job
-
-STAGES = {"template": Stage.TEMPLATE_MAP, "transformer": Stage.TRANSFORMER_MAP}
-METHODS = {method: methods.METHODS[method].title for method in STAGES}
-"""Name in a map to name on the screen."""
 
 
 class Indexers:
@@ -52,7 +48,7 @@ class Indexers:
         self.models_added.emit()
 
     def get(self, method: str, snapshot: Snapshot) -> Indexer:
-        """Return the indexer of a method, ``"template"`` or ``"transformer"``, as a map would be made with.
+        """Return the indexer of a method as a map would be made with.
 
         Raises
         ------
@@ -78,13 +74,13 @@ class Indexers:
             raise UserError("No crystal phase is chosen; tick one in the Map panel.")
         if known.voltage is None:
             raise UserError("The accelerating voltage is not known; enter it in the Data panel.")
-        if methods.METHODS[job.method].needs_models and not job.models:
-            raise UserError(f"The {METHODS[job.method].lower()} cannot run: {self.why_no_model}")
+        if METHODS[job.method].needs_models and not job.models:
+            raise UserError(f"The {in_words(job.method)} cannot run: {self.why_no_model}")
 
 
 def can_map(job: Job, method: str) -> bool:
     """Tell whether a job is complete enough for a method."""
-    return bool(job.phases) and (bool(job.models) or not methods.METHODS[method].needs_models)
+    return bool(job.phases and method in METHODS and (job.models or not METHODS[method].needs_models))
 
 
 _of_session: WeakKeyDictionary[Session, Indexers] = WeakKeyDictionary()

@@ -14,7 +14,6 @@ from napari_4dstem_orient.core.distortion import distorted
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
-from napari_4dstem_orient.napari_plugin.state.indexers import STAGES
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.session import Session, Stage
 
@@ -119,15 +118,14 @@ class Snapshot:
     @classmethod
     def of(cls, session: Session) -> Snapshot:
         """Take it."""
-        found = {method: session.get(stage) for method, stage in STAGES.items()}
         return cls(
             session.get(Stage.SCAN),
             session.calibration,
             session.get(Stage.DISKS),
             session.get(Stage.CALIBRATED),
-            {method: answer for method, answer in found.items() if answer is not None},
+            session.maps,
             session.get(Stage.PROBE),
-            session.job_for(Stage.TRANSFORMER_MAP),
+            session.job_for(Stage.MAP),
         )
 
     @cached_property

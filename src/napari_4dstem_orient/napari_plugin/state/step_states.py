@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from napari_4dstem_orient.workflow.job import Job
-from napari_4dstem_orient.workflow.session import MADE_WITH, MAPS, Session, Stage
+from napari_4dstem_orient.workflow.job import Job, Key, MapBy, stage_of
+from napari_4dstem_orient.workflow.session import MADE_WITH, Session, Stage
 
 
 class State(StrEnum):
@@ -31,99 +30,75 @@ SYMBOLS = {
 }
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of the job.
-
-    Attributes
-    ----------
-    title : str
-        Of its panel in the workbench.
-    name : str
-        In the overview.
-    needs : Stage or None
-        What must be there before it; a map for those after the map.
-    makes : tuple of Stage
-        What it makes; empty for the steps after the map, which are ready or not.
-    """
-
-    title: str
-    name: str
-    needs: tuple[Stage, ...]
-    makes: tuple[Stage, ...]
-
-
-STEPS = (
-    Step("Data", "Data", (), (Stage.SCAN,)),
-    Step("Bragg disks", "Disks", (Stage.SCAN,), (Stage.DISKS,)),
-    Step("Calibration", "Calibration", (Stage.DISKS,), (Stage.CALIBRATED,)),
-    Step("Map", "Map", (Stage.CALIBRATED,), MAPS),
-    Step("Analysis", "Analysis", MAPS, ()),
-    Step("Export", "Export", MAPS, ()),
-)
 SHORT = {
     Stage.SCAN: "a scan",
+    Stage.PROBE: "a probe",
     Stage.DISKS: "disks",
     Stage.CALIBRATED: "calibration",
-    Stage.TRANSFORMER_MAP: "a map",
-    Stage.TEMPLATE_MAP: "a map",
+    Stage.MAP: "a map",
 }
 
 
-def state_of(step: Step, session: Session, running: bool) -> tuple[State, str]:
-    """Return how far a step is, and the words for it: "needs a scan", "current", …"""
+def state_of(session: Session, needs: Stage | None, makes: Stage | None, running: bool) -> tuple[State, str]:
+    """Return how far a step is, and the words for it: "needs a scan", "current", …
+
+    Parameters
+    ----------
+    session : Session
+    needs, makes : Stage or None
+        As its ``Panel`` says.
+    running : bool
+        Whether it is at work.
+    """
     if running:
         return State.RUNNING, "running"
-    made = [stage for stage in step.makes if session.get(stage) is not None]
-    if any(session.is_stale(stage) for stage in made):
+    made, there = ([] if stage is None else session.made(stage) for stage in (makes, needs))
+    if any(map(session.is_stale, made)):
         return State.STALE, "stale"
     if made:
         return State.CURRENT, "current"
-    if step.needs and all(session.get(stage) is None for stage in step.needs):
-        return State.NEEDS, f"needs {SHORT[step.needs[0]]}"
-    if any(session.is_stale(stage) for stage in step.needs if session.get(stage) is not None):
-        return State.STALE, "stale"
-    return State.READY, "ready"
+    if needs is not None and not there:
+        return State.NEEDS, f"needs {SHORT[needs]}"
+    return (State.STALE, "stale") if any(map(session.is_stale, there)) else (State.READY, "ready")
 
 
-def details(step: Step, session: Session, words: str) -> str:
+def details(session: Session, title: str, needs: Stage | None, makes: Stage | None, words: str) -> str:
     """Return, as lines of text, what a step needs, what it made, when, and with which settings."""
-    lines = [f"{step.name}: {words}"]
-    if step.needs:
-        lines.append(f"Needs: {SHORT[step.needs[0]]}.")
-    for stage in step.makes:
-        result, record = session.get(stage), session.record(stage)
-        if result is None or record is None:
+    lines = [f"{title}: {words}"]
+    if needs is not None:
+        lines.append(f"Needs: {SHORT[needs]}.")
+    for key in [] if makes is None else session.made(makes):
+        if (record := session.record(key)) is None:
             continue
         made = record.made.astimezone()
-        lines.append(f"Made: {describe(stage, result)}, {made:%Y-%m-%d %H:%M:%S}.")
-        if session.is_stale(stage):
+        lines.append(f"Made: {describe(key, session.get(key))}, {made:%Y-%m-%d %H:%M:%S}.")
+        if session.is_stale(key):
             lines.append("Stale: what it was made from has changed since.")
-        lines += [f"  {line}" for line in settings_lines(made_with(stage, record.job))]
+        lines += [f"  {line}" for line in settings_lines(made_with(key, record.job))]
     return "\n".join(lines)
 
 
-def describe(stage: Stage, result: Any) -> str:
+def describe(key: Key, result: Any) -> str:
     """Say in a few words what a result is."""
-    if stage is Stage.SCAN:
+    if key is Stage.SCAN:
         return f"{' × '.join(map(str, result.data.shape))} scan"
-    if stage in (Stage.DISKS, Stage.CALIBRATED):
-        return f"{len(result):,} {'calibrated ' if stage is Stage.CALIBRATED else ''}disks"
-    if stage is Stage.PROBE:
+    if key in (Stage.DISKS, Stage.CALIBRATED):
+        return f"{len(result):,} {'calibrated ' if key is Stage.CALIBRATED else ''}disks"
+    if key is Stage.PROBE:
         return f"{result.kind} probe, radius {result.radius:.2f} px"
-    return f"{stage.value}, {result.indexed.mean():.0%} indexed"
+    return f"{key}, {result.indexed.mean():.0%} indexed"
 
 
-WITNESS = {Stage.DISKS: "detection", Stage.CALIBRATED: "centring", **dict.fromkeys(MAPS, "phases")}
+WITNESS = {Stage.DISKS: "detection", Stage.CALIBRATED: "centring", Stage.MAP: "phases"}
 """What a job always tells of a result that was made; of one that was read it tells the file only."""
 
 
-def made_with(stage: Stage, job: Job) -> dict[str, Any]:
-    """Return what of a job made a stage's result, as plain values."""
-    told = job.to_dict()
+def made_with(key: Key, job: Job) -> dict[str, Any]:
+    """Return what of a job made a result, as plain values."""
+    told, stage = job.to_dict(), stage_of(key)
     if stage in WITNESS and not told[WITNESS[stage]]:
         return {"file": job.path}
-    own = {job.method: told.pop("settings").get(job.method)} if stage in MAPS else {}
+    own = {job.method: told.pop("settings").get(job.method)} if stage is Stage.MAP else {}
     made = {**{name: told.get(name) for name in MADE_WITH[stage]}, **own}
     return {name: value for name, value in made.items() if value not in (None, "", [], {})}
 
@@ -144,24 +119,23 @@ def settings_lines(settings: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def pending(session: Session, can_map: Mapping[Stage, bool]) -> list[Stage]:
+def pending(session: Session, possible: Sequence[str]) -> list[Key]:
     """Return what is stale or missing up to the maps, in order; what is current is left alone.
 
     Parameters
     ----------
     session : Session
-    can_map : dict of Stage to bool
-        Whether phases and models are chosen for either map. Where there is no map yet, the first possible is made.
+    possible : sequence of str
+        Methods for which phases and models are chosen. Where there is no map yet, one by the first is made.
     """
     if session.scan_shape is None:
         return []
-    due = [stage for stage in MAPS if session.get(stage) is not None]
-    wanted = due or [stage for stage in MAPS if can_map.get(stage)][:1]
-    missing = [stage for target in wanted or [Stage.CALIBRATED] for stage in session.missing(target)]
-    needed = {*missing, *wanted, Stage.CALIBRATED} if not due else set(missing)
+    there = session.made(Stage.MAP)
+    wanted: list[Key] = there or [MapBy(method) for method in possible[:1]]
+    missing = {*session.missing(Stage.MAP if wanted else Stage.CALIBRATED)}
+    needed = missing if there else {*missing, *wanted, Stage.CALIBRATED}
     return [
-        stage
-        for stage in Stage
-        if stage is not Stage.SCAN
-        and (session.is_stale(stage) or (stage in needed and session.get(stage) is None))
+        key
+        for key in (Stage.PROBE, Stage.DISKS, Stage.CALIBRATED, *wanted)
+        if session.is_stale(key) or (key in needed and session.get(key) is None)
     ]

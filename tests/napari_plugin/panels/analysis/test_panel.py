@@ -94,7 +94,7 @@ def test_a_row_shows_its_grain_and_a_click_its_row(panel, qtbot):
 
 def test_another_map_takes_the_grains_away(panel, qtbot, silver):
     find(panel, qtbot)
-    panel.session.put(Stage.TEMPLATE_MAP, made_map(silver, "template", rotation=truth()))
+    panel.session.put(Stage.MAP, made_map(silver, "template", rotation=truth()))
     assert panel.analysed.grains is None
     assert find_layer(panel.viewer, GRAINS) is None
     assert panel.grains.table.model().rowCount() == 0
@@ -111,7 +111,7 @@ def test_the_table_is_saved(panel, qtbot, tmp_path, notified):
 def test_two_clicks_tell_angle_axis_and_name(panel, qtbot, silver):
     twin = truth()
     twin[:, 3:] = turn((1, 1, 1), 60) @ LEFT
-    panel.session.put(Stage.TEMPLATE_MAP, made_map(silver, "template", rotation=twin))
+    panel.session.put(Stage.MAP, made_map(silver, "template", rotation=twin))
     part = panel.misorientation
     qtbot.mouseClick(part.pick_button, Qt.MouseButton.LeftButton)
     press(panel.viewer, (1, 1))

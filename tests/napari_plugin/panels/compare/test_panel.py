@@ -17,7 +17,7 @@ from napari_4dstem_orient.napari_plugin.panels.compare.panel import (
     DOMAINS,
     CompareWidget,
 )
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 
 def click(qtbot, button):
@@ -30,7 +30,7 @@ def panel(dock, silver, knowing):
     widget = dock(CompareWidget)
     disks = fill(widget.session, silver)
     widget.session.choose(phases=(silver,))
-    widget.session.put(Stage.TRANSFORMER_MAP, knowing["transformer"].index(disks))
+    widget.session.put(Stage.MAP, knowing["transformer"].index(disks))
     return widget
 
 
@@ -94,7 +94,7 @@ def test_comparing_can_be_cancelled_and_leaves_what_was_there(compared, qtbot, m
 def test_another_map_makes_the_comparison_stale_until_it_is_made_anew(compared, qtbot):
     assert compared.stale.isHidden()
     former = compared.found
-    compared.session.put(Stage.TEMPLATE_MAP, former.maps[0])
+    compared.session.put(MapBy("template"), former.maps[0])
     assert compared.found is former
     assert not compared.stale.isHidden()
     assert "Compare again" in compared.stale.text()

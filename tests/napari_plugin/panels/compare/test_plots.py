@@ -30,8 +30,8 @@ def plots(make_napari_viewer_proxy, qtbot, silver):
     session = session_for(viewer)
     fill(session, silver)
     maps = scored(silver, "transformer", 1), scored(silver, "template", 2)
-    session.put(Stage.TRANSFORMER_MAP, maps[0])
-    session.put(Stage.TEMPLATE_MAP, maps[1])
+    session.put(Stage.MAP, maps[0])
+    session.put(Stage.MAP, maps[1])
     widget = ComparePlots(viewer, session)
     viewer.window.add_dock_widget(widget, name="Plots")
     for section in widget.sections.values():

@@ -17,7 +17,7 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget, describe
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -304,7 +304,7 @@ def test_a_saved_map_is_shown_and_inspected(viewer, tmp_path, copper):
         r_pixel=3.0,
     ).save(path)
     assert get_reader(path)(path) == [(None,)]
-    assert session_for(viewer).get(Stage.TEMPLATE_MAP).scan_shape == shape
+    assert session_for(viewer).get(MapBy("template")).scan_shape == shape
     assert session_for(viewer).position == (1, 1)
     assert any("IPF-Z" in layer.name for layer in viewer.layers)
 

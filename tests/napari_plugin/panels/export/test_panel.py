@@ -34,7 +34,7 @@ def panel(dock, found, silver, tmp_path):
     """The panel, with a map to export and a folder to write to."""
     widget = dock(ExportWidget)
     fill(widget.session, silver)
-    widget.session.put(Stage.TRANSFORMER_MAP, found)
+    widget.session.put(Stage.MAP, found)
     widget.folder.setText(str(tmp_path / "out"))
     widget.stem.setText("grains")
     return widget
@@ -76,7 +76,7 @@ def test_only_what_is_ticked_is_written(panel, qtbot, tmp_path):
 
 def test_the_chosen_map_is_the_one_written(panel, qtbot, tmp_path, silver):
     other = replace(made_map(silver, "template"), score=np.full((4, 6), 0.5, np.float32))
-    panel.session.put(Stage.TEMPLATE_MAP, other)
+    panel.session.put(Stage.MAP, other)
     panel.maps.setCurrentIndex(panel.maps.findData("template"))
     tick(panel, "h5")
     panel.export_button.click()
@@ -166,7 +166,7 @@ def test_the_open_scan_is_never_written_over(panel, silver, tmp_path, asked, not
         file["data"] = np.ones((4, 6, 16, 16), np.float32)
     before = (tmp_path / "scan.h5").read_bytes()
     panel.session.put(Stage.SCAN, load(tmp_path / "scan.h5"), Job(str(tmp_path / "scan.h5")))
-    panel.session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
+    panel.session.put(Stage.MAP, made_map(silver, "transformer"))
     panel.folder.setText(str(tmp_path))
     panel.stem.setText(stem)
     asked.answer = QMessageBox.StandardButton.Yes
@@ -204,7 +204,7 @@ def test_folder_and_name_follow_the_scan_unless_the_user_typed_them(panel, qtbot
     qtbot.keyClicks(panel.stem, "mine")
     open_file(panel, tmp_path / "a" / "c.npy")
     assert (panel.folder.text(), panel.stem.text()) == (str(tmp_path / "a"), "mine")
-    panel.session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer"))
+    panel.session.put(Stage.MAP, made_map(silver, "transformer"))
     (tmp_path / "a" / "mine.csv").write_text("of the former scan")
     tick(panel, "csv")
     panel.export_button.click()

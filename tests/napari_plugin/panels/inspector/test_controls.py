@@ -16,7 +16,7 @@ def inspector(dock, qtbot, silver):
     widget = dock(InspectorWidget, show=True, area="bottom")
     session = widget.session
     fill(session, silver)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     session.move_to(2, 1)
     qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=20000)
     return widget

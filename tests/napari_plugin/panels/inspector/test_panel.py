@@ -45,7 +45,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 BEAM = BeamConditions(200.0, 1.35)
 YELLOW = np.array([255, 204, 0])
@@ -70,7 +70,7 @@ def test_pixels_undo_what_calibrate_does(silver):
 def test_a_predicted_pattern_lies_where_the_measured_one_does(silver):
     session = Session()
     fill(session, silver)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     position = look(Snapshot.of(session), 2, 1)
     answer = position.answers["template"]
     spots, intensity = answer.spots[:, :2], answer.spots[:, 2]
@@ -161,8 +161,8 @@ def test_both_maps_are_shown_with_their_misorientation(inspector, qtbot, silver)
     session = session_for(inspector.viewer)
     fill(session, silver)
     off = truth() @ Rotation.from_euler("z", 7.0, degrees=True).as_matrix()
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
-    session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer", rotation=off))
+    session.put(Stage.MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "transformer", rotation=off))
     session.move_to(2, 1)
     settled(inspector, qtbot, (2, 1))
     qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text(), timeout=20000)
@@ -181,7 +181,7 @@ def test_a_position_without_an_answer_says_why(inspector, qtbot, silver):
     fill(session, silver)
     found = made_map(silver, "template")
     found.phase_id[VACUUM], found.status[VACUUM] = -1, IndexingStatus.TOO_FEW_DISKS
-    session.put(Stage.TEMPLATE_MAP, found)
+    session.put(Stage.MAP, found)
     session.move_to(*VACUUM)
     settled(inspector, qtbot, VACUUM)
     assert inspector.predicted["template"].words.text() == IndexingStatus.TOO_FEW_DISKS.text
@@ -193,8 +193,8 @@ def test_reliability_and_doubts_stand_below_the_transformers_answer(inspector, q
     found = made_map(silver, "transformer")
     doubt = AmbiguityFlag.HALF_TURN | AmbiguityFlag.FEW_DISKS
     found = replace(found, certainty=sure_of(found.indexed, doubt))
-    session.put(Stage.TRANSFORMER_MAP, found)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, found)
+    session.put(Stage.MAP, made_map(silver, "template"))
     session.move_to(2, 1)
     settled(inspector, qtbot, (2, 1))
     words = {method: column.words.text() for method, column in inspector.predicted.items()}
@@ -212,7 +212,7 @@ def test_reliability_and_doubts_stand_below_the_transformers_answer(inspector, q
 def test_a_stale_map_is_said_to_be_stale(inspector, qtbot, silver):
     session = session_for(inspector.viewer)
     calibrated = fill(session, silver)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     session.put(Stage.CALIBRATED, replace(calibrated))
     qtbot.waitUntil(lambda: "stale" in inspector.predicted["template"].words.text(), timeout=20000)
 
@@ -229,7 +229,7 @@ def test_without_a_map_the_clicked_position_is_matched_at_once(inspector, qtbot,
     qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text(), timeout=60000)
     angle = float(inspector.measured.words.text().split("differ by <b>")[1].split("°")[0])
     assert angle < 4
-    assert session.get(Stage.TEMPLATE_MAP) is None  # one position is no map
+    assert session.get(MapBy("template")) is None  # one position is no map
 
 
 def test_without_a_phase_it_asks_for_one(inspector, qtbot, silver):
@@ -285,7 +285,7 @@ def test_an_answer_that_comes_too_late_is_not_shown(inspector, qtbot, silver, mo
 def test_moving_changes_every_view(inspector, qtbot, silver):
     session = session_for(inspector.viewer)
     fill(session, silver)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     session.move_to(2, 1)
     settled(inspector, qtbot, (2, 1))
     before = [grabbed(column.view.canvas) for column in inspector.columns]

@@ -20,7 +20,7 @@ def inspector(dock, qtbot, silver):
     session = widget.session
     assert not widget.measured.save.isEnabled()
     fill(session, silver)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     session.move_to(2, 1)
     qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=10000)
     qtbot.waitUntil(lambda: "row 2, column 1<" in widget.measured.words.text(), timeout=10000)

@@ -26,8 +26,8 @@ def snapshot(silver):
     session = Session()
     disks = fill(session, silver)
     off = truth() @ Rotation.from_euler("z", 5.0, degrees=True).as_matrix()
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template", disks=disks))
-    session.put(Stage.TRANSFORMER_MAP, made_map(silver, "transformer", rotation=off, disks=disks))
+    session.put(Stage.MAP, made_map(silver, "template", disks=disks))
+    session.put(Stage.MAP, made_map(silver, "transformer", rotation=off, disks=disks))
     return Snapshot.of(session)
 
 

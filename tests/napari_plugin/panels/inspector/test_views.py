@@ -27,7 +27,7 @@ def snapshot(silver):
     """With template matching's true map."""
     session = Session()
     fill(session, silver)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     return Snapshot.of(session)
 
 

@@ -19,7 +19,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 )
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
 from napari_4dstem_orient.napari_plugin.panels.map_display.panel import MapDisplayWidget
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 DOUBTFUL = (2, 4)
 
@@ -32,7 +32,7 @@ def panel(dock, silver, copper):
     fill(session, silver)
     found = replace(made_map(silver, "transformer"), phases=(silver, copper))
     found.certainty.reliability[DOUBTFUL] = 0.4
-    session.put(Stage.TRANSFORMER_MAP, found)
+    session.put(Stage.MAP, found)
     add_map_layers(widget.viewer, found)
     widget.refresh()
     return widget
@@ -53,7 +53,7 @@ def layer_of(panel):
 
 
 def test_every_channel_is_shown_by_the_one_layer(panel, qtbot):
-    found = panel.session.get(Stage.TRANSFORMER_MAP)
+    found = panel.session.get(MapBy("transformer"))
     for key in channels.channels_of(found):
         choose(panel.channel, key)
         qtbot.waitUntil(lambda key=key: layer_of(panel).metadata[KIND] == key, timeout=20000)
@@ -75,15 +75,15 @@ def test_the_threshold_hides_without_painting_again(panel, monkeypatch):
 
 
 def test_apply_refuses_what_is_hidden_and_at_nothing_takes_it_back(panel):
-    whole = panel.session.get(Stage.TRANSFORMER_MAP)
+    whole = panel.session.get(MapBy("transformer"))
     panel.threshold.setValue(50)
     panel.apply_button.click()
-    refused = panel.session.get(Stage.TRANSFORMER_MAP)
+    refused = panel.session.get(MapBy("transformer"))
     assert refused.status[DOUBTFUL] == IndexingStatus.UNRELIABLE
     assert layer_of(panel).metadata[MAP] is refused
     panel.threshold.setValue(0)
     panel.apply_button.click()
-    assert panel.session.get(Stage.TRANSFORMER_MAP) is whole
+    assert panel.session.get(MapBy("transformer")) is whole
 
 
 def test_the_key_has_the_maps_colour_under_its_mark(panel):

@@ -30,7 +30,7 @@ from napari_4dstem_orient.napari_plugin.qt import clock
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, fit_models
 from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
 from napari_4dstem_orient.workflow import chunks
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 from napari_4dstem_orient.workflow.steps import Indexing
 
 MAKE, FILES = Indexing.make, Indexing.deciding_files
@@ -78,8 +78,8 @@ def test_without_a_fitting_model_only_template_matching_can_run(panel, qtbot):
 
 def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtbot, silver):
     press(panel, "transformer")
-    wait_for(panel, Stage.TRANSFORMER_MAP, qtbot)
-    found = panel.session.get(Stage.TRANSFORMER_MAP)
+    wait_for(panel, MapBy("transformer"), qtbot)
+    found = panel.session.get(MapBy("transformer"))
     assert found.r_pixel == CALIBRATION.r_pixel
     assert found.provenance["input"] == "drawn"
     (layer,) = map_layers(panel.viewer)
@@ -119,15 +119,15 @@ def test_mapping_again_refreshes_the_layer_and_keeps_what_the_user_chose(make_na
 
 def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
     press(panel, "template")
-    wait_for(panel, Stage.TEMPLATE_MAP, qtbot)
-    before = panel.session.get(Stage.TEMPLATE_MAP)
+    wait_for(panel, MapBy("template"), qtbot)
+    before = panel.session.get(MapBy("template"))
     knowing["template"].gate = threading.Event()
     press(panel, "template")
     assert not panel.run_buttons["transformer"].isEnabled()
     panel.jobs.cancel_button.click()
     knowing["template"].gate.set()
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
-    assert panel.session.get(Stage.TEMPLATE_MAP) is before
+    assert panel.session.get(MapBy("template")) is before
     assert panel.run_buttons["template"].isEnabled()
 
 
@@ -144,15 +144,15 @@ def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, q
     np.testing.assert_array_equal(seen.status == IndexingStatus.NOT_RUN, np.indices(SHAPE)[0] > 0)
     assert "pixel size" in seen.exploratory
     assert panel.jobs.running
-    assert panel.session.get(Stage.TEMPLATE_MAP) is None
+    assert panel.session.get(MapBy("template")) is None
     panel.jobs.cancel_button.click()
     knowing["template"].gate.set()
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
     assert not map_layers(panel.viewer, "template")
     press(panel, "template")
-    wait_for(panel, Stage.TEMPLATE_MAP, qtbot)
+    wait_for(panel, MapBy("template"), qtbot)
     shown = {id(layer.metadata[MAP]) for layer in map_layers(panel.viewer, "template")}
-    assert shown == {id(panel.session.get(Stage.TEMPLATE_MAP))}
+    assert shown == {id(panel.session.get(MapBy("template")))}
 
 
 def test_closing_the_dock_while_a_job_runs_is_quiet(panel, qtbot, knowing, notified):
@@ -163,13 +163,13 @@ def test_closing_the_dock_while_a_job_runs_is_quiet(panel, qtbot, knowing, notif
     knowing["template"].gate.set()
     job.wait(5)
     QApplication.processEvents()
-    assert panel.session.get(Stage.TEMPLATE_MAP) is None
+    assert panel.session.get(MapBy("template")) is None
     assert not notified
 
 
 def test_new_disks_make_the_map_stale_and_the_panel_says_so(panel, qtbot):
     press(panel, "transformer")
-    wait_for(panel, Stage.TRANSFORMER_MAP, qtbot)
+    wait_for(panel, MapBy("transformer"), qtbot)
     panel.session.put(Stage.CALIBRATED, replace(panel.disks))
     assert "Stale" in panel.results["transformer"].text()
 
@@ -202,11 +202,11 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
 
 
 def test_settings_reach_the_indexers(panel, silver, monkeypatch):
-    panel.template_form["zone_axis_step"].value = 4.0
-    panel.template_form["engine"].value = "py4DSTEM"
-    panel.transformer_form["refinement_iterations"].value = 1
-    panel.acceptance_form["min_score"].value = 0.6
-    panel.acceptance_form["min_reliability"].value = 0.7
+    panel.forms["template"]["zone_axis_step"].value = 4.0
+    panel.forms["template"]["engine"].value = "py4DSTEM"
+    panel.forms["transformer"]["refinement_iterations"].value = 1
+    panel.forms["acceptance"]["min_score"].value = 0.6
+    panel.forms["acceptance"]["min_reliability"].value = 0.7
     job = panel.session.job
     assert job.settings["template"].zone_axis_step == 4.0
     assert job.settings["template"].engine == "py4DSTEM"

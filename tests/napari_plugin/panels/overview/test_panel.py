@@ -29,7 +29,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_steps, o
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -44,7 +44,7 @@ def test_first_it_says_what_to_do_then_what_there_is(bench, silver):
     shown = panels["Overview"]
     assert "Start here" in shown.facts.text()
     assert shown.first_run.isVisible()
-    assert "needs a scan" in shown.steps["Bragg disks"][1].text()
+    assert "needs a scan" in shown.steps["Bragg disks"].text()
     fill(session_for(viewer), silver)
     assert "4 × 6 positions · 96 × 96 px" in shown.facts.text()
     assert "float32" in shown.facts.toolTip()
@@ -54,10 +54,10 @@ def test_first_it_says_what_to_do_then_what_there_is(bench, silver):
     assert "pixel size fitted to a crystal" in shown.facts.text()
     assert "exploratory" not in shown.facts.text()
     assert not shown.first_run.isVisible()
-    assert "current" in shown.steps["Calibration"][1].text()
-    assert "ready" in shown.steps["Map"][1].text()
+    assert "current" in shown.steps["Calibration"].text()
+    assert "ready" in shown.steps["Map"].text()
     session.set_calibration(session.calibration.with_(q_pixel=0.031, q_pixel_from="file"))
-    assert "stale" in shown.steps["Calibration"][1].text()
+    assert "stale" in shown.steps["Calibration"].text()
     assert "exploratory" in shown.facts.text()
     assert "not checked" in shown.facts.toolTip()
 
@@ -66,7 +66,7 @@ def test_clicking_a_step_brings_its_panel_to_the_front_even_if_it_was_closed(ben
     viewer, panels = bench
     viewer.window.remove_dock_widget(panels["Export"])
     QApplication.processEvents()
-    qtbot.mouseClick(panels["Overview"].steps["Export"][1], LEFT)
+    qtbot.mouseClick(panels["Overview"].steps["Export"], LEFT)
     again = open_steps(viewer)["Export"]
     assert again is not panels["Export"]
     panels["Export"] = again
@@ -82,15 +82,15 @@ def test_the_update_runs_what_is_stale_and_nothing_else(bench, qtbot, silver):
     disks = session.get(Stage.DISKS)
     session.put(Stage.DISKS, disks)
     session.put(Stage.CALIBRATED, session.get(Stage.CALIBRATED))
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     panels["Map"].choose_phase("Ag")
     session.set_calibration(session.calibration.with_(rotation=31.0))
-    assert panels["Overview"].updater.pending() == [Stage.CALIBRATED, Stage.TEMPLATE_MAP]
+    assert panels["Overview"].updater.pending() == [Stage.CALIBRATED, MapBy("template")]
     qtbot.mouseClick(panels["Overview"].update_button, LEFT)
     qtbot.waitUntil(lambda: not panels["Overview"].updater.running, timeout=60_000)
     assert not any(session.is_stale(stage) for stage in Stage)
     assert session.get(Stage.DISKS) is disks
-    assert session.get(Stage.TRANSFORMER_MAP) is None
+    assert session.get(MapBy("transformer")) is None
     assert session.record(Stage.CALIBRATED).job.calibration["rotation"] == 31.0
 
 
@@ -106,7 +106,7 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     shown.save_project(str(tmp_path / "a.4dorient.h5"))
     qtbot.waitUntil(lambda: not shown.jobs.running, timeout=20_000)
     session.put(Stage.SCAN, session.get(Stage.SCAN))
-    assert session.get(Stage.TEMPLATE_MAP) is None
+    assert session.get(MapBy("template")) is None
     shown.open_project(str(tmp_path / "a.4dorient.h5"))
     qtbot.waitUntil(lambda: not shown.jobs.running, timeout=20_000)
     (layer,) = map_layers(viewer, "template")
@@ -119,16 +119,16 @@ def test_a_project_is_opened_by_file_open_while_the_window_lives(bench, qtbot, s
     """The reader returns at once, however long the file takes to read."""
     viewer, panels = bench
     session, gate = Session(), threading.Event()
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     path = str(tmp_path / "a.4dorient.h5")
     save_project(Project(session.state), path)
     slow = create_autospec(load_project, side_effect=lambda *what: gate.wait(60) and load_project(*what))
     monkeypatch.setattr(projects, "load_project", slow)
     assert get_reader(path)(path) == [(None,)]
     assert panels["Overview"].jobs.running
-    assert session_for(viewer).get(Stage.TEMPLATE_MAP) is None
+    assert session_for(viewer).get(MapBy("template")) is None
     gate.set()
-    qtbot.waitUntil(lambda: session_for(viewer).get(Stage.TEMPLATE_MAP) is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session_for(viewer).get(MapBy("template")) is not None, timeout=20_000)
 
 
 def test_work_is_kept_aside_and_removed_by_an_orderly_end(bench, qtbot, silver):
@@ -162,7 +162,7 @@ def test_the_work_of_a_killed_process_is_offered_again(make_napari_viewer, qtbot
     folder = autosave_folder() / "crashed"
     folder.mkdir(parents=True)
     session = Session()
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     save_project(Project(session.state), folder / NAME)
     code = (
         "import sys,time; from qtpy.QtCore import QLockFile; l=QLockFile(sys.argv[1]); "
@@ -184,7 +184,7 @@ def test_the_work_of_a_killed_process_is_offered_again(make_napari_viewer, qtbot
         assert stat.S_IMODE(path.stat().st_mode) == mode
     qtbot.waitUntil(lambda: not shown.recover_button.visibleRegion().isEmpty(), timeout=20_000)
     qtbot.mouseClick(shown.recover_button, LEFT)
-    qtbot.waitUntil(lambda: session_for(viewer).get(Stage.TEMPLATE_MAP) is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: session_for(viewer).get(MapBy("template")) is not None, timeout=20_000)
     qtbot.waitUntil(lambda: not folder.exists(), timeout=20_000)
     for panel in panels.values():
         panel.close_step()

@@ -44,9 +44,7 @@ def panel(dock, silver, monkeypatch, gate):
     monkeypatch.setattr(batch, "run", create_autospec(batch.run, side_effect=run))
     widget = dock(QueueWidget)
     fill(widget.session, silver)
-    widget.session.put(
-        Stage.TEMPLATE_MAP, made_map(silver, "template"), Job(phases=(silver,), method="template")
-    )
+    widget.session.put(Stage.MAP, made_map(silver, "template"), Job(phases=(silver,), method="template"))
     yield widget
     gate.set()
 

@@ -26,7 +26,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -145,7 +145,7 @@ def test_every_way_of_opening_asks_before_work_is_lost(bench, qtbot, monkeypatch
         way(viewer, panels, path, monkeypatch)
         qtbot.waitUntil(lambda: len(asked) == 2, timeout=60_000)
         quiet(panels, qtbot)
-        qtbot.waitUntil(lambda: session.get(Stage.TEMPLATE_MAP) is None, timeout=60_000)
+        qtbot.waitUntil(lambda: session.get(MapBy("template")) is None, timeout=60_000)
         quiet(panels, qtbot)
     assert len(asked) == 2
     assert session.scan_shape != SHAPE
@@ -175,7 +175,7 @@ def test_a_bare_scan_and_work_in_a_project_are_replaced_without_a_question(
 def test_the_question_can_save_a_project_first(bench, qtbot, monkeypatch, silver, tmp_path):
     viewer, panels = bench
     session, path = work(viewer, panels, silver, qtbot), str(tmp_path / "other.npy")
-    made = session.get(Stage.TEMPLATE_MAP)
+    made = session.get(MapBy("template"))
     np.save(path, np.ones((3, 5, 8, 8), np.uint16))
     saved = tmp_path / "kept.4dorient.h5"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "kept"), ""))
@@ -184,7 +184,7 @@ def test_the_question_can_save_a_project_first(bench, qtbot, monkeypatch, silver
         qtbot.waitUntil(lambda: session.scan_shape == (3, 5), timeout=60_000)
         quiet(panels, qtbot)
     assert len(asked) == 1
-    kept = load_project(saved).state.results[Stage.TEMPLATE_MAP]
+    kept = load_project(saved).state.results[MapBy("template")]
     np.testing.assert_array_equal(kept.rotation, made.rotation)
     assert not panels["Overview"].recovery.isVisible()
 
@@ -212,7 +212,7 @@ def test_what_was_replaced_can_be_brought_back_until_the_window_closes(
         str(tmp_path / "other.npy"),
         panels["Overview"],
     )
-    made = session.get(Stage.TEMPLATE_MAP)
+    made = session.get(MapBy("template"))
     np.save(path, np.ones((3, 5, 8, 8), np.uint16))
     with answering("Replace"):
         button(viewer, panels, path, monkeypatch)
@@ -222,9 +222,9 @@ def test_what_was_replaced_can_be_brought_back_until_the_window_closes(
     assert shown.recovery_text.text() == "The work replaced is kept:"
     folder = shown.former.folder
     qtbot.mouseClick(shown.recover_button, LEFT)
-    qtbot.waitUntil(lambda: session.get(Stage.TEMPLATE_MAP) is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: session.get(MapBy("template")) is not None, timeout=60_000)
     quiet(panels, qtbot)
-    np.testing.assert_array_equal(session.get(Stage.TEMPLATE_MAP).rotation, made.rotation)
+    np.testing.assert_array_equal(session.get(MapBy("template")).rotation, made.rotation)
     qtbot.waitUntil(lambda: not folder.exists(), timeout=60_000)
     assert not shown.recovery.isVisible()
     with answering("Replace") as asked:  # it is in no file again
@@ -258,7 +258,7 @@ def test_what_a_file_left_open_goes_with_its_scan(bench, qtbot, monkeypatch, sil
     quiet(panels, qtbot)
     shown.open_project(str(tmp_path / "a.4dorient.h5"))
     quiet(panels, qtbot)
-    assert session.get(Stage.TEMPLATE_MAP) is not None
+    assert session.get(MapBy("template")) is not None
     assert not data.reading.isVisible()
     with answering() as asked:
         data.reading.read_button.click()
@@ -266,7 +266,7 @@ def test_what_a_file_left_open_goes_with_its_scan(bench, qtbot, monkeypatch, sil
         qtbot.wait(50)
         quiet(panels, qtbot)
     assert asked == []
-    assert session.get(Stage.TEMPLATE_MAP) is not None
+    assert session.get(MapBy("template")) is not None
 
 
 def test_reading_again_otherwise_asks(bench, qtbot, monkeypatch, silver, two_datasets):
@@ -277,9 +277,7 @@ def test_reading_again_otherwise_asks(bench, qtbot, monkeypatch, silver, two_dat
     qtbot.mouseClick(data.reading.read_button, LEFT)
     qtbot.waitUntil(lambda: session.scan_shape == (3, 4), timeout=60_000)
     quiet(panels, qtbot)
-    session.put(
-        Stage.TEMPLATE_MAP, made_map(silver, "template", (3, 4), np.broadcast_to(np.eye(3), (3, 4, 3, 3)))
-    )
+    session.put(Stage.MAP, made_map(silver, "template", (3, 4), np.broadcast_to(np.eye(3), (3, 4, 3, 3))))
     data.reading.datasets.setCurrentIndex(1)
     with answering("Cancel") as asked:
         qtbot.mouseClick(data.reading.read_button, LEFT)
@@ -300,7 +298,7 @@ def test_disks_and_maps_from_files_ask_before_they_replace_those_made_here(
         save_disks(detected_disks(calibrated_disks(silver)), path)
     else:
         made_map(silver, "template").save(path)
-    stage = Stage.DISKS if kind == "disks" else Stage.TEMPLATE_MAP
+    stage = Stage.DISKS if kind == "disks" else MapBy("template")
     with answering("Cancel", "Replace") as asked:
         file_open(viewer, panels, path, monkeypatch)
         assert session.state.results == before.results
@@ -315,11 +313,11 @@ def test_disks_or_a_map_of_another_shape_are_refused_without_a_scan_too(
 ):
     viewer, panels = bench
     session = session_for(viewer)
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     other = made_map(silver, "transformer", (2, 2), np.broadcast_to(np.eye(3), (2, 2, 3, 3)))
     other.save(tmp_path / "other.h5")
     file_open(viewer, panels, str(tmp_path / "other.h5"), monkeypatch)
-    assert session.get(Stage.TRANSFORMER_MAP) is None
+    assert session.get(MapBy("transformer")) is None
     assert notified[0].message == (
         "The map in the file covers 2 × 2 scan positions, what is open here has 4 × 6; "
         "open the scan that belongs to it first, or open it in a new window."

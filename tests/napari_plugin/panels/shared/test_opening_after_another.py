@@ -193,7 +193,7 @@ def test_what_is_said_to_be_explained_is_what_is_drawn(silver, off):
     moved = np.where(np.hypot(calibrated.qx, calibrated.qy) > 0.1, moved, np.float32(0))
     session.put(Stage.SCAN, scan_of(calibrated))
     session.put(Stage.CALIBRATED, replace(calibrated, qx=calibrated.qx + moved))
-    session.put(Stage.TEMPLATE_MAP, made_map(silver, "template"))
+    session.put(Stage.MAP, made_map(silver, "template"))
     snapshot = Snapshot.of(session)
     position = look(snapshot, 2, 1)
     answer = position.answers["template"]

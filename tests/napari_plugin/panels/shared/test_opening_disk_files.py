@@ -18,7 +18,7 @@ from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.functions import map_scan
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 TOLD = Calibration(
@@ -107,7 +107,7 @@ def test_the_map_made_in_the_window_is_that_of_map_scan(
     qtbot.waitUntil(lambda: can_map(session.job, method), timeout=60_000)
     qtbot.waitUntil(maps.run_buttons[method].isEnabled, timeout=20_000)
     qtbot.mouseClick(maps.run_buttons[method], LEFT)
-    stage = Stage.TEMPLATE_MAP if method == "template" else Stage.TRANSFORMER_MAP
+    stage = MapBy("template") if method == "template" else MapBy("transformer")
     qtbot.waitUntil(lambda: session.get(stage) is not None and not maps.jobs.running, timeout=120_000)
     made = session.get(stage)
     asked, disks = map_scan(path, list(session.job.phases), method=method)

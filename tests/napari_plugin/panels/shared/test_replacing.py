@@ -20,7 +20,7 @@ from napari_4dstem_orient.workflow import batch
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, save_project
 from napari_4dstem_orient.workflow.run import Results
-from napari_4dstem_orient.workflow.session import Session, Stage, files_read
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage, files_read
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 30_000
@@ -57,9 +57,7 @@ def shown(dock, scan, silver):
         disks = session.get(Stage.DISKS)
         session.put(Stage.SCAN, load(scan), Job(str(scan)))
         session.put(Stage.DISKS, disks)
-        session.put(
-            Stage.TEMPLATE_MAP, made_map(silver, "template"), Job(phases=(silver,), method="template")
-        )
+        session.put(Stage.MAP, made_map(silver, "template"), Job(phases=(silver,), method="template"))
         return panel
 
     return show
@@ -161,5 +159,5 @@ def test_what_a_session_was_read_from(scan, few_disks, tmp_path):
         save_project(Project(session.state), scan)
     session.put(Stage.PROBE, object(), Job(probe="vacuum.npy"))
     session.put(Stage.CALIBRATED, few_disks, Job("disks.h5", "/a"))
-    session.put(Stage.TEMPLATE_MAP, object(), Job("map.h5"))
+    session.put(MapBy("template"), object(), Job("map.h5"))
     assert set(files_read(session.state)) == {str(scan), f"{scan}::/data", "vacuum.npy", "disks.h5"}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
+from napari_4dstem_orient.indexing.methods import title_of
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.panels.analysis.cell import CellSection
 from napari_4dstem_orient.napari_plugin.panels.analysis.grains import GrainsSection
@@ -14,7 +15,7 @@ from napari_4dstem_orient.napari_plugin.panels.analysis.poles import PolesSectio
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES
+from napari_4dstem_orient.workflow.session import MapBy
 
 if TYPE_CHECKING:
     import napari
@@ -65,18 +66,18 @@ class AnalysisWidget(StepWidget):
 
     def refresh(self) -> None:
         """List the maps there are, and take the one chosen."""
-        found = [method for method, stage in STAGES.items() if self.session.get(stage) is not None]
+        found = list(self.session.maps)
         chosen = self.maps.currentData()
         self.maps.clear()
         for method in found:
-            stale = " (stale)" if self.session.is_stale(STAGES[method]) else ""
-            self.maps.addItem(METHODS[method] + stale, method)
+            stale = " (stale)" if self.session.is_stale(MapBy(method)) else ""
+            self.maps.addItem(title_of(method) + stale, method)
         if found:
             preferred = chosen if chosen in found else found[-1]
             self.maps.setCurrentIndex(self.maps.findData(preferred))
         self.say_needs("" if found else "Needs: an orientation map (run one in Map).")
         method = self.maps.currentData()
-        self.analysed.take(None if method is None else self.session.get(STAGES[method]))
+        self.analysed.take(self.session.maps.get(method))
         why = self.analysed.map.exploratory if self.analysed.map is not None else ""
         self.exploratory.setText(f"△ {why}")
         self.exploratory.setVisible(bool(why))

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.workflow.job import Job
+    from napari_4dstem_orient.workflow.job import Job, Key
 
 FROM_FILE = "CIF …"
 RINGS_SHOWN = 5
@@ -126,6 +126,10 @@ class CalibrationWidget(StepWidget):
             told = "fitted" if fit.trustworthy else "doubtful"
             fitted = self.session.calibration.with_(q_pixel=fit.q_pixel, q_pixel_from=told)
             self.session.set_calibration(fitted)
+
+    def make(self, key: Key) -> None:
+        """Calibrate."""
+        self.apply()
 
     def apply(self) -> None:
         """Calibrate; what was there stays if it fails."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from napari_4dstem_orient.analysis.comparison import SCORE
 from napari_4dstem_orient.analysis.distributions import CROSS, densities
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS
+from napari_4dstem_orient.indexing.methods import in_words, title_of
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.comparison import Comparison
@@ -21,11 +21,6 @@ STYLES = (("-", "#E69F00"), ("--", "#56B4E9"))
 CROSS_STYLE = (":", "#CC79A7")
 POINTS = 10_000
 """Positions drawn at most: more would not be seen, and would slow the window."""
-
-
-def named(method: str) -> str:
-    """Return what a map is called in words."""
-    return METHODS.get(method, method)
 
 
 def draw_densities(figure: Figure, found: Comparison, color: str) -> None:
@@ -39,7 +34,7 @@ def draw_densities(figure: Figure, found: Comparison, color: str) -> None:
     for axes, measure in zip(plots, measures, strict=True):
         x, each = densities(list(found.similarity[measure]))
         for name, density, (style, shade) in zip(found.names, each, STYLES, strict=True):
-            axes.plot(x, density, style, color=shade, label=named(name))
+            axes.plot(x, density, style, color=shade, label=title_of(name))
         axes.set_ylim(0, None)
         _dress(axes, measure, "density", color)
     lines = plots[0].get_lines()
@@ -71,7 +66,7 @@ def draw_scatter(figure: Figure, found: Comparison, measure: str, places: np.nda
         axes.set(xlim=limits, ylim=limits)
     axes.set_aspect("equal")
     axes.locator_params(nbins=5)
-    _dress(axes, f"{measure}, {_lower(found.names[0])}", f"{measure}, {_lower(found.names[1])}", color)
+    _dress(axes, f"{measure}, {in_words(found.names[0])}", f"{measure}, {in_words(found.names[1])}", color)
     return axes
 
 
@@ -82,17 +77,12 @@ def draw_correlations(figure: Figure, found: ZoneAxisCorrelations, color: str) -
     styles = iter(STYLES)
     for name, curve in found.curves.items():
         style, shade = CROSS_STYLE if name == CROSS else next(styles)
-        label = "cross-correlation" if name == CROSS else f"{named(name)}, autocorrelation"
+        label = "cross-correlation" if name == CROSS else f"{title_of(name)}, autocorrelation"
         axes.plot(curve.r, curve.by_distance, style, color=shade, label=label)
     axes.axhline(0, color=color, linewidth=0.6)
     axes.set_xlim(0, None)
     _dress(axes, f"distance ({found.unit})", "correlation of zone axes", color)
     _legend(axes, color)
-
-
-def _lower(method: str) -> str:
-    words = named(method)
-    return words[0].lower() + words[1:]
 
 
 def _legend(axes: Axes, color: str) -> None:

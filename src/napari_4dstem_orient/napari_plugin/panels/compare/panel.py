@@ -16,10 +16,12 @@ from qtpy.QtWidgets import (
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
+    QWidget,
 )
 
 from napari_4dstem_orient.analysis.comparison import Agreement, Comparison, DomainSettings, compare_maps
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
@@ -28,8 +30,9 @@ from napari_4dstem_orient.napari_plugin.panels.shared.class_legend import ClassL
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, can_map
+from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 if TYPE_CHECKING:
     import napari
@@ -40,11 +43,10 @@ if TYPE_CHECKING:
 DIFFERENCE, CLASSES, DOMAINS = "misorientation (°)", "not comparable", "highly correlated domains"
 """Our layers."""
 COMPARED = ("transformer", "template")
+"""Compared at first; others may be chosen where there are more methods."""
 CLASS_COLOURS = {1: "#D55E00", 2: "#56B4E9", 3: "#CC79A7", 4: "#000000"}
 """Of ``Agreement`` beside SAME_PHASE: Okabe and Ito's."""
-CLASS_NAMES = ("", "different phase", "only the transformer", "only template matching", "neither")
 DOMAIN_COLOUR = "#009E73"
-ORDERS = ("Transformer worse", "Template matching worse", "Largest misorientation")
 
 
 class CompareWidget(StepWidget):
@@ -58,13 +60,22 @@ class CompareWidget(StepWidget):
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.found: Comparison | None = None
+        self.choices = QWidget()
+        self.one, self.other = QComboBox(), QComboBox()
+        row = QHBoxLayout(self.choices)
+        row.setContentsMargins(0, 0, 0, 0)
+        for box in (self.one, self.other):
+            box.setToolTip("Which maps are compared.")
+            box.activated.connect(self._choose_maps)
+            row.addWidget(box, 1)
+        self.body.addWidget(self.choices)
         self.run_buttons: dict[str, QPushButton] = {}
-        for method in COMPARED:
-            text = f"Run {METHODS[method][0].lower()}{METHODS[method][1:]}"
-            run = button(
-                text, "Map the whole scan with the choices of the Map panel.", partial(self.run, method)
+        for method in METHODS:
+            run = self.run_buttons[method] = button(
+                f"Run {in_words(method)}",
+                "Map the whole scan with the choices of the Map panel.",
+                partial(self.run, method),
             )
-            self.run_buttons[method] = run
             self.body.addWidget(run)
         self.compare_button = button("Compare", "Compare both maps at every position.", self.compare)
         self.body.addWidget(self.compare_button)
@@ -94,9 +105,7 @@ class CompareWidget(StepWidget):
         self.measure, self.order = QComboBox(), QComboBox()
         self.measure.setToolTip("How well an answer explains the measured disks.")
         self.order.setToolTip("Which positions are listed, the worst first.")
-        self.order.addItems(ORDERS)
         self.table = QTableWidget(0, 5)
-        self.table.setHorizontalHeaderLabels(["row", "column", "transf.", "templ.", "angle (°)"])
         self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
@@ -125,12 +134,41 @@ class CompareWidget(StepWidget):
         self.session.choose(method=method)
         snapshot = Snapshot.of(self.session)
         job = snapshot.job
-        self.jobs.run(METHODS[method], partial(self._put_map, job), snapshot.map, job, lambda grown: None)
+        self.jobs.run(title_of(method), partial(self._put_map, job), snapshot.map, job, lambda grown: None)
 
     def _put_map(self, job: Job, made: OrientationMap) -> Iterator[None]:
-        self.session.put(STAGES[made.method], made, job)
+        self.session.put(Stage.MAP, made, job)
         yield
         add_map_layers(self.viewer, made)
+
+    @property
+    def compared(self) -> tuple[str, str]:
+        """The methods that are compared."""
+        return self.one.currentData() or COMPARED[0], self.other.currentData() or COMPARED[1]
+
+    def _choose_maps(self, *_: Any) -> None:
+        if self.found is not None and self.found.names != self.compared:
+            self.forget()
+        self.refresh()
+
+    def _offer_maps(self) -> None:
+        """List the methods, and say of which the list of positions tells."""
+        known = list(dict.fromkeys((*METHODS, *self.session.maps)))
+        for box, chosen in zip((self.one, self.other), self.compared, strict=True):
+            if [box.itemData(index) for index in range(box.count())] != known:
+                box.clear()
+                for method in known:
+                    box.addItem(title_of(method), method)
+                box.setCurrentIndex(max(box.findData(chosen), 0))
+        self.choices.setVisible(len(known) > 2)
+        order = max(self.order.currentIndex(), 0)
+        self.order.clear()
+        self.order.addItems(
+            [*(f"{title_of(method)} worse" for method in self.compared), "Largest misorientation"]
+        )
+        self.order.setCurrentIndex(order)
+        short = [f"{words[:5]}." if len(words) > 7 else words for words in map(in_words, self.compared)]
+        self.table.setHorizontalHeaderLabels(["row", "column", *short, "angle (°)"])
 
     def compare(self) -> None:
         """Compare both maps in a thread."""
@@ -139,7 +177,7 @@ class CompareWidget(StepWidget):
             "Comparing",
             self._on_compared,
             compare_maps,
-            *(snapshot.maps[method] for method in COMPARED),
+            *(snapshot.maps[method] for method in self.compared),
             snapshot.calibrated,
             snapshot.calibration,
             template=snapshot.job.settings.get("template"),
@@ -185,10 +223,9 @@ class CompareWidget(StepWidget):
     def _put_classes(self, found: Comparison) -> None:
         self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)
         counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
+        names = _class_names(found)
         self.legend.show_classes(
-            (CLASS_COLOURS[kind], CLASS_NAMES[kind], int(counts[kind]))
-            for kind in CLASS_COLOURS
-            if counts[kind]
+            (CLASS_COLOURS[kind], names[kind], int(counts[kind])) for kind in CLASS_COLOURS if counts[kind]
         )
 
     def _put_labels(self, name: str, data: np.ndarray, colours: dict[int, str]) -> None:
@@ -202,8 +239,8 @@ class CompareWidget(StepWidget):
         layer = put_layer(
             self.viewer, name, data, self.found.steps if self.found else None, "labels", colormap=colormap
         )
-        if name == CLASSES:
-            layer.features = pd.DataFrame({"answers": CLASS_NAMES})
+        if name == CLASSES and self.found is not None:
+            layer.features = pd.DataFrame({"answers": _class_names(self.found)})
 
     def _show_results(self, *_: Any) -> None:
         self._show_list()
@@ -270,23 +307,24 @@ class CompareWidget(StepWidget):
 
     def refresh(self) -> None:
         """Say what is missing and what was found."""
-        maps = {method: self.session.get(STAGES[method]) for method in COMPARED}
-        missing = [method for method, found in maps.items() if found is None]
+        self._offer_maps()
+        one, other = self.compared
+        missing = [method for method in dict.fromkeys(self.compared) if method not in self.session.maps]
         if self.found is not None and missing:
             self.forget()
-        text = needs_text(self.session.missing(STAGES["template"])) if len(missing) == 2 else ""
+        text = needs_text(self.session.missing(Stage.MAP)) if len(missing) == 2 else ""
         if missing and not text:
-            names = " and ".join(METHODS[method].lower() for method in missing)
+            names = " and ".join(map(in_words, missing))
             text = f"Needs: a map by {names}; run it here."
         job = self.session.job
         if missing and not all(can_map(job, method) for method in missing):
             text = text or "Needs: a crystal phase and a model (choose them in Map)."
-        self.say_needs(text)
-        calibrated = not self.session.missing(STAGES["template"])
+        self.say_needs("Needs: two different methods." if one == other else text)
+        calibrated = not self.session.missing(Stage.MAP)
         for method, run in self.run_buttons.items():
             run.setVisible(method in missing)
             run.setEnabled(calibrated and not self.jobs.running and can_map(job, method))
-        self.compare_button.setEnabled(not missing and not self.jobs.running)
+        self.compare_button.setEnabled(not missing and one != other and not self.jobs.running)
         for widget in (self.save_button, self.previous, self.next):
             widget.setEnabled(self.found is not None)
         self.summary.setText(_summary(self.found) if self.found is not None else "")
@@ -295,12 +333,12 @@ class CompareWidget(StepWidget):
 
     def _why_stale(self) -> str:
         """Say why the comparison is not of what the session holds now, and what to do; empty where it is."""
-        stages = [STAGES[method] for method in COMPARED]
+        keys = [MapBy(method) for method in self.compared]
         if self.found is None:
             return ""
-        if self.found.maps != tuple(map(self.session.get, stages)):
+        if self.found.maps != tuple(map(self.session.get, keys)):
             return "Stale: a map has changed since. Press Compare again."
-        if any(map(self.session.is_stale, stages)):
+        if any(map(self.session.is_stale, keys)):
             return "Stale: a map was made from other disks. Map again, then press Compare."
         return ""
 
@@ -322,6 +360,11 @@ class CompareWidget(StepWidget):
         self.plots.release()
         self.session.position_changed.disconnect(self._on_moved)
         self.session.job_changed.disconnect(self.refresh)
+
+
+def _class_names(found: Comparison) -> tuple[str, ...]:
+    """Say in words what each ``Agreement`` means."""
+    return ("", "different phase", *(f"only {in_words(method)}" for method in found.names), "neither")
 
 
 def _summary(found: Comparison) -> str:

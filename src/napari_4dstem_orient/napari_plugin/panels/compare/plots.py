@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_4dstem_orient.analysis.correlation import correlation_length
 from napari_4dstem_orient.analysis.distributions import CROSS, zone_axis_correlations
+from napari_4dstem_orient.indexing.methods import in_words, title_of
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.compare.figures import (
     draw_correlations,
     draw_densities,
     draw_scatter,
-    named,
     scatter_places,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, save_figure, text_color
@@ -160,7 +160,7 @@ class ComparePlots(QWidget):
         drawn = "" if len(self.places) == both else f"; {len(self.places):,} of them drawn"
         words = (
             f"{both:,} positions with both answers{drawn}. Above the dotted line, "
-            f"{named(self.found.names[1]).lower()} is better. Click a point to inspect its position (circle)."
+            f"{in_words(self.found.names[1])} is better. Click a point to inspect its position (circle)."
         )
         self.scatter.show_figure(self._draw_scatter, words, self._color())
 
@@ -234,6 +234,8 @@ class ComparePlots(QWidget):
 
 def lengths_text(made: ZoneAxisCorrelations) -> str:
     """Say over which distance each map's zone axes correlate: about the size of its grains."""
-    found = {named(name): correlation_length(curve) for name, curve in made.curves.items() if name != CROSS}
+    found = {
+        title_of(name): correlation_length(curve) for name, curve in made.curves.items() if name != CROSS
+    }
     known = [f"{name} {length:.3g} {made.unit}" for name, length in found.items() if np.isfinite(length)]
     return f"Falls to 1/e within: {', '.join(known)}." if known else "Does not fall to 1/e within the map."

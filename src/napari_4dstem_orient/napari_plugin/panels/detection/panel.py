@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.core.scan import Calibration, Scan
     from napari_4dstem_orient.detection.probe import Probe
-    from napari_4dstem_orient.workflow.job import Job
+    from napari_4dstem_orient.workflow.job import Job, Key
 
 MOST_MEMORY = 2**20
 """MiB: a field must end somewhere."""
@@ -99,6 +99,10 @@ class DisksWidget(StepWidget):
         self.footer.addWidget(self.state)
         self.footer.addLayout(row)
         self.refresh()
+
+    def make(self, key: Key) -> None:
+        """Make the probe, or find the disks."""
+        self.suggest() if key is Stage.PROBE else self.find_disks()
 
     def suggest(self) -> None:
         """Make the chosen probe, and settings that suit it and the data."""

@@ -11,11 +11,11 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QHBox
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
+from napari_4dstem_orient.indexing.methods import title_of
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 if TYPE_CHECKING:
     import napari
@@ -72,19 +72,19 @@ class ExportWidget(StepWidget):
 
     def refresh(self) -> None:
         """List the maps there are."""
-        found = [method for method, stage in STAGES.items() if self.session.get(stage) is not None]
+        found = list(self.session.maps)
         chosen = self.maps.currentData()
         self.maps.clear()
         for method in found:
-            stale = " (stale)" if self.session.is_stale(STAGES[method]) else ""
-            self.maps.addItem(METHODS[method] + stale, method)
+            stale = " (stale)" if self.session.is_stale(MapBy(method)) else ""
+            self.maps.addItem(title_of(method) + stale, method)
         self.maps.setCurrentIndex(max(self.maps.findData(chosen), 0) if found else -1)
         self.say_needs("" if found else "Needs: an orientation map (run one in Map).")
         self.export_button.setEnabled(bool(found and self._ticked()) and not self.jobs.running)
 
     def export(self) -> None:
         """Write the files."""
-        found = self.session.get(STAGES[self.maps.currentData()])
+        found = self.session.maps[self.maps.currentData()]
         folder = Path(self.folder.text()).expanduser()
         stem = self.stem.text().strip() or STEM
         files = [folder / name for name in export_files(self._ticked(), stem, found)]

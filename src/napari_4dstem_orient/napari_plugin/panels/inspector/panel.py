@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
+from napari_4dstem_orient.indexing.methods import METHODS, title_of
 from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
 from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
@@ -35,8 +36,9 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES, Indexers, can_map, indexers_for
+from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, can_map, indexers_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 if TYPE_CHECKING:
     import napari
@@ -45,7 +47,7 @@ FIGURES = "Figures (*.pdf *.svg *.png)"
 
 
 class InspectorWidget(StepWidget):
-    """Three linked views (measured, template matching, transformer), and in words what they show.
+    """Linked views (measured, and one for each method's answer), and in words what they show.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ class InspectorWidget(StepWidget):
         self.indexers = indexers_for(self.session)
         self.lens = Lens()
         self.measured = MeasuredColumn(self.lens)
-        self.predicted = {method: PredictedColumn(title, self.lens) for method, title in METHODS.items()}
+        self.predicted: dict[str, PredictedColumn] = {}
+        self._matchers: dict[str, LatestOnly] = {}
         self.controls = InspectorControls()
         self.pins = PinStrip(self.session)
         self._arrange()
@@ -69,12 +72,6 @@ class InspectorWidget(StepWidget):
             LatestOnly(self._show),
             LatestOnly(),
         )
-        self._matchers = {
-            method: LatestOnly(partial(self._on_matched, method), partial(self._on_match_failed, method))
-            for method in METHODS
-        }
-        for method in METHODS:
-            self.predicted[method].hypotheses.activated.connect(partial(self._on_chosen, method))
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
         self.session.position_changed.connect(self._on_moved)
@@ -82,26 +79,41 @@ class InspectorWidget(StepWidget):
         self.refresh()
 
     def _arrange(self) -> None:
-        row = QHBoxLayout()
+        self._row = row = QHBoxLayout()
         row.setSpacing(6)
-        for column in self.columns:
-            row.addLayout(column, 1)
+        row.addLayout(self.measured, 1)
         row.addWidget(self.controls)
         row.addWidget(self.pins)
-        WalkingKeys(self.session, self).watch(self, *(column.view.canvas for column in self.columns))
+        self._keys = WalkingKeys(self.session, self)
+        self._keys.watch(self, self.measured.view.canvas)
+        for method in METHODS:
+            self._add_column(method)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.body.setAlignment(Qt.AlignmentFlag(0))
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.addLayout(row)
 
+    def _add_column(self, method: str) -> None:
+        """Show the answers of a method, to the right of those there are."""
+        column = PredictedColumn(title_of(method), self.lens)
+        self._row.insertLayout(len(self.columns), column, 1)
+        self.predicted[method] = column
+        self._matchers[method] = LatestOnly(
+            partial(self._on_matched, method), partial(self._on_match_failed, method)
+        )
+        column.hypotheses.activated.connect(partial(self._on_chosen, method))
+        self._keys.watch(column.view.canvas)
+
     @property
     def columns(self) -> list[Column]:
-        """Measured, template matching, transformer: from left to right."""
+        """Measured, then each method: from left to right."""
         return [self.measured, *self.predicted.values()]
 
     def refresh(self) -> None:
         """Look at the current position again."""
         self._snapshot, where = Snapshot.of(self.session), self.session.position
+        for method in self._snapshot.maps.keys() - self.predicted.keys():  # of a package not installed here
+            self._add_column(method)
         for latest in (self._drawer, *self._matchers.values()):
             latest.drop()
         self._failed.clear()
@@ -156,10 +168,11 @@ class InspectorWidget(StepWidget):
     def _show(self, shown: InspectorState) -> None:
         """Show what was drawn in a thread."""
         self._shown = shown
-        for name, column in zip(("measured", *METHODS), self.columns, strict=True):
-            column.show(shown.panes[name])
+        self.measured.show(shown.panes["measured"])
         for method, column in self.predicted.items():
-            column.offer(shown.panes[method].hypotheses)
+            if (pane := shown.panes.get(method)) is not None:
+                column.show(pane)
+            column.offer(pane.hypotheses if pane is not None else [])
         self._describe(shown)
 
     def _redraw(self, shown: InspectorState) -> None:
@@ -233,17 +246,19 @@ class InspectorWidget(StepWidget):
         found = f"{position.reflections} disks beside the direct beam" if known else "disks not yet detected"
         lines = [f"<b>row {row}, column {col}</b>", found]
         if shown.apart is not None:
-            lines.append(f"The two answers differ by <b>{shown.apart:.1f}°</b>")
+            lines.append(f"The answers differ by <b>{shown.apart:.1f}°</b>")
         if shown.trouble:
             lines.append(f"<i>{shown.trouble}</i>")
         self.measured.say("<br>".join(lines))
         for method, column in self.predicted.items():
-            stale = self.session.is_stale(STAGES[method])
-            words = shown.panes[method].words or self._why_no_answer(method)
+            stale, pane = self.session.is_stale(MapBy(method)), shown.panes.get(method)
+            words = (pane.words if pane is not None else "") or self._why_no_answer(method)
             column.say(("<i>stale: run the map again</i><br>" if stale else "") + words)
 
     def _why_no_answer(self, method: str) -> str:
-        missing = self.session.missing(STAGES[method])
+        missing = self.session.missing(Stage.MAP)
+        if method not in METHODS:
+            return "no map by this method is open"
         if missing:
             return needs_text(missing)
         if method in self._failed:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_4dstem_orient.indexing.methods import METHODS, title_of
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     Answer,
     Position,
-    angle_between,
+    farthest_apart,
     variants,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
@@ -32,7 +33,6 @@ from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import (
     plane_indices,
     plane_mathtext,
 )
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 def pattern_figure(
     position: Position, answers: dict[str, Answer], attention: np.ndarray | None = None
 ) -> Figure:
-    """Draw three panels: measured, template matching, transformer.
+    """Draw the measured pattern and, beside it, what each method predicts.
 
     Parameters
     ----------
     position : Position
     answers : dict
-        Method to the answer that is shown; methods without one get a panel that says so.
+        Method to the answer that is shown; methods of the registry without one get a panel that says so.
     attention : ndarray, shape (n,), optional
         Share of the transformer's that each of the position's disks got.
 
@@ -61,16 +61,17 @@ def pattern_figure(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-    axes = figure.subplots(1, 1 + len(METHODS))
+    methods = list(dict.fromkeys((*METHODS, *answers)))
+    figure = Figure(figsize=(2.4 * (1 + len(methods)), 3.4), layout="constrained")
+    axes = figure.subplots(1, 1 + len(methods))
     told = None if attention is None else attention[position.beside]
     _measured(axes[0], position, told)
-    apart = angle_between(*(answers.get(method) for method in METHODS))
+    apart = farthest_apart(answers)
     angle = "" if apart is None else f"\nthe answers differ by {apart:.1f}°"
     axes[0].set_xlabel(f"{position.reflections} disks{angle}", fontsize=7)
     named = variants(answers)
-    for axis, (method, title) in zip(axes[1:], METHODS.items(), strict=True):
-        axis.set_title(title, fontsize=9)
+    for axis, method in zip(axes[1:], methods, strict=True):
+        axis.set_title(title_of(method), fontsize=9)
         _frame(axis, position)
         answer = answers.get(method)
         if answer is None or answer.phase is None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     Answer,
     Position,
-    angle_between,
+    farthest_apart,
     hypothesis_texts,
     name_directions,
     predict,
@@ -21,7 +22,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import CIRCLE, LABELS, MarkSet, matched, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, in_variant, plane_indices
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, Indexers
+from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -89,7 +90,7 @@ class InspectorState:
     panes : dict of str to PatternViewState
         ``"measured"``, and one for each method.
     apart : float or None
-        Degrees between both answers.
+        Degrees between the answers, the largest of more than two.
     attention : ndarray, shape (n,), or None
         Share that each of ``position.disks`` got.
     trouble : str
@@ -113,14 +114,13 @@ def draw(shown: InspectorState, look: ViewOptions) -> InspectorState:
     position, answers = shown.position, shown.answers
     directions, known = name_directions(answers), variants(answers)
     panes = {"measured": _measured(position, shown.attention)}
-    for method in METHODS:
+    for method in dict.fromkeys((*METHODS, *answers)):
         answer = answers.get(method)
         attention = shown.attention if method == "transformer" else None
         pane = _answered(position, answer, known.get(method), directions.get(method, ""), look, attention)
         first = shown.first.get(method)
         panes[method] = replace(pane, hypotheses=[] if first is None else hypothesis_texts(first))
-    apart = angle_between(*(answers.get(method) for method in METHODS))
-    return replace(shown, panes=panes, apart=apart, look=look)
+    return replace(shown, panes=panes, apart=farthest_apart(answers), look=look)
 
 
 def predicted_anew(

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider
 from superqt.utils import qdebounced
 
 from napari_4dstem_orient.analysis.channels import channel_colors, channels_of
+from napari_4dstem_orient.indexing.methods import title_of
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     KIND,
     LOOK,
@@ -33,7 +34,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button
 from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Keys
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
-from napari_4dstem_orient.napari_plugin.state.indexers import METHODS, STAGES
+from napari_4dstem_orient.workflow.session import Stage
 
 if TYPE_CHECKING:
     import napari
@@ -130,8 +131,7 @@ class MapDisplayWidget(StepWidget):
         if layer is None:
             return
         shown = without_doubtful(layer.metadata[MAP], layer.metadata[LOOK].threshold)
-        stage = STAGES[shown.method]
-        self.session.put(stage, shown, still_stale=True)
+        self.session.put(Stage.MAP, shown, still_stale=True)
         add_map_layers(self.viewer, shown)
 
     def _main(self) -> Layer | None:
@@ -171,11 +171,10 @@ class MapDisplayWidget(StepWidget):
             return
         whole, threshold = whole_of(layer.metadata[MAP]), layer.metadata[LOOK].threshold
         shown = whole.indexed & (whole.confidence >= threshold)
-        words = f"{METHODS[whole.method]}: {shown.mean():.0%} of {shown.size:,} positions shown"
+        words = f"{title_of(whole.method)}: {shown.mean():.0%} of {shown.size:,} positions shown"
         applied = applied_threshold(layer.metadata[MAP])
         self.share.setText(words + (f"; applied: {applied:.0%}" if applied else ""))
-        stage = STAGES[whole.method]
-        mine = self.session.get(stage) is layer.metadata[MAP]
+        mine = self.session.maps.get(whole.method) is layer.metadata[MAP]
         self.apply_button.setEnabled(mine and applied != threshold)
 
     def _on_layers(self, event: Any) -> None:

@@ -19,13 +19,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    MAP,
     add_map_layers,
     hide_images,
     map_layers,
     show_answer_under_cursor,
 )
-from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList, ticked_items
@@ -33,24 +36,17 @@ from napari_4dstem_orient.napari_plugin.qt.event_loop import ONCE_OPEN, later
 from napari_4dstem_orient.napari_plugin.qt.forms import Form, form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
-from napari_4dstem_orient.napari_plugin.state.indexers import (
-    METHODS,
-    STAGES,
-    Fit,
-    can_map,
-    fit_models,
-    indexers_for,
-)
+from napari_4dstem_orient.napari_plugin.state.indexers import Fit, can_map, fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 if TYPE_CHECKING:
     import napari
 
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.workflow.job import Job
+    from napari_4dstem_orient.workflow.job import Job, Key
 
 ROWS_OF_MODELS = 4
 
@@ -67,14 +63,15 @@ class OrientationWidget(StepWidget):
         super().__init__(napari_viewer)
         self.indexers = indexers_for(self.session)
         self.run_buttons: dict[str, QPushButton] = {}
-        self.results = {method: QLabel() for method in METHODS}
-        for label in self.results.values():
-            label.setWordWrap(True)
+        self.results: dict[str, QLabel] = {}
+        self.forms: dict[str, Form[Any]] = {}
         self._build_phases()
         self._build_device()
-        self._build_transformer()
-        self._build_template()
-        self._build_acceptance()
+        of_models = sorted(METHODS, key=lambda method: not METHODS[method].needs_models)
+        for number, method in enumerate(of_models):
+            self._build_method(method, models=number == 0)
+        self.body.addWidget(section("Answers given, by all methods"))
+        self._add_form(AcceptanceSettings, "acceptance")
         self.body.addStretch(1)
         self._fitting = LatestOnly(self._show_models)
         self.indexers.models_added.connect(self._fit_models)
@@ -96,12 +93,24 @@ class OrientationWidget(StepWidget):
         self.devices = DeviceChooser(preferences().device)
         self.session.choose(device=self.devices.currentData())
         self.devices.activated.connect(lambda: self.session.choose(device=self.devices.currentData()))
-        self.body.addWidget(section("Device, for both methods"))
+        self.body.addWidget(section("Device, for all methods"))
         self.body.addLayout(_labelled("Device", self.devices))
 
-    def _build_transformer(self) -> None:
-        from napari_4dstem_orient.indexing.settings import TransformerSettings
+    def _build_method(self, method: str, models: bool) -> None:
+        self.body.addWidget(section(title_of(method)))
+        if models:
+            self._build_models()
+        self._add_form(METHODS[method].settings, method)
+        run = self.run_buttons[method] = button(
+            f"Run {in_words(method)}",
+            "Map the whole scan; the maps appear as layers.",
+            partial(self.run, method),
+        )
+        self.results[method] = wrapped()
+        self.body.addWidget(run)
+        self.body.addWidget(self.results[method])
 
+    def _build_models(self) -> None:
         self.models = QListWidget()
         self.models.setWordWrap(True)
         self.models.setToolTip(
@@ -111,7 +120,6 @@ class OrientationWidget(StepWidget):
         self.models.itemChanged.connect(self._on_models_ticked)
         self.why_no_model = QLabel()
         self.why_no_model.setWordWrap(True)
-        self.body.addWidget(section("Transformer"))
         self.body.addWidget(self.models)
         self.body.addWidget(self.why_no_model)
         row = QHBoxLayout()
@@ -121,25 +129,10 @@ class OrientationWidget(StepWidget):
         row.addWidget(button("Open model…", "Add a model file to the list.", self._ask_for_model))
         row.addWidget(self.train_button)
         self.body.addLayout(row)
-        self.transformer_form = self._add_form(TransformerSettings, "transformer")
-        self._add_run_button("transformer", "Run transformer")
 
-    def _build_template(self) -> None:
-        from napari_4dstem_orient.indexing.settings import TemplateSettings
-
-        self.body.addWidget(section("Template matching"))
-        self.template_form = self._add_form(TemplateSettings, "template")
-        self._add_run_button("template", "Run template matching")
-
-    def _build_acceptance(self) -> None:
-        from napari_4dstem_orient.indexing.settings import AcceptanceSettings
-
-        self.body.addWidget(section("Answers given, by both methods"))
-        self.acceptance_form = self._add_form(AcceptanceSettings, "acceptance")
-
-    def _add_form(self, settings: type[Any], field: str) -> Form[Any]:
+    def _add_form(self, settings: type[Any], field: str) -> None:
         """Show a settings form; what it says becomes a field of the choice."""
-        form = form_for(settings)
+        form = self.forms[field] = form_for(settings)
 
         def choose() -> None:
             of_methods = {**self.session.job.settings, field: form.settings()}
@@ -148,13 +141,6 @@ class OrientationWidget(StepWidget):
 
         form.changed.connect(choose)
         self.body.addWidget(form.native)
-        return form
-
-    def _add_run_button(self, method: str, text: str) -> None:
-        run = button(text, "Map the whole scan; the maps appear as layers.", partial(self.run, method))
-        self.run_buttons[method] = run
-        self.body.addWidget(run)
-        self.body.addWidget(self.results[method])
 
     # ---------------------------------------------------------------- phases and models
 
@@ -217,15 +203,20 @@ class OrientationWidget(StepWidget):
 
     # ---------------------------------------------------------------- running
 
+    def make(self, key: Key) -> None:
+        """Map the whole scan by the method of a map."""
+        if isinstance(key, MapBy):
+            self.run(key.method)
+
     def run(self, method: str) -> None:
-        """Map the whole scan by ``"transformer"`` or ``"template"``."""
+        """Map the whole scan by a method."""
         growing = SignalRelay()
         growing.told.connect(self._see)
         self.session.choose(method=method)
         snapshot = Snapshot.of(self.session)
         wanted = snapshot.job
         job = self.jobs.run(
-            METHODS[method], partial(self.showing_map, job=wanted), snapshot.map, wanted, growing.told.emit
+            title_of(method), partial(self.showing_map, job=wanted), snapshot.map, wanted, growing.told.emit
         )
         job.keep(growing)
         job.cancelled.connect(partial(self._forget_unfinished, method))
@@ -238,8 +229,7 @@ class OrientationWidget(StepWidget):
 
     def _forget_unfinished(self, method: str, *why: object) -> None:
         """Show what there was before a map that will not be finished."""
-        former = self.session.get(STAGES[method])
-        if former is not None:
+        if (former := self.session.maps.get(method)) is not None:
             self._draw(former)
             return
         for layer in map_layers(self.viewer, method):
@@ -247,7 +237,7 @@ class OrientationWidget(StepWidget):
 
     def showing_map(self, orientation_map: OrientationMap, job: Job | None = None) -> Iterator[None]:
         """Put a map into the session, with what it was made with, and show it as layers, in steps."""
-        self.session.put(STAGES[orientation_map.method], orientation_map, job)
+        self.session.put(Stage.MAP, orientation_map, job)
         yield
         self._draw(orientation_map)
         self.viewer.layers.selection.active = map_layers(self.viewer, orientation_map.method)[-1]
@@ -260,25 +250,25 @@ class OrientationWidget(StepWidget):
 
     def refresh(self) -> None:
         """Say what is missing, what was found and whether it is still true."""
-        missing = self.session.missing(Stage.TRANSFORMER_MAP)
+        missing = self.session.missing(Stage.MAP)
         self.say_needs(needs_text(missing))
         job = self.session.job
         for method, run in self.run_buttons.items():
             run.setEnabled(not missing and not self.jobs.running and can_map(job, method))
-            found, stale = self.session.get(STAGES[method]), self.session.is_stale(STAGES[method])
+            found, stale = self.session.maps.get(method), self.session.is_stale(MapBy(method))
             self.results[method].setText(summary(found, stale) if found is not None else "")
             self.results[method].setVisible(found is not None)
         self.why_no_model.setText(self.indexers.why_no_model)
         self.why_no_model.setVisible(bool(job.phases) and not job.models)
 
-    def _on_changed(self, stage: Stage) -> None:
-        if stage is Stage.SCAN:  # another scan, or another voltage or pixel size
+    def _on_changed(self, key: Key) -> None:
+        if key is Stage.SCAN:  # another scan, or another voltage or pixel size
             self._fit_models()
-        for method, made in STAGES.items():
-            if self.session.get(made) is None:
-                for layer in map_layers(self.viewer, method):
-                    self.viewer.layers.remove(layer)
-        super()._on_changed(stage)
+        there = self.session.maps
+        for layer in map_layers(self.viewer):
+            if layer.metadata[MAP].method not in there:
+                self.viewer.layers.remove(layer)
+        super()._on_changed(key)
 
     def release(self) -> None:
         """Stop listening."""

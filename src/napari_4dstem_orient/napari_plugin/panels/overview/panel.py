@@ -22,7 +22,7 @@ from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import Autosave, LeftBehind, left_behind
 from napari_4dstem_orient.napari_plugin.panels.overview.updating import Updater
-from napari_4dstem_orient.napari_plugin.panels.registry import titles
+from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, titles
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_steps
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import (
@@ -37,22 +37,16 @@ from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_file
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
-from napari_4dstem_orient.napari_plugin.state.step_states import (
-    STEPS,
-    SYMBOLS,
-    Step,
-    details,
-    state_of,
-)
+from napari_4dstem_orient.napari_plugin.state.step_states import SYMBOLS, details, state_of
 from napari_4dstem_orient.samples.library import SAMPLES, find_sample
 from napari_4dstem_orient.workflow.project import Project, is_project_file, save_project
-from napari_4dstem_orient.workflow.session import Stage
 
 if TYPE_CHECKING:
     import napari
     import numpy as np
 
     from napari_4dstem_orient.core.scan import Scan
+    from napari_4dstem_orient.workflow.job import Key
 
 WELCOME = (
     "<b>Start here:</b> open a 4D-STEM file, drop one on this window, open a project, "
@@ -127,14 +121,12 @@ class OverviewWidget(StepWidget):
     def _build_steps(self) -> None:
         grid = QGridLayout()
         grid.setSpacing(2)
-        self.steps: dict[str, tuple[Step, QPushButton]] = {}
-        there = [step for step in STEPS if step.title in titles("step")]
-        for place, step in enumerate(there):
-            made = button("", "", partial(self.show_step, step.title))
+        self.steps: dict[str, QPushButton] = {}
+        for place, title in enumerate(titles("step")):
+            made = self.steps[title] = button("", "", partial(self.show_step, title))
             keys = QShortcut(QKeySequence(f"Alt+{place + 1}"), self)
-            keys.activated.connect(partial(self.enter_step, step.title))
+            keys.activated.connect(partial(self.enter_step, title))
             made.setStyleSheet("text-align: left; padding: 2px 4px")
-            self.steps[step.title] = step, made
             grid.addWidget(made, place // COLUMNS, place % COLUMNS)
         self.body.addLayout(grid)
         self.details = wrapped()
@@ -193,11 +185,11 @@ class OverviewWidget(StepWidget):
         )
         self._watch_panels()
         told = []
-        for number, (title, (step, made)) in enumerate(self.steps.items(), start=1):
-            panel = self._panels.get(title)
-            state, words = state_of(step, self.session, panel is not None and panel.jobs.running)
-            text = details(step, self.session, words)
-            made.setText(f"{SYMBOLS[state]} {step.name}: {words}")
+        for number, (title, made) in enumerate(self.steps.items(), start=1):
+            panel, of = self._panels.get(title), (PANELS[title].needs, PANELS[title].makes)
+            state, words = state_of(self.session, *of, panel is not None and panel.jobs.running)
+            text = details(self.session, title, *of, words)
+            made.setText(f"{SYMBOLS[state]} {title}: {words}")
             made.setToolTip(f"{text}\nAlt+{number} goes there.")
             made.setAccessibleDescription(text)
             told.append(text)
@@ -222,7 +214,8 @@ class OverviewWidget(StepWidget):
 
     def _watch_panels(self) -> None:
         """Hear when a step begins and ends."""
-        there = open_steps(self.viewer)
+        opened = open_steps(self.viewer).items()
+        there = {title: panel for title, panel in opened if isinstance(panel, StepWidget)}
         for title, panel in there.items():
             if self._panels.get(title) is not panel:
                 panel.jobs.running_changed.connect(self._later)
@@ -241,8 +234,8 @@ class OverviewWidget(StepWidget):
         self.updater.stop("Another scan was opened, so the update of the former one ended.")
         self.say("")
 
-    def _on_changed(self, stage: Stage) -> None:
-        super()._on_changed(stage)
+    def _on_changed(self, key: Key) -> None:
+        super()._on_changed(key)
         if self.session.scan_shape is not None:
             self.autosave.soon()
 

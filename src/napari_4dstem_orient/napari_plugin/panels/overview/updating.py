@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_4dstem_orient.indexing.methods import METHODS, in_words
+from napari_4dstem_orient.napari_plugin.panels.registry import maker
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import step_panel
 from napari_4dstem_orient.napari_plugin.qt.jobs import CANCELLED
-from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, can_map
+from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.state.step_states import pending
-from napari_4dstem_orient.workflow.session import Stage
+from napari_4dstem_orient.workflow.job import Key, MapBy, Stage, stage_of
 
 if TYPE_CHECKING:
     import napari
 
-WHOSE = {
-    Stage.PROBE: "Bragg disks",
-    Stage.DISKS: "Bragg disks",
-    Stage.CALIBRATED: "Calibration",
-    Stage.TRANSFORMER_MAP: "Map",
-    Stage.TEMPLATE_MAP: "Map",
-}
-WHAT = {
-    Stage.PROBE: "The probe was",
-    Stage.DISKS: "The Bragg disks were",
-    Stage.CALIBRATED: "The calibrated disks were",
-    Stage.TRANSFORMER_MAP: "The transformer's map was",
-    Stage.TEMPLATE_MAP: "The map of template matching was",
-}
 WHY = {
     Stage.PROBE: "open a scan in Data",
     Stage.DISKS: "open its scan in Data",
     Stage.CALIBRATED: "find or load disks in Bragg disks, and give the detector's pixel size in Calibration",
-    Stage.TRANSFORMER_MAP: "choose crystals and a model in Map",
-    Stage.TEMPLATE_MAP: "choose crystals in Map",
 }
+"""What to do first where a step did not begin; of a map it depends on the method."""
 
 
 class Updater:
@@ -55,15 +40,16 @@ class Updater:
 
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer, self._session = viewer, session_for(viewer)
-        self._tried: set[Stage] = set()
+        self._tried: set[Key] = set()
         self._waits_for: Any = None
         self.running = False
         self.said = ""
         """Why it stopped before the end; empty where it did not."""
 
-    def pending(self) -> list[Stage]:
+    def pending(self) -> list[Key]:
         """Return what is stale or missing, in order."""
-        return pending(self._session, self._can_map())
+        job = self._session.job
+        return pending(self._session, [method for method in (job.method, *METHODS) if can_map(job, method)])
 
     def start(self) -> None:
         """Begin, unless it runs already."""
@@ -79,9 +65,6 @@ class Updater:
             self.running, self.said = False, why
             self.changed.emit()
 
-    def _can_map(self) -> dict[Stage, bool]:
-        return {stage: can_map(self._session.job, method) for method, stage in STAGES.items()}
-
     def _step(self) -> None:
         if not self.running:
             return
@@ -89,31 +72,22 @@ class Updater:
         if not due:
             self.stop()
             return
-        stage = due[0]
-        panel = step_panel(self._viewer, WHOSE[stage])
-        if stage in self._tried and not panel.jobs.running:
-            self.stop(_why_not(stage, panel.jobs.trouble))
+        key = due[0]
+        panel = step_panel(self._viewer, maker(stage_of(key)))
+        if key in self._tried and not panel.jobs.running:
+            self.stop(_why_not(key, panel.jobs.trouble))
             return
         if panel.jobs.running:  # somebody's own run: it may be just this step
             self._listen(panel)
             return
-        self._tried.add(stage)
-        if stage in STAGES.values() and not self._can_map()[stage]:
-            self.stop(_why_not(stage, f"First {WHY[stage]}."))
+        self._tried.add(key)
+        if isinstance(key, MapBy) and not can_map(self._session.job, key.method):
+            self.stop(_why_not(key, _first(key)))
             return
         self._listen(panel)
-        self._take(stage, panel)()
+        panel.make(key)
         if self._waits_for is panel and not panel.jobs.running:
-            self.stop(_why_not(stage, f"First {WHY[stage]}."))
-
-    def _take(self, stage: Stage, panel: Any) -> Callable[[], Any]:
-        if stage is Stage.PROBE:
-            return panel.suggest  # type: ignore[no-any-return]
-        if stage is Stage.DISKS:
-            return panel.find_disks  # type: ignore[no-any-return]
-        if stage is Stage.CALIBRATED:
-            return panel.apply  # type: ignore[no-any-return]
-        return partial(panel.run, next(method for method, made in STAGES.items() if made is stage))
+            self.stop(_why_not(key, _first(key)))
 
     def _listen(self, panel: Any) -> None:
         former, self._waits_for = self._waits_for, panel
@@ -127,11 +101,28 @@ class Updater:
             QTimer.singleShot(0, self._step)  # after the panel has put its result into the session
 
 
-def _why_not(stage: Stage, trouble: str) -> str:
+def _first(key: Key) -> str:
+    """Say what must be done before a result can be made."""
+    if not isinstance(key, MapBy):
+        return f"First {WHY[key]}."
+    if key.method not in METHODS:
+        return f"First install the package of the method {key.method}."
+    return f"First choose crystals{' and a model' if METHODS[key.method].needs_models else ''} in Map."
+
+
+def _what(key: Key) -> str:
+    words = {Stage.PROBE: "The probe was", Stage.DISKS: "The Bragg disks were"}
+    if isinstance(key, MapBy):
+        return f"The map by {in_words(key.method)} was"
+    return words.get(key, "The calibrated disks were")
+
+
+def _why_not(key: Key, trouble: str) -> str:
     """Say in words what was not made, in which panel, why, and what to do."""
+    what, panel = _what(key), maker(stage_of(key))
     if not trouble:
         why = "the settings changed meanwhile; press Update stale steps again."
-        return f"{WHAT[stage]} made in {WHOSE[stage]}, but {why}"
+        return f"{what} made in {panel}, but {why}"
     if trouble == CANCELLED:
-        return f"{WHAT[stage]} not made: cancelled in {WHOSE[stage]}. Press Update stale steps to go on."
-    return f"{WHAT[stage]} not made in {WHOSE[stage]}: {trouble}"
+        return f"{what} not made: cancelled in {panel}. Press Update stale steps to go on."
+    return f"{what} not made in {panel}: {trouble}"

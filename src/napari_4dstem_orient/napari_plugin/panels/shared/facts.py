@@ -56,7 +56,7 @@ def facts_tooltip(session: Session) -> str:
     scan = session.get(Stage.SCAN)
     told = [] if scan is None else [f"{name_of(scan)}: {scan.data.dtype}, {scan.data.nbytes / 1e9:.3g} GB"]
     reasons = session.calibration.exploratory
-    shown = [describe(stage, result) for stage in Stage if (result := session.get(stage)) is not None]
+    shown = [describe(key, result) for key, result in session.state.results.items()]
     why = (
         f"Exploratory: {'; '.join(reasons)}."
         if reasons

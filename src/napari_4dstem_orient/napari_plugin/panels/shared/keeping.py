@@ -23,18 +23,19 @@ from napari_4dstem_orient.workflow.session import Session, Stage
 if TYPE_CHECKING:
     import napari
 
+    from napari_4dstem_orient.workflow.job import Key
     from napari_4dstem_orient.workflow.project import Project
 
 PROJECTS = f"Projects (*{SUFFIX});;All files (*)"
 
 
-def may_take_place(viewer: napari.Viewer, coming: Stage = Stage.SCAN) -> bool:
+def may_take_place(viewer: napari.Viewer, coming: Key = Stage.SCAN) -> bool:
     """Tell whether something may take its place in the session; asks the user where work would be lost.
 
     Parameters
     ----------
     viewer : napari.Viewer
-    coming : Stage
+    coming : Key
         What comes; a scan takes the place of everything.
 
     Returns
@@ -55,11 +56,11 @@ def may_take_place(viewer: napari.Viewer, coming: Stage = Stage.SCAN) -> bool:
     return True
 
 
-def _ask(viewer: napari.Viewer, session: Session, lost: list[Stage]) -> QMessageBox.ButtonRole:
+def _ask(viewer: napari.Viewer, session: Session, lost: list[Key]) -> QMessageBox.ButtonRole:
     scan = session.get(Stage.SCAN)
     of = f" of {name_of(scan)}" if scan is not None else ""
     count = "the result" if len(lost) == 1 else f"the {len(lost)} results"
-    lines = "\n".join(f"• {describe(stage, session.get(stage))}" for stage in lost)
+    lines = "\n".join(f"• {describe(key, session.get(key))}" for key in lost)
     box = QMessageBox(bare_viewer(viewer).window._qt_window)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle("Replace what is open?")

@@ -26,9 +26,8 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
-from napari_4dstem_orient.napari_plugin.state.indexers import STAGES
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.job import Job, MapBy
 from napari_4dstem_orient.workflow.reference import job_of
 from napari_4dstem_orient.workflow.session import Session, Stage
 
@@ -182,24 +181,18 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
     Raises
     ------
     UserError
-        A scan, disks or a map of another shape are open, or the window has no place for its method.
+        A scan, disks or a map of another shape are open.
     """
     session = session_for(viewer)
     _check_shape(session, "map", orientation_map.scan_shape)
-    stage = STAGES.get(orientation_map.method)
-    if stage is None:
-        raise UserError(
-            f"The map is of the method {orientation_map.method!r}, which the window has no place for; "
-            "export it on the command line (map --export) and open that."
-        )
-    if not may_take_place(viewer, stage):
+    if not may_take_place(viewer, MapBy(orientation_map.method)):
         return
     if session.scan_shape is None:
         session.set_calibration(
             session.calibration.with_(r_pixel=orientation_map.r_pixel, r_aspect=orientation_map.r_aspect)
         )
     are_in_files([orientation_map])
-    session.put(stage, orientation_map, Job(path))
+    session.put(Stage.MAP, orientation_map, Job(path))
     install_cursor(viewer)
     add_map_layers(viewer, orientation_map)
     show_scale_bar(viewer)

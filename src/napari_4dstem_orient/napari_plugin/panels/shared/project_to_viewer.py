@@ -33,11 +33,11 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import import_panels
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, overview, show_disk_count
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import key_of
-from napari_4dstem_orient.napari_plugin.state.indexers import STAGES, indexers_for
+from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.project import Project, load_project
-from napari_4dstem_orient.workflow.session import Session, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 if TYPE_CHECKING:
     import napari
@@ -55,9 +55,9 @@ def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project
     """
     import_panels()
     project = load_project(path, [preferences().models_folder])
-    for stage in STAGES.values():
-        if stage in project.state.results:
-            paint_first(project.state.results[stage])
+    for key, result in project.state.results.items():
+        if isinstance(key, MapBy):
+            paint_first(result)
     if Stage.CALIBRATED in project.state.results:
         bragg_vector_map(project.state.results[Stage.CALIBRATED])  # kept for the Calibration panel
     scan = project.state.results.get(Stage.SCAN)
@@ -88,10 +88,9 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
         shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))
         show_disk_count(viewer, shown.counts)
         yield
-    for stage in STAGES.values():
-        if stage in state.results:
-            add_map_layers(viewer, state.results[stage])
-            yield
+    for orientation_map in session.maps.values():
+        add_map_layers(viewer, orientation_map)
+        yield
     _Displays(viewer, session, project.layers)
     show_scale_bar(viewer)
     viewer.reset_view()
@@ -109,7 +108,7 @@ def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> 
     maps, indexers, job = panels["Map"], indexers_for(session), project.state.job
     for name, settings in {**job.settings, "acceptance": job.acceptance}.items():
         if settings is not None:
-            getattr(maps, f"{name}_form").set(settings)
+            maps.forms[name].set(settings)
     for model in map(Path, job.models):
         if model not in indexers.more_models:
             indexers.add_model(model)

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 from weakref import WeakSet
 
+from napari_4dstem_orient.workflow.job import Key
 from napari_4dstem_orient.workflow.session import Session, Stage
 
-WORK = (Stage.DISKS, Stage.CALIBRATED, Stage.TRANSFORMER_MAP, Stage.TEMPLATE_MAP)
+WORK = (Stage.DISKS, Stage.CALIBRATED, Stage.MAP)
 """What took time to make; a probe is found again at once."""
 
 _in_files: WeakSet[Any] = WeakSet()
@@ -26,8 +27,8 @@ def not_in_files(results: Iterable[Any]) -> None:
     _in_files.difference_update([result for result in results if result is not None])
 
 
-def at_stake(session: Session, coming: Stage = Stage.SCAN) -> list[Stage]:
+def at_stake(session: Session, coming: Key = Stage.SCAN) -> list[Key]:
     """Return what would be lost if another result came: with a scan everything goes, else only what is replaced."""
-    going = WORK if coming is Stage.SCAN else (coming,)
-    found = {stage: session.get(stage) for stage in going}
-    return [stage for stage, result in found.items() if result is not None and result not in _in_files]
+    going = [key for stage in WORK for key in session.made(stage)] if coming is Stage.SCAN else [coming]
+    found = {key: session.get(key) for key in going}
+    return [key for key, result in found.items() if result is not None and result not in _in_files]

@@ -29,13 +29,13 @@ from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.training.plan import TrainingPlan, checkpoint_of
-from napari_4dstem_orient.workflow.session import Stage
 
 if TYPE_CHECKING:
     import napari
 
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.training.run import Unfinished
+    from napari_4dstem_orient.workflow.job import Key
 
 CURVES_HEIGHT = 340
 REDRAW_AFTER = 300
@@ -282,7 +282,7 @@ class TrainingWidget(StepWidget):
             f"{last['best_within_5']:.0%} for the best hypothesis."
         )
 
-    def _on_changed(self, stage: Stage) -> None:
+    def _on_changed(self, key: Key) -> None:
         """Another scan is no reason to stop a training."""
 
     def release(self) -> None:

@@ -64,7 +64,7 @@ class Box:
 
 LARGE = Box()
 SMALL = Box(2, 400)
-"""Half the work. Of patterns 400 Å thick, 0.1 % of the beam falls on other pixels than in the large one."""
+"""A third of the work. Of a pattern 400 Å thick, 0.5 % of the beam falls elsewhere than in the large one."""
 
 
 @dataclass(frozen=True)

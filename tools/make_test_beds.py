@@ -10,9 +10,9 @@ orientation of their own, and lamellae one position wide, half of them twins (Σ
 is simulated by multislice at every thickness it occurs in; the beam's tilt, in steps of 0.3°, stands for the bending.
 Positions of one grain with the same tilt and thickness (in steps of 1 nm) share an expected pattern.
 
-``develop`` is for looking at, ``final`` for reports only; seeds differ from each other and from those of
-``tests/data``. Files hold expected patterns without noise; ``tests/helpers/multislice.py`` reads them and draws
-counts at a dose, with diffuse scattering if asked.
+``develop`` is for looking at, ``final`` for reports only; ``test_map_cu``, small, is ``multislice_map_cu.h5`` of
+``tests/data``. Seeds differ. Files hold expected patterns without noise; ``tests/helpers/multislice.py`` reads them
+and draws counts at a dose, with diffuse scattering if asked.
 """
 
 from __future__ import annotations

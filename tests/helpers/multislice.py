@@ -20,6 +20,9 @@ DIFFUSE_LENGTH = 1400.0
 RINGS = 0.06
 """Strength of the soft rings in the copper sample's diffuse scattering."""
 
+SOFTNESS = 0.2
+"""Width of the aperture's edge, as a share of the semiangle."""
+
 KINDS = ("vacuum", "grain", "single", "pair", "lamella")
 """What ``MultislicePatterns.kind`` counts."""
 
@@ -71,11 +74,14 @@ class MultislicePatterns:
     @property
     def probe(self) -> np.ndarray:
         """The beam without a specimen, its sum 1, shape (det_y, det_x)."""
-        rows, cols = np.indices(self.share.shape[1:])
-        angle = np.hypot(rows - self.origin[0], cols - self.origin[1]) * self.calibration.q_pixel
-        mrad = 1e-3 / wavelength(self.calibration.voltage)
-        edge, softness = self.calibration.semiangle * mrad, 0.2 * self.calibration.semiangle * mrad
-        shape = 0.5 - 0.5 * np.tanh(2 * (angle - edge) / softness)
+        fine, (rows, cols) = 8, self.share.shape[1:]
+        row, col = (
+            np.arange(n * fine) / fine + (1 / fine - 1) / 2 for n in (rows, cols)
+        )  # of parts of pixels
+        k = np.hypot(row[:, None] - self.origin[0], col - self.origin[1]) * self.calibration.q_pixel
+        edge = 1e-3 * self.calibration.semiangle / wavelength(self.calibration.voltage)
+        parts = 0.5 - 0.5 * np.tanh(2 * (k / edge - 1) / SOFTNESS)
+        shape = (parts**2).reshape(rows, fine, cols, fine).sum(axis=(1, 3))
         return shape / shape.sum()
 
     def part(self, which: slice) -> "MultislicePatterns":

@@ -26,7 +26,9 @@ class PolarImages:
         across = np.abs(np.hypot(x, y) - self.radius[:, None])
         turn = np.mod(self.azimuth - np.arctan2(y, x)[:, None] + np.pi, 2 * np.pi) - np.pi
         along = turn[None] * self.radius[:, None, None]
-        weight = (intensity / intensity.max()) ** self.settings.intensity_power * (across < kernel)
+        weight = (intensity / intensity.max()) ** self.settings.power(self.reflector.precession) * (
+            across < kernel
+        )
         spot = np.exp((across[..., None] ** 2 + along**2) / (-2 * kernel**2))
         return (weight[..., None] * spot).sum(1)
 
@@ -36,7 +38,7 @@ class PolarImages:
         g = reflector.in_lab(torch.as_tensor(rotation, dtype=torch.float32))
         near = torch.stack(reflector.excitation_errors(g)).abs().amin(0) < self.settings.kernel
         intensity = (reflector.excite(g, width) * near).numpy()
-        weight = intensity**self.settings.intensity_power * self.radius[self.shell]
+        weight = intensity ** self.settings.power(self.reflector.precession) * self.radius[self.shell]
         x, y = g[:, :2].numpy().T
         place = np.mod(np.arctan2(y, x) / self.azimuth[1], len(self.azimuth))
         left = np.floor(place).astype(int) % len(self.azimuth)

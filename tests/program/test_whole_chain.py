@@ -11,7 +11,7 @@ from napari_4dstem_orient.cli.demo_report import angle_to_direction, typical
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.indexing.models import choose_models, list_models
-from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.samples.silver import SILVER_REFERENCE, silver_grains, silver_twins
@@ -80,3 +80,15 @@ def test_real_patterns_of_one_grain_get_one_answer_on_the_zone_axis_that_was_pub
         middle = typical(rotation, silver)
         assert np.percentile(misorientation(rotation, middle, silver), 90) < 0.8
         assert angle_to_direction(middle, SILVER_REFERENCE.zones[number], silver) < 1.0
+
+
+def test_intensities_count_less_in_templates_where_scattering_is_dynamical():
+    """Without precession they mislead: at the power that suits precessed patterns fewer zone axes are found."""
+    patterns, phase = multislice_patterns("cu"), find_phase("Cu")
+    scan = multislice_scan(patterns, 1e5)
+    disks, _ = orient.calibrate(orient.detect_disks(scan), scan.calibration)
+    right = []
+    for settings in (TemplateSettings(), TemplateSettings(intensity_power=0.5)):
+        matcher = TemplateMatcher([phase], scan.calibration.voltage, 2.1, settings=settings, device="cpu")
+        right.append((misorientation(matcher.index(disks).rotation[0], patterns.rotation, phase) < 5).mean())
+    assert right[0] > right[1] + 0.03

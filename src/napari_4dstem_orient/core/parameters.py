@@ -67,6 +67,8 @@ def from_plain(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 
 def _check_range(name: str, value: Any, options: Mapping[str, Any]) -> None:
+    if value is None:
+        return
     low, high, choices = (options.get(key) for key in ("min", "max", "choices"))
     if (low is not None and value < low) or (high is not None and value > high):
         raise ValueError(f"{name} is {value} and must lie between {low} and {high}")

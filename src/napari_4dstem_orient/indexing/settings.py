@@ -188,16 +188,17 @@ class TemplateSettings:
         ),
     ] = 0.02
     intensity_power: Annotated[
-        float,
+        float | None,
         parameter(
             "Intensity power",
             "Measured and template intensities enter the correlation to this power: 1 trusts them, 0 compares "
-            "positions only.",
+            "positions only. If empty, 0.25, and 0.5 under precession, which makes intensities more kinematic.",
             min=0.0,
             max=1.0,
             step=0.05,
+            empty="by precession",
         ),
-    ] = 0.5
+    ] = None
     matches: Annotated[
         int, parameter("Matches", "Orientations returned for each position, best first.", min=1, max=4)
     ] = 2
@@ -210,6 +211,12 @@ class TemplateSettings:
             choices=ENGINES,
         ),
     ] = "torch"
+
+    def power(self, precession: float) -> float:
+        """Return the power of the intensities under so much precession (half-angle in degrees)."""
+        if self.intensity_power is not None:
+            return self.intensity_power
+        return 0.5 if precession else 0.25
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class SparseCorrelation:
 
     def __call__(self, measured: Measured, rotation: torch.Tensor) -> torch.Tensor:
         """Score n patterns against one orientation each: (n, 3, 3) -> (n,)."""
-        kernel, power = self.settings.kernel, self.settings.intensity_power
+        kernel, power = self.settings.kernel, self.settings.power(self.reflector.precession)
         where, weight = self._template(rotation)
         length = weight.norm(dim=1).clamp_min(1e-12)
         weight, index = weight.topk(max(int((weight > 0).sum(1).max()), 1))
@@ -144,7 +144,7 @@ class SparseCorrelation:
         errors = reflector.excitation_errors(g)
         near = torch.stack([error.abs() for error in errors]).amin(0) < settings.kernel
         intensity = reflector.excite(g, settings.excitation_width) * near
-        power = torch.where(intensity > 0, intensity**settings.intensity_power, 0)
+        power = torch.where(intensity > 0, intensity ** settings.power(reflector.precession), 0)
         return torch.atan2(g[..., 1], g[..., 0]) / self.step, power * self.radius
 
 

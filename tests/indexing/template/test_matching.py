@@ -16,7 +16,9 @@ from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
+from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
+from napari_4dstem_orient.indexing.similarity import SparseCorrelation
 from napari_4dstem_orient.indexing.template import matching
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher, _quiet
 from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
@@ -84,7 +86,16 @@ def test_the_best_orientation_is_py4dstems(name, k_max, synthesis, precession, s
     found = match(templates, *patterns, 1)
     expected = py4dstem_matches(crystal, *patterns)
     apart = misorientation(found[:, 0].numpy().astype(float), expected[:, 0], phase)
-    assert (apart < 0.1).mean() >= 0.95  # one may be a tie
+    same = apart < 0.1
+    if not same.all():  # ties: another orientation that correlates as well
+        reflector = Reflector.of(phase, 300.0, k_max, precession)
+        correlate = SparseCorrelation(reflector, TemplateSettings(**settings))
+        ours, theirs = (
+            correlate(Measured(*patterns, k_max), torch.as_tensor(each, dtype=torch.float32))
+            for each in (found[:, 0], expected[:, 0])
+        )
+        same |= (ours > 0.998 * theirs).numpy()
+    assert same.mean() >= 0.95
 
 
 def test_the_second_orientation_is_py4dstems(copper):

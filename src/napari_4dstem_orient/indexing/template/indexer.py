@@ -128,8 +128,8 @@ class TemplateMatcher:
                     corr_kernel_size=self.settings.kernel,
                     sigma_excitation_error=self.settings.excitation_width,
                     precession_angle_degrees=self.precession or None,
-                    power_intensity=self.settings.intensity_power,
-                    power_intensity_experiment=self.settings.intensity_power,
+                    power_intensity=self.settings.power(self.precession),
+                    power_intensity_experiment=self.settings.power(self.precession),
                     progress_bar=False,
                 )
             yield crystal

@@ -8,7 +8,7 @@ from helpers.drawn_disks import draw_disk, kinematic_patterns, scan_of
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
-from napari_4dstem_orient.detection.noise import counts_per_electron
+from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
@@ -161,7 +161,7 @@ def test_where_every_place_is_lit_pixels_tell_of_an_electrons_counts(gain):
     y, x = np.mgrid[:64, :64]
     disks = ((y + 4) % 11 - 4) ** 2 + ((x + 2) % 11 - 4) ** 2 <= 9
     patterns = gain * np.random.default_rng(3).poisson(1 + 60 * disks, (20, 64, 64))
-    found = counts_per_electron(patterns, synthetic_probe(3.0, (64, 64)), 0.76)
+    found = measure_noise(patterns, synthetic_probe(3.0, (64, 64)), 0.76).gain
     assert 0.7 * gain < found < 2.5 * gain
 
 

@@ -108,6 +108,17 @@ def test_offsets_and_readout_noise_are_told_from_electrons(counts, offset, reado
         assert found.gain * there + found.dark == pytest.approx(right, rel=0.25, abs=0.25 * counts**2)
 
 
+@pytest.mark.parametrize("electrons", [1e5, 1e6])
+def test_white_noise_is_known_however_many_disks_there_are(electrons):
+    """A disk every 10 px: blocks of pixels and the template see nothing but disks."""
+    y, x = np.mgrid[:128, :128]
+    light = 1 + 200 * np.clip(RADIUS + 0.5 - np.hypot((y + 4) % 10 - 4.5, (x + 2) % 10 - 4.5), 0, 1)
+    patterns = np.random.default_rng(6).poisson(electrons * light / light.sum(), (12, 128, 128))
+    found = measured(patterns.astype(float))
+    assert found.gain == pytest.approx(1, rel=0.2) or "could only be estimated" in found.doubt
+    assert found.gain > 0.8
+
+
 def test_dead_and_hot_pixels_do_not_matter():
     patterns = counted(1e5)
     patterns[:, ::7, ::5] = 0

@@ -13,9 +13,18 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.detection.noise_level import NoiseLevel, measure_noise, smallest_step
+from napari_4dstem_orient.detection.noise_level import (
+    COUNTED,
+    DOUBT,
+    ROUNDING,
+    TINY,
+    NoiseLevel,
+    measure_noise,
+    smallest_step,
+)
 from napari_4dstem_orient.detection.patterns import sample_rows
-from napari_4dstem_orient.detection.probe import TRENCH, Probe
+from napari_4dstem_orient.detection.probe import Probe
+from napari_4dstem_orient.detection.unrest import correlate, inside
 
 ROWS, FEWEST = 24, 8
 """Rows of three neighbours that are looked at, at most and at least."""
@@ -33,17 +42,22 @@ ADDED, MATERIAL = 0.3, 0.05
 believed."""
 PIXELS = 2**22
 """Pixels of a third of the rows, at most: bounds time and memory."""
-COUNTED, ROUNDING, STRONG = 0.5, 1 / 12, 1 / 4
-"""Electrons of less than this share of the smallest step are rounded, not counted; variance of rounding, in steps²; and
-of noise that shows through it."""
+STRONG, BLOTS = 1 / 4, 1.5
+"""Variance, in squared steps, of noise that shows through rounding; how many times stronger blots of that are."""
 MORE = 1.15, 4.0
 """Single patterns that tell of noise so many times less are believed: differing neighbours add to it everywhere, but no
 more while most places seem alike."""
 SHARED = 2.0
 """Where positions two apart differ by so many times more than neighbours, these share noise (a smoothed scan)."""
+SMOOTH, SIDE, QUIET = (2.0, 2.0), 6, 0.7
+"""Blur of the light that noise is compared with, and side of places where it is, in px; share of those that count."""
+WHITE, WIDEST = 0.015, 3.0
+"""Share of noise that pixels next to each other have in common at least where a camera blurs; the most that it does, in
+px."""
+UNEVEN = 0.7
+"""Where a blur leaves most places less than this of what light makes of noise everywhere, no number stands for both."""
 LEAST = 20
 """Places that tell, at least."""
-_NONE = 1e-9
 
 
 class Places(NamedTuple):
@@ -69,15 +83,8 @@ class Places(NamedTuple):
     ) -> tuple[float, float, np.ndarray, np.ndarray]:
         """Compare with noise of ``gain * counts + dark``.
 
-        Returns
-        -------
-        level : float
-            By how much the noise of quiet places exceeds it.
-        share : float
-            Of places that show noise alone.
-        quiet : ndarray of bool, shape (places,)
-        weight : ndarray, shape (places,)
-            What a quiet place shows on average, of noise as strong as expected.
+        Returns by how much that of quiet places exceeds it, the share of places that show noise alone, which are quiet,
+        and what a quiet one shows on average, of noise as strong as expected.
         """
         from scipy.special import gammainc, gammaincinv
 
@@ -135,18 +142,47 @@ def measure_scan(scan: Scan, patterns: np.ndarray, probe: Probe, smoothing: floa
     alone = measure_noise(patterns, probe, smoothing)
     rows, step = sample_rows(scan, min(ROWS, PIXELS // patterns[0].size)), smallest_step(patterns)
     rows = rows[np.isfinite(rows).all(axis=(1, 2, 3))]  # others are refused when disks are looked for
-    between, wider = (_between(rows, weights, probe, smoothing, step) for weights in (SECOND, WIDER))
-    there = _typical(patterns, probe.radius)
-    if between is None or wider is None:
+    between = _between(rows, SECOND, probe, smoothing, step)
+    if between is None:
         return alone
-    if wider.variance(there) > SHARED * between.variance(there):
-        between = wider._replace(doubt="Neighbours share noise.")
+    there, (common, blur) = _typical(patterns, probe.radius), _blur(rows)
+    wider = _between(rows, WIDER, probe, smoothing, step)
+    shared = wider is None or wider.variance(there) > SHARED * between.variance(there)
+    doubt = "Neighbours share noise." if shared else between.doubt
+    even = _between(rows, SECOND, probe, smoothing, step, blur) if blur else None
+    if even is not None:  # a blur makes most places differ from what light makes of noise everywhere
+        most = min(between.variance(there) / even.variance(there), 1.0)
+        scale = most**0.25 if most >= UNEVEN else 1.0  # rather too much
+        between = NoiseLevel(even.gain * scale, even.dark * scale)
+        if most < UNEVEN:
+            between = between._replace(doubt=DOUBT.format(", because the camera blurs disks into each other"))
     excess = between.variance(there) / max(alone.variance(there), 1e-30)
-    if between.doubt:  # where crystals differ, noise can only seem stronger
+    if doubt:  # where crystals differ, noise can only seem stronger
         return between._replace(doubt=alone.doubt) if alone.doubt and excess < 1 else alone
-    if not alone.doubt and between.gain >= COUNTED * step and MORE[0] < excess < MORE[1]:
+    if not alone.doubt and common < WHITE and between.gain >= COUNTED * step and MORE[0] < excess < MORE[1]:
         return alone
     return between
+
+
+def _blur(rows: np.ndarray) -> tuple[float, float]:
+    """Return what pixels next to each other share of the noise of rows, and the camera's blur in px.
+
+    It is the Gaussian one that leaves as much in common with the next pixel but one as with the next.
+    """
+    from scipy import ndimage
+
+    light = ndimage.gaussian_filter(np.abs(rows).mean(axis=1, dtype=np.float64), (0, *SMOOTH))
+    noise = np.tensordot(rows, SECOND, (1, 0))
+    noise = np.divide(noise, np.sqrt(light), out=np.zeros_like(light), where=light > 1e-3 * light.mean())
+    square, *common = (
+        ndimage.uniform_filter(noise * (np.roll(noise, lag, 1) + np.roll(noise, lag, 2)) / 2, (0, SIDE, SIDE))
+        for lag in (0, 1, 2)
+    )
+    quiet = square <= np.quantile(square[square > 0], QUIET) if square.any() else square > 0
+    here, beside, beyond = (float(part[quiet & (square > 0)].sum()) for part in (square, *common))
+    if beside <= WHITE * here or beyond <= 0:
+        return beside / max(here, 1e-30), 0.0
+    return beside / here, float(min(WIDEST, np.sqrt(0.75 / max(np.log(beside / beyond), 1e-3))))
 
 
 def _typical(patterns: np.ndarray, radius: float) -> float:
@@ -158,15 +194,16 @@ def _typical(patterns: np.ndarray, radius: float) -> float:
 
 
 def _between(
-    rows: np.ndarray, weights: np.ndarray, probe: Probe, smoothing: float, step: float
+    rows: np.ndarray, weights: np.ndarray, probe: Probe, smoothing: float, step: float, blur: float = 0.0
 ) -> NoiseLevel | None:
     """Measure the noise of weighted sums of rows of patterns, (n, 3, det_y, det_x); doubtful if they differ.
 
+    What is told of most places is, with the ``blur`` of the camera in px, told of all light alike.
     None where there are too few, or too few places that tell.
     """
     if len(rows) < FEWEST:
         return None
-    places = _places(rows, weights, probe, smoothing)
+    places = _places(rows, weights, probe, smoothing, blur)
     light = np.maximum(places.counts, 0).sum(axis=1)
     places = places.only(light > 1e-3 * light.max(initial=0))  # nothing at all is no neighbour
     if len(places.counts) < FEWEST:
@@ -191,28 +228,22 @@ def _at_least(variance: np.ndarray) -> np.ndarray:
     return np.maximum(variance, np.maximum(0.1 * np.abs(variance).mean(axis=0), 1e-30))
 
 
-def _places(rows: np.ndarray, weights: np.ndarray, probe: Probe, smoothing: float) -> Places:
+def _places(rows: np.ndarray, weights: np.ndarray, probe: Probe, smoothing: float, blur: float) -> Places:
     """Correlate the weighted sum of each row with the template, at places half a disk apart."""
-    from scipy import fft
+    from scipy import ndimage
 
     kernel = probe.blurred(smoothing)
-    margin = min(int(np.ceil(TRENCH * probe.radius)) + 1, min(kernel.shape) // 4)
-    step = max(1, round(probe.radius))
-    inner = np.s_[margin : kernel.shape[0] - margin : step, margin : kernel.shape[1] - margin : step]
-    templates = [np.conj(fft.rfft2(part)) for part in (kernel, kernel**2)]
+    inner = inside(probe, max(1, round(probe.radius)))
     square = float((kernel**2).sum())
     power = weights**2 / (weights**2).sum()
     seen = []
     for row in rows:
-        images = np.tensordot([weights, power], np.asarray(row, np.float64), 1)
-        seen.append(
-            [
-                fft.irfft2(fft.rfft2(image) * part, s=kernel.shape)[inner].ravel() / square
-                for image, part in zip(images, templates, strict=True)
-            ]
-        )
+        noise, light = np.tensordot([weights, power], np.asarray(row, np.float64), 1)
+        # A camera that blurs spreads light farther than the noise that comes of it.
+        strength = ndimage.gaussian_filter(correlate(noise, kernel) ** 2, blur / 2**0.5, mode="wrap")
+        seen.append([part[inner].ravel() for part in (strength, correlate(light, kernel**2))])
     noise, counts = np.moveaxis(np.array(seen), 1, 0)
-    return Places(counts, noise**2 * square / (weights**2).sum(), square**2 / float((kernel**4).sum()))
+    return Places(counts / square, noise / square / (weights**2).sum(), square**2 / float((kernel**4).sum()))
 
 
 def _line(places: Places, step: float) -> tuple[float, float, Places]:
@@ -221,14 +252,20 @@ def _line(places: Places, step: float) -> tuple[float, float, Places]:
     bright = counts >= np.quantile(counts, 0.9)
     gain = float(np.median(variance[bright] / np.maximum(counts[bright], 1e-30)))
     if gain < COUNTED * step:  # rounded: only where noise is stronger than that it shows
-        dark = ROUNDING * step**2
-        places = places.only(places=gain * counts >= STRONG * step**2)
-        return gain * places.level(gain, dark)[0], dark, places
+        dark, strong = ROUNDING * step**2, gain * counts >= STRONG * step**2
+        told = places.only(places=strong)
+        gain *= told.level(gain, dark)[0]
+        if (
+            not strong.all()
+        ):  # rounding what is smooth makes blots, of which a template sees more than of pixels
+            blots = float((variance - gain * counts)[~strong].mean())
+            dark = blots if blots > BLOTS * dark else dark
+        return gain, dark, told
     for _ in range(2):  # how far places scatter depends a little on the gain
         gain *= places.level(gain, 0.0)[0]
     simple = gain, 0.0
     best = min(
-        (_affine(places, *start) for start in (simple, (_NONE, float(np.median(variance))))),
+        (_affine(places, *start) for start in (simple, (TINY, float(np.median(variance))))),
         key=lambda line: places.misfit(*line),
     )
     added = abs(best[1]) > ADDED * best[0] * abs(float(np.quantile(counts, 0.05)))
@@ -246,5 +283,5 @@ def _affine(places: Places, gain: float, dark: float) -> tuple[float, float]:
         lines = np.column_stack([counts, np.ones_like(counts)])[quiet] * (weight[quiet] * scale)[:, None]
         (gain, dark), *_ = np.linalg.lstsq(lines, variance[quiet] * scale, rcond=None)
         if gain <= 0:
-            gain, dark = _NONE, float(variance[quiet].sum() / weight[quiet].sum())
+            gain, dark = TINY, float(variance[quiet].sum() / weight[quiet].sum())
     return float(gain), float(dark)

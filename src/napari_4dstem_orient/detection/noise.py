@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import TRENCH, Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.surroundings import Surroundings
@@ -43,6 +42,9 @@ class Noise:
         squares = self.around.crop(probe.blurred(smoothing) ** 2).ravel()
         self.weights = torch.as_tensor(squares, dtype=torch.float32, device=device)
         self.total = float(squares.sum())
+        # Chance makes some places of a camera with noise of its own, or an offset, darker than they are.
+        electron = gain**2 * float((squares**2).sum()) / self.total
+        self.floor = max(0.1 * dark * self.total, electron if dark < 0 else 1e-37)
 
     def signal_to_noise(
         self, images: torch.Tensor, pattern: np.ndarray, row: np.ndarray, col: np.ndarray, height: np.ndarray
@@ -63,9 +65,7 @@ class Noise:
             values, _ = self.around.read(images, *(place[part] for place in places))
             variance[part] = (values @ self.weights).cpu().numpy()
         variance = self.gain * variance + self.dark * self.total
-        # Chance makes some places of a camera with noise of its own, or an offset, darker than they are.
-        variance = np.maximum(variance, max(0.1 * abs(self.dark) * self.total, 1e-37))
-        return np.asarray(height / np.sqrt(variance))
+        return np.asarray(height / np.sqrt(np.maximum(variance, self.floor)))
 
 
 def noise_for(probe: Probe, settings: DetectionSettings, device: torch.device) -> Noise | None:
@@ -85,11 +85,6 @@ def faintest(probe: Probe, smoothing: float, gain: float, signal_to_noise: float
     # intensity² = ratio² (gain · intensity · share + dark variance)
     half = 0.5 * signal_to_noise**2 * gain * (disk**2).sum() / disk.sum()
     return float(half + np.sqrt(half**2 + signal_to_noise**2 * max(dark, 0.0) * (template**2).sum()))
-
-
-def counts_per_electron(patterns: np.ndarray, probe: Probe, smoothing: float) -> float:
-    """Return how many counts an electron makes, as ``noise_level.measure_noise`` finds it."""
-    return measure_noise(patterns, probe, smoothing).gain
 
 
 def _reach(probe: Probe) -> int:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_4dstem_orient.detection.probe import Probe
+from napari_4dstem_orient.detection.unrest import correlate, ground
 
 BLOCKS = (1, 2, 3, 4)
 """Sides of the blocks of pixels, in px."""
@@ -24,46 +25,40 @@ ROOM = 16
 """Blocks that the detector's shorter side holds at least, for their noise to be looked at."""
 QUIET, FIRST = 0.6, 0.2
 """Share of tiles of pure noise that count; share of all tiles that is first believed to be pure."""
-SURE = 0.2
-"""Share of tiles that must turn out to be pure noise for them to be fully believed."""
-PURE = 0.08
-"""Share below which patterns show something else than noise."""
+SURE, PURE = 0.2, 0.08
+"""Share of tiles that must turn out to be pure noise to be fully believed; below which patterns show something else."""
 GROUPS, LEAST = 16, 8
 """Groups of tiles, from dark to bright, that tell the gain from the camera's own noise; tiles in each at least."""
-COUNTABLE, FEW = 10.0, 3.0
-"""Electrons in a tile, at least: of fewer the squares scatter too much, and tiles of several patterns are averaged;
-where a camera blurs them, there must be so many times as many."""
-TOGETHER = 16
-"""Patterns that are averaged, at most."""
-RANGE = 1.3
-"""Factor between brightnesses that tell whether noise goes with them."""
-FAINTEST = 1e-7
-"""Variance over squared counts that is no noise any more, but what numbers of so many digits leave."""
-TINY = 1e-9
-"""Gain of a camera whose own noise hides that of the electrons."""
-PROPORTIONAL = 1.6
-"""Variances over counts that differ by less than this factor say nothing of a camera's own noise."""
+COUNTABLE, TOGETHER = 10.0, 16
+"""Electrons in a tile, at least: of fewer the squares scatter too much, and tiles of several patterns, at most so many,
+are averaged."""
+FAINTEST, TINY = 1e-7, 1e-9
+"""Variance over squared counts that is no noise any more, but what numbers of so many digits leave; gain of a camera
+whose own noise hides that of the electrons."""
+RANGE, PROPORTIONAL = 1.3, 1.6
+"""Factor between brightnesses that tell whether noise goes with them; variances over counts that differ by less than
+the second say nothing of a camera's own noise."""
 ADDED = 0.5
 """Share of the darkest places' noise that a camera's own, or an offset, must be to be believed: disks' rims look like a
 small one."""
 BLURS = np.arange(0, 3.01, 0.02).round(2)
 """Standard deviations of a camera's blur, in px."""
 MATERIAL = 0.1
-"""A blur, and noise of two kinds, must explain that of the blocks better by so much (rms, relative) to be believed."""
-COUNTED = 0.5
-"""Electrons of less than this share of the smallest step are not counted but rounded."""
-ROUNDING = 1 / 12
-"""Variance of rounding, in squared steps."""
-_LEAST_GAIN = 1.0
+"""A blur must explain the noise of the blocks better by so much (rms, relative) to be believed."""
+COUNTED, ROUNDING = 0.5, 1 / 12
+"""Electrons of less than this share of the smallest step are rounded, not counted; variance of rounding, in steps²."""
 FEWEST = 3000
 """Electrons in a pattern that can be indexed, at least: bounds the counts of one where noise does not show."""
-ALL_LIT = 1.7
-"""Where blocks tell of so many times the counts that neighbouring pixels do, disks reach every tile."""
+WHITE = -0.6
+"""Second differences of white noise go with those beside them by less than this; all others need larger blocks."""
+MORE = 1.7
+"""Blocks must not tell of so many times more noise than pixels do, nor a template in quiet places than blocks."""
 BLURRED, WIDEST, PLAIN, PLAIN_TILES = 0.8, 2.2, 0.3, 60
 """From the first blur in px on, disks look like noise unless such a share of the largest blocks, and so many, are free;
 from the second on always."""
 CHI_SQUARED = 0.455
 """Median of the square of a normal variable."""
+DOUBT = "The noise could only be estimated{}; check the counts per electron."
 PIXELS = 2**21
 """Pixels that are looked at, at most: bounds time and memory."""
 
@@ -91,18 +86,9 @@ class NoiseLevel(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """What tiles of patterns show, at one size of block.
+    """What tiles of patterns show, at one size of block in px: ``variance`` and ``counts`` of a pixel, shape (m,).
 
-    Attributes
-    ----------
-    block : int
-        px.
-    together : int
-        Patterns of which each tile is the average.
-    few : bool
-        Whether single electrons decide what a tile shows, so that only all tiles together tell.
-    variance, counts : ndarray, shape (m,)
-        Of a pixel, as the tile's differences and its brightness tell.
+    Each is the average of so many patterns ``together``. Of ``few`` electrons only all tiles together tell.
     """
 
     block: int
@@ -127,14 +113,7 @@ class Tiles(NamedTuple):
     ) -> tuple[float, float]:
         """Return by how much the noise of quiet tiles exceeds what is expected, and the share of such tiles.
 
-        Parameters
-        ----------
-        expected : ndarray, shape (m,)
-            Variance of a pixel.
-        part : ndarray of int, or slice
-            Of all tiles.
-        blur : float
-            Of the noise, in px: it scatters more.
+        Noise of a camera's ``blur``, in px, scatters more.
         """
         variance, expected = self.variance[part], expected[part]
         lit = expected > 1e-3 * np.median(np.abs(expected))
@@ -173,73 +152,86 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
     count = max(1, PIXELS // patterns[0].size)
     images = np.asarray(patterns[:: -(-len(patterns) // count)], np.float64)
     step = smallest_step(images)
-    blocks = [size for size in BLOCKS if ROOM * size <= min(images.shape[1:])] or [1]
-    tiles = [_tiles(images, 1, step)]
-    if not tiles[0].few and tiles[0].together == 1:  # counted electrons so few are not blurred
-        tiles += [_tiles(images, size, step) for size in blocks[1:]]
-    blocks = [part.block for part in tiles]
-    template = _template(probe, smoothing)
-    told = _pixels_tell(images)
+    pixels = _tiles(images, 1, step)
     rounding = ROUNDING * step**2
-    if tiles[0].level(tiles[0].counts)[0] < COUNTED * step and np.median(tiles[0].variance) < 2 * rounding:
-        return _estimated(images, template, rounding)
-    gain, dark = _gain_and_dark(tiles[0])
+    if pixels.level(pixels.counts)[0] < COUNTED * step and np.median(pixels.variance) < 2 * rounding:
+        return _estimated(images, probe, smoothing, rounding)
+    gain, dark = _gain_and_dark(pixels)
+    typical = float(np.median(pixels.counts))
+    white = _correlation(images) < WHITE
+    tiles = [pixels]
+    if not (white or pixels.few or pixels.together > 1):  # counted electrons so few are not blurred
+        blocks = [size for size in BLOCKS if ROOM * size <= min(images.shape[1:])] or [1]
+        tiles += [_tiles(images, size, step) for size in blocks[1:]]
+    template = np.fft.fftshift(probe.blurred(smoothing))
     blur = level = 0.0
     for _ in range(3):  # blurred noise scatters more, which matters to which tiles are quiet
         levels, shares = zip(
             *(part.level(_at_least(gain * part.counts + dark), blur=blur) for part in tiles), strict=True
         )
-        level, found = _reaching(template, blocks, levels, shares)
+        level, found = _reaching(template, [part.block for part in tiles], levels, shares)
         if round(found, 1) == blur:
             break
         blur = round(found, 1)
-    typical = float(np.median(tiles[0].counts))
-    few = typical * _side(1) ** 2 < FEW * COUNTABLE * max(gain * level, told)
-    if dark == 0 and few and step < 0.1 * told:  # quiet tiles are those that electrons happened to miss
-        from napari_4dstem_orient.detection.unrest import ground
-
-        return _unsure(ground(images, probe, smoothing), 0.0, "so few electrons are blurred")
-    if dark == 0 and gain * levels[0] > ALL_LIT * told > 0:
-        return _unsure(told, 0.0, "disks reach every place of the patterns")
-    if max(shares) < PURE or not level * (gain * typical + dark) > FAINTEST * typical**2:
-        return _estimated(images, template, max(dark * level, 0.0))
-    if blur > WIDEST or (
-        blur > BLURRED and (shares[-1] < PLAIN or shares[-1] * len(tiles[-1].counts) < PLAIN_TILES)
-    ):
-        return _unsure(
-            gain * level, dark * level, "the camera blurs and disks leave little of the patterns free"
-        )
-    return NoiseLevel(gain * level, dark * level)
-
-
-def _unsure(gain: float, dark: float, because: str) -> NoiseLevel:
-    doubt = f"The noise could only be estimated, because {because}; check the counts per electron."
-    return NoiseLevel(gain, dark, doubt)
+    noise = NoiseLevel(gain * level, dark * level)
+    doubt = DOUBT.format(", because disks leave little of the patterns free")
+    told = _pixels_tell(images)
+    counted = dark == 0 and COUNTED * step <= told <= COUNTABLE * step
+    if counted and not white and max(gain * levels[0], noise.gain) > MORE * told:
+        return NoiseLevel(told, 0.0, doubt)
+    if max(shares) < PURE or not noise.variance(typical) > FAINTEST * typical**2:
+        return _estimated(images, probe, smoothing, max(noise.dark, 0.0))
+    if white:
+        return noise
+    shown = ground(images, probe, smoothing, noise)
+    if shown > MORE:
+        shown = min(shown, max(_most(images) / noise.gain, 1.0))
+        return NoiseLevel(noise.gain * shown, noise.dark * shown, doubt)
+    few = shares[-1] < PLAIN or shares[-1] * len(tiles[-1].counts) < PLAIN_TILES
+    if blur > WIDEST or (blur > BLURRED and few):
+        return noise._replace(doubt=doubt)
+    return noise
 
 
-def _estimated(images: np.ndarray, template: np.ndarray, dark: float) -> NoiseLevel:
+def _pixels_tell(images: np.ndarray) -> float:
+    """Return counts per electron from differences of pixels, twice too many of few electrons; disks hardly matter."""
+    one, other = images[:, :, :-1], images[:, :, 1:]
+    both = one + other
+    lit = both > 0
+    return float(np.median((one - other)[lit] ** 2 / both[lit]) / CHI_SQUARED) if lit.any() else 0.0
+
+
+def _estimated(images: np.ndarray, probe: Probe, smoothing: float, dark: float) -> NoiseLevel:
     """Return what is safe where patterns show no noise: all that the quieter places show to the template itself.
 
     Where disks fill those too, it is so much that there would be too few electrons for a pattern.
     """
-    from scipy import fft
-
-    kernel = np.fft.ifftshift(template)
-    around = fft.rfft2(images)
-    seen, counts = (
-        fft.irfft2(around * np.conj(fft.rfft2(part)), s=kernel.shape) for part in (kernel, kernel**2)
-    )
+    kernel = probe.blurred(smoothing)
     side = max(2, min(kernel.shape) // 32)
-    square, counts = _means(seen**2, side).ravel(), _means(counts, side).ravel()
+    square, counts = (
+        _means(part, side).ravel() for part in (correlate(images, kernel) ** 2, correlate(images, kernel**2))
+    )
     lit = counts > 1e-9 * max(float(counts.max()), 1e-30)
     gain = float(np.quantile(square[lit] / counts[lit], FIRST)) if lit.any() else 0.0
-    gain = min(gain, float(images.sum(axis=(1, 2)).mean()) / FEWEST)
-    return NoiseLevel(
-        gain if gain > 1e-12 else _LEAST_GAIN,
-        dark,
-        "The noise could only be estimated: the patterns show none of their own (simulated, denoised or coarsely "
-        "rounded ones); check the counts per electron.",
-    )
+    because = ": the patterns show none of their own (simulated, denoised or coarsely rounded ones)"
+    return NoiseLevel(min(gain, _most(images)) if gain > 1e-12 else 1.0, dark, DOUBT.format(because))
+
+
+def _most(images: np.ndarray) -> float:
+    """Return the counts of each electron where a pattern that can be indexed has the fewest."""
+    return float(images.sum(axis=(1, 2)).mean()) / FEWEST
+
+
+def _correlation(images: np.ndarray) -> float:
+    """Return how much second differences go with those beside them in quiet tiles: of white noise, about -0.62."""
+    seen = _along_both(images, 1, -2.0)
+    here, beside = seen[:, :-1, :-1], (seen[:, 1:, :-1] + seen[:, :-1, 1:]) / 2
+    light = np.abs(_along_both(images, 1, 4.0)[:, :-1, :-1])
+    square, product, light = (_means(part, _side(1)).ravel() for part in (here**2, here * beside, light))
+    lit = light > 1e-6 * light.max(initial=0)
+    square, product = square[lit] / light[lit], product[lit] / light[lit]
+    quiet = square <= np.quantile(square, 0.5) if lit.any() else lit[lit]
+    return float(product[quiet].sum() / max(square[quiet].sum(), 1e-30))
 
 
 def _tiles(images: np.ndarray, block: int, step: float) -> Tiles:
@@ -308,45 +300,26 @@ def _reaching(
 ) -> tuple[float, float]:
     """Return how strong noise is to a template that is so strong in blocks, and by how many px it is blurred.
 
-    It may be white, or blurred, or both.
+    It may be white or blurred.
     """
-    from scipy.optimize import nnls
-
     level, share, sides = np.array(levels), np.array(shares), np.array(blocks)
     use = level > 0
     if not use.any():
         return 0.0, 0.0
     level, weight = level[use], share[use] / np.linalg.norm(share[use])
-    white = blurred = both = (np.inf, 0.0, 0.0, 0.0)
+    white = blurred = (np.inf, 0.0, 0.0)
     for blur in BLURS.tolist():
         left = np.array([_passed(side, blur) for side in sides[use].tolist()])
         apart = np.log(level / left)
         mean = float((weight**2 * apart).sum())
-        one = (float(np.linalg.norm(weight * (apart - mean))), 0.0, float(np.exp(mean)), blur)
-        blurred = min(blurred, one)
+        fit = float(np.linalg.norm(weight * (apart - mean))), float(np.exp(mean)), blur
+        blurred = min(blurred, fit)
         if blur == 0:  # the smallest blocks tell best
             trust = (weight**4 / sides[use] ** 2) / level
-            white = (one[0], 0.0, float(trust.sum() / (trust / level).sum()), 0.0)
-        rows = np.column_stack([np.ones(len(left)), left]) * (weight / level)[:, None]
-        (plain, other), error = nnls(rows, weight)
-        both = min(both, (error, float(plain), float(other), blur))
-    best = white
-    for fit in (blurred, both):  # what says more must explain it better
-        if fit[0] < best[0] - MATERIAL:
-            best = fit
-    _, plain, other, blur = best
-    return plain + other * passed(template, blur), blur if other > plain else 0.0
-
-
-def _pixels_tell(images: np.ndarray) -> float:
-    """Return counts per electron from the differences of neighbouring pixels.
-
-    Too small where a camera blurs, up to twice too large where electrons are few, but disks hardly matter to it.
-    """
-    one, other = images[:, :, :-1], images[:, :, 1:]
-    both = one + other
-    lit = both > 0
-    return float(np.median((one - other)[lit] ** 2 / both[lit]) / CHI_SQUARED) if lit.any() else 0.0
+            white = fit[0], float(trust.sum() / (trust / level).sum()), 0.0
+    # What says more must explain it better.
+    _, strength, blur = blurred if blurred[0] < white[0] - MATERIAL else white
+    return strength * passed(template, blur), blur
 
 
 @cache
@@ -381,11 +354,6 @@ def passed(template: np.ndarray, blur: float) -> float:
     from scipy import ndimage
 
     return float((ndimage.gaussian_filter(template, blur) ** 2).sum() / (template**2).sum())
-
-
-def _template(probe: Probe, smoothing: float) -> np.ndarray:
-    """Return the template as the blurred correlation sees it, with its disk in the middle."""
-    return np.fft.fftshift(probe.blurred(smoothing))
 
 
 def smallest_step(images: np.ndarray) -> float:

@@ -37,41 +37,38 @@ def unrest(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
     return float(np.clip(np.sqrt(ground(patterns, probe, smoothing, noise)), 1, MOST))
 
 
-def ground(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLevel | None = None) -> float:
-    """Return the correlation's mean square where there are no disks, over what noise makes there.
-
-    Parameters
-    ----------
-    patterns : ndarray, shape (n, det_y, det_x)
-    probe : Probe
-    smoothing : float
-        Of the correlation, in px.
-    noise : NoiseLevel, optional
-        By default that of electrons of one count each.
-    """
-    from scipy import fft, ndimage
+def ground(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLevel) -> float:
+    """Return the mean square of the correlation, where there are no disks, over what ``unrest``'s noise makes there."""
+    from scipy import ndimage
 
     kernel = probe.blurred(smoothing)
     tile = max(3, round(TILE * probe.radius))
-    image = fft.rfft2(np.asarray(patterns, np.float64))
-    seen, counts = (
-        fft.irfft2(image * np.conj(fft.rfft2(part)), s=kernel.shape) for part in (kernel, kernel**2)
-    )
-    gain, dark = (noise.gain, noise.dark) if noise is not None else (1.0, 0.0)
-    expected = gain * counts + dark * (kernel**2).sum()
-    margin = min(int(np.ceil(TRENCH * probe.radius)) + 1, min(kernel.shape) // 4)
-    inner = np.s_[:, margin : kernel.shape[0] - margin, margin : kernel.shape[1] - margin]
+    seen = correlate(patterns, kernel) ** 2
+    expected = noise.gain * correlate(patterns, kernel**2) + noise.dark * (kernel**2).sum()
     square, variance = (
-        ndimage.uniform_filter(values[inner], (0, tile, tile))[:, ::tile, ::tile]
-        for values in (seen**2, expected)
+        ndimage.uniform_filter(values[:, *inside(probe)], (0, tile, tile))[:, ::tile, ::tile]
+        for values in (seen, expected)
     )
     lit = variance > 1e-9 * variance.max(initial=1e-30)
     if not lit.any():
         return 1.0
-    ratio = (
-        np.maximum(square[lit], 0) / variance[lit]
-    )  # where nothing is, rounding may leave less than nothing
+    ratio = np.maximum(square[lit], 0) / variance[lit]  # rounding may leave less than nothing
     found = float(np.quantile(ratio, DARKEST))
     for _ in range(ROUNDS):
         found = float(ratio[ratio <= STRAY * found].mean())
     return found
+
+
+def correlate(images: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Correlate images, shape (..., det_y, det_x), with a template that is wrapped as ``Probe.kernel``; float64."""
+    from scipy import fft
+
+    image = fft.rfft2(np.asarray(images, np.float64))
+    return np.asarray(fft.irfft2(image * np.conj(fft.rfft2(template)), s=template.shape))
+
+
+def inside(probe: Probe, step: int = 1) -> tuple[slice, slice]:
+    """Return the rows and columns, ``step`` apart, of which the whole template lies on the detector."""
+    margin = min(int(np.ceil(TRENCH * probe.radius)) + 1, min(probe.kernel.shape) // 4)
+    high, wide = (slice(margin, side - margin, step) for side in probe.kernel.shape)
+    return high, wide

@@ -118,7 +118,7 @@ class Answer:
             self.name,
             str(crystal.size),
             *(f"{(crystal < limit).mean():.1%}" for limit in (5, 2)),
-            f"{np.median(crystal):.2f}°",
+            f"{np.median(crystal):.2f}°" if np.median(crystal) < WRONG else "no answer",
             f"{(crystal > 34.4).mean():.1%}",
             f"{(self.phase == bed.phase)[bed.crystal].mean():.1%}",
             *(share(angle[bed.kind == KINDS.index(kind)] < 5) for kind in ("single", "pair", "lamella")),
@@ -217,10 +217,13 @@ def ours(bed: Bed, options: argparse.Namespace) -> list[Answer]:
         except orient.UserError as error:
             print(f"  {method}: {error}", flush=True)
             continue
-        detecting, mapping = np.diff([*steps[:2], time.process_time()])
         n = bed.kind.size
-        name = f"ours, {method}"
-        answers.append(Answer(name, bed, found.rotation, found.phase_id, n / detecting, n / mapping))
+        detecting, *mapping = np.diff([*steps, time.process_time()])
+        said = {f"ours, {method}": (found, sum(mapping))}
+        if getattr(found, "pooled", None) is not None:
+            said = {f"ours, {method}, each alone": (found.alone(), mapping[0])} | said
+        for name, (answer, seconds) in said.items():
+            answers.append(Answer(name, bed, answer.rotation, answer.phase_id, n / detecting, n / seconds))
     return answers
 
 

@@ -47,7 +47,7 @@ TILT_STEP = 0.3  # degrees
 MAP_THICKNESS = (60.0, 400.0)  # Å
 THICKNESS_STEP = 10.0  # Å
 TWIN = Rotation.from_rotvec(np.deg2rad(60) * np.ones(3) / np.sqrt(3)).as_matrix()
-RANDOM = {"Cu": 160, "Cu2O": 48, "Ti": 48, "TiO2": 48, "Fe": 32}
+RANDOM = {"Cu": 200, "Cu2O": 64, "Ti": 64, "TiO2": 64, "Fe": 48}
 """Patterns of random orientation in each set."""
 
 

@@ -6,7 +6,6 @@ import pytest
 from helpers.made_maps import CU, TI, rotations, some_map, sure
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled, UserError
-from napari_4dstem_orient.export.py4dstem import from_py4dstem, to_py4dstem
 from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
 
 
@@ -129,32 +128,6 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
         export(some_map(), tmp_path / "file", ["ang"])
 
 
-def test_maps_go_to_py4dstem_and_back():
-    made = some_map((4, 7), runners=2)
-    theirs = to_py4dstem(made)
-    assert (theirs.num_x, theirs.num_y, theirs.num_matches) == (4, 7, 3)
-    np.testing.assert_array_equal(
-        theirs.matrix[1, 2, 0], made.rotation[1, 2] if made.indexed[1, 2] else np.eye(3)
-    )
-    back = from_py4dstem(theirs, CU, r_pixel=5.0)
-    answered = made.indexed & (made.score > 0)
-    np.testing.assert_array_equal(back.phase_id, np.where(answered, 0, -1))
-    np.testing.assert_array_equal(back.rotation[answered], made.rotation[answered])
-    np.testing.assert_array_equal(back.score[answered], made.score[answered])
-    np.testing.assert_array_equal(back.runner_up[answered], made.runner_up[answered])
-    np.testing.assert_array_equal(back.runner_up_score[answered], made.runner_up_score[answered])
-    assert back.r_pixel == 5.0
-
-
-def test_py4dstem_keeps_one_map_for_each_phase():
-    made = some_map((4, 7), (CU, TI))
-    for number in (0, 1):
-        theirs = to_py4dstem(made, number)
-        here = made.phase_id == number
-        assert not theirs.corr[~here].any()
-        np.testing.assert_array_equal(theirs.matrix[here][:, 0], made.rotation[here])
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # py4DSTEM itself
 def test_py4dstems_own_answer_is_the_same_matrix(capsys):
     """What py4DSTEM's matching finds for a known orientation must be that orientation here."""
@@ -169,4 +142,4 @@ def test_py4dstems_own_answer_is_the_same_matrix(capsys):
     pattern = crystal.generate_diffraction_pattern(orientation_matrix=truth, sigma_excitation_error=0.03)
     theirs = Theirs(1, 1, 1)
     theirs.set_orientation(crystal.match_single_pattern(pattern, verbose=False), 0, 0)
-    assert misorientation(from_py4dstem(theirs, CU).rotation[0, 0], truth, CU) < 4
+    assert misorientation(theirs.matrix[0, 0, 0], truth, CU) < 4

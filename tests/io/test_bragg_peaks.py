@@ -11,9 +11,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.io.bragg_peaks import (
-    disks_calibration,
     is_disk_file,
-    list_disks,
     load_disks,
     open_disks,
     save_disks,
@@ -55,7 +53,7 @@ def test_disks_in_pixels_come_back_and_py4dstem_reads_them(tmp_path, capfd):
     assert back.detector_shape == (64, 48)
     assert not back.calibrated
     assert back.provenance["settings"] == {"floor": 0.1}
-    assert disks_calibration(path) == calibration.with_(q_pixel_from="file")
+    assert open_disks(path)[1] == calibration.with_(q_pixel_from="file")
     assert back.origin is None
 
     theirs = py4DSTEM.read(path)
@@ -79,7 +77,7 @@ def test_calibrated_disks_give_the_same_in_py4dstem(tmp_path):
     for row, col in np.ndindex(2, 3):
         cal = theirs.cal[row, col]
         np.testing.assert_allclose(np.stack([cal.qx, cal.qy, cal.I], axis=1), disks.at(row, col), rtol=1e-5)
-    back, found = load_disks(tmp_path / "a.h5"), disks_calibration(tmp_path / "a.h5")
+    back, found = open_disks(tmp_path / "a.h5")
     origin = back.origin.reshape(-1, 2)
     np.testing.assert_array_equal(origin, np.tile([32, 24], (6, 1)))
     assert found.rotation == 0
@@ -96,7 +94,7 @@ def test_the_distortion_is_py4dstems_ellipse(tmp_path):
     disks = some_disks()
     known = Calibration(200, 0.02, 3.0, rotation=30.0, flip=True, distortion=(0.01, 0.03))
     save_disks(disks, tmp_path / "a.h5", known)
-    back = disks_calibration(tmp_path / "a.h5")
+    back = open_disks(tmp_path / "a.h5")[1]
     assert back.distortion == pytest.approx(known.distortion)
     assert back.q_pixel == pytest.approx(0.02)
     theirs = py4DSTEM.read(tmp_path / "a.h5")
@@ -111,9 +109,9 @@ def test_what_is_unknown_stays_unknown(tmp_path):
     back = load_disks(tmp_path / "a.h5")
     same(back, disks)
     assert back.detector_shape is None
-    assert disks_calibration(tmp_path / "a.h5") == Calibration()
+    assert open_disks(tmp_path / "a.h5")[1] == Calibration()
     save_disks(some_disks(detector_shape=None, calibrated=True), tmp_path / "b.h5")
-    assert disks_calibration(tmp_path / "b.h5").q_pixel == 1  # Å⁻¹ stored as they are
+    assert open_disks(tmp_path / "b.h5")[1].q_pixel == 1  # Å⁻¹ stored as they are
 
 
 def py4dstem_vectors(calibration=None):
@@ -139,10 +137,9 @@ def test_bravectors_written_by_py4dstem_beside_their_datacube(tmp_path):
     path = tmp_path / "both.h5"
     py4DSTEM.save(path, cube, mode="o")
     assert is_disk_file(path)
-    assert list_disks(path) == ["/cube_root/cube/braggvectors"]
     same(load_disks(path), disks)
     same(load_disks(path, "braggvectors"), disks)
-    found = disks_calibration(path)
+    found = open_disks(path)[1]
     assert (found.q_pixel, found.rotation, found.q_pixel_from) == (0.4, -12, "file")
     np.testing.assert_array_equal(load_disks(path).origin[1, 2], [5, 20])
     assert load(path).scan_shape == (2, 3)
@@ -170,7 +167,7 @@ def test_lists_of_older_py4dstem(tmp_path, version):
     back = load_disks(path)
     same(back, disks)
     assert back.detector_shape is None
-    assert disks_calibration(path) == Calibration()
+    assert open_disks(path)[1] == Calibration()
 
 
 def test_several_sets_must_be_chosen(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from napari_4dstem_orient.core.checks import check_patterns
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.units import parse_shape, reciprocal_pixel, scan_step, wavelength
-from napari_4dstem_orient.io.load import inspect, list_datasets, load
+from napari_4dstem_orient.io.load import inspect, load
 
 SHAPE = (3, 4, 10, 12)
 DATA = np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE)
@@ -45,7 +45,7 @@ def test_one_4d_dataset_is_taken_though_maps_and_stacks_lie_beside_it(tmp_path):
 
 def test_several_datasets_must_be_chosen(tmp_path):
     path = h5(tmp_path / "a.h5", a=DATA, deep__b__data=DATA + 1)
-    assert list_datasets(path) == ["/a", "/deep/b/data"]
+    assert [facts.name for facts in inspect(path).datasets] == ["/a", "/deep/b/data"]
     with pytest.raises(
         UserError, match=r"a\.h5 holds 2 datasets, choose one: /a \(3 × 4 × 10 × 12\); /deep/b/data"
     ):

@@ -9,7 +9,7 @@ import zarr
 
 from helpers.format_files import DATA, same
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.io.load import list_datasets, load
+from napari_4dstem_orient.io.load import inspect, load
 
 WAVE = DATA.astype(np.complex64)
 
@@ -88,7 +88,7 @@ def test_waves_beside_patterns_are_passed_over_unless_asked_for(tmp_path):
     with h5py.File(path, "w") as file:
         file["wave"], file["patterns"] = WAVE, DATA
     same(load(path), DATA)
-    assert list_datasets(path) == ["/patterns"]
+    assert [facts.name for facts in inspect(path).datasets] == ["/patterns"]
     with pytest.raises(UserError, match=r"a.h5::/wave is complex \(complex64\); save its squared magnitude"):
         load(path, "wave")
 

@@ -33,8 +33,6 @@ class BlochWaves:
     potential : Tensor, float32 or complex64, shape (a, b, c)
         U_g in Å⁻² for the differences of any two beams, at the place of h, k, l counted from the middle; real
         for a crystal with a centre of inversion.
-    absorption : Tensor or None
-        The same for the imaginary part of the potential.
     wavelength : float
         Å.
     """
@@ -42,7 +40,6 @@ class BlochWaves:
     hkl: torch.Tensor
     g: torch.Tensor
     potential: torch.Tensor
-    absorption: torch.Tensor | None
     wavelength: float
 
     @classmethod
@@ -51,9 +48,6 @@ class BlochWaves:
         phase: Phase,
         voltage: float,
         k_max: float,
-        *,
-        absorbing: bool = False,
-        thermal: float = THERMAL_DISPLACEMENT,
         device: torch.device | str = "cpu",
     ) -> BlochWaves:
         """Collect a phase's potentials (Weickenmeier & Kohl, Acta Cryst. A 47 (1991) 590).
@@ -65,28 +59,18 @@ class BlochWaves:
             kV.
         k_max : float
             Å⁻¹; longest beam.
-        absorbing : bool
-            Add core and phonon absorption.
-        thermal : float
-            Root mean square displacement of the atoms along one axis, Å (Debye-Waller factor).
         device : torch.device or str
         """
         reflections = phase.reflections(k_max)
         hkl = np.concatenate([np.zeros((1, 3), np.int64), reflections.hkl])
         g = np.concatenate([np.zeros((1, 3)), reflections.g])
-        table = _potentials(phase, voltage, 2 * k_max, absorbing, thermal, 2 * np.abs(hkl).max(0))
-        elastic, absorbed = _hermitian_parts(table)
-        real = bool(np.abs(elastic.imag).max() < 1e-6 * np.abs(elastic).max())
-
-        def tensor(values: np.ndarray) -> torch.Tensor:
-            kept = values.real.astype(np.float32) if real else values.astype(np.complex64)
-            return torch.as_tensor(kept, device=device)
-
+        potential = _potentials(phase, voltage, 2 * k_max, 2 * np.abs(hkl).max(0))
+        real = bool(np.abs(potential.imag).max() < 1e-6 * np.abs(potential).max())
+        kept = potential.real.astype(np.float32) if real else potential.astype(np.complex64)
         return cls(
             torch.as_tensor(hkl, device=device),
             torch.as_tensor(g, dtype=torch.float32, device=device),
-            tensor(elastic),
-            tensor(absorbed) if absorbing else None,
+            torch.as_tensor(kept, device=device),
             electron_wavelength(voltage),
         )
 
@@ -162,14 +146,11 @@ class BlochWaves:
         """Solve the eigenvalue problem of each pattern (De Graef 2003, eqs 5.51 to 5.60): (n, t, b)."""
         between = self.hkl[index]
         between = between[:, None, :, :] - between[:, :, None, :]
-        place = self._place(between)
         takes_part = error.abs() <= cut
         both = takes_part[:, :, None] & takes_part[:, None, :]
-        matrix = self.potential[place] * both
+        matrix = self.potential[self._place(between)] * both
         diagonal = torch.where(takes_part, 2 * error / self.wavelength, torch.full_like(error, 1e3))
         matrix.diagonal(dim1=1, dim2=2).copy_(diagonal)
-        if self.absorption is not None:
-            return self._absorbed(matrix + 1j * self.absorption[place] * both, thickness)
         values, vectors = torch.linalg.eigh(matrix)
         phase = math.pi * self.wavelength * thickness[..., None] * values[:, None]
         excited = vectors[:, 0].conj()[:, None]  # (n, 1, b): the direct beam's share of each Bloch wave
@@ -178,15 +159,6 @@ class BlochWaves:
         if vectors.is_complex():
             return (real + 1j * imaginary).abs().square()
         return real.square() + imaginary.square()
-
-    def _absorbed(self, matrix: torch.Tensor, thickness: torch.Tensor) -> torch.Tensor:
-        """Do the same for a matrix that is not Hermitian: slower, exact."""
-        values, vectors = torch.linalg.eig(matrix)
-        incident = torch.zeros_like(values)
-        incident[:, 0] = 1
-        excited = torch.linalg.solve(vectors, incident[..., None])[..., 0][:, None]
-        waves = excited * torch.exp(1j * math.pi * self.wavelength * thickness[..., None] * values[:, None])
-        return torch.einsum("nij,ntj->nti", vectors, waves).abs().square()
 
 
 def _cone_errors(g_lab: torch.Tensor, wavelength: float, angle: float, azimuths: int) -> list[torch.Tensor]:
@@ -201,30 +173,18 @@ def _cone_errors(g_lab: torch.Tensor, wavelength: float, angle: float, azimuths:
     return errors
 
 
-def _potentials(
-    phase: Phase, voltage: float, k_max: float, absorbing: bool, thermal: float, largest: np.ndarray
-) -> np.ndarray:
-    """Return the complex U_g of all reflections up to ``k_max`` in a box of Miller indices."""
+def _potentials(phase: Phase, voltage: float, k_max: float, largest: np.ndarray) -> np.ndarray:
+    """Return the complex U_g, without absorption, of all reflections up to ``k_max`` in a box of Miller indices."""
     phase.check_reflections(k_max)
     crystal = phase.to_py4dstem()
     crystal.positions = crystal.positions - phase.inversion_centre
     with contextlib.redirect_stdout(io.StringIO()):
         crystal.calculate_dynamical_structure_factors(
-            voltage * 1e3,
-            "WK-CP" if absorbing else "WK",
-            k_max=k_max,
-            thermal_sigma=thermal,
-            g_vec_precision=4,
+            voltage * 1e3, "WK", k_max=k_max, thermal_sigma=THERMAL_DISPLACEMENT, g_vec_precision=4
         )
     table = np.zeros(2 * largest + 1, np.complex128)
     for hkl, value in crystal.Ug_dict.items():
         place = np.asarray(hkl, int)
         if (np.abs(place) <= largest).all():
             table[tuple(place + largest)] = value
-    return table
-
-
-def _hermitian_parts(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Split U_g into the part of the real potential and that of the imaginary one, U = V + i W."""
-    opposite = table[::-1, ::-1, ::-1].conj()
-    return (table + opposite) / 2, (table - opposite) / 2j
+    return (table + table[::-1, ::-1, ::-1].conj()) / 2  # Hermitian, but for rounding

@@ -42,12 +42,6 @@ def is_disk_file(path: str | Path) -> bool:
     return hdf5_access.whether(path, lambda file: next(_disk_lists(file), None) is not None)
 
 
-def list_disks(path: str | Path) -> list[str]:
-    """Return the names of the sets of Bragg disks in a file, for ``load_disks``."""
-    with _opened(path) as file:
-        return [_name(lists) for lists in _disk_lists(file)]
-
-
 def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, Calibration]:
     """Read Bragg disks from a py4DSTEM file, and all that it says about them.
 
@@ -98,11 +92,6 @@ def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, C
 def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
     """Read Bragg disks from a py4DSTEM file; the first of what ``open_disks`` returns."""
     return open_disks(path, name)[0]
-
-
-def disks_calibration(path: str | Path, name: str | None = None) -> Calibration:
-    """Return what a py4DSTEM file says about the calibration of its Bragg disks, as ``open_disks``."""
-    return open_disks(path, name)[1]
 
 
 def save_disks(

@@ -189,11 +189,6 @@ def inspect(path: str | Path) -> FileFacts:
     return FileFacts(path, kind.name, tuple(_facts(source) for source in _offered(path, sources)))
 
 
-def list_datasets(path: str | Path) -> list[str]:
-    """Return the paths of the 4D datasets of a file (of its flat stacks where it has no 4D one)."""
-    return [facts.name for facts in inspect(path).datasets]
-
-
 def _read(path: Path, voltage: float | None) -> tuple[ScanFormat, list[Source]]:
     from napari_4dstem_orient.io.result import is_map_file
 
@@ -237,11 +232,8 @@ def _offered(path: Path, sources: list[Source]) -> list[Source]:
         )
     if not sources:
         raise UserError(f"{path.name} holds no scan: no 4D dataset and no stack of patterns.")
-    raise _unfit(max(sources, key=lambda source: math.prod(source.shape)), path)
-
-
-def _unfit(source: Source, path: Path) -> UserError:
-    return UserError(f"{path.name} holds no scan: {source.name or 'its array'} {source.unfit}.")
+    largest = max(sources, key=lambda source: math.prod(source.shape))
+    raise UserError(f"{path.name} holds no scan: {largest.name or 'its array'} {largest.unfit}.")
 
 
 def _choose(sources: list[Source], dataset: str | None, path: Path) -> Source:

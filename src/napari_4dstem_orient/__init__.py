@@ -9,17 +9,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.analysis.comparison import compare_maps
-    from napari_4dstem_orient.calibration.calibrate import calibrate
-    from napari_4dstem_orient.core.bragg_disks import BraggDisks
-    from napari_4dstem_orient.core.errors import UserError
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
-    from napari_4dstem_orient.core.scan import Calibration, Scan
-    from napari_4dstem_orient.crystals.library import find_phase
-    from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.detection.detect import detect_disks
-    from napari_4dstem_orient.io.load import load
-    from napari_4dstem_orient.workflow.functions import map_orientations, map_scan
+    from napari_4dstem_orient.analysis.comparison import compare_maps as compare_maps
+    from napari_4dstem_orient.calibration.calibrate import calibrate as calibrate
+    from napari_4dstem_orient.core.bragg_disks import BraggDisks as BraggDisks
+    from napari_4dstem_orient.core.errors import UserError as UserError
+    from napari_4dstem_orient.core.orientation_map import OrientationMap as OrientationMap
+    from napari_4dstem_orient.core.scan import Calibration as Calibration
+    from napari_4dstem_orient.core.scan import Scan as Scan
+    from napari_4dstem_orient.crystals.library import find_phase as find_phase
+    from napari_4dstem_orient.crystals.phase import Phase as Phase
+    from napari_4dstem_orient.detection.detect import detect_disks as detect_disks
+    from napari_4dstem_orient.io.load import load as load
+    from napari_4dstem_orient.workflow.functions import map_orientations as map_orientations
+    from napari_4dstem_orient.workflow.functions import map_scan as map_scan
 
 _HOMES = {
     "BraggDisks": "core.bragg_disks",
@@ -37,22 +39,7 @@ _HOMES = {
     "map_scan": "workflow.functions",
 }
 
-__all__ = [
-    "BraggDisks",
-    "Calibration",
-    "OrientationMap",
-    "Phase",
-    "Scan",
-    "UserError",
-    "__version__",
-    "calibrate",
-    "compare_maps",
-    "detect_disks",
-    "find_phase",
-    "load",
-    "map_orientations",
-    "map_scan",
-]
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

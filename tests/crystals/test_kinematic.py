@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from napari_4dstem_orient.core.units import electron_wavelength
 from napari_4dstem_orient.crystals.kinematic import (
     Reflector,
-    electron_wavelength,
     excitation_error,
 )
 from napari_4dstem_orient.crystals.library import find_phase

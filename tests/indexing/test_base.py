@@ -1,5 +1,6 @@
 """Orientations from disks: scores, hypotheses and both indexers on patterns with known answers."""
 
+from dataclasses import asdict
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -57,7 +58,7 @@ def untrained(copper):
         k_max=2.1,
         precession=0.0,
         q_span=2.2,
-        network=NetworkSettings(tokens=16, width=16, heads=2, layers=1, feedforward=32).to_dict(),
+        network=asdict(NetworkSettings(tokens=16, width=16, heads=2, layers=1, feedforward=32)),
         synthesis=SynthesisSettings().to_dict(),
         training={},
         data_hash="",

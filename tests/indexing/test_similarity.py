@@ -8,13 +8,14 @@ from helpers.drawn_patterns import PolarImages, drawn_overlap
 from helpers.made_maps import TI
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.indexing.similarity import SparseCorrelation, image_overlap, similarities
-from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher, _quiet
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 
 
 def measured(*patterns, reach=1.2):
@@ -44,7 +45,7 @@ def test_the_sparse_correlation_is_py4dstems_matching_score(copper):
     disks = predicted_pattern(copper, zone @ turned(0.7), 300, 1.2)[:, :3]
     peaks = np.zeros(len(disks), dtype=[("qx", float), ("qy", float), ("intensity", float)])
     peaks["qx"], peaks["qy"], peaks["intensity"] = disks.T
-    with _quiet():
+    with quiet():
         matched = crystal.match_single_pattern(PointList(peaks), num_matches_return=1, verbose=False)
     best, turn = matched.inds[0]
     on_grid = crystal.orientation_rotation_matrices[best] @ turned(turn * np.pi / 90).T

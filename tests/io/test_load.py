@@ -8,7 +8,7 @@ import pytest
 
 from napari_4dstem_orient.core.checks import check_patterns
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.units import parse_shape, reciprocal_pixel, scan_step, wavelength
+from napari_4dstem_orient.core.units import electron_wavelength, parse_shape, reciprocal_pixel, scan_step
 from napari_4dstem_orient.io.load import inspect, load
 
 SHAPE = (3, 4, 10, 12)
@@ -143,8 +143,8 @@ def test_reciprocal_units(units, factor):
 
 def test_units_that_are_angles_or_nothing():
     # q = angle / wavelength; 0.0197 Å at 300 kV, 0.0251 Å at 200 kV
-    assert wavelength(300) == pytest.approx(0.0196875, rel=1e-5)
-    assert wavelength(200) == pytest.approx(0.0250793, rel=1e-5)
+    assert electron_wavelength(300) == pytest.approx(0.0196875, rel=1e-5)
+    assert electron_wavelength(200) == pytest.approx(0.0250793, rel=1e-5)
     assert reciprocal_pixel(1, "mrad", 200) == pytest.approx(1e-3 / 0.0250793, rel=1e-5)
     assert reciprocal_pixel(1, "mrad", None) is None
     assert all(reciprocal_pixel(1, units, 200) is None for units in ("nm", "px", "pixels", "", None, "1/s"))

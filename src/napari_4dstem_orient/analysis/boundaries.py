@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.analysis.special_boundaries import from_special, is_cubic, tolerance
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.misorientation import misorientation
 
@@ -126,8 +127,7 @@ def _kinds(
             continue
         near = (kinds == Boundary.HIGH_ANGLE) & (angles > 60 - tolerance(3)) & (phase[one] == number)
         row, col = np.nonzero(near)
-        for start in range(0, len(row), _CHUNK):
-            part = row[start : start + _CHUNK], col[start : start + _CHUNK]
+        for part in ((row[some], col[some]) for some in parts(len(row), _CHUNK)):
             off = from_special(rotation[one][part], rotation[other][part], crystal, "Σ3")
             twins = off <= tolerance(3)
             kinds[part[0][twins], part[1][twins]] = Boundary.TWIN

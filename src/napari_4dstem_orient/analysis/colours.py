@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.crystals.directions import nearest_direction
 from napari_4dstem_orient.crystals.laue import laue_class, to_standard
 
@@ -83,11 +84,11 @@ def direction_rgb(vectors: np.ndarray, phase: Phase) -> np.ndarray:
     key = DirectionColorKeyTSL(laue_class(phase).orix)
     turn = to_standard(phase).T
     rgb = np.empty((len(vectors), 3), np.float32)
-    for start in range(0, len(vectors), _CHUNK):
-        chunk = np.asarray(vectors[start : start + _CHUNK], float) @ turn
+    for part in parts(len(vectors), _CHUNK):
+        chunk = np.asarray(vectors[part], float) @ turn
         # orix leaves the centre of a sector undefined on the way to white: it tests for NaN afterwards.
         with np.errstate(invalid="ignore", divide="ignore"):
-            rgb[start : start + _CHUNK] = key.direction2color(Vector3d(chunk))
+            rgb[part] = key.direction2color(Vector3d(chunk))
     return rgb
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import why_exploratory
 from napari_4dstem_orient.core.parameters import parameter
-from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.core.progress import Progress, going_on, silent
 from napari_4dstem_orient.crystals.misorientation import misorientation
 
 if TYPE_CHECKING:
@@ -276,16 +276,12 @@ def _similarities(
         for number, phase in enumerate(found.phases):
             here = found.phase_id == number
             reflector = Reflector.of(phase, calibration.voltage, reach, calibration.precession, chosen)
-            tell = _from(progress, before, total)
+            tell = going_on(progress, before, total)
             both = similarities(disks, found.rotation, here, reflector, reach, template, tell)
             for measure in range(2):
                 values[measure, which][here] = both[measure][here]
             before += int(here.sum())
     return values
-
-
-def _from(progress: Progress, before: int, total: int) -> Progress:
-    return lambda done, _: progress(before + done, total)
 
 
 def _highest(values: np.ndarray, count: int) -> np.ndarray:

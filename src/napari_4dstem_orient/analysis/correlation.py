@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ def zone_axis_features(rotation: np.ndarray, phase: Phase, width: float = WIDTH)
     weights = np.sqrt([4 * np.pi * _weight(degree, width) for degree in degrees])
     vectors = np.asarray(rotation, float)[:, :, 2]
     features = np.empty((len(vectors), sum(mix.shape[1] for mix in mixes)), np.float32)
-    for start in range(0, len(vectors), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for part in parts(len(vectors), _CHUNK):
         harmonics = _harmonics(vectors[part], degrees)
         features[part] = np.concatenate(
             [weight * (y @ mix) for weight, y, mix in zip(weights, harmonics, mixes, strict=True)], axis=1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from napari_4dstem_orient.analysis.boundaries import Neighbours, boundary_kinds, neighbour_angles
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.parameters import parameter
 from napari_4dstem_orient.core.progress import Progress, silent
 
@@ -221,7 +222,7 @@ def _average(rotation: np.ndarray, grain: np.ndarray, mean: np.ndarray, symmetry
     present = np.unique(grain)
     for _ in range(_PASSES):
         total = np.zeros((len(mean), 9))
-        for part in _parts(len(grain)):
+        for part in parts(len(grain), _CHUNK):
             near = _nearest_variant(rotation[part], mean[grain[part]], symmetry).reshape(-1, 9)
             for entry in range(9):
                 total[:, entry] += np.bincount(grain[part], near[:, entry], minlength=len(mean))
@@ -229,7 +230,7 @@ def _average(rotation: np.ndarray, grain: np.ndarray, mean: np.ndarray, symmetry
         u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
         mean[present] = u @ vt
     off = np.empty(len(grain))
-    for part in _parts(len(grain)):
+    for part in parts(len(grain), _CHUNK):
         goal = mean[grain[part]]
         apart = _nearest_variant(rotation[part], goal, symmetry) - goal
         chord = np.sqrt(np.einsum("nij,nij->n", apart, apart) / 8)
@@ -242,7 +243,3 @@ def _nearest_variant(rotation: np.ndarray, goal: np.ndarray, symmetry: np.ndarra
     rotation = rotation.astype(float)
     traces = (goal @ rotation.swapaxes(1, 2)).reshape(-1, 9) @ symmetry.reshape(-1, 9).T
     return symmetry[traces.argmax(axis=1)] @ rotation
-
-
-def _parts(count: int) -> list[slice]:
-    return [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]

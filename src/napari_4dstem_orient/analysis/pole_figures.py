@@ -13,6 +13,7 @@ import numpy as np
 from napari_4dstem_orient.analysis.colours import LabAxis, directions_of_pixels, draw_outline, key_extent
 from napari_4dstem_orient.analysis.sphere_density import sphere_density
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.crystals.directions import overbarred
 from napari_4dstem_orient.crystals.laue import is_hexagonal, to_standard
 
@@ -164,8 +165,7 @@ def pole_figure(rotation: np.ndarray, phase: Phase, indices: Indices) -> Density
     """
     rotation = thinned(rotation)
     portions = (
-        on_page(poles(rotation[start : start + _CHUNK], phase, indices)).reshape(-1, 3)
-        for start in range(0, len(rotation), _CHUNK)
+        on_page(poles(rotation[part], phase, indices)).reshape(-1, 3) for part in parts(len(rotation), _CHUNK)
     )
     return _density(_plane_title(indices, phase), portions, (-1.0, 1.0, -1.0, 1.0))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.crystals.directions import Direction, nearest_direction, standard_direction
 from napari_4dstem_orient.crystals.laue import laue_class, to_standard
 
@@ -131,8 +132,8 @@ def from_special(first: np.ndarray, second: np.ndarray, phase: Phase, name: str)
     between = (one @ other.swapaxes(1, 2)).reshape(-1, 9)
     variants = _variants(name)
     largest = np.full(len(between), -1.0)
-    for start in range(0, len(variants), 48):  # a few at a time: there may be hundreds
-        np.maximum(largest, (between @ variants[start : start + 48].T).max(axis=1), out=largest)
+    for part in parts(len(variants), 48):  # a few at a time: there may be hundreds
+        np.maximum(largest, (between @ variants[part].T).max(axis=1), out=largest)
     return np.rad2deg(np.arccos(np.clip((largest - 1) / 2, -1, 1)))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import parts
+
 BIN = 1.0
 """Degrees: directions nearer than this are counted together, at their mean."""
 _KERNEL_CHUNK = 4_000_000
@@ -38,9 +40,7 @@ def sphere_density(directions: Iterable[np.ndarray], at: np.ndarray, sigma: floa
     peak = 2 * kappa / (1 - np.exp(-2 * kappa)) / weight.sum()
     at, centre, weight = (values.astype(np.float32) for values in (at, centre, weight))
     density = np.empty(len(at))
-    step = max(1, _KERNEL_CHUNK // len(centre))
-    for start in range(0, len(at), step):
-        part = slice(start, start + step)
+    for part in parts(len(at), max(1, _KERNEL_CHUNK // len(centre))):
         density[part] = peak * (np.exp(np.float32(kappa) * (at[part] @ centre.T - 1)) @ weight)
     return density
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from napari_4dstem_orient.calibration.origin import ORIGINS, REFERENCES, OriginFit, fit_origin
+from napari_4dstem_orient.calibration.origin import ORIGINS, REFERENCES, OriginFit, centred, fit_origin
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.distortion import undistorted
 from napari_4dstem_orient.core.errors import UserError
@@ -198,8 +198,7 @@ def to_scan_frame(
     calibration : Calibration
         With a pixel size.
     """
-    center = origin.reshape(-1, 2)[disks.owner]
-    x, y = undistorted(disks.qx - center[:, 0], disks.qy - center[:, 1], calibration.distortion)
+    x, y = undistorted(*centred(disks, origin), calibration.distortion)
     x, y = x * calibration.q_pixel, y * calibration.q_pixel
     first, second = detector_axes(calibration.rotation, calibration.flip)
     qx, qy = (x * first[part] + y * second[part] for part in (0, 1))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_4dstem_orient.calibration.origin import fit_origin
+from napari_4dstem_orient.calibration.origin import centred
+from napari_4dstem_orient.calibration.pixel_size import LEAST_WINDOW, NEAREST, STEP, WINDOW, half_widths
 from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.distortion import Distortion, ratio_and_axis, undistorted
@@ -15,20 +16,8 @@ from napari_4dstem_orient.core.errors import UserError
 GOOD, CHECK = 0.01, 0.03
 """Long over short axis less 1: good below the first, poor from the second."""
 
-NEAREST = 5.0
-"""Disks closer to the direct beam than this, in px, are left out."""
-
 RANGE = 0.06
 """Largest e that is looked for: rings 13 % longer than wide. Beyond it, different rings can be taken for one."""
-
-STEP = 0.1
-"""Width in px of the bins of the profile over |q|."""
-
-WINDOW = 1.5
-"""Half width in px within which disks belong to a ring, or less where the next ring is near."""
-
-LEAST_WINDOW = 0.6
-"""Half width in px below which a ring is too close to the next to be told from it."""
 
 LEAST_CELLS = 12
 """Distinct places of disks on rings below which nothing is told."""
@@ -125,10 +114,7 @@ def fit_ellipse(disks: BraggDisks, origin: np.ndarray | None = None) -> EllipseF
     UserError
         If there are too few disks beside the direct beam.
     """
-    if origin is None:
-        origin = fit_origin(disks).origin
-    center = origin.reshape(-1, 2)[disks.owner]
-    cells = _cells(disks.qx - center[:, 0], disks.qy - center[:, 1], disks.intensity)
+    cells = _cells(*centred(disks, origin), disks.intensity)
     if len(cells[0]) < LEAST_CELLS:
         raise UserError(
             "There are too few disks beside the direct beam to see whether rings are round; detect more disks."
@@ -182,8 +168,7 @@ def _sharpest(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Distortion:
 
 def _apart(radii: np.ndarray) -> Rings:
     """Return the rings that can be told from their neighbours."""
-    gaps = np.diff(radii, prepend=-np.inf, append=np.inf)
-    half = np.minimum(WINDOW, 0.45 * np.minimum(gaps[:-1], gaps[1:]))
+    half = half_widths(radii, WINDOW)
     return radii[half > LEAST_WINDOW], half[half > LEAST_WINDOW]
 
 

@@ -10,6 +10,7 @@ from napari_4dstem_orient.calibration.beam_search import extent, find_place, pai
 from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import parts
 
 ORIGINS = ("auto", "constant", "plane", "parabola", "each")
 """How the direct beam may wander over the scan; the first chooses."""
@@ -184,6 +185,14 @@ def fit_origin(
     )
 
 
+def centred(disks: BraggDisks, origin: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return where disks lie from the direct beam of their pattern, px; the beam is fitted where it is not given."""
+    if origin is None:
+        origin = fit_origin(disks).origin
+    center = origin.reshape(-1, 2)[disks.owner]
+    return disks.qx - center[:, 0], disks.qy - center[:, 1]
+
+
 def check_inside(position: tuple[float, float], detector_shape: tuple[int, int] | None) -> None:
     """Raise UserError where an origin (row, column) in px is not on the detector."""
     row, col = position
@@ -337,8 +346,7 @@ def _sample(disks: BraggDisks) -> np.ndarray:
 def _support(disks: BraggDisks, flat: np.ndarray, center: np.ndarray) -> np.ndarray:
     """Return how much of each pattern lies in ±g pairs about a place, the disk that is there left out; shape (n,)."""
     found = np.zeros(len(flat))
-    for start in range(0, len(flat), PATTERNS_TOGETHER):
-        part = slice(start, start + PATTERNS_TOGETHER)
+    for part in parts(len(flat), PATTERNS_TOGETHER):
         position, amplitude = strongest_disks(disks, flat[part], DISKS_PAIRED)
         near = np.hypot(*np.moveaxis(position - center[part, None], -1, 0)) < LEAST_TOLERANCE
         middle, weight = pairs_of(position, np.where(near, 0, amplitude))
@@ -350,8 +358,7 @@ def _support(disks: BraggDisks, flat: np.ndarray, center: np.ndarray) -> np.ndar
 def _middles(disks: BraggDisks, flat: np.ndarray, near: np.ndarray, radius: float) -> np.ndarray:
     """Return about which place within a radius the ±g pairs of each pattern lie, (n, 2); NaN where too few do."""
     found = np.full((len(flat), 2), np.nan)
-    for start in range(0, len(flat), PATTERNS_TOGETHER):
-        part = slice(start, start + PATTERNS_TOGETHER)
+    for part in parts(len(flat), PATTERNS_TOGETHER):
         middle, weight = pairs_of(*strongest_disks(disks, flat[part], DISKS_PAIRED))
         weight = np.where(np.hypot(*np.moveaxis(middle - near[part, None], -1, 0)) < radius, weight, 0)
         order = np.argsort(-weight, axis=1)[:, :PAIRS_COMPARED]

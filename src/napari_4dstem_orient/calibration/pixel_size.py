@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_4dstem_orient.calibration.origin import fit_origin
+from napari_4dstem_orient.calibration.origin import centred
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.crystals.phase import Phase
 
 STEP = 0.1
@@ -108,21 +109,12 @@ def fit_q_pixel(
     UserError
         If there are too few disks beside the direct beam.
     """
-    if origin is None:
-        origin = fit_origin(disks).origin
-    center = origin.reshape(-1, 2)[disks.owner]
-    radius = np.hypot(disks.qx - center[:, 0], disks.qy - center[:, 1])
-    weight = np.sqrt(np.maximum(disks.intensity, 0))
-    beside = radius > NEAREST
-    radius, weight = radius[beside], weight[beside]
-    if len(radius) < 10:
-        raise UserError(
-            "There are too few disks beside the direct beam to fit the pixel size; "
-            "detect more disks, or type the pixel size."
-        )
-    # A few stray disks in the detector's corners must not stretch the profile.
-    farthest = float(np.quantile(radius, 0.99))
-    profile = np.bincount((radius[radius <= farthest] / STEP).astype(int), weight[radius <= farthest])
+    radius, weight, farthest, profile = over_q(
+        *centred(disks, origin),
+        disks.intensity,
+        "There are too few disks beside the direct beam to fit the pixel size; "
+        "detect more disks, or type the pixel size.",
+    )
     scales = _scales(phase, farthest, guess)
     likeness = _likeness(profile, phase, scales)
     best = int(np.argmax(likeness))
@@ -148,6 +140,24 @@ def fit_q_pixel(
         trustworthy,
         sentence,
     )
+
+
+def over_q(
+    x: np.ndarray, y: np.ndarray, intensity: np.ndarray, too_few: str
+) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """Return the disks beside the direct beam over |q| in px.
+
+    Their radii and weights (the roots of intensities), the radius beyond which lie only a few stray disks in the
+    detector's corners, and the profile of weights up to there. UserError, saying ``too_few``, for fewer than ten.
+    """
+    radius = np.hypot(x, y)
+    beside = radius > NEAREST
+    radius, weight = radius[beside], np.sqrt(np.maximum(intensity[beside], 0))
+    if len(radius) < 10:
+        raise UserError(too_few)
+    farthest = float(np.quantile(radius, 0.99))
+    within = radius <= farthest
+    return radius, weight, farthest, np.bincount((radius[within] / STEP).astype(int), weight[within])
 
 
 def _rings(phase: Phase, k_max: float) -> tuple[np.ndarray, np.ndarray]:
@@ -195,15 +205,14 @@ def _likeness(profile: np.ndarray, phase: Phase, scales: np.ndarray) -> np.ndarr
     radii, intensity = _rings(phase, float(scales[-1]) * len(profile) * STEP)
     strength = np.sqrt(np.sqrt(intensity))
     result = np.empty(len(scales))
-    for begin in range(0, len(scales), 256):
-        part = scales[begin : begin + 256]
-        place = (radii / part[:, None] / STEP).astype(int)
+    for part in parts(len(scales), 256):
+        place = (radii / scales[part, None] / STEP).astype(int)
         inside = place < len(profile)
-        drawn = np.zeros((len(part), len(profile)))
-        row = np.broadcast_to(np.arange(len(part))[:, None], place.shape)
+        drawn = np.zeros((len(place), len(profile)))
+        row = np.broadcast_to(np.arange(len(place))[:, None], place.shape)
         np.add.at(drawn, (row[inside], place[inside]), np.broadcast_to(strength, place.shape)[inside])
         drawn = _band(drawn)[:, start:]
-        result[begin : begin + 256] = drawn @ shown / (np.linalg.norm(drawn, axis=1) + 1e-30)
+        result[part] = drawn @ shown / (np.linalg.norm(drawn, axis=1) + 1e-30)
     return result
 
 
@@ -212,8 +221,13 @@ def ring_windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the radii in px of the rings on the detector, and the half width that each has for itself."""
     radii = _rings(phase, farthest * scale)[0] / scale
+    return radii, half_widths(radii, widest)
+
+
+def half_widths(radii: np.ndarray, widest: float) -> np.ndarray:
+    """Return the half width in px that each ring has for itself, ``widest`` at most."""
     gaps = np.diff(radii, prepend=-np.inf, append=np.inf)
-    return radii, np.minimum(widest, 0.45 * np.minimum(gaps[:-1], gaps[1:]))
+    return np.minimum(widest, 0.45 * np.minimum(gaps[:-1], gaps[1:]))
 
 
 def _refine(

@@ -14,11 +14,11 @@ from napari_4dstem_orient.calibration.pixel_size import (
     STEP,
     WINDOW,
     explained_share,
+    over_q,
     ring_windows,
 )
 from napari_4dstem_orient.calibration.quality import Quality
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.phase import Phase
 
 POOR_RESIDUAL = 0.02
@@ -86,16 +86,12 @@ def ring_residuals(disks: BraggDisks, phase: Phase, q_pixel: float) -> RingResid
     UserError
         If there are too few disks beside the direct beam.
     """
-    radius = np.hypot(disks.qx, disks.qy) / q_pixel
-    beside = radius > NEAREST
-    radius, weight = radius[beside], np.sqrt(np.maximum(disks.intensity[beside], 0))
-    if len(radius) < 10:
-        raise UserError(
-            "There are too few calibrated disks beside the direct beam to compare with rings; detect more disks."
-        )
-    farthest = float(np.quantile(radius, 0.99))
-    within = radius <= farthest
-    profile = np.bincount((radius[within] / STEP).astype(int), weight[within])
+    radius, weight, farthest, profile = over_q(
+        disks.qx / q_pixel,
+        disks.qy / q_pixel,
+        disks.intensity,
+        "There are too few calibrated disks beside the direct beam to compare with rings; detect more disks.",
+    )
     measured, expected = _measure(radius, weight, phase, q_pixel, farthest)
     return RingResiduals(
         measured * q_pixel,

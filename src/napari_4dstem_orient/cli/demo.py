@@ -35,7 +35,7 @@ def has_display() -> bool:
 def write_demo(out: Path, force: bool = False) -> None:
     """Map both samples with both methods; write maps, result files and a report, and print the report."""
     from napari_4dstem_orient.cli import demo_report
-    from napari_4dstem_orient.core.atomic import make_folder, writing
+    from napari_4dstem_orient.core.atomic import make_folder, write
     from napari_4dstem_orient.export.registry import export, export_files
     from napari_4dstem_orient.workflow.outputs import check_outputs
 
@@ -54,7 +54,6 @@ def write_demo(out: Path, force: bool = False) -> None:
                 "\n".join(filter(None, (text, result.exploratory and f"This map is {result.exploratory}.")))
             )
     text = "\n\n".join(report) + "\n"
-    with writing(out / "report.txt") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write(out / "report.txt", text)
     typer.echo(text)
     typer.echo(f"Written to {out}: " + ", ".join(sorted(path.name for path in out.iterdir())))

@@ -95,6 +95,14 @@ def writing(path: str | Path, private: bool = False, inputs: Iterable[str | Path
             temporary.unlink(missing_ok=True)
 
 
+def write(
+    path: str | Path, content: bytes | str, private: bool = False, inputs: Iterable[str | Path] = ()
+) -> None:
+    """Write bytes, or a text as UTF-8, as ``writing`` does."""
+    with writing(path, private, inputs) as temporary:
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
 def hdf5_in_memory() -> h5py.File:
     """Return an empty HDF5 file in memory, whose ``get_file_image`` is then written like any bytes.
 

@@ -98,6 +98,11 @@ def portions(scan: Scan, memory: int, threads: int, on_cpu: bool = True) -> Port
     return Portions(read, together, ahead, at_work)
 
 
+def parts(count: int, size: int) -> list[slice]:
+    """Cut 0 … count into slices of so many each; the last may be shorter."""
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
 def pattern_bytes(scan: Scan) -> int:
     """Return how much one pattern takes in single precision."""
     rows, cols = scan.detector_shape

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 
+from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.hdf5_access import whether
 from napari_4dstem_orient.core.reading import is_regular
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PROGRAM = "napari-4dstem-orient"
 
@@ -30,6 +35,18 @@ def signature() -> str:
     from napari_4dstem_orient.core.version import program_version
 
     return f"{PROGRAM} {program_version()}"
+
+
+def save_picture(figure: Figure, path: str | Path, dpi: int = 150) -> None:
+    """Write a matplotlib figure as a PNG that says who made it.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    with writing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, format="png", metadata={"Software": signature()})
 
 
 def sign(file: h5py.File, kind: str) -> None:

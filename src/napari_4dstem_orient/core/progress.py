@@ -11,6 +11,11 @@ def silent(done: int, total: int) -> None:
     """Report nothing."""
 
 
+def going_on(progress: Progress, before: int, total: int) -> Progress:
+    """Return how a part of a step reports, before which so much of all was done."""
+    return lambda done, _: progress(before + done, total)
+
+
 Glimpse = Callable[[Callable[[], Any]], None]
 """``glimpse(so_far)``, called between batches; ``so_far()`` makes the result of all that is done."""
 

@@ -247,6 +247,11 @@ def check_scan(shape: Sequence[int], itemsize: int, together: int = 0) -> None:
         )
 
 
+def to_json(value: Any) -> str:
+    """Return the JSON text of plain values; NumPy's become Python's, anything else its text."""
+    return json.dumps(value, default=lambda other: other.tolist() if hasattr(other, "tolist") else str(other))
+
+
 def from_json(text: Any, kind: type[_Kind]) -> _Kind:
     """Return what a JSON text says, which must be a dict, or a list.
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what py4DSTEM prints and warns about while it is imported or makes a template."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    """Hold back what py4DSTEM and the libraries below it print and warn about their own code."""
+    noise = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
         warnings.simplefilter("ignore")
         yield

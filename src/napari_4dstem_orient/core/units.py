@@ -28,10 +28,12 @@ _RAD_PER = {
 _NO_UNIT = ("", "undefined", "none", "px", "pixel", "1", "au", "a.u.")
 
 
-def wavelength(voltage: float) -> float:
-    """Return the relativistic electron wavelength in Å for a voltage in kV."""
-    volts = voltage * 1e3
-    return 12.264259661581 / math.sqrt(volts * (1 + 9.7847538e-7 * volts))
+def electron_wavelength(voltage: float) -> float:
+    """Return the relativistic electron wavelength in Å for an accelerating voltage in kV."""
+    from scipy.constants import c, e, h, m_e
+
+    energy = e * voltage * 1e3
+    return h / math.sqrt(2 * m_e * energy * (1 + energy / (2 * m_e * c**2))) * 1e10
 
 
 def reciprocal_pixel(size: Any, units: Any, voltage: float | None) -> float | None:
@@ -50,7 +52,7 @@ def reciprocal_pixel(size: Any, units: Any, voltage: float | None) -> float | No
     if number is None:
         return None
     if name in _RAD_PER:
-        return number * _RAD_PER[name] / wavelength(voltage) if voltage else None
+        return number * _RAD_PER[name] / electron_wavelength(voltage) if voltage else None
     inverse = re.fullmatch(r"(?:1?/|reciprocal|inverse|per)(\w+)|(\w+?)\^?-1", name)
     length = _ANGSTROM_PER.get(_singular(inverse[1] or inverse[2])) if inverse else None
     return number / length if length else None

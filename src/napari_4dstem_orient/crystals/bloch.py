@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_4dstem_orient.crystals.kinematic import electron_wavelength, excitation_error
+from napari_4dstem_orient.core.silence import quiet
+from napari_4dstem_orient.core.units import electron_wavelength
+from napari_4dstem_orient.crystals.kinematic import excitation_error
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -178,7 +178,7 @@ def _potentials(phase: Phase, voltage: float, k_max: float, largest: np.ndarray)
     phase.check_reflections(k_max)
     crystal = phase.to_py4dstem()
     crystal.positions = crystal.positions - phase.inversion_centre
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quiet():
         crystal.calculate_dynamical_structure_factors(
             voltage * 1e3, "WK", k_max=k_max, thermal_sigma=THERMAL_DISPLACEMENT, g_vec_precision=4
         )

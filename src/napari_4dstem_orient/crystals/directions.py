@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.crystals.laue import is_hexagonal
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ def _nearest_directions(vectors: np.ndarray, phase: Phase) -> tuple[np.ndarray, 
     lowest = error.copy()
     # All directions of one size cost the same, so that only the nearest of them needs its angle.
     for group in (np.flatnonzero(size == cost) for cost in np.unique(size)):
-        for start in range(0, len(vectors), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for part in parts(len(vectors), _CHUNK):
             cosine = vectors[part] @ units[group].T
             nearest = cosine.argmax(axis=1)
             # From the length of the difference: the arc cosine is blind for small angles.

@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.units import electron_wavelength
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
 
 PRECESSION_STEPS = 12
 """Azimuths on half the precession cone; the other half gives the same excitation errors."""
-
-
-def electron_wavelength(voltage: float) -> float:
-    """Return the relativistic electron wavelength in Å for an accelerating voltage in kV."""
-    from scipy.constants import c, e, h, m_e
-
-    energy = e * voltage * 1e3
-    return h / math.sqrt(2 * m_e * energy * (1 + energy / (2 * m_e * c**2))) * 1e10
 
 
 def _lorentz_factor(voltage: float) -> float:

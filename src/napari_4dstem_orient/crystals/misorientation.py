@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import parts
+
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
 
@@ -33,8 +35,7 @@ def misorientation(first: np.ndarray, second: np.ndarray, phase: Phase) -> np.nd
     first, second = np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float))
     one, other = first.reshape(-1, 3, 3), second.reshape(-1, 3, 3)
     angle = np.empty(len(one))
-    for start in range(0, len(one), _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for part in parts(len(one), _CHUNK):
         angle[part] = _smallest_angle(one[part], other[part], phase.symmetry)
     return angle.reshape(first.shape[:-2])
 

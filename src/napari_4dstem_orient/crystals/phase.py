@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError, one_line
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.crystals.laue import same_operations
 
 if TYPE_CHECKING:
@@ -335,8 +336,7 @@ def _shortest_reflection(phase: Phase) -> float:
     length = np.linalg.norm(hkl @ np.linalg.inv(phase.lattice).T, axis=1)
     order = np.argsort(length, kind="stable")
     some = max(1, 1_000_000 // len(strength))  # at a time: all at once, a large cell's take gigabytes
-    for start in range(0, len(order), some):
-        part = order[start : start + some]
+    for part in (order[portion] for portion in parts(len(order), some)):
         present = (
             np.abs(np.exp(2j * np.pi * hkl[part] @ phase.positions.T) @ strength) > 1e-3 * strength.sum()
         )

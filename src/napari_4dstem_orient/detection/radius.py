@@ -87,7 +87,7 @@ def find_radius(scan: Scan, samples: int = 32) -> DiskRadius:
 
 def calculate_radius(calibration: Calibration) -> float | None:
     """Return the disk radius in px that convergence angle, voltage and pixel size tell; None where one is unknown."""
-    from napari_4dstem_orient.crystals.kinematic import electron_wavelength
+    from napari_4dstem_orient.core.units import electron_wavelength
 
     semiangle, voltage, q_pixel = calibration.semiangle, calibration.voltage, calibration.q_pixel
     if semiangle is None or voltage is None or q_pixel is None:

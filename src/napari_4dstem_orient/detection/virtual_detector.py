@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_4dstem_orient.core.scan import Calibration
-from napari_4dstem_orient.core.units import wavelength
+from napari_4dstem_orient.core.units import electron_wavelength
 
 BRIGHT_FIELD = 1.3
 """Radius of the bright-field detector, in radii of the direct beam."""
@@ -69,7 +69,7 @@ def units_per_pixel(calibration: Calibration) -> dict[str, float]:
     if calibration.q_pixel:
         units["Å⁻¹"] = calibration.q_pixel
         if calibration.voltage:
-            units["mrad"] = 1e3 * wavelength(calibration.voltage) * calibration.q_pixel
+            units["mrad"] = 1e3 * electron_wavelength(calibration.voltage) * calibration.q_pixel
     return units
 
 

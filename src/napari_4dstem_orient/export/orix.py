@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.atomic import write
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import sign
 from napari_4dstem_orient.export.base import Export
@@ -97,8 +97,7 @@ def save_orix(orientation_map: OrientationMap, path: str | Path) -> None:
         file.attrs["frame"] = FRAME
         if orientation_map.exploratory:
             file.attrs["exploratory"] = orientation_map.exploratory
-    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
-        temporary.write_bytes(packed.getvalue())
+    write(path, packed.getvalue(), inputs=inputs_of(orientation_map.provenance))
 
 
 ORIX = Export("orix crystal map", "_orix.h5", save_orix, "orix.io.load", hdf5="orix crystal map")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +10,8 @@ import numpy as np
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import sign, signature
+from napari_4dstem_orient.core.reading import to_json
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.export.base import Export
 
 if TYPE_CHECKING:
@@ -37,15 +35,7 @@ def save_py4dstem_map(
     UserError
         The file cannot be written.
     """
-    # py4DSTEM and the libraries below it talk on standard output and warn of their own code.
-    noise = io.StringIO()
-    with (
-        writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary,
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(noise),
-        contextlib.redirect_stderr(noise),
-    ):
-        warnings.simplefilter("ignore")
+    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary, quiet():
         import h5py
         import py4DSTEM
         from emdfile import Array, Metadata, Root
@@ -94,7 +84,7 @@ def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
         "exploratory": orientation_map.exploratory,
         "phases": len(phases),
         "program": signature(),
-        "provenance": json.dumps(orientation_map.provenance, default=str),
+        "provenance": to_json(orientation_map.provenance),
     }
     return {"orientation_map": about, **phases}
 

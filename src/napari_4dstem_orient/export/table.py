@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.atomic import write
 from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.export.base import Export
@@ -39,8 +39,7 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(columns)
     lines.writerows(zip(*columns.values(), strict=True))
-    with writing(path) as temporary:
-        temporary.write_bytes(text.getvalue().encode())
+    write(path, text.getvalue())
 
 
 def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:

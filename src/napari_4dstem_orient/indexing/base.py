@@ -142,6 +142,13 @@ class MapBuilder:
         self.phase_margin = np.zeros(positions, np.float32)
         self.ambiguity = np.zeros(positions, np.uint8)
 
+    def enter(self, where: np.ndarray, count: np.ndarray, found: Hypotheses | None) -> None:
+        """Enter a batch: flat scan positions, their numbers of disks, and hypotheses of those with enough of them."""
+        tried = count >= self.acceptance.min_disks
+        self.leave_out(where[~tried])
+        if found is not None:
+            self.put(where[tried], found, count[tried])
+
     def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray) -> None:
         """Enter the hypotheses of flat scan positions ``where``, which have ``disk_count`` disks each."""
         asked = self.acceptance

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.resource_files import resource
-from napari_4dstem_orient.crystals.kinematic import electron_wavelength
+from napari_4dstem_orient.core.units import electron_wavelength
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, load_model, read_card
 
@@ -221,7 +221,7 @@ def named_models(
     reach: float | None = None,
     precession: float = 0.0,
 ) -> list[Use]:
-    """Return how the named model files serve the phases, or raise which does not fit and why.
+    """Return how the named model files serve the phases, each by the first that knows it, or raise what does not fit.
 
     Raises
     ------
@@ -231,17 +231,6 @@ def named_models(
     for path in paths:
         if reason := why_not(read_card(path), phases, voltage, reach, precession):
             raise UserError(f"The model {path} does not fit: {reason}.")
-    return uses_of(paths, phases)
-
-
-def uses_of(paths: Sequence[str | Path], phases: Sequence[Phase]) -> list[Use]:
-    """Return how model files serve the phases, each phase by the first file that knows it.
-
-    Raises
-    ------
-    UserError
-        None knows a phase.
-    """
     uses: list[Use] = []
     for path in paths:
         users = _users(read_card(path), phases)

@@ -9,6 +9,7 @@ import torch
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import each_batch
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.scoring import PREDICTED, Measured, without_direct_beam
@@ -75,7 +76,7 @@ def similarities(
         return torch.where(measured.mask.any(1), both, torch.nan).cpu().numpy()
 
     size = BATCH[device.type]
-    batches = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+    batches = [chosen[part] for part in parts(len(chosen), size)]
     done = 0
     for batch, values in each_batch(compare, batches, device):
         found[:, batch] = values

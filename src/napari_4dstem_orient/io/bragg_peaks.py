@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +17,9 @@ from napari_4dstem_orient.core.distortion import ratio_and_axis
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import sign
-from napari_4dstem_orient.core.reading import RESULT_BYTES, check_room, from_json, reading
+from napari_4dstem_orient.core.reading import RESULT_BYTES, check_room, from_json, reading, to_json
 from napari_4dstem_orient.core.scan import Calibration
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.io.bragg_units import calibration_told, in_their_unit
 from napari_4dstem_orient.io.formats import hdf5
 
@@ -144,9 +142,7 @@ def _save_frame(
     probe: Probe | None,
 ) -> None:
     """Let py4DSTEM write everything but the disks: it would hold an object for each scan position."""
-    noise = io.StringIO()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
-        warnings.simplefilter("ignore")
+    with quiet():
         import py4DSTEM
         from emdfile import Metadata
 
@@ -154,7 +150,7 @@ def _save_frame(
         vectors.Rshape = tuple(int(size) for size in disks.scan_shape)
         _describe(vectors.calibration, disks, calibration, origin, pixel)
         notes = Metadata(name=_NOTES)
-        notes["provenance"] = json.dumps(disks.provenance, default=str)
+        notes["provenance"] = to_json(disks.provenance)
         notes["detector_known"] = disks.detector_shape is not None
         vectors.metadata = notes
         if probe is not None:
@@ -266,7 +262,7 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
 
 def _disk_lists(file: h5py.File) -> Iterator[h5py.Dataset]:
     """Yield the datasets that hold a list of disks at each scan position."""
-    for member in hdf5.walk(file):
+    for _, member in hdf5.members(file):
         listed = h5py.check_vlen_dtype(member.dtype)
         named = getattr(listed, "names", None) or ()
         # 0.13 kept the calibrated vectors too; the raw ones usually lie beside them.

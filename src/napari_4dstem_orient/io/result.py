@@ -22,15 +22,14 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.core.atomic import hdf5_in_memory, writing
+from napari_4dstem_orient.core.atomic import hdf5_in_memory, write
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.orientation_map import (
@@ -40,7 +39,7 @@ from napari_4dstem_orient.core.orientation_map import (
     OrientationMap,
     why_exploratory,
 )
-from napari_4dstem_orient.core.reading import from_json, reading
+from napari_4dstem_orient.core.reading import from_json, reading, to_json
 from napari_4dstem_orient.crystals.phase import Phase
 
 if TYPE_CHECKING:
@@ -101,8 +100,7 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
         write_map(orientation_map, file)
         file.flush()
         image = file.id.get_file_image()
-    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
-        temporary.write_bytes(image)
+    write(path, image, inputs=inputs_of(orientation_map.provenance))
 
 
 def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: bool = True) -> None:
@@ -120,11 +118,11 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: boo
             values = np.asarray(getattr(owner, _ATTRIBUTES.get(name, name)), dtype)
             packing = {"compression": "gzip", "shuffle": True} if values.size and compress else {}
             group.create_dataset(name, data=values, **packing)
-    group["reason"].attrs["meaning"] = _json({int(status): status.text for status in IndexingStatus})
+    group["reason"].attrs["meaning"] = to_json({int(status): status.text for status in IndexingStatus})
     if certainty:
-        group["doubt"].attrs["meaning"] = _json({int(flag): flag.text for flag in AmbiguityFlag})
-    group["phases"] = _json([phase.to_dict() for phase in orientation_map.phases])
-    parent["provenance"] = _json(orientation_map.provenance)
+        group["doubt"].attrs["meaning"] = to_json({int(flag): flag.text for flag in AmbiguityFlag})
+    group["phases"] = to_json([phase.to_dict() for phase in orientation_map.phases])
+    parent["provenance"] = to_json(orientation_map.provenance)
 
 
 def is_map_file(path: str | Path) -> bool:
@@ -244,7 +242,3 @@ def _check_rotations(rotation: np.ndarray, name: str) -> None:
     unit = np.allclose(rotation @ rotation.swapaxes(1, 2), np.eye(3), atol=1e-3)
     if not unit or (np.linalg.det(rotation) < 0).any():
         raise ValueError(f"{name} holds matrices that are no rotations")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, default=lambda other: other.item() if hasattr(other, "item") else str(other))

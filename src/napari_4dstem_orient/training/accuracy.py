@@ -279,10 +279,10 @@ def make_test_set(model: Model, phase: int, kind: str, patterns: int, seed: int 
     lists, truth = simulate(model, phase, settings_of(kind, model, phase), patterns, seed)
     random = np.random.default_rng(seed)
     if kind == "mis-scaled":
-        lists = [
-            rows * np.array([s, s, 1.0], np.float32)
-            for rows, s in zip(lists, off_by_one(len(lists)), strict=True)
-        ]
+        scales = (
+            [s, s, 1.0] for s in 1 + 0.01 * (1 - 2 * (np.arange(len(lists)) % 2))
+        )  # too large, too small
+        lists = [rows * np.array(scale, np.float32) for rows, scale in zip(lists, scales, strict=True)]
     if kind == "sparse":
         lists = [rows[: random.integers(4, 8)] for rows in lists]
     return TestSet(kind, BraggDisks.from_lists((1, patterns), lists, calibrated=True), truth)
@@ -302,11 +302,6 @@ def simulate(
         rows, inside = disks.cpu().numpy(), mask.cpu().numpy()
         lists += [row[within] for row, within in zip(rows, inside, strict=True)]
     return lists, truth
-
-
-def off_by_one(count: int) -> np.ndarray:
-    """Return scales that are 1 % too large and 1 % too small in turn."""
-    return 1 + 0.01 * (1 - 2 * (np.arange(count) % 2))
 
 
 def settings_of(kind: str, model: Model, phase: int) -> SynthesisSettings:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_4dstem_orient.core.atomic import writing
-from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.core.ours import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,5 +47,4 @@ def save_curves(history: Sequence[dict[str, float]], title: str, path: Path) -> 
     left, right = figure.subplots(1, 2)
     plot_history(left, right, history)
     left.set_title(title)
-    with writing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format="png", metadata={"Software": signature()})
+    save_picture(figure, path)

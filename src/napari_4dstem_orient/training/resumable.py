@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.atomic import write
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import check_room, from_json, reading
 
@@ -30,8 +30,7 @@ def save_state(
         tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items()})
     tensors["generator"] = generator.get_state()
     contiguous = {name: value.cpu().contiguous() for name, value in tensors.items()}
-    with writing(path) as temporary:
-        temporary.write_bytes(save(contiguous, {"story": json.dumps(story)}))
+    write(path, save(contiguous, {"story": json.dumps(story)}))
 
 
 def read_story(path: Path) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def new_card(
         k_max=float(k_max),
         precession=float(precession),
         q_span=1.05 * k_max if donor is None else _matching_span(donor, phases[0], k_max),
-        network=network.to_dict(),
+        network=asdict(network),
         synthesis=synthesis.to_dict(),
         training={**asdict(settings), "start_from": donor.card.data_hash if donor is not None else None},
         data_hash="",

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.core.progress import Progress, going_on, silent
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.core.bragg_disks import BraggDisks
+    from napari_4dstem_orient.core.scan import Scan
+    from napari_4dstem_orient.workflow.store import Chunks
+
+Whole: TypeAlias = "Scan | BraggDisks"
+"""What is cut into chunks."""
 
 Rows = tuple[int, int]
 """Scan rows: the first, and one past the last."""
@@ -38,27 +46,6 @@ class Step(Protocol):
         """
 
 
-class Chunkable(Protocol):
-    """What is cut into chunks: a ``Scan`` or ``BraggDisks``."""
-
-    @property
-    def scan_shape(self) -> tuple[int, int]:
-        """Scan positions along (y, x)."""
-
-    def rows(self, start: int, stop: int) -> Any:
-        """Return some rows as a whole of their own."""
-
-
-class ChunkStore(Protocol):
-    """Where the results of chunks outlast the process."""
-
-    def find(self, rows: Rows, cols: int) -> Any | None:
-        """Return the result of a chunk, or None."""
-
-    def add(self, rows: Rows, result: Any) -> None:
-        """Keep the result of a chunk."""
-
-
 class Runner(Protocol):
     """Who does the work: this process (``SerialRunner``), or a cluster's workers (``workflow.cluster.Cluster``)."""
 
@@ -67,7 +54,7 @@ class Runner(Protocol):
         """Which workers, in words; None for this process alone."""
 
     def run(
-        self, step: Step, whole: Chunkable, todo: Sequence[Rows], progress: Progress
+        self, step: Step, whole: Whole, todo: Sequence[Rows], progress: Progress
     ) -> Generator[tuple[Rows, Any], None, None]:
         """Yield the result of each chunk as it is done; ``progress`` counts their scan positions."""
 
@@ -78,14 +65,14 @@ class SerialRunner:
     description = None
 
     def run(
-        self, step: Step, whole: Chunkable, todo: Sequence[Rows], progress: Progress
+        self, step: Step, whole: Whole, todo: Sequence[Rows], progress: Progress
     ) -> Generator[tuple[Rows, Any], None, None]:
         """Yield the result of each chunk; see ``Runner.run``."""
         cols, total, before = whole.scan_shape[1], positions(todo, whole), 0
         work = step.begin() if todo else None
         for start, stop in todo:
             assert work is not None
-            yield (start, stop), work(whole.rows(start, stop), start, _counting_on(progress, before, total))
+            yield (start, stop), work(whole.rows(start, stop), start, going_on(progress, before, total))
             before += (stop - start) * cols
 
 
@@ -97,17 +84,17 @@ def row_chunks(scan_shape: tuple[int, int]) -> list[Rows]:
     return [(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def positions(chunks: Sequence[Rows], whole: Chunkable) -> int:
+def positions(chunks: Sequence[Rows], whole: Whole) -> int:
     """Return how many scan positions some chunks have."""
     return sum(stop - start for start, stop in chunks) * whole.scan_shape[1]
 
 
 def in_chunks(
     step: Step,
-    whole: Chunkable,
+    whole: Whole,
     runner: Runner,
     progress: Progress = silent,
-    kept: ChunkStore | None = None,
+    kept: Chunks | None = None,
     seen: Callable[[Mapping[Rows, Any]], None] = lambda done: None,
 ) -> list[Any]:
     """Take a step over a whole scan.
@@ -119,7 +106,7 @@ def in_chunks(
     runner : Runner
     progress : callable
         ``progress(done, total)`` in scan positions; may raise ``Cancelled``.
-    kept : Kept, optional
+    kept : Chunks, optional
         Chunks that are there already are not done again, and those that are done are put there.
     seen : callable
         Called after each chunk with the results of all that are done, by their rows.
@@ -136,14 +123,10 @@ def in_chunks(
     total = positions(chunks, whole)
     resumed = total - positions(todo, whole)
     progress(resumed, total)
-    with closing(runner.run(step, whole, todo, _counting_on(progress, resumed, total))) as results:
+    with closing(runner.run(step, whole, todo, going_on(progress, resumed, total))) as results:
         for rows, result in results:
             if kept:
                 kept.add(rows, result)
             found[rows] = result
             seen(found)
     return [found[rows] for rows in chunks]
-
-
-def _counting_on(progress: Progress, before: int, total: int) -> Progress:
-    return lambda done, _: progress(before + done, total)

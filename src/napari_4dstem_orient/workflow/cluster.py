@@ -28,12 +28,12 @@ from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.core.version import identity
 from napari_4dstem_orient.workflow.chunks import (
-    Chunkable,
     ChunkFunction,
     Rows,
     Runner,
     SerialRunner,
     Step,
+    Whole,
     positions,
 )
 
@@ -167,7 +167,7 @@ class Cluster:
         self.description = description
 
     def run(
-        self, step: Step, whole: Chunkable, todo: Sequence[Rows], progress: Progress
+        self, step: Step, whole: Whole, todo: Sequence[Rows], progress: Progress
     ) -> Generator[tuple[Rows, Any], None, None]:
         """Yield the result of each chunk; see ``Runner.run``.
 

@@ -14,7 +14,6 @@ The patterns themselves stay where they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -23,11 +22,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from napari_4dstem_orient.core.atomic import hdf5_in_memory, writing
+from napari_4dstem_orient.core.atomic import hdf5_in_memory, write
 from napari_4dstem_orient.core.errors import LONGEST, UserError, one_line
 from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.progress import Progress, silent
-from napari_4dstem_orient.core.reading import file_hash, from_json, reading
+from napari_4dstem_orient.core.reading import file_hash, from_json, reading, to_json
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.io.result import read_map, refuse_foreign, write_map
 from napari_4dstem_orient.workflow.former import job_of_choice, jobs_of_records
@@ -85,15 +84,14 @@ def save_project(
     steps = len(results) + 1
     with hdf5_in_memory() as file:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=program_version())
-        file["session"] = json.dumps(_session(project, path.absolute().parent), default=_plain)
+        file["session"] = to_json(_session(project, path.absolute().parent))
         for done, (key, result) in enumerate(results.items()):
             progress(done, steps)
             _write(file, key, result)
         progress(steps - 1, steps)
         file.flush()
         image = file.id.get_file_image()
-    with writing(path, private, [*files_read(project.state), *project.state.job.models]) as temporary:
-        temporary.write_bytes(image)
+    write(path, image, private, [*files_read(project.state), *project.state.job.models])
     progress(steps, steps)
 
 
@@ -139,47 +137,27 @@ def load_project(path: str | Path, model_folders: Sequence[str | Path] = ()) -> 
 
 def _as_now(told: dict[str, Any], phases: list[Any]) -> dict[str, Any]:
     """Return what a project of 0.1.0 told, as it is told now."""
-    former = vars(from_plain(_Told1, told))
-    records, choice = former["records"], former.pop("settings")
-    jobs = jobs_of_records({stage: made.settings for stage, made in records.items()}, former["scan"] or {})
-    now = {stage: {"made": made.made, "job": jobs.get(stage, {})} for stage, made in records.items()}
-    models = [asdict(model) for model in former["models"]]
-    return {**former, "records": now, "models": models, "job": job_of_choice(choice, phases)}
+    records, choice = told["records"], told.pop("settings")
+    jobs = jobs_of_records({stage: made["settings"] for stage, made in records.items()}, told["scan"] or {})
+    now = {stage: {"made": made["made"], "job": jobs.get(stage, {})} for stage, made in records.items()}
+    return {**told, "records": now, "job": job_of_choice(choice, phases)}
 
 
 @dataclass(frozen=True)
-class _Always:
-    """What the text ``session`` says in every format."""
+class _Told:
+    """What the text ``session`` says."""
 
     scan: dict[str, Any] | None
     patterns: tuple[list[int], str] | None
     calibration: dict[str, Any]
     read_calibration: dict[str, Any]
     stale: list[str]
+    records: dict[str, _Made]
     position: tuple[int, int] | None
     pins: list[tuple[int, int]]
     models: list[_Model]
-    layers: dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class _Told(_Always):
-    records: dict[str, _Made]
     job: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Told1(_Always):
-    """What format 1 says."""
-
-    records: dict[str, _Made1]
-    settings: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Made1:
-    made: str
-    settings: dict[str, Any]
+    layers: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -250,7 +228,7 @@ def _write(file: h5py.File, key: Key, result: Any) -> None:
     if key is Stage.PROBE:
         file.create_dataset(key, data=np.asarray(result.kernel, np.float32), **packing)
         about = {"radius": result.radius, "kind": result.kind, "provenance": result.provenance}
-        file[key].attrs["about"] = json.dumps(about, default=_plain)
+        file[key].attrs["about"] = to_json(about)
     elif key in _DISKS:
         group = file.create_group(str(key))
         group.attrs["about"], arrays = to_arrays(result)
@@ -350,11 +328,3 @@ def _hash(path: Path) -> str:
         return file_hash(path)
     except (OSError, UserError):
         return ""
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value)

@@ -19,7 +19,7 @@ from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.core.version import identity
 from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
-from napari_4dstem_orient.workflow.chunks import ChunkFunction, ChunkStore, Rows
+from napari_4dstem_orient.workflow.chunks import ChunkFunction, Rows
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.indexing.base import Indexer
     from napari_4dstem_orient.workflow.job import Job
-    from napari_4dstem_orient.workflow.store import Partial
+    from napari_4dstem_orient.workflow.store import Chunks, Partial
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +43,14 @@ class Detection:
     device : str
     memory : int
         MiB that patterns may take in each process; answers do not depend on it.
-    doubts : tuple of str
-        Sentences about what was suggested and may be wrong.
     """
 
     probe: Probe
     settings: DetectionSettings | None
     device: str = "auto"
     memory: int = MEMORY
-    doubts: tuple[str, ...] = ()
 
-    def kept(self, scan: Scan, store: Partial | None) -> ChunkStore | None:
+    def kept(self, scan: Scan, store: Partial | None) -> Chunks | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""
         if store is None or (origin := scan.reopens) is None:
             return None
@@ -154,7 +151,7 @@ class Indexing:
         step = cls(job.method, asked, ())
         return replace(step, files=step.deciding_files())
 
-    def kept(self, disks: BraggDisks, store: Partial | None) -> ChunkStore | None:
+    def kept(self, disks: BraggDisks, store: Partial | None) -> Chunks | None:
         """Return where the map of these disks is kept."""
         if store is None:
             return None

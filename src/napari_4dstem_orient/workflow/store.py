@@ -21,7 +21,7 @@ from napari_4dstem_orient.core.atomic import make_folder, writing
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.parameters import from_plain
-from napari_4dstem_orient.core.reading import check_room, from_json, reading
+from napari_4dstem_orient.core.reading import check_room, from_json, reading, to_json
 from napari_4dstem_orient.core.temporaries import sweep
 from napari_4dstem_orient.io.result import load_map, save_map
 
@@ -67,7 +67,7 @@ class Partial:
 
 @dataclass(frozen=True)
 class Chunks:
-    """The chunks of one step; a ``workflow.chunks.ChunkStore``.
+    """The chunks of one step, which outlast the process.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ def to_arrays(disks: BraggDisks) -> tuple[str, dict[str, np.ndarray]]:
         "reach": disks.reach,
         "provenance": disks.provenance,
     }
-    return json.dumps(about, default=_plain), {"offsets": disks.offsets, **disks.values}
+    return to_json(about), {"offsets": disks.offsets, **disks.values}
 
 
 def from_arrays(about: str, arrays: Mapping[str, Any]) -> BraggDisks:

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, each_batch
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Indexer
@@ -120,12 +121,11 @@ def _steps(file: Path, indexer: TransformerIndexer, watch: Stopwatch) -> None:
     disks = watch.time("calibrate", lambda: calibrated(*loaded))
     apart = Stopwatch(indexer.device)
     reach, builder, batches = indexer.reach(disks), indexer.builder(disks), indexer.batches(disks)
-    for start in range(0, len(batches), BATCHES_TOGETHER):
-        part = batches[start : start + BATCHES_TOGETHER]
+    for part in (batches[some] for some in parts(len(batches), BATCHES_TOGETHER)):
         tokens = apart.time("tokens", partial(_tokens, indexer, disks, part, reach))
         answers = apart.time("inference", partial(_answers, indexer, [batch for _, batch in tokens]))
         for (where, _), answer in zip(tokens, answers, strict=True):
-            apart.time("assembly", partial(indexer.enter, builder, where, answer))
+            apart.time("assembly", partial(builder.enter, where, *answer))
     apart.time("assembly", partial(builder.finish, indexer.name, {}))
     for name, seconds in apart.seconds.items():
         watch.seconds.setdefault(name, []).append(sum(seconds))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.atomic import write
 from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient_evaluation.benchmarks.mapping import MATCHES, REFINED, STEPS
 from napari_4dstem_orient_evaluation.benchmarks.measuring import Rate, fits, spread
@@ -27,12 +27,8 @@ FILES = TEXT, DATA, PICTURE = "benchmark.md", "benchmark.json", "benchmark.png"
 def write_findings(found: Findings, folder: Path) -> str:
     """Write text, JSON and, where scans were timed, the picture; return the text."""
     text = findings_text(found)
-    for name, content in (
-        (TEXT, text),
-        (DATA, json.dumps(found.to_dict(), indent=1, ensure_ascii=False)),
-    ):
-        with writing(folder / name) as temporary:
-            temporary.write_text(content + "\n", encoding="utf-8")
+    write(folder / TEXT, text + "\n")
+    write(folder / DATA, json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n")
     if found.rates:
         save(figure(found), folder / PICTURE)
     return text

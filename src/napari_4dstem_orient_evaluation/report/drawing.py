@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.core.atomic import writing
-from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.core.ours import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +27,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, path: Path) -> str:
     """Write a figure as a picture and return its file name."""
-    with writing(path) as temporary:
-        figure.savefig(temporary, dpi=150, metadata={"Software": signature()})
+    save_picture(figure, path)
     return path.name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_4dstem_orient.core.atomic import make_folder, writing
+from napari_4dstem_orient.core.atomic import make_folder, write
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.training.accuracy import IN_USE, Accuracy, Trial
 from napari_4dstem_orient_evaluation.report import figure2, figure5
@@ -68,8 +68,7 @@ def write_report(
             name = save(robustness_figure(measured), folder / f"{phase}-robustness.png")
             parts += [f"## Robustness, {crystal.name}", ROBUSTNESS, _shown(name), robustness_table(measured)]
     path = folder / "report.md"
-    with writing(path) as temporary:
-        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write(path, "\n\n".join(parts) + "\n")
     return path
 
 

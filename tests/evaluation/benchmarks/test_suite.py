@@ -162,7 +162,7 @@ def test_steps_give_the_map_that_the_whole_gives(few_disks: BraggDisks) -> None:
     whole = indexer.index(disks)
     reach, builder = indexer.reach(disks), indexer.builder(disks)
     for where in indexer.batches(disks):
-        indexer.enter(builder, where, indexer.answer(*indexer.read(disks, where, reach)))
+        builder.enter(where, *indexer.answer(*indexer.read(disks, where, reach)))
     steps = builder.finish("transformer", {})
     np.testing.assert_array_equal(steps.phase_id, whole.phase_id)
     np.testing.assert_allclose(steps.rotation, whole.rotation, atol=1e-5)

@@ -10,6 +10,7 @@ from helpers.drawn_patterns import PolarImages
 from napari_4dstem_orient import map_orientations
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.misorientation import misorientation
@@ -20,7 +21,7 @@ from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
 from napari_4dstem_orient.indexing.similarity import SparseCorrelation
 from napari_4dstem_orient.indexing.template import matching
-from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher, _quiet
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
 from napari_4dstem_orient.training.synthesis import (
     PatternSource,
@@ -60,7 +61,7 @@ def py4dstem_matches(crystal, q, intensity, mask, matches=1):
         places, heights = rows[0][rows[2]], rows[1][rows[2]]
         peaks = np.zeros(len(places), dtype=[("qx", float), ("qy", float), ("intensity", float)])
         peaks["qx"], peaks["qy"], peaks["intensity"] = *places.T, heights
-        with _quiet():
+        with quiet():
             answer = crystal.match_single_pattern(
                 PointList(peaks), num_matches_return=matches, multiple_corr_reset=False
             )

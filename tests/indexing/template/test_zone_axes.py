@@ -10,13 +10,14 @@ from helpers.made_crystals import SETTINGS, in_setting, on_other_axes, setting
 from helpers.made_maps import BISMUTH_RHOMBOHEDRAL, CU_PRIMITIVE, MONOCLINIC, TRICLINIC
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
 from napari_4dstem_orient.indexing.template import indexer as template
-from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher, _quiet
+from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_triangles
 
 EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
@@ -29,7 +30,7 @@ def zones_in(corners):
     """Zone axes that py4DSTEM makes of a triangle (9 numbers)."""
     crystal = CU_PRIMITIVE.to_py4dstem()
     crystal.pymatgen_available = False
-    with _quiet():
+    with quiet():
         crystal.orientation_plan(
             zone_axis_range=np.reshape(corners, (3, 3)),
             angle_step_zone_axis=STEP,

@@ -1,5 +1,7 @@
 """What the transformer looked at: the same encoder, attention that adds up, in the disks' own order."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def model(copper):
         k_max=2.1,
         precession=0.0,
         q_span=2.2,
-        network=SIZE.to_dict(),
+        network=asdict(SIZE),
         synthesis={},
         training={},
         data_hash="",

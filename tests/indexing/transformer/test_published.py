@@ -1,6 +1,7 @@
 """The published architecture: what it reads, what it answers, and that it trains, saves and loads like the other."""
 
 import math
+from dataclasses import replace
 from unittest.mock import create_autospec
 
 import pytest
@@ -60,7 +61,7 @@ def test_the_preset_has_the_published_size():
 
 def test_it_answers_with_one_rotation_for_each_pattern_and_phase():
     torch.manual_seed(0)
-    network = PublishedTransformer(PublishedSettings(**{**SMALL.to_dict(), "phases": 2}), 1.2)
+    network = PublishedTransformer(replace(SMALL, phases=2), 1.2)
     disks, mask = some_disks(5, 9)
     rotations, logits = network(disks, mask)
     assert rotations.shape == (5, 2, 3, 3)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -16,9 +13,11 @@ import torch
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, describe, each_batch
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.reading import room
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, reach_of
@@ -53,7 +52,7 @@ class TemplateMatcher:
         Å⁻¹.
     precession : float
         Half-angle in degrees.
-    settings, acceptance, scoring
+    settings, acceptance
         See their classes. The score of an answer is the same as the transformer's, not py4DSTEM's correlation.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM's own engine runs on the CPU.
@@ -74,7 +73,6 @@ class TemplateMatcher:
         precession: float = 0.0,
         settings: TemplateSettings | None = None,
         acceptance: AcceptanceSettings | None = None,
-        scoring: ScoreSettings | None = None,
         device: str = "auto",
     ) -> None:
         self.phases = tuple(phases)
@@ -83,7 +81,7 @@ class TemplateMatcher:
         self.precession = precession
         self.settings = settings or TemplateSettings()
         self.acceptance = acceptance or AcceptanceSettings()
-        self.scoring = scoring or ScoreSettings()
+        self.scoring = ScoreSettings()
         if self.settings.engine not in ENGINES:
             raise UserError(
                 f"There is no engine {self.settings.engine!r}; choose one of {', '.join(ENGINES)}."
@@ -114,12 +112,12 @@ class TemplateMatcher:
         crystal = phase.to_py4dstem()
         # Else py4DSTEM looks for a symmetry that it does not need, and finds none where atoms share a site.
         crystal.pymatgen_available = False
-        with _quiet():
+        with quiet():
             crystal.calculate_structure_factors(self.k_max)
         triangles = zone_triangles(phase)
         self._check_size(phase, triangles)
         for corners in triangles:
-            with _quiet():
+            with quiet():
                 crystal.orientation_plan(
                     zone_axis_range=corners,
                     angle_step_zone_axis=self.settings.zone_axis_step,
@@ -159,11 +157,8 @@ class TemplateMatcher:
         else:  # py4DSTEM's prints are caught, which works for one thread only
             answers = ((batch, self._batch(disks, batch, reach)) for batch in batches)
         done = 0
-        for where, (count, found) in answers:
-            tried = count >= self.acceptance.min_disks
-            builder.leave_out(where[~tried])
-            if found is not None:
-                builder.put(where[tried], found, count[tried])
+        for where, answer in answers:
+            builder.enter(where, *answer)
             done += len(where)
             progress(done, len(counts))
         return builder.finish(self.name, self._provenance())
@@ -175,7 +170,7 @@ class TemplateMatcher:
             # Made here, before there are threads.
             sizes = batch_sizes(self._templates, counts[order], self.settings.matches)
             return np.split(order, np.cumsum(sizes)[:-1]) if sizes else []
-        return [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+        return [order[part] for part in parts(len(order), CHUNK)]
 
     @torch.inference_mode()
     def _batch(
@@ -210,7 +205,7 @@ class TemplateMatcher:
         if self._by_torch:
             templates = self._templates[phase_id]
             return match(templates, measured.q, measured.intensity, measured.mask, self.settings.matches)
-        with _quiet():
+        with quiet():
             matched = [
                 _match_one(self._plans[phase_id], q[mask], intensity[mask], self.settings.matches)
                 for q, intensity, mask in zip(
@@ -256,12 +251,3 @@ def _match_one(crystal: Any, q: np.ndarray, intensity: np.ndarray, matches: int)
     peaks["qx"], peaks["qy"], peaks["intensity"] = q[:, 0], q[:, 1], intensity
     orientation = crystal.match_single_pattern(PointList(peaks), num_matches_return=matches, verbose=False)
     return np.asarray(orientation.matrix, float).reshape(matches, 3, 3)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep py4DSTEM's prints, progress bars and numpy warnings to itself."""
-    silence = io.StringIO()
-    with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

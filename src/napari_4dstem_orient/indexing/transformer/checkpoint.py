@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch.nn import TransformerEncoderLayer
 
-from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.atomic import write
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.reading import check_room, file_hash, from_json, reading
+from napari_4dstem_orient.core.units import electron_wavelength
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings, OrientationTransformer
@@ -202,10 +203,8 @@ def save_model(model: Model, path: str | Path) -> None:
         for name in ("g", "intensity", "extinction"):
             tensors[f"reflections.{index}.{name}"] = getattr(reflector, name).contiguous()
     text = model.card.to_json()
-    with writing(Path(path)) as temporary:
-        temporary.write_bytes(save({name: value.cpu() for name, value in tensors.items()}, {"card": text}))
-    with writing(Path(path).with_suffix(".json")) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write(path, save({name: value.cpu() for name, value in tensors.items()}, {"card": text}))
+    write(Path(path).with_suffix(".json"), text + "\n")
 
 
 def read_card(path: str | Path) -> ModelCard:
@@ -296,8 +295,6 @@ def _check_shapes(weights: dict[str, torch.Tensor], shapes: dict[str, torch.Size
 
 def _reflector(tensors: dict[str, torch.Tensor], index: int, card: ModelCard) -> Reflector:
     """Return the reflections of one of a model's crystals; ValueError where they contradict each other."""
-    from napari_4dstem_orient.crystals.kinematic import electron_wavelength
-
     g, intensity, extinction = (
         tensors[f"reflections.{index}.{name}"] for name in ("g", "intensity", "extinction")
     )

@@ -11,6 +11,7 @@ import torch
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, describe, each_batch, half_precision
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.phase import Phase
@@ -45,7 +46,7 @@ class TransformerIndexer:
     ----------
     models : sequence of Model
         Fitted to the crystals and the beam (``indexing.models``).
-    settings, acceptance, scoring
+    settings, acceptance
         See their classes.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
@@ -63,7 +64,6 @@ class TransformerIndexer:
         models: Sequence[Model],
         settings: TransformerSettings | None = None,
         acceptance: AcceptanceSettings | None = None,
-        scoring: ScoreSettings | None = None,
         device: str = "auto",
     ) -> None:
         if not models:
@@ -84,7 +84,7 @@ class TransformerIndexer:
         ]
         self.settings = settings or TransformerSettings()
         self.acceptance = acceptance or AcceptanceSettings()
-        self.scoring = scoring or ScoreSettings()
+        self.scoring = ScoreSettings()
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -98,7 +98,7 @@ class TransformerIndexer:
         for where, answer in each_batch(
             lambda batch: self.answer(*self.read(disks, batch, reach)), self.batches(disks), self.device
         ):
-            self.enter(builder, where, answer)
+            builder.enter(where, *answer)
             done += len(where)
             progress(done, disks.counts.size)
         return builder.finish(self.name, self._provenance())
@@ -116,7 +116,7 @@ class TransformerIndexer:
     def batches(self, disks: BraggDisks) -> list[np.ndarray]:
         """Split the scan positions by their number of disks, so that short lists do not pay for long ones."""
         order, size = np.argsort(disks.counts.ravel(), kind="stable"), BATCH[self.device.type]
-        return [order[start : start + size] for start in range(0, len(order), size)]
+        return [order[part] for part in parts(len(order), size)]
 
     def read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> tuple[torch.Tensor, Measured]:
         """Return the disks of a batch on the device, those that count first: all of them, and as measured."""
@@ -137,16 +137,6 @@ class TransformerIndexer:
         tried = count >= self.acceptance.min_disks
         found = self._answer(disks[tried], measured[tried]) if bool(tried.any()) else None
         return count.cpu().numpy(), found
-
-    def enter(
-        self, builder: MapBuilder, where: np.ndarray, answer: tuple[np.ndarray, Hypotheses | None]
-    ) -> None:
-        """Enter a batch's answer into the map."""
-        count, found = answer
-        tried = count >= self.acceptance.min_disks
-        builder.leave_out(where[~tried])
-        if found is not None:
-            builder.put(where[tried], found, count[tried])
 
     @torch.inference_mode()
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -46,39 +46,13 @@ class NetworkSettings:
     hypotheses: int = 4
     phases: int = 1
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
-
-class EncoderSize(Protocol):
-    """Size of an encoder; see ``NetworkSettings``."""
-
-    @property
-    def width(self) -> int: ...
-
-    @property
-    def heads(self) -> int: ...
-
-    @property
-    def feedforward(self) -> int: ...
-
-    @property
-    def layers(self) -> int: ...
-
-
-def encoder(size: EncoderSize) -> nn.TransformerEncoder:
+def encoder(width: int, heads: int, layers: int, feedforward: int) -> nn.TransformerEncoder:
     """Return a transformer encoder that normalizes before each layer, without dropout."""
     layer = nn.TransformerEncoderLayer(
-        size.width,
-        size.heads,
-        size.feedforward,
-        dropout=0.0,
-        activation="gelu",
-        batch_first=True,
-        norm_first=True,
+        width, heads, feedforward, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
-    return nn.TransformerEncoder(layer, size.layers, nn.LayerNorm(size.width), enable_nested_tensor=False)
+    return nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
 
 
 def encode(network: nn.TransformerEncoder, token: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -101,9 +75,9 @@ def encode(network: nn.TransformerEncoder, token: torch.Tensor, mask: torch.Tens
     return token if network.norm is None else network.norm(token)
 
 
-def mean_of(encoded: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Return the mean over the tokens (n, t, width) that are there: (n, width)."""
-    weight = mask[..., None].to(encoded.dtype)
+def pool(network: nn.TransformerEncoder, token: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean over the encoded tokens (n, t, width) that are there: (n, width)."""
+    encoded, weight = encode(network, token, mask), mask[..., None].to(token.dtype)
     return (encoded * weight).sum(1) / weight.sum(1)
 
 
@@ -150,7 +124,7 @@ class OrientationTransformer(nn.Module):
         self.intensity = InterpolatedEmbedding(settings.intensity_bins, width)
         self.azimuth = nn.Linear(2 * settings.harmonics, width)
         self.mix = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        self.encoder = encoder(settings)
+        self.encoder = encoder(width, settings.heads, settings.layers, settings.feedforward)
         self.outputs = settings.phases * settings.hypotheses
         self.head = nn.Sequential(
             nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, 7 * self.outputs)
@@ -172,11 +146,8 @@ class OrientationTransformer(nn.Module):
             Phase by phase, in the canonical frame.
         logits : Tensor, shape (n, phases * hypotheses)
         """
-        numbers = (
-            self.head(mean_of(encode(self.encoder, self.embed(disks), mask), mask))
-            .unflatten(-1, (self.outputs, 7))
-            .float()
-        )
+        pooled = pool(self.encoder, self.embed(disks), mask)
+        numbers = self.head(pooled).unflatten(-1, (self.outputs, 7)).float()
         return from_six(numbers[..., :6]), numbers[..., 6]
 
     def embed(self, disks: torch.Tensor) -> torch.Tensor:

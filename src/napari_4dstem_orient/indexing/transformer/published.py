@@ -6,14 +6,14 @@ It reads patterns as they lie on the detector, in bins, and answers with a singl
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from napari_4dstem_orient.crystals.rotations import nearest_rotation
-from napari_4dstem_orient.indexing.transformer.network import encode, encoder, mean_of
+from napari_4dstem_orient.indexing.transformer.network import encoder, pool
 
 PUBLISHED = "published"
 """What a model card calls this architecture."""
@@ -53,10 +53,6 @@ class PublishedSettings:
 
     hypotheses: ClassVar[int] = 1
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
 
 class PublishedTransformer(nn.Module):
     """Disks as tokens; embeddings of binned |q|, azimuth and intensity summed; encoder; mean; nearest rotation.
@@ -79,7 +75,7 @@ class PublishedTransformer(nn.Module):
         self.radial = nn.Embedding(settings.radial_bins, width)
         self.azimuth = nn.Embedding(settings.azimuth_bins, width)
         self.intensity = nn.Embedding(settings.intensity_bins, width)
-        self.encoder = encoder(settings)
+        self.encoder = encoder(width, settings.heads, settings.layers, settings.feedforward)
         self.head = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 10 * settings.phases))
 
     def forward(self, disks: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,11 +94,8 @@ class PublishedTransformer(nn.Module):
         logits : Tensor, shape (n, phases)
             Which phase it is; of a single phase they say nothing.
         """
-        numbers = (
-            self.head(mean_of(encode(self.encoder, self.embed(disks), mask), mask))
-            .unflatten(-1, (self.settings.phases, 10))
-            .float()
-        )
+        pooled = pool(self.encoder, self.embed(disks), mask)
+        numbers = self.head(pooled).unflatten(-1, (self.settings.phases, 10)).float()
         return nearest_rotation(numbers[..., :9].unflatten(-1, (3, 3))), numbers[..., 9]
 
     def embed(self, disks: torch.Tensor) -> torch.Tensor:

@@ -58,13 +58,11 @@ def check_parts(dataset: h5py.Dataset, path: Path) -> None:
             )
 
 
-def walk(file: h5py.File) -> Iterator[h5py.Dataset]:
-    """Yield every dataset once for each name, but for those in crowded groups and behind broken links."""
-    yield from (dataset for _, dataset in members(file))
-
-
 def members(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yield as ``walk``, each after its name here: what a link to another file leads to has another name there."""
+    """Yield every dataset once for each name, but for those in crowded groups and behind broken links.
+
+    Each after its name here: what a link to another file leads to has another name there.
+    """
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
     seen = set()
     while waiting:

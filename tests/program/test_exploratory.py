@@ -15,7 +15,7 @@ from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.export import images
 from napari_4dstem_orient.export.ebsd import save_ang, save_ctf
 from napari_4dstem_orient.export.grain_table import save_grain_table
-from napari_4dstem_orient.export.images import ipf_figure, save_channel_image, save_ipf_image
+from napari_4dstem_orient.export.images import channel_figure, save_channel_image
 from napari_4dstem_orient.export.table import save_csv
 from napari_4dstem_orient.export.tiff import save_ome_tiff
 from napari_4dstem_orient.indexing.settings import TemplateSettings
@@ -56,8 +56,8 @@ def test_pictures_say_it(found, tmp_path):
     import tifffile
 
     made, exploratory = found
-    assert any(WHY in text.get_text() for text in ipf_figure(made).texts) is exploratory
-    save_ipf_image(made, tmp_path / "map.tif")
+    assert any(WHY in text.get_text() for text in channel_figure(made, "ipf-z").texts) is exploratory
+    save_channel_image(made, tmp_path / "map.tif", "ipf-z")
     with tifffile.TiffFile(tmp_path / "map.tif") as file:
         assert (WHY in file.imagej_metadata["Info"]) is exploratory
 

@@ -140,9 +140,9 @@ def test_tiff_and_ome(uneven, tmp_path):
 
 
 def test_pictures_are_as_high_as_the_scan(uneven):
-    from napari_4dstem_orient.export.images import ipf_figure
+    from napari_4dstem_orient.export.images import channel_figure
 
-    figure = ipf_figure(uneven)
+    figure = channel_figure(uneven, "ipf-z")
     page = figure.axes[0].get_window_extent()
     rows, cols = uneven.scan_shape
     assert page.height / page.width == pytest.approx(8 * rows / (2 * cols), rel=0.01)

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, scalar_values
-from napari_4dstem_orient.analysis.colours import (
-    DIRECTION_TEXT,
-    PHASE_COLOURS,
-    LabAxis,
-    draw_color_key,
-    ipf_colors,
-)
-from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.analysis.colours import DIRECTION_TEXT, PHASE_COLOURS, draw_color_key
+from napari_4dstem_orient.core.atomic import write
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.core.ours import save_picture, signature
 from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import step_text
 
@@ -28,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Transform
 
     from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.crystals.phase import Phase
 
 _DPI = 200
 _LONG_SIDE = 1400
@@ -36,175 +31,101 @@ _MARGIN, _GAP, _TOP, _BOTTOM, _KEY = 60, 60, 130, 110, 400
 """Pixels around the map, beside it, above (title), below (scale bar), and for each colour key."""
 
 
-def save_ipf_image(orientation_map: OrientationMap, path: str | Path, direction: LabAxis = "z") -> None:
-    """Write an IPF map as a picture; the suffix says which.
-
-    ``.png`` has the colour key of each phase, a scale bar and a title. ``.tif``/``.tiff`` is the bare
-    layer, one pixel for each scan position, with its pixel size. Positions that are not indexed are black.
-
-    Parameters
-    ----------
-    orientation_map : OrientationMap
-    path : path
-    direction : {"x", "y", "z"}
-        Lab axis whose crystal direction gives the colour.
-
-    Raises
-    ------
-    UserError
-        The file cannot be written, or its suffix is none of these.
-    """
-    suffix = Path(path).suffix.lower()
-    _check_suffix(path, suffix)
-    if suffix == ".png":
-        figure = ipf_figure(orientation_map, direction)
-        with writing(path) as temporary:
-            _save_png(figure, temporary)
-    else:
-        rgb = np.rint(255 * ipf_colors(orientation_map, direction)[..., :3]).astype(np.uint8)
-        _save_tiff(rgb, path, orientation_map.steps, _told(orientation_map, DIRECTION_TEXT[direction]))
-
-
 def save_channel_image(orientation_map: OrientationMap, path: str | Path, channel: str) -> None:
-    """Write one channel of a map as a picture: with key, legend or colour bar as ``.png``, bare as ``.tif``.
+    """Write one channel of a map as a picture; the suffix says which.
+
+    ``.png`` has a title, a scale bar and the colour key of each phase, legend or colour bar. ``.tif``/``.tiff`` is the
+    bare layer, one pixel for each scan position, with its pixel size: a scalar channel as values (float32, NaN where
+    there is no answer), others in colours. Positions that are not indexed are black.
 
     Parameters
     ----------
     orientation_map : OrientationMap
     path : path
     channel : str
-        One of ``analysis.channels.channels_of(orientation_map)``. A bare scalar channel keeps its values (float32,
-        NaN where there is no answer).
+        One of ``analysis.channels.channels_of(orientation_map)``.
 
     Raises
     ------
     UserError
         The file cannot be written, or its suffix is none of these.
     """
-    shown = CHANNELS[channel]
-    if shown.axis is not None:
-        save_ipf_image(orientation_map, path, shown.axis)
-        return
     suffix = Path(path).suffix.lower()
-    _check_suffix(path, suffix)
-    if suffix != ".png":
-        scalar = shown.values is not None
-        pixels = scalar_values(orientation_map, channel) if scalar else _phase_pixels(orientation_map)
-        _save_tiff(pixels, path, orientation_map.steps, _told(orientation_map, shown.label or shown.title))
-    elif shown.values is None:
-        save_phase_image(orientation_map, path)
-    else:
-        values = scalar_values(orientation_map, channel)
-        title, steps = shown.title.capitalize(), orientation_map.steps
-        save_scalar_image(values, path, title, shown.label, steps, orientation_map.exploratory)
-
-
-def _told(orientation_map: OrientationMap, text: str) -> str:
-    """Return what a picture's description says."""
-    return "; ".join(filter(None, (text, orientation_map.exploratory)))
-
-
-def _phase_pixels(orientation_map: OrientationMap) -> np.ndarray:
-    return np.ascontiguousarray(channel_colors(orientation_map, "phase")[..., :3])
-
-
-def _check_suffix(path: str | Path, suffix: str) -> None:
     if suffix not in (".png", ".tif", ".tiff"):
         raise UserError(f"Cannot write {path}: pictures end in .png, .tif or .tiff; choose one of these.")
+    if suffix == ".png":
+        save_picture(channel_figure(orientation_map, channel), path, _DPI)
+        return
+    shown = CHANNELS[channel]
+    about = DIRECTION_TEXT[shown.axis] if shown.axis is not None else shown.label or shown.title
+    told = "; ".join(filter(None, (about, orientation_map.exploratory)))
+    scalar = shown.values is not None
+    pixels = scalar_values(orientation_map, channel) if scalar else _rgb(orientation_map, channel)
+    _save_tiff(pixels, path, orientation_map.steps, told)
 
 
-def ipf_figure(orientation_map: OrientationMap, direction: LabAxis = "z") -> Figure:
-    """Return the picture that ``save_ipf_image`` writes as PNG, as a matplotlib figure (no pyplot)."""
-    rgb = ipf_colors(orientation_map, direction)[..., :3]
-    present = [
-        phase
-        for number, phase in enumerate(orientation_map.phases)
-        if (orientation_map.phase_id == number).any()
-    ] or list(orientation_map.phases)
-    figure, axes, keys = _page(rgb.shape[:2], len(present), orientation_map.r_aspect)
-    axes.imshow(rgb, interpolation="nearest", aspect="auto")
-    for key, phase in zip(keys, present, strict=True):
-        draw_color_key(key, phase, size=_KEY)
-    _title(axes, DIRECTION_TEXT[direction], _subtitle(orientation_map))
-    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.steps)
-    _not_indexed(axes, 1 - orientation_map.indexed.mean())
+def channel_figure(orientation_map: OrientationMap, channel: str) -> Figure:
+    """Return the picture that ``save_channel_image`` writes as PNG, as a matplotlib figure (no pyplot)."""
+    shown, (rows, cols) = CHANNELS[channel], orientation_map.scan_shape
+    scalar, subtitle = shown.values is not None, f"{rows} × {cols} positions"
+    phases = _present(orientation_map)
+    keys = len(phases) if shown.axis is not None else 1
+    figure, axes, sides = _page((rows, cols), keys, orientation_map.r_aspect)
+    if scalar:
+        _draw_scalar(figure, axes, sides[0], scalar_values(orientation_map, channel), shown.label)
+    else:
+        axes.imshow(_rgb(orientation_map, channel), interpolation="nearest", aspect="auto")
+        subtitle = _subtitle(orientation_map)
+        _not_indexed(axes, 1 - orientation_map.indexed.mean())
+    if shown.axis is not None:
+        for side, phase in zip(sides, phases, strict=True):
+            draw_color_key(side, phase, size=_KEY)
+    elif not scalar:
+        _phase_legend(sides[0], orientation_map)
+    title = DIRECTION_TEXT[shown.axis] if shown.axis is not None else shown.title.capitalize()
+    _title(axes, title, subtitle)
+    _scale_bar(axes, cols, orientation_map.steps)
     _badge(figure, orientation_map.exploratory)
     return figure
 
 
-def save_scalar_image(
-    values: np.ndarray,
-    path: str | Path,
-    title: str,
-    label: str = "",
-    r_pixel: float | tuple[float, float] | None = None,
-    exploratory: str = "",
-) -> None:
-    """Write a scalar layer (score, disk count, virtual image) as a PNG with colour bar and scale bar.
+def _rgb(orientation_map: OrientationMap, channel: str) -> np.ndarray:
+    """Return a channel's colours, black where there is no answer."""
+    return np.ascontiguousarray(channel_colors(orientation_map, channel)[..., :3])
 
-    Parameters
-    ----------
-    values : ndarray, shape (scan_y, scan_x)
-        NaN is drawn black.
-    path : path
-    title, label : str
-        Above the picture, and beside the colour bar.
-    r_pixel : float or (float, float), optional
-        Scan step in nm, or steps down the rows and along them.
-    exploratory : str
-        Why the values are for a first look only, said below the picture; empty where they are not.
 
-    Raises
-    ------
-    UserError
-        The file cannot be written.
-    """
+def _present(orientation_map: OrientationMap) -> list[Phase]:
+    """Return the phases that occur; all of them where none does."""
+    phases = enumerate(orientation_map.phases)
+    found = [phase for number, phase in phases if (orientation_map.phase_id == number).any()]
+    return found or list(orientation_map.phases)
+
+
+def _draw_scalar(figure: Figure, axes: Axes, side: Axes, values: np.ndarray, label: str) -> None:
+    """Draw values with a colour bar; NaN is black."""
     from matplotlib import colormaps
 
-    down, along = np.broadcast_to(r_pixel or 1.0, 2).tolist()
-    figure, axes, (side,) = _page(values.shape, 1, down / along)
     colormap = colormaps["viridis"].with_extremes(bad="black")
-    shown = axes.imshow(values, interpolation="nearest", aspect="auto", cmap=colormap)
+    drawn = axes.imshow(values, interpolation="nearest", aspect="auto", cmap=colormap)
     side.axis("off")
-    bar = figure.colorbar(shown, cax=side.inset_axes((0.0, 0.0, 0.09, 1.0)))
+    bar = figure.colorbar(drawn, cax=side.inset_axes((0.0, 0.0, 0.09, 1.0)))
     bar.set_label(label, size=9)
     bar.ax.tick_params(labelsize=8)
-    _title(axes, title, f"{values.shape[0]} × {values.shape[1]} positions")
-    _scale_bar(axes, values.shape[1], None if r_pixel is None else (down, along))
-    _badge(figure, exploratory)
-    with writing(path) as temporary:
-        _save_png(figure, temporary)
 
 
-def save_phase_image(orientation_map: OrientationMap, path: str | Path) -> None:
-    """Write a PNG of the phase map: one colour for each phase, black where not indexed.
-
-    Raises
-    ------
-    UserError
-        The file cannot be written.
-    """
-    from matplotlib.colors import to_rgb
+def _phase_legend(side: Axes, orientation_map: OrientationMap) -> None:
+    """Say which colour is which phase, and what share of the map it has."""
     from matplotlib.patches import Patch
 
-    colors = [
-        to_rgb(PHASE_COLOURS[number % len(PHASE_COLOURS)]) for number in range(len(orientation_map.phases))
-    ]
-    figure, axes, (side,) = _page(orientation_map.scan_shape, 1, orientation_map.r_aspect)
-    shown = np.array([*colors, (0, 0, 0)])[orientation_map.phase_id]
-    axes.imshow(shown, interpolation="nearest", aspect="auto")
-    side.axis("off")
     handles = [
-        Patch(facecolor=color, label=f"{phase.name} ({(orientation_map.phase_id == number).mean():.1%})")
-        for number, (phase, color) in enumerate(zip(orientation_map.phases, colors, strict=True))
+        Patch(
+            facecolor=PHASE_COLOURS[number % len(PHASE_COLOURS)],
+            label=f"{phase.name} ({(orientation_map.phase_id == number).mean():.1%})",
+        )
+        for number, phase in enumerate(orientation_map.phases)
     ]
+    side.axis("off")
     side.legend(handles=handles, loc="center left", frameon=False, fontsize=9, borderaxespad=0)
-    _title(axes, "Phase", _subtitle(orientation_map))
-    _scale_bar(axes, orientation_map.scan_shape[1], orientation_map.steps)
-    _not_indexed(axes, 1 - orientation_map.indexed.mean())
-    _badge(figure, orientation_map.exploratory)
-    with writing(path) as temporary:
-        _save_png(figure, temporary)
 
 
 def _page(shape: tuple[int, ...], keys: int, aspect: float) -> tuple[Figure, Axes, list[Axes]]:
@@ -244,7 +165,7 @@ def _scale_bar(axes: Axes, cols: int, steps: tuple[float, float] | None) -> None
     along = 1.0 if steps is None else steps[1]
     length, text = round_length(cols * along / 4, "positions" if steps is None else "nm")
     end = length / along / cols
-    place = _below(axes, 32)
+    place = _below(axes)
     style: dict[str, Any] = {"color": "black", "linewidth": 4, "solid_capstyle": "butt", "clip_on": False}
     axes.plot([0, end], [0, 0], transform=place, **style)
     axes.annotate(
@@ -259,11 +180,11 @@ def _badge(figure: Figure, text: str) -> None:
         figure.text(left, bottom, f"△ {text}", fontsize=8.5, va="bottom", wrap=True)
 
 
-def _below(axes: Axes, pixels: float) -> Transform:
-    """Measure x in the axes' width and y in its height from a line so many pixels below the map."""
+def _below(axes: Axes) -> Transform:
+    """Measure x in the axes' width and y in its height from a line 32 pixels below the map."""
     from matplotlib.transforms import ScaledTranslation
 
-    return axes.transAxes + ScaledTranslation(0, -pixels / _DPI, axes.figure.dpi_scale_trans)
+    return axes.transAxes + ScaledTranslation(0, -32 / _DPI, axes.figure.dpi_scale_trans)
 
 
 def round_length(longest: float, unit: str) -> tuple[float, str]:
@@ -281,23 +202,17 @@ def _not_indexed(axes: Axes, share: float) -> None:
 
     if share > 0:
         handle = Patch(facecolor="black", edgecolor="black", label=f"not indexed ({max(share, 0.001):.1%})")
-        style: dict[str, Any] = {
-            "frameon": False,
-            "fontsize": 9,
-            "handlelength": 1.2,
-            "borderpad": 0,
-            "borderaxespad": 0,
-        }
-        place: dict[str, Any] = {
-            "loc": "center right",
-            "bbox_to_anchor": (1, 0),
-            "bbox_transform": _below(axes, 32),
-        }
-        axes.legend(handles=[handle], **style, **place)
-
-
-def _save_png(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=_DPI, format="png", metadata={"Software": signature()})
+        axes.legend(
+            handles=[handle],
+            frameon=False,
+            fontsize=9,
+            handlelength=1.2,
+            borderpad=0,
+            borderaxespad=0,
+            loc="center right",
+            bbox_to_anchor=(1, 0),
+            bbox_transform=_below(axes),
+        )
 
 
 def _save_tiff(pixels: np.ndarray, path: str | Path, steps: tuple[float, float] | None, title: str) -> None:
@@ -311,8 +226,7 @@ def _save_tiff(pixels: np.ndarray, path: str | Path, steps: tuple[float, float] 
     tifffile.imwrite(
         packed, pixels, photometric=kind, imagej=True, software=signature(), metadata=metadata, **scale
     )
-    with writing(path) as temporary:
-        temporary.write_bytes(packed.getvalue())
+    write(path, packed.getvalue())
 
 
 def _ipf(orientation_map: OrientationMap | None) -> list[str]:

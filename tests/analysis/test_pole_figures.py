@@ -12,9 +12,9 @@ from napari_4dstem_orient.analysis.pole_figures import (
     parse_indices,
     pole_figure,
     poles,
+    sphere_density,
     write_indices,
 )
-from napari_4dstem_orient.analysis.sphere_density import sphere_density
 from napari_4dstem_orient.core.errors import UserError
 
 

@@ -25,9 +25,8 @@ from napari_4dstem_orient.indexing.settings import (
 )
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network, load_model
-from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer, propose
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
-from napari_4dstem_orient.indexing.transformer.proposals import propose
 from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame, strongest
 from napari_4dstem_orient.training.loss import misorientation_angle
 from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings

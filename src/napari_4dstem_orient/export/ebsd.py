@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.ours import signature
+from napari_4dstem_orient.crystals.cif.checks import contents
 from napari_4dstem_orient.crystals.laue import laue_class
 from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.crystal_axes import check_axes
@@ -69,7 +70,6 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
     phases = orientation_map.phases
     check_axes(phases, path, ".ang")
     indexed = orientation_map.indexed.ravel()
-    certainty = orientation_map.certainty
     nowhere = 0 if len(phases) > 1 else -1
     x, y = _grid(orientation_map)
     columns = [
@@ -77,9 +77,7 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
         x,
         y,
         np.where(indexed, orientation_map.n_matched.ravel(), 0),
-        np.where(
-            indexed, (orientation_map.score if certainty is None else certainty.reliability).ravel(), -1
-        ),
+        np.where(indexed, orientation_map.confidence.ravel(), -1),
         np.where(indexed, orientation_map.phase_id.ravel() + 1, nowhere),
         indexed,
         np.where(indexed, 0, 180),
@@ -204,7 +202,7 @@ def _ang_phase(phase: Phase, number: int) -> list[str]:
     return [
         f"Phase {number}",
         f"MaterialName  {_plain(phase.name)}",
-        f"Formula       {_formula(phase)}",
+        f"Formula       {contents(phase).reduced_formula}",
         "Info          ",
         f"Symmetry              {laue_class(phase).edax}",
         "LatticeConstants      " + " ".join(f"{value:.4f}" for value in phase.cell),
@@ -277,17 +275,6 @@ def _plain(name: str) -> str:
     """Return a name that all readers understand: ASCII, in one line, beginning with a letter or figure."""
     ascii_name = " ".join(name.encode("ascii", "ignore").decode().split())
     return ascii_name.lstrip("([{<#-_.,;: ") or "unnamed"
-
-
-def _formula(phase: Phase) -> str:
-    from pymatgen.core.composition import Composition
-    from pymatgen.core.periodic_table import Element
-
-    amounts: dict[str, float] = {}
-    for number, occupancy in zip(phase.numbers, phase.occupancy, strict=True):
-        symbol = Element.from_Z(int(number)).symbol
-        amounts[symbol] = amounts.get(symbol, 0.0) + float(occupancy)
-    return Composition(amounts).reduced_formula
 
 
 ANG = Export("EDAX TSL text", ".ang", save_ang, "MTEX, orix, OIM")

@@ -83,8 +83,7 @@ def _signal(
 ) -> dict[str, Any]:
     """Describe an image, or where ``extra_axis`` is named one value after the other at each position."""
     data = np.asarray(values, np.float32)
-    navigates = bool(extra_axis)
-    axes = _scan_axes(data.shape[:2], steps, navigates)
+    axes = _scan_axes(data.shape[:2], steps, bool(extra_axis))
     if extra_axis:
         axes.append(_axis(extra_axis, data.shape[2], 1.0, "", 2, navigate=False))
     return _dictionary(title, data, axes, {"signal_type": "", "quantity": quantity}, notes)
@@ -113,14 +112,11 @@ def _vectors(
         "offsets": None,
         "detector_shape": None if disks.detector_shape is None else list(disks.detector_shape),
     }
-    microscope = {} if calibration is None else _microscope(calibration)
-    signal["metadata"] |= {"Acquisition_instrument": {"TEM": microscope}} if microscope else {}
+    if calibration is not None:
+        told = {"beam_energy": calibration.voltage, "convergence_angle": calibration.semiangle}
+        microscope = {name: value for name, value in told.items() if value is not None}
+        signal["metadata"] |= {"Acquisition_instrument": {"TEM": microscope}} if microscope else {}
     return signal
-
-
-def _microscope(calibration: Calibration) -> dict[str, float]:
-    known = {"beam_energy": calibration.voltage, "convergence_angle": calibration.semiangle}
-    return {name: value for name, value in known.items() if value is not None}
 
 
 def _scan_axes(
@@ -158,10 +154,7 @@ def _dictionary(
         },
         "original_metadata": {},
         "attributes": {"_lazy": False, "ragged": ragged},
-        "package_info": {
-            "package": "pyxem" if ragged else "hyperspy",
-            "package_version": "",
-        },
+        "package_info": {"package": "pyxem" if ragged else "hyperspy", "package_version": ""},
         "learning_results": {},
         "models": {},
         "tmp_parameters": {},

@@ -59,6 +59,8 @@ class Unfinished:
     ----------
     card : ModelCard
         What it trains for.
+    settings : TrainingSettings
+        How long and how fast it trains.
     seen : int
         Patterns trained on so far.
     history : list of dict
@@ -66,15 +68,9 @@ class Unfinished:
     """
 
     card: ModelCard
+    settings: TrainingSettings
     seen: int
     history: list[dict[str, float]]
-
-    @property
-    def settings(self) -> TrainingSettings:
-        """How long and how fast it trains."""
-        return TrainingSettings(
-            **{field.name: self.card.training[field.name] for field in fields(TrainingSettings)}
-        )
 
 
 def find_unfinished(out: str | Path) -> Unfinished | None:
@@ -90,9 +86,10 @@ def find_unfinished(out: str | Path) -> Unfinished | None:
         return None
     with damaged(path):
         story = read_story(path)
-        begun = Unfinished(card_of(story["card"]), int(story["seen"]), list(story["history"]))
-        from_plain(TrainingSettings, vars(begun.settings))
-        return begun
+        card = card_of(story["card"])
+        told = {field.name: card.training[field.name] for field in fields(TrainingSettings)}
+        settings = from_plain(TrainingSettings, told)
+        return Unfinished(card, settings, int(story["seen"]), list(story["history"]))
 
 
 def train_plan(

@@ -81,12 +81,9 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         checker = torch.Generator().manual_seed(VALIDATION_SEED)
         self.validation = [
-            self._draw(phase, turn, VALIDATION_PATTERNS // len(sources), checker)
+            (phase, self._draw(phase, turn, VALIDATION_PATTERNS // len(sources), checker))
             for phase, sources in enumerate(self.sources)
             for turn in range(len(sources))
-        ]
-        self.validated_phase = [
-            phase for phase, sources in enumerate(self.sources) for _ in range(len(sources))
         ]
 
     def _draw(self, phase: int, turn: int, count: int, generator: torch.Generator) -> Batch:
@@ -167,7 +164,7 @@ class Trainer:
         """Return loss and accuracy on the fixed validation patterns (angles in degrees)."""
         self.network.eval()
         losses, angles = [], []
-        for phase, batch in zip(self.validated_phase, self.validation, strict=True):
+        for phase, batch in self.validation:
             loss, found = self._loss(batch, phase)
             losses.append(loss)
             angles.append(torch.rad2deg(found))

@@ -74,24 +74,17 @@ def reading_limits(pool: Pool, megabytes: int, runs: int, folder: Path) -> list[
                 seconds.append(time.perf_counter() - began)
             rates[where, name] = size / float(np.mean(seconds)) / 1e9
     file.unlink()
+    copying = copy_rate(min(size, LARGEST_COPY), runs)
+    disk, memory = "reading a scan, file on disk", "reading a scan, file in memory"
+    from_disk, from_memory, plainly = (
+        rates["disk", "program"],
+        rates["memory", "program"],
+        rates["memory", "plain"],
+    )
     return [
-        Limit(
-            "reading a scan, file on disk", rates["disk", "program"], "disk", rates["disk", "plain"], "GB/s"
-        ),
-        Limit(
-            "reading a scan, file in memory",
-            rates["memory", "program"],
-            "plain reading of the same file",
-            rates["memory", "plain"],
-            "GB/s",
-        ),
-        Limit(
-            "reading a scan, file in memory",
-            rates["memory", "program"],
-            "copying in memory",
-            copy_rate(min(size, LARGEST_COPY), runs),
-            "GB/s",
-        ),
+        Limit(disk, from_disk, "disk", rates["disk", "plain"], "GB/s"),
+        Limit(memory, from_memory, "plain reading of the same file", plainly, "GB/s"),
+        Limit(memory, from_memory, "copying in memory", copying, "GB/s"),
     ]
 
 

@@ -11,7 +11,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.crystals.rotations import about_beam, nearest_rotation, random_rotations
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
-from napari_4dstem_orient.indexing.transformer.proposals import propose
+from napari_4dstem_orient.indexing.transformer.indexer import propose
 from napari_4dstem_orient.indexing.transformer.published import PublishedSettings, PublishedTransformer
 from napari_4dstem_orient.training import accuracy as evaluation
 from napari_4dstem_orient.training import run, trainer

@@ -102,7 +102,7 @@ def declared_formula(block: Block) -> Composition:
     return formula if all(count < 1e6 for count in formula.values()) else Composition()
 
 
-def contents(atoms: Atoms) -> Composition:
+def contents(atoms: Atoms | Phase) -> Composition:
     """Return how many atoms of each element are in the cell."""
     from pymatgen.core.composition import Composition
 

@@ -79,7 +79,7 @@ def disk_attention(
     mask : Tensor, bool, shape (n, d)
         Disks to be read; every pattern has at least one.
     reference_disks : int
-        As in ``proposals.propose``.
+        As in ``indexer.propose``.
     kind : "rollout" or "last layer"
         The last layer's attention alone, or that of all layers: the product of (A + 1) / 2, since each layer adds to
         what the one before made (Abnar & Zuidema, ACL 2020, 4190).

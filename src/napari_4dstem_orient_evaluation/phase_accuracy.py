@@ -11,6 +11,7 @@ from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.training.accuracy import EVERY_ANSWER, angles_to_truth, make_test_set, timed_index
 
+KINDS = ("published", "noisy")
 CLEAR = 0.5
 """Phase margin from which a phase counts as told."""
 
@@ -53,17 +54,16 @@ def evaluate_phases(
     patterns: int = 2048,
     device: str = "auto",
     progress: Progress = silent,
-    kinds: Sequence[str] = ("published", "noisy"),
 ) -> list[PhaseAccuracy]:
     """Map patterns of each model's phases with all models together, and with the one alone."""
     together = TransformerIndexer(models, acceptance=EVERY_ANSWER, device=device)
     rows: list[PhaseAccuracy] = []
     number = 0
-    total = len(kinds) * len(together.phases)
+    total = len(KINDS) * len(together.phases)
     for model in models:
         alone = TransformerIndexer([model], acceptance=EVERY_ANSWER, device=device)
         for own, crystal in enumerate(model.crystals):
-            for kind in kinds:
+            for kind in KINDS:
                 test = make_test_set(model, own, kind, patterns)
                 joint, single = (timed_index(indexer, test.disks)[0] for indexer in (together, alone))
                 angle = angles_to_truth(joint, test.truth, crystal, number)

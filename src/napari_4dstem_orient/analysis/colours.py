@@ -197,11 +197,11 @@ def draw_outline(axes: Axes, phase: Phase, color: str = "black", fontsize: float
     return axes.add_patch(Polygon(key_outline(phase), fill=False, edgecolor=color, linewidth=0.8))
 
 
-def draw_color_key(axes: Axes, phase: Phase, size: int = 300, fontsize: float = 9) -> None:
+def draw_color_key(axes: Axes, phase: Phase, size: int = 300) -> None:
     """Draw the colour key with its outline, corner labels and the phase's name onto matplotlib axes."""
     axes.imshow(color_key_image(phase, size), extent=key_extent(phase), interpolation="bilinear")
-    draw_outline(axes, phase, fontsize=fontsize)
-    axes.set_title(f"{phase.name}  ({laue_class(phase).symbol})", fontsize=fontsize, pad=4, parse_math=False)
+    draw_outline(axes, phase)
+    axes.set_title(f"{phase.name}  ({laue_class(phase).symbol})", fontsize=9, pad=4, parse_math=False)
 
 
 def color_key_figure(phase: Phase, size: float = 2.4) -> Figure:

@@ -21,6 +21,8 @@ GRID = 128
 """Pixels of the detector that patterns are drawn on."""
 SPOT = 1.5
 """Gaussian width of a drawn disk, pixels."""
+WIDTH = 0.02
+"""Å⁻¹; Gaussian width of the excitation error in drawn patterns."""
 BATCH = {"cpu": 512, "cuda": 16_384, "mps": 4096}
 """Patterns compared at a time."""
 
@@ -149,16 +151,14 @@ class SparseCorrelation:
         return torch.atan2(g[..., 1], g[..., 0]) / self.step, power * self.radius
 
 
-def image_overlap(
-    measured: Measured, rotation: torch.Tensor, reflector: Reflector, excitation_width: float = 0.02
-) -> torch.Tensor:
+def image_overlap(measured: Measured, rotation: torch.Tensor, reflector: Reflector) -> torch.Tensor:
     """Return Q = Σ(sim · exp) / (‖sim‖ ‖exp‖) of n patterns and one orientation each, (n, 3, 3) -> (n,).
 
     exp are the measured disks to the power ½, sim the kinematic intensities of the brightest reflections, both drawn
     as Gaussian spots on a detector that reaches ``measured.reach``; neither has a direct beam. The product of two
     spots, summed over the detector, is a Gaussian of their distance, so nothing need be drawn.
     """
-    position, sim = reflector.brightest(rotation, excitation_width, measured.reach, PREDICTED)
+    position, sim = reflector.brightest(rotation, WIDTH, measured.reach, PREDICTED)
     exp = measured.intensity.sqrt() * measured.mask
     width = SPOT * 2 * measured.reach / GRID
 

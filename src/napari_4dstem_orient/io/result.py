@@ -103,7 +103,7 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
     write(path, image, inputs=inputs_of(orientation_map.provenance))
 
 
-def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: bool = True) -> None:
+def write_map(orientation_map: OrientationMap, parent: h5py.Group) -> None:
     """Write a map into a group as it stands at the top of a result file."""
     group = parent.create_group("orientation")
     group.attrs.update(frame=FRAME, method=orientation_map.method)
@@ -116,7 +116,7 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group, compress: boo
     for owner, dtypes in parts:
         for name, dtype in dtypes.items():
             values = np.asarray(getattr(owner, _ATTRIBUTES.get(name, name)), dtype)
-            packing = {"compression": "gzip", "shuffle": True} if values.size and compress else {}
+            packing = {"compression": "gzip", "shuffle": True} if values.size else {}
             group.create_dataset(name, data=values, **packing)
     group["reason"].attrs["meaning"] = to_json({int(status): status.text for status in IndexingStatus})
     if certainty:

@@ -162,11 +162,9 @@ def evaluate_model(
     patterns: int = 4096,
     template_patterns: int = 256,
     device: str = "auto",
-    progress: Progress = silent,
-    kinds: Sequence[str] = KINDS,
 ) -> list[Accuracy]:
     """Measure a model on random orientations of each of its phases; for arguments see ``run_trials``."""
-    trials = run_trials(model, patterns, template_patterns, device, progress, kinds)
+    trials = run_trials(model, patterns, template_patterns, device)
     return [row for trial in trials for row in trial.rows()]
 
 
@@ -267,10 +265,10 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
     return methods
 
 
-def make_test_set(model: Model, phase: int, kind: str, patterns: int, seed: int = SEED) -> TestSet:
+def make_test_set(model: Model, phase: int, kind: str, patterns: int) -> TestSet:
     """Simulate patterns of one of ``KINDS`` in random orientations of a model's phase."""
-    lists, truth = simulate(model, phase, settings_of(kind, model, phase), patterns, seed)
-    random = np.random.default_rng(seed)
+    lists, truth = simulate(model, phase, settings_of(kind, model, phase), patterns, SEED)
+    random = np.random.default_rng(SEED)
     if kind == "mis-scaled":
         scales = (
             [s, s, 1.0] for s in 1 + 0.01 * (1 - 2 * (np.arange(len(lists)) % 2))

@@ -47,10 +47,6 @@ the published network on the published patterns, to compare with."""
 Tell = Callable[[str], None]
 
 
-def no_words(text: str) -> None:
-    """Tell nobody."""
-
-
 @dataclass(frozen=True, eq=False)
 class Unfinished:
     """A training that was stopped.
@@ -104,7 +100,7 @@ def train_plan(
     device: str = "auto",
     progress: Progress = silent,
     report: Report | None = None,
-    tell: Tell = no_words,
+    tell: Tell = lambda text: None,
 ) -> Model:
     """Train as planned and write the model to ``out``; for what is not listed see ``train_model``.
 

@@ -13,6 +13,7 @@ from napari_4dstem_orient.indexing.transformer.attention import attention_at, di
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, ModelCard, build_network
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
+from napari_4dstem_orient.indexing.transformer.tokens import canonical_frame
 
 SIZE = NetworkSettings(tokens=6, width=16, heads=2, layers=2, feedforward=32)
 
@@ -57,25 +58,32 @@ def test_the_slow_encoder_answers_as_the_fast_one_does(model):
         assert not layer[0, :, 4:].any()
 
 
-@pytest.mark.parametrize("kind", ["rollout", "last layer"])
-def test_attention_adds_up_and_follows_the_disks_wherever_they_stand_in_the_list(model, kind):
+def test_attention_adds_up_and_follows_the_disks_wherever_they_stand_in_the_list(model):
     disks = some_disks(9)
     mask = torch.ones(2, 9, dtype=torch.bool)
     mask[:, 2] = False
-    share = disk_attention(model, disks, mask, 3, kind)
+    share = disk_attention(model, disks, mask, 3)
     read = ~share.isnan()
     assert read.sum(1).tolist() == [SIZE.tokens] * 2  # the weakest are not read, nor is what is masked out
     assert not read[:, 2].any()
     torch.testing.assert_close(share.nansum(1), torch.ones(2))
     order = torch.randperm(9, generator=torch.Generator().manual_seed(1))
-    shuffled = disk_attention(model, disks[:, order], mask[:, order], 3, kind)
+    shuffled = disk_attention(model, disks[:, order], mask[:, order], 3)
     torch.testing.assert_close(shuffled, share[:, order], equal_nan=True)
 
 
-def test_the_last_layer_and_the_rollout_differ(model):
-    disks, mask = some_disks(5), torch.ones(2, 5, dtype=torch.bool)
-    last, rolled = (disk_attention(model, disks, mask, 1, kind) for kind in ("last layer", "rollout"))
-    assert (last - rolled).abs().max() > 1e-3
+def test_attention_is_that_of_all_layers(model):
+    """Of disks in the network's own frame: the first on +x, intensities relative to it, strongest first."""
+    disks, mask = some_disks(5).sort(1, descending=True).values, torch.ones(2, 5, dtype=torch.bool)
+    disks = canonical_frame(disks)[0]
+    with torch.inference_mode():
+        _, layers = encode(model.network.encoder, model.network.embed(disks), mask)
+    through = torch.eye(5)
+    for layer in layers:
+        through = (layer + torch.eye(5)) / 2 @ through
+    share = disk_attention(model, disks, mask)
+    torch.testing.assert_close(share, through.mean(1))
+    assert (share - layers[-1].mean(1)).abs().max() > 1e-3
 
 
 def test_equal_disks_get_equal_attention_whichever_the_weights(model):

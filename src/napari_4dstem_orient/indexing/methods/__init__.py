@@ -53,10 +53,6 @@ class Asked:
     device: str = "auto"
 
 
-def _none(asked: Asked) -> list[Path]:
-    return []
-
-
 @dataclass(frozen=True)
 class Method:
     """A way of finding orientations.
@@ -81,7 +77,7 @@ class Method:
     title: str
     settings: type[Any]
     make: Callable[[Asked], Indexer]
-    files: Callable[[Asked], list[Path]] = _none
+    files: Callable[[Asked], list[Path]] = lambda asked: []
     needs_models: bool = False
     knows_reliability: bool = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,13 +18,9 @@ from napari_4dstem_orient.indexing.transformer.tokens import by_strength, in_fra
 if TYPE_CHECKING:
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-Kind = Literal["last layer", "rollout"]
-
 
 @torch.inference_mode()
-def attention_at(
-    indexer: TransformerIndexer, disks: BraggDisks, phase: Phase, kind: Kind = "rollout"
-) -> np.ndarray:
+def attention_at(indexer: TransformerIndexer, disks: BraggDisks, phase: Phase) -> np.ndarray:
     """Return the share of attention that each disk of one scan position got.
 
     Parameters
@@ -34,8 +30,6 @@ def attention_at(
         One scan position, calibrated (``BraggDisks.only``).
     phase : Phase
         Whose model is asked, where there are several.
-    kind : "rollout" or "last layer"
-        See ``disk_attention``.
 
     Returns
     -------
@@ -58,18 +52,19 @@ def attention_at(
     mask = Measured.of(found, mask, reach).mask
     if not bool(mask.any()):
         return np.full(found.shape[1], np.nan, np.float32)
-    share = disk_attention(model, found, mask, indexer.settings.reference_disks, kind)[0]
+    share = disk_attention(model, found, mask, indexer.settings.reference_disks)[0]
     return share.cpu().numpy()
 
 
 @torch.inference_mode()
 def disk_attention(
-    model: Model, disks: torch.Tensor, mask: torch.Tensor, reference_disks: int = 1, kind: Kind = "rollout"
+    model: Model, disks: torch.Tensor, mask: torch.Tensor, reference_disks: int = 1
 ) -> torch.Tensor:
     """Run the encoder on some patterns and return the share of attention that each disk got.
 
     The network answers from the mean over its tokens, so attention is averaged over the tokens that give it, over
-    the heads, and over the frames in which the pattern was read.
+    the heads, and over the frames in which the pattern was read. That of all layers is the product of (A + 1) / 2,
+    since each layer adds to what the one before made (Abnar & Zuidema, ACL 2020, 4190).
 
     Parameters
     ----------
@@ -80,9 +75,6 @@ def disk_attention(
         Disks to be read; every pattern has at least one.
     reference_disks : int
         As in ``indexer.propose``.
-    kind : "rollout" or "last layer"
-        The last layer's attention alone, or that of all layers: the product of (A + 1) / 2, since each layer adds to
-        what the one before made (Abnar & Zuidema, ACL 2020, 4190).
 
     Returns
     -------
@@ -98,7 +90,7 @@ def disk_attention(
     for reference in range(min(reference_disks, tokens.shape[1]) if canonical else 1):
         turned, _ = in_frame(tokens * scale, canonical, reference)
         _, layers = encode(model.network.encoder, model.network.embed(turned * inside[..., None]), inside)
-        matrix = layers[-1] if kind == "last layer" else _rollout(layers)
+        matrix = _rollout(layers)
         asking = inside.to(matrix.dtype)
         shares.append((asking[:, None] @ matrix)[:, 0] / asking.sum(1, keepdim=True))
         weights.append(inside[:, reference].to(matrix.dtype))  # a frame of no disk is no reading

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from napari_4dstem_orient.core.scan import Calibration, Scan
-from napari_4dstem_orient.core.units import wavelength
+from napari_4dstem_orient.core.units import electron_wavelength
 from napari_4dstem_orient.samples.lazy import poisson_scan
 
 DATA = Path(__file__).parents[1] / "data"
@@ -79,7 +79,7 @@ class MultislicePatterns:
             np.arange(n * fine) / fine + (1 / fine - 1) / 2 for n in (rows, cols)
         )  # of parts of pixels
         k = np.hypot(row[:, None] - self.origin[0], col - self.origin[1]) * self.calibration.q_pixel
-        edge = 1e-3 * self.calibration.semiangle / wavelength(self.calibration.voltage)
+        edge = 1e-3 * self.calibration.semiangle / electron_wavelength(self.calibration.voltage)
         parts = 0.5 - 0.5 * np.tanh(2 * (k / edge - 1) / SOFTNESS)
         shape = (parts**2).reshape(rows, fine, cols, fine).sum(axis=(1, 3))
         return shape / shape.sum()

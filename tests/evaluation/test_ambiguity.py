@@ -47,7 +47,7 @@ def test_the_twin_of_a_zone_has_the_same_disks_and_the_same_dynamical_intensitie
         assert (errors[0] - errors[1][partner.argmin(1)]).abs().max() < 1e-4
     waves = BlochWaves.of(copper, 300, 1.5)
     keep = torch.cat([torch.tensor([True]), zone])
-    only = BlochWaves(waves.hkl[keep], waves.g[keep], waves.potential, None, waves.wavelength)
+    only = BlochWaves(waves.hkl[keep], waves.g[keep], waves.potential, waves.wavelength)
     thickness = torch.tensor([[300.0]])
     found = []
     for rotation in (truth, twin):

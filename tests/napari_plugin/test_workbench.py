@@ -131,7 +131,7 @@ def test_the_map_on_the_screen_has_the_colours_of_the_answer(bench, silver):
 def test_the_demo_goes_from_the_sample_to_a_map(make_napari_viewer, qtbot, silver, monkeypatch):
     let_know(monkeypatch, silver)
     scan = scan_of(calibrated_disks(silver))
-    monkeypatch.setattr("napari_4dstem_orient.samples.silver.silver_twins", lambda: scan)
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.workbench.silver_twins", lambda: scan)
     viewer = make_napari_viewer()
     map_silver_sample(viewer)
     qtbot.waitUntil(lambda: bool(map_layers(viewer)), timeout=60000)

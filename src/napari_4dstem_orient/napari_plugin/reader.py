@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import napari
+from napari.types import LayerData
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.reading import mapped, reading
+from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+from napari_4dstem_orient.io.formats import FORMATS, suffixes
+from napari_4dstem_orient.io.load import load
+from napari_4dstem_orient.io.result import is_map_file
 from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
 from napari_4dstem_orient.napari_plugin.panels.shared import opening
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import as_layer, take_disks, take_map
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-
-if TYPE_CHECKING:
-    from napari.types import LayerData
+from napari_4dstem_orient.workflow.project import is_project_file
 
 Reader = Callable[[str], "list[LayerData]"]
 
@@ -27,8 +31,6 @@ NOTHING = [(None,)]
 
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return the function that reads this path, or None where it is not ours."""
-    from napari_4dstem_orient.io.formats import FORMATS, suffixes
-
     if not isinstance(path, str):
         return None
     name = path.lower()
@@ -45,8 +47,6 @@ def read_scan(path: str) -> list[LayerData]:
 
     The Data panel reads it off the main thread, and asks what the file leaves open (which dataset, which scan shape).
     """
-    from napari_4dstem_orient.io.load import load
-
     viewer = napari.current_viewer()
     if viewer is None:
         return [as_layer(load(path))]
@@ -56,33 +56,21 @@ def read_scan(path: str) -> list[LayerData]:
 
 def read_disks(path: str) -> list[LayerData]:
     """Read Bragg disks into the current viewer's session."""
-    viewer = napari.current_viewer()
-    if viewer is None:
-        raise UserError(
-            f"{path} holds Bragg disks; open it in a napari window, or with load_disks in Python."
-        )
+    viewer = _window(f"{path} holds Bragg disks", "load_disks in Python")
     take_disks(viewer, *opening.read_disks(path))
     return NOTHING
 
 
 def read_map(path: str) -> list[LayerData]:
     """Read a saved orientation map into the current viewer."""
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
-
-    viewer = napari.current_viewer()
-    if viewer is None:
-        raise UserError(
-            f"{path} holds an orientation map; open it in a napari window, or with OrientationMap.load."
-        )
+    viewer = _window(f"{path} holds an orientation map", "OrientationMap.load")
     take_map(viewer, OrientationMap.load(path), path)
     return NOTHING
 
 
 def read_project(path: str) -> list[LayerData]:
     """Open a project in the current viewer: the overview reads it off the main thread, so there is nothing yet."""
-    viewer = napari.current_viewer()
-    if viewer is None:
-        raise UserError(f"{path} is a project; open it in a napari window, or with load_project in Python.")
+    viewer = _window(f"{path} is a project", "load_project in Python")
     shown: Any = open_workbench(viewer)["Overview"]
     if shown.jobs.running:
         raise UserError(f"The overview is still at work; open {path} when it has finished.")
@@ -90,19 +78,21 @@ def read_project(path: str) -> list[LayerData]:
     return NOTHING
 
 
+def _window(what: str, otherwise: str) -> napari.Viewer:
+    """Return the current viewer, or raise UserError saying what opens the file without one."""
+    viewer = napari.current_viewer()
+    if viewer is None:
+        raise UserError(f"{what}; open it in a napari window, or with {otherwise}.")
+    return viewer
+
+
 def data_panel(viewer: napari.Viewer) -> DataWidget:
     """Return the viewer's Data panel, opened if it is not."""
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, DataWidget):
-            return widget
-    return viewer.window.add_plugin_dock_widget("napari-4dstem-orient", PANELS["Data"].menu)[1]
+    there = find_panel(viewer, "Data")
+    return there or viewer.window.add_plugin_dock_widget("napari-4dstem-orient", PANELS["Data"].menu)[1]
 
 
 def _hdf5_reader(path: str) -> Reader:
-    from napari_4dstem_orient.io.bragg_peaks import is_disk_file
-    from napari_4dstem_orient.io.result import is_map_file
-    from napari_4dstem_orient.workflow.project import is_project_file
-
     if is_project_file(path):
         return read_project
     if is_map_file(path):

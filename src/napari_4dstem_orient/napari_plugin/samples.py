@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import napari
+from napari.types import LayerData
 
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_sample
 from napari_4dstem_orient.samples.copper import copper_polycrystal as copper_scan
 from napari_4dstem_orient.samples.silver import silver_twins as silver_scan
-
-if TYPE_CHECKING:
-    from napari.types import LayerData
-
-    from napari_4dstem_orient.core.scan import Scan
 
 
 def silver_twins() -> list[LayerData]:

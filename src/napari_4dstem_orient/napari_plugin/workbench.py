@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
 
@@ -21,10 +22,8 @@ from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.samples.silver import silver_twins
 from napari_4dstem_orient.workflow.job import MapBy, Stage, stage_of
-
-if TYPE_CHECKING:
-    import napari
 
 LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
@@ -71,7 +70,6 @@ def open_demo() -> None:
 def map_silver_sample(viewer: napari.Viewer) -> None:
     """Open the workbench on the silver sample and take each step of the job as a user would, up to the map."""
     from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
-    from napari_4dstem_orient.samples.silver import silver_twins
 
     panels: dict[str, Any] = open_workbench(viewer)
     set_libraries_aside(viewer)

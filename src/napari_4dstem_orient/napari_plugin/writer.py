@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.export.images import save_channel_image
+from napari_4dstem_orient.export.registry import FORMATS
 from napari_4dstem_orient.napari_plugin.layers.map_layers import KIND, MAP
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
 def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -20,8 +20,6 @@ def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     UserError
         The layer belongs to no orientation map, or the suffix is another one.
     """
-    from napari_4dstem_orient.export.registry import FORMATS
-
     orientation_map = _map_of(meta)
     savers = {one.ending: one.write for one in FORMATS.values() if one.plain}
     save = savers.get(Path(path).suffix.lower())
@@ -39,8 +37,6 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     UserError
         The layer belongs to no orientation map.
     """
-    from napari_4dstem_orient.export.images import save_channel_image
-
     save_channel_image(_map_of(meta), Path(path), meta["metadata"].get(KIND, "ipf-z"))
     return [path]
 

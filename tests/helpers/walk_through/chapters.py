@@ -29,7 +29,7 @@ from helpers.walk_through.hands import (
     wait,
 )
 from helpers.walk_through.stalls import StallMeter
-from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
+from napari_4dstem_orient.napari_plugin.layers.map_layers import KIND, map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import open_all_panels
@@ -165,12 +165,12 @@ def drag_detectors(walk: Walk) -> None:
     panel = walk.panel("Virtual images")
     wait("the direct beam's detector", lambda: panel.selected is not None and walk.idle())
     choose(panel.shown, "Maximum")
-    wait("the pattern", lambda: panel.view.shows_pattern)
+    wait("the pattern", lambda: panel.view.canvas.picture is not None)
     wait("the pattern's place", lambda: not panel.view.visibleRegion().isEmpty())
-    click(panel.spot_button)
+    click(panel.add_buttons["spot"])
     row, col = panel.selected.center
     drag_on(panel.view, (row, col), (row - 6, col + 8))
-    click(panel.annular_button)
+    click(panel.add_buttons["annular"])
     row, col = panel.selected.center
     drag_on(panel.view, (row, col + panel.selected.outer), (row, col + panel.selected.outer + 6))
     wait("three images", lambda: None not in virtual_layers(walk))
@@ -266,7 +266,7 @@ def inspect(walk: Walk) -> None:
     """Click on both grains in the colours of another direction."""
     display = walk.panel("Map display")
     choose(display.channel, "ipf-x")
-    wait("IPF-X", lambda: map_layers(walk.viewer, kind="ipf-x"))
+    wait("IPF-X", lambda: any(layer.metadata[KIND] == "ipf-x" for layer in map_layers(walk.viewer)))
     for place, name in zip(reversed(walk.places()), ("5-inspector", "overview"), strict=True):
         look_at(walk, place)
         if name == "overview":

@@ -193,7 +193,7 @@ def test_a_measured_pattern_has_its_own_contrast_and_tells_its_counts(view, qtbo
     view.clear("nothing")
     qtbot.mouseMove(view.canvas, QPoint(round(x) + 9, round(y)))
     qtbot.waitUntil(lambda: not QToolTip.isVisible() or not QToolTip.text(), timeout=5000)
-    assert not view.shows_pattern
+    assert view.canvas.picture is None
     assert view.message == "nothing"
 
 

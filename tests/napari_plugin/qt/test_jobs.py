@@ -237,6 +237,37 @@ def test_a_dropped_request_is_not_answered(qtbot):
     qtbot.waitUntil(lambda: answers == ["after"], timeout=20000)
 
 
+def test_what_is_not_wanted_any_more_stops_where_it_tells_its_progress(qtbot):
+    answers, failures, gate, begun = [], [], threading.Event(), threading.Event()
+    latest = LatestOnly(answers.append, failures.append)
+
+    def endless(progress):
+        begun.set()
+        gate.wait(5)
+        while True:
+            progress(0, 1)
+
+    for stop in (lambda: latest.ask(lambda: "newer"), latest.drop):
+        latest.ask(endless)
+        assert begun.wait(20)
+        stop()
+        gate.set()
+        latest.wait(20)
+        assert not latest.running
+        qtbot.waitUntil(lambda: answers == ["newer"], timeout=20000)
+        gate.clear()
+        begun.clear()
+    assert failures == []
+
+
+def test_a_job_that_tells_no_progress_is_run_all_the_same(qtbot):
+    bar = JobBar()
+    qtbot.addWidget(bar)
+    results = []
+    bar.run("Adding", results.append, sum, (1, 2))
+    qtbot.waitUntil(lambda: results == [3], timeout=20000)
+
+
 def test_time_left_in_words(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])

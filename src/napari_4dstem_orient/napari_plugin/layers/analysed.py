@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import napari
 import numpy as np
 from psygnal import Signal
 
+from napari_4dstem_orient.analysis.grains import Grains
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import scan_layers
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.analysis.grains import Grains
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
 class Analysed:

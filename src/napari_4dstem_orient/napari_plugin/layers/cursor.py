@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+import napari
 import numpy as np
-from qtpy.QtCore import QTimer
+from napari.layers import Layer
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QWidget
 from superqt.utils import qthrottled
 
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
@@ -18,18 +22,20 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     scan_layers,
 )
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, is_open, session_for
+from napari_4dstem_orient.workflow.job import Key
 from napari_4dstem_orient.workflow.session import Session, Stage
-
-if TYPE_CHECKING:
-    import napari
-    from napari.layers import Layer
-
-    from napari_4dstem_orient.workflow.job import Key
 
 MARKER = "position"
 STEPS = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
 STRIDE = 10
 """Scan positions that Shift with an arrow key goes."""
+ARROWS = {
+    Qt.Key.Key_Up: STEPS["Up"],
+    Qt.Key.Key_Down: STEPS["Down"],
+    Qt.Key.Key_Left: STEPS["Left"],
+    Qt.Key.Key_Right: STEPS["Right"],
+}
+"""Of Qt, for panels: what they do on the map."""
 PIN = "P"
 REDRAWN_AFTER = 120
 """Milliseconds; while the mouse drags, the marker moves no oftener: each time napari draws its whole canvas again."""
@@ -197,3 +203,37 @@ def toggle_pin(session: Session) -> None:
 def _drawing(layer: Layer | None) -> bool:
     """Tell whether the mouse now draws on or edits the active layer."""
     return layer is not None and str(layer.mode) != "pan_zoom"
+
+
+class WalkingKeys(QObject):
+    """Lets arrow keys (with Shift ten steps) walk over the scan, and P pin, while a watched widget has the focus.
+
+    Widgets that use these keys themselves (text fields, lists, sliders) are not to be watched.
+    """
+
+    def __init__(self, session: Session, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session = session
+
+    def watch(self, *widgets: QWidget) -> None:
+        """Take the keys of these widgets."""
+        for widget in widgets:
+            widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Answer the keys; everything else goes its way."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            return self._press(event)
+        return False
+
+    def _press(self, event: QKeyEvent) -> bool:
+        shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        step = ARROWS.get(Qt.Key(event.key()))
+        if step is not None:
+            times = STRIDE if shift else 1
+            walk(self._session, times * step[0], times * step[1])
+            return True
+        if event.key() == Qt.Key.Key_P and event.modifiers() == Qt.KeyboardModifier.NoModifier:
+            toggle_pin(self._session)
+            return True
+        return False

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 import numpy as np
 from napari.layers import Shapes
 from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
-
-if TYPE_CHECKING:
-    import napari
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
 
-def draw(
-    viewer: napari.Viewer, name: str, mode: str, steps: tuple[float, float] | None, drawn: Callable[[], Any]
-) -> None:
+def draw(viewer: napari.Viewer, name: str, mode: str, drawn: Callable[[], Any]) -> None:
     """Let the user draw one shape, in place of the former; then the mouse is free again.
 
     Parameters
@@ -27,17 +24,17 @@ def draw(
         Of the layer.
     mode : str
         napari's: ``"add_line"``, ``"add_rectangle"``, ``"add_polygon"``.
-    steps : (float, float) or None
-        Scan steps in nm, down the rows and along them.
     drawn : callable
         Called when the shape is complete.
     """
     layer = find_layer(viewer, name)
     if layer is not None:
         viewer.layers.remove(layer)
-    layer = put_layer(
-        viewer, name, [], steps, kind="shapes", edge_color="#ff2fd0", face_color="transparent", ndim=2
+    steps, colours = (
+        session_for(viewer).calibration.steps,
+        {"edge_color": "#ff2fd0", "face_color": "transparent"},
     )
+    layer = put_layer(viewer, name, [], steps, kind="shapes", ndim=2, **colours)
     assert isinstance(layer, Shapes)
     viewer.layers.selection.active = layer
     layer.mode = mode
@@ -55,8 +52,8 @@ def draw(
     layer.events.data.connect(on_data)
 
 
-def line_of(viewer: napari.Viewer, name: str) -> np.ndarray | None:
-    """Return start and end (row, column) of the line drawn, shape (2, 2); None without one."""
+def corners_of(viewer: napari.Viewer, name: str) -> np.ndarray | None:
+    """Return the corners (row, column) of what was drawn, of a line its ends, shape (n, 2); None without it."""
     layer = find_layer(viewer, name)
     return None if layer is None or not layer.data else np.asarray(layer.data[-1])[:, -2:]
 
@@ -65,8 +62,8 @@ def region_of(viewer: napari.Viewer, name: str, shape: tuple[int, int]) -> np.nd
     """Return which positions the region drawn holds, bool, of the scan's shape; None without one."""
     from matplotlib.path import Path
 
-    layer = find_layer(viewer, name)
-    if layer is None or not layer.data:
+    corners = corners_of(viewer, name)
+    if corners is None:
         return None
     positions = np.indices(shape).reshape(2, -1).T
-    return Path(np.asarray(layer.data[-1])[:, -2:]).contains_points(positions).reshape(shape)
+    return Path(corners).contains_points(positions).reshape(shape)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import napari
+import napari
 
 EXPLORATORY = "exploratory"
 """Key in a layer's ``metadata``, why it is for a first look only (empty where it is not); and of our canvas overlay."""

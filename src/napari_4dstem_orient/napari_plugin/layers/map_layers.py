@@ -8,20 +8,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import napari
 import numpy as np
+from napari.layers import Layer
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.crystals.directions import in_plane_direction, zone_axis
+from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
 from napari_4dstem_orient.napari_plugin.qt.event_loop import later
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 
 if TYPE_CHECKING:
-    import napari
-    from napari.layers import Layer
-
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.napari_plugin.pattern_view.inspection import Position
     from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 
@@ -83,15 +83,10 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
     return layers
 
 
-def map_layers(viewer: napari.Viewer, method: str | None = None, kind: str | None = None) -> list[Layer]:
-    """Return the viewer's layers that show a map, bottom first, of one method and of one kind where asked."""
-    return [
-        layer
-        for layer in viewer.layers
-        if MAP in layer.metadata
-        and method in (None, layer.metadata[MAP].method)
-        and kind in (None, layer.metadata[KIND])
-    ]
+def map_layers(viewer: napari.Viewer, method: str | None = None) -> list[Layer]:
+    """Return the viewer's layers that show a map, bottom first, of one method where asked."""
+    maps = [layer for layer in viewer.layers if MAP in layer.metadata]
+    return [layer for layer in maps if method in (None, layer.metadata[MAP].method)]
 
 
 def shown_layer(viewer: napari.Viewer) -> Layer | None:
@@ -277,8 +272,6 @@ def describe_position(
     threshold : float
         Confidence below which answers are not shown.
     """
-    from napari_4dstem_orient.crystals.directions import in_plane_direction, zone_axis
-    from napari_4dstem_orient.export.ebsd import bunge_angles
     from napari_4dstem_orient.napari_plugin.pattern_view.inspection import predict
 
     lines = [f"row {row}, column {col} · {orientation_map.method}"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from matplotlib.figure import Figure
 
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import why_exploratory
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 ABOUT = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
 """Suffixes of figures, and the field of each format's metadata that holds the provenance."""

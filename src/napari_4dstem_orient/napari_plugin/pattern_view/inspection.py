@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
+from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus, OrientationMap
+from napari_4dstem_orient.crystals.directions import nearest_direction, standard_variant, zone_axis
+from napari_4dstem_orient.crystals.misorientation import misorientation
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import measured_picture
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, marks
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Detector, Snapshot
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
-    from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.settings import PredictionSettings
 
 HALF_TURN = np.diag([-1.0, -1.0, 1.0])
 """Half a turn about the beam, applied on the right of an orientation matrix."""
@@ -200,8 +198,6 @@ def predict(
 
 
 def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -> tuple[RunnerUp, ...]:
-    from napari_4dstem_orient.crystals.misorientation import misorientation
-
     scores = orientation_map.runner_up_score[row, col]
     there = scores > 0  # where hypotheses ran out, the score is 0
     rotations = orientation_map.runner_up[row, col][there]
@@ -230,8 +226,6 @@ def with_hypothesis(answer: Answer, number: int, beam: BeamConditions | None) ->
 
 def hypothesis_texts(answer: Answer) -> list[str]:
     """Say in one short line each what the answer and its rivals are."""
-    from napari_4dstem_orient.crystals.directions import zone_axis
-
     if answer.phase is None:
         return []
     count = 1 + len(answer.rivals)
@@ -243,8 +237,6 @@ def hypothesis_texts(answer: Answer) -> list[str]:
 
 
 def _half_turn_nearly_as_good(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -> bool:
-    from napari_4dstem_orient.crystals.misorientation import misorientation
-
     best = orientation_map.rotation[row, col]
     turned = best @ HALF_TURN
     if misorientation(best, turned, phase) < SAME:
@@ -260,8 +252,6 @@ def angle_between(first: Answer | None, second: Answer | None) -> float | None:
         return None
     if first.phase is not second.phase and not first.phase.same_crystal(second.phase):
         return None
-    from napari_4dstem_orient.crystals.misorientation import misorientation
-
     return float(misorientation(first.rotation, second.rotation, first.phase))
 
 
@@ -276,8 +266,6 @@ def variants(answers: dict[str, Answer]) -> dict[str, np.ndarray]:
 
     Answers a degree apart would otherwise be named by different, though equivalent, directions.
     """
-    from napari_4dstem_orient.crystals.directions import standard_variant
-
     found: dict[str, np.ndarray] = {}
     first: Answer | None = None
     for method, answer in answers.items():
@@ -294,8 +282,6 @@ def variants(answers: dict[str, Answer]) -> dict[str, np.ndarray]:
 
 def name_directions(answers: dict[str, Answer]) -> dict[str, str]:
     """Return each answer's zone axis and in-plane direction as rich text; see ``variants``."""
-    from napari_4dstem_orient.crystals.directions import nearest_direction
-
     named: dict[str, str] = {}
     for method, variant in variants(answers).items():
         phase = answers[method].phase

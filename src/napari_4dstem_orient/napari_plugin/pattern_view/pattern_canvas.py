@@ -21,12 +21,13 @@ from qtpy.QtGui import (
     QPaintEvent,
     QWheelEvent,
 )
-from qtpy.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 from superqt import QElidingLabel
 
 from napari_4dstem_orient.napari_plugin.pattern_view.overlay_painter import paint_labels, paint_marks
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, scale_bar
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
+from napari_4dstem_orient.napari_plugin.qt.boxes import column
 
 LARGEST_ZOOM = 40.0
 STEP = 1.25
@@ -92,11 +93,7 @@ class PatternCanvas(QWidget):
         self.canvas = Canvas(lens or Lens())
         self.canvas.setMinimumSize(size[1], size[0])
         self.setFocusProxy(self.canvas)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.title)
-        layout.addWidget(self.canvas, 1)
+        column(self, self.title, (self.canvas, 1)).setSpacing(2)
 
     def show_sheet(
         self,
@@ -161,11 +158,6 @@ class PatternCanvas(QWidget):
         """Write a few words over the pattern; empty for none."""
         self.canvas.message = message
         self.canvas.update()
-
-    @property
-    def shows_pattern(self) -> bool:
-        """Whether there is one."""
-        return self.canvas.picture is not None
 
     @property
     def message(self) -> str:
@@ -300,7 +292,6 @@ class Canvas(QWidget):
                 self._tell(self.text_at(self.to_pattern(event.position())), event.globalPosition().toPoint())
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
-        """Let go."""
         self._grabbed = self._grip = None
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:

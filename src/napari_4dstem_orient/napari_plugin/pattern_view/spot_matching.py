@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.crystals.directions import overbarred
+from napari_4dstem_orient.crystals.laue import is_hexagonal
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.napari_plugin.state.snapshot import Detector
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.crystals.phase import Phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,14 +142,10 @@ def in_variant(hkl: np.ndarray, rotation: np.ndarray, variant: np.ndarray, phase
 
 def plane_indices(hkl: np.ndarray, phase: Phase) -> tuple[int, ...]:
     """Return (h k l), or the four indices (h k i l) of a hexagonal cell, as directions are named there."""
-    from napari_4dstem_orient.crystals.laue import is_hexagonal
-
     h, k, last = (int(index) for index in hkl)
     return (h, k, -(h + k), last) if is_hexagonal(phase) else (h, k, last)
 
 
 def plane_mathtext(hkl: Sequence[int] | np.ndarray) -> str:
     """Name a reflection for matplotlib, with overbars."""
-    from napari_4dstem_orient.crystals.directions import overbarred
-
     return f"${overbarred([int(index) for index in hkl])}$"

@@ -47,13 +47,11 @@ class EventLoopSteps(QTimer):
         With its end, steps end.
     failed : callable
         Told what a step raised; there are no more after it.
-    between : int
-        Milliseconds between two steps.
     """
 
-    def __init__(self, owner: QObject, failed: Callable[[Exception], object], between: int = BREATH) -> None:
+    def __init__(self, owner: QObject, failed: Callable[[Exception], object]) -> None:
         super().__init__(owner)
-        self.setInterval(between)
+        self.setInterval(BREATH)
         self._failed = failed
         self._steps: Iterator[object] = iter(())
         self._ended: Callable[[], object] = _nothing

@@ -18,7 +18,7 @@ from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.napari_plugin.qt.clock import Clock
 from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, at_work
+from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, at_work, call_with_progress
 
 SECONDS_BETWEEN_REPORTS = 0.05
 CANCELLED = "It was cancelled."
@@ -65,7 +65,7 @@ class Job(Threaded):
         self._kept: tuple[QObject, ...] = ()
 
     def start(self) -> None:
-        """Begin; the function is called with ``progress=``."""
+        """Begin; the function is called with ``progress=`` where it takes that."""
         self.call(self._run)
 
     def keep(self, *relays: QObject) -> None:
@@ -99,7 +99,7 @@ class Job(Threaded):
         function, self._function = self._function, None  # a kept job must not keep the scan
         assert function is not None, "a job runs once"
         import_libraries()
-        return function(progress=self._report)
+        return call_with_progress(function, self._report)
 
     def _report(self, done: int, total: int) -> None:
         self._go.wait()
@@ -158,8 +158,8 @@ class JobBar(QWidget):
 
     running_changed = Signal(bool)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.job: Job | None = None
         self.trouble = ""
         """Why the last job brought nothing, in a sentence; empty where it brought its result."""
@@ -201,7 +201,7 @@ class JobBar(QWidget):
         *args: Any,
         **kwargs: Any,
     ) -> Job:
-        """Run ``function(*args, progress=…, **kwargs)`` in a thread, ``done(result)`` in the main thread.
+        """Run ``function(*args, **kwargs)`` as a ``Job`` in a thread, ``done(result)`` in the main thread.
 
         Errors become notifications and ``done`` is not called: what was there before stays. Where ``done`` is a
         generator, it takes a step in each turn of the event loop, and the job is under way until its last.

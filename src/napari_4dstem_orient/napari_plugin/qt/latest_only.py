@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Signal, Slot  # type: ignore[attr-defined]
 
+from napari_4dstem_orient.core.errors import Cancelled
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, attempt
+from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, attempt, call_with_progress
 
 
 class LatestOnly(Threaded):
     """Answer requests off the main thread, one at a time; a newer request replaces the one that waits.
+
+    What is under way is cancelled, where it takes ``progress=``, when it is not wanted any more.
 
     Parameters
     ----------
@@ -37,11 +41,11 @@ class LatestOnly(Threaded):
         self._failed.connect(failed)
         self._told.connect(self._on_told)
         self._lock = threading.Lock()
-        self._waiting: tuple[int, Callable[[], Any]] | None = None
+        self._waiting: tuple[int, Callable[..., Any]] | None = None
         self._asked = self._dropped = 0
         self._busy = self._closed = False
 
-    def ask(self, function: Callable[[], Any]) -> None:
+    def ask(self, function: Callable[..., Any]) -> None:
         """Call the function soon, unless something newer is asked before its turn comes."""
         if self._closed:
             return
@@ -69,10 +73,15 @@ class LatestOnly(Threaded):
         """Answer in one thread as long as anything waits: for each new one, torch makes its own threads anew."""
         while (request := self._next()) is not None:
             number, function = request
-            result, error = attempt(function)
-            self._told.emit(number, result, error)
+            result, error = attempt(partial(call_with_progress, function, partial(self._go_on, number)))
+            if not isinstance(error, Cancelled):
+                self._told.emit(number, result, error)
 
-    def _next(self) -> tuple[int, Callable[[], Any]] | None:
+    def _go_on(self, number: int, done: int, total: int) -> None:
+        if number < self._asked or number <= self._dropped:
+            raise Cancelled
+
+    def _next(self) -> tuple[int, Callable[..., Any]] | None:
         with self._lock:
             request, self._waiting = self._waiting, None
             self._busy = request is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import threading
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
+
+from napari_4dstem_orient.core.progress import Progress
 
 STAND_BACK = 5
 """Linux's "nice" value of a thread; without it, drawing beside two threads that compute takes 1.6 times as long."""
@@ -64,6 +67,12 @@ class Threaded(QObject):
         if not self._under_way:
             at_work.discard(self)
         self.ended(result, error)
+
+
+def call_with_progress(function: Callable[..., Any], progress: Progress) -> Any:
+    """Call a function, with ``progress=`` where it takes that."""
+    takes = "progress" in inspect.signature(function).parameters
+    return function(progress=progress) if takes else function()
 
 
 def attempt(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:

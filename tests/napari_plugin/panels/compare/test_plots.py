@@ -32,7 +32,7 @@ def plots(make_napari_viewer_proxy, qtbot, silver):
     maps = scored(silver, "transformer", 1), scored(silver, "template", 2)
     session.put(Stage.MAP, maps[0])
     session.put(Stage.MAP, maps[1])
-    widget = ComparePlots(viewer, session)
+    widget = ComparePlots(viewer)
     viewer.window.add_dock_widget(widget, name="Plots")
     for section in widget.sections.values():
         section.toggle.setChecked(True)
@@ -100,7 +100,7 @@ def test_all_figures_are_written_black_on_white(plots, tmp_path, monkeypatch):
 def test_words_follow_the_theme(plots):
     label = lambda: plots.densities.canvas.figure.axes[0].xaxis.label.get_color()  # noqa: E731
     dark = label()
-    plots.viewer.theme = "light"
+    plots.densities.viewer.theme = "light"
     assert label() != dark
 
 

@@ -236,13 +236,13 @@ def test_without_a_window_the_reader_gives_the_overview(tmp_path, patterns):
 
 def test_file_open_reads_a_scan_while_the_window_lives(viewer, qtbot, tmp_path, patterns, monkeypatch):
     """The reader returns at once, however long the file takes to read, and whatever is under way."""
-    import napari_4dstem_orient.io.load as load
+    import napari_4dstem_orient.napari_plugin.panels.data.panel as module
     from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
-    path, gate, inspect = str(tmp_path / "scan.npy"), threading.Event(), load.inspect
+    path, gate, inspect = str(tmp_path / "scan.npy"), threading.Event(), module.inspect
     np.save(path, patterns)
     slow = create_autospec(inspect, side_effect=lambda path: gate.wait(60) and inspect(path))
-    monkeypatch.setattr(load, "inspect", slow)
+    monkeypatch.setattr(module, "inspect", slow)
     assert get_reader(path)(path) == [(None,)]
     assert get_reader(path)(path) == [(None,)]
     session = session_for(viewer)

@@ -23,7 +23,7 @@ def ready(panel, qtbot, small_scan, request, monkeypatch):
         monkeypatch.setattr(virtual_images, "AUTOMATIC_BYTES", 0)
     open_scan(panel.viewer, small_scan)
     qtbot.waitUntil(lambda: panel.selected is not None and not panel.jobs.running, timeout=60_000)
-    qtbot.waitUntil(lambda: panel.view.shows_pattern, timeout=20_000)
+    qtbot.waitUntil(lambda: panel.view.canvas.picture is not None, timeout=20_000)
     qtbot.wait(200)
     return panel
 
@@ -67,8 +67,8 @@ def test_an_edge_dragged_changes_the_radius_alone(ready, qtbot, small_scan):
 
 def test_an_image_that_waits_is_not_forgotten_for_another(ready, qtbot, small_scan):
     """The first and second detector's images stay asked for, though a third is asked before they come."""
-    qtbot.mouseClick(ready.annular_button, Qt.MouseButton.LeftButton)
-    qtbot.mouseClick(ready.spot_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(ready.add_buttons["annular"], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(ready.add_buttons["spot"], Qt.MouseButton.LeftButton)
     expected = [
         small_scan.data.compute()[..., each.mask((64, 64))].sum(-1, dtype=float) for each in ready.detectors
     ]
@@ -83,7 +83,7 @@ def test_an_image_that_waits_is_not_forgotten_for_another(ready, qtbot, small_sc
 
 
 def test_fields_and_buttons_are_the_exact_way(ready, qtbot, small_scan):
-    qtbot.mouseClick(ready.annular_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(ready.add_buttons["annular"], Qt.MouseButton.LeftButton)
     assert ready.selected.inner > 0
     ready.unit.setCurrentText("Å⁻¹")
     ready.fields["outer"].setValue(1.0)

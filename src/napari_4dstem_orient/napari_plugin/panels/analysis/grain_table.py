@@ -33,11 +33,9 @@ class GrainModel(QAbstractTableModel):
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of grains."""
         return len(self._columns[0]) if self._columns else 0
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of columns."""
         return len(self._columns)
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -54,7 +52,6 @@ class GrainModel(QAbstractTableModel):
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
-        """Return a heading."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return self._headings[section]
         return None

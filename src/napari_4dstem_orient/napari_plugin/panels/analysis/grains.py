@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_4dstem_orient.analysis.boundaries import Boundary, Neighbours, edge_lines, outline
+from napari_4dstem_orient.analysis.grains import Grains, GrainSettings, find_grains
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.export.grain_table import Columns, grain_columns, save_grain_table
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.analysis.grain_table import GrainTable
-from napari_4dstem_orient.napari_plugin.panels.base import button
+from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
+from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, notify
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.analysis.grains import Grains, GrainSettings
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
-    from napari_4dstem_orient.export.grain_table import Columns
 
 GRAINS, BOUNDARIES, SELECTED = "grains", "grain boundaries", "selected grain"
 KIND_COLORS = {1: "#F0E442", 2: "#ffffff", 3: "#CC79A7", 4: "#56B4E9"}
@@ -41,40 +41,27 @@ class GrainsSection(QWidget):
     """
 
     def __init__(self, analysed: Analysed, jobs: JobBar) -> None:
-        from napari_4dstem_orient.analysis.grains import GrainSettings
-
         super().__init__()
         self.analysed, self.jobs = analysed, jobs
         self.form = form_for(GrainSettings)
         self.find_button = button("Find grains", "Find grains and boundaries of the map chosen.", self.find)
         self.save_button = button("Save table as CSV…", "Write the table to a file.", self._ask_for_file)
-        self.found = QLabel()
-        self.found.setWordWrap(True)
+        self.found = wrapped()
         self.table = GrainTable()
         self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
         self.table.chosen.connect(self._on_chosen)
         self.table.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.find_button)
-        buttons.addWidget(self.save_button)
-        layout.addWidget(self.form.native)
-        layout.addLayout(buttons)
-        layout.addWidget(self.found)
-        layout.addWidget(self.table)
+        column(self, self.form.native, row(self.find_button, self.save_button), self.found, self.table)
         analysed.grains_changed.connect(self._show_grains)
         analysed.selected_changed.connect(self._show_selected)
         analysed.session.position_changed.connect(self._on_position)
         self.refresh()
 
     def refresh(self) -> None:
-        """Enable what can be done."""
         self.find_button.setEnabled(self.analysed.map is not None and not self.jobs.running)
         self.save_button.setEnabled(self.analysed.grains is not None)
 
     def release(self) -> None:
-        """Stop listening."""
         self.analysed.session.position_changed.disconnect(self._on_position)
 
     def find(self) -> None:
@@ -107,21 +94,11 @@ class GrainsSection(QWidget):
 
     def _put_labels(self, grains: Grains) -> None:
         shown = grains.orientation_map
-        layer = put_layer(
-            self.analysed.viewer,
-            GRAINS,
-            grains.label,
-            shown.steps,
-            "labels",
-            exploratory=shown.exploratory,
-            opacity=0.5,
-            visible=False,
-        )
+        look: dict[str, Any] = {"exploratory": shown.exploratory, "opacity": 0.5, "visible": False}
+        layer = put_layer(self.analysed.viewer, GRAINS, grains.label, shown.steps, "labels", **look)
         layer.features = _features(self._columns)
 
     def _put_boundaries(self, grains: Grains) -> None:
-        from napari_4dstem_orient.analysis.boundaries import Neighbours, edge_lines
-
         kinds = grains.boundaries
         parts = {
             kind: edge_lines(Neighbours(kinds.down == kind, kinds.right == kind)) for kind in KIND_COLORS
@@ -167,8 +144,6 @@ class GrainsSection(QWidget):
             self.analysed.select(int(grains.label[row, col]))
 
     def _show_selected(self) -> None:
-        from napari_4dstem_orient.analysis.boundaries import outline
-
         grains, number, viewer = self.analysed.grains, self.analysed.selected, self.analysed.viewer
         self.table.show_grain(number)
         layer = find_layer(viewer, SELECTED)
@@ -199,8 +174,6 @@ class GrainsSection(QWidget):
 
     def save(self, path: str) -> None:
         """Write the table; what goes wrong is told."""
-        from napari_4dstem_orient.export.grain_table import save_grain_table
-
         try:
             if self.analysed.grains is not None:
                 save_grain_table(self.analysed.grains, path)
@@ -211,9 +184,6 @@ class GrainsSection(QWidget):
 def _find(
     orientation_map: OrientationMap, settings: GrainSettings, progress: Progress
 ) -> tuple[Grains, Columns]:
-    from napari_4dstem_orient.analysis.grains import find_grains
-    from napari_4dstem_orient.export.grain_table import grain_columns
-
     grains = find_grains(orientation_map, settings, progress)
     return grains, grain_columns(grains, progress)
 
@@ -226,8 +196,6 @@ def _features(columns: Columns) -> dict[str, list]:
 
 def summary(grains: Grains) -> str:
     """Say how many grains and what boundaries there are."""
-    from napari_4dstem_orient.analysis.boundaries import Boundary
-
     if not len(grains):
         return "No grain is as large as asked."
     unit = "positions" if grains.orientation_map.steps is None else "nm"

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 import numpy as np
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from matplotlib.figure import Figure
+from qtpy.QtWidgets import QPushButton
 
+from napari_4dstem_orient.analysis.profile import Profile, line_profile
+from napari_4dstem_orient.analysis.special_boundaries import misorientation_between
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
-from napari_4dstem_orient.napari_plugin.layers.drawing import draw, line_of
+from napari_4dstem_orient.napari_plugin.layers.drawing import corners_of, draw
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import button
-from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, text_color
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
+from napari_4dstem_orient.napari_plugin.qt.boxes import row
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.analysis.profile import Profile
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 PICKED, LINE = "picked positions", "profile line"
 NOTHING_YET = "Misorientation of two positions, or along a line."
 
 
-class MisorientationSection(QWidget):
-    """Compares two positions, and follows a line.
-
-    Parameters
-    ----------
-    analysed : Analysed
-    """
+class MisorientationSection(Plot):
+    """Compares two positions, and follows a line."""
 
     def __init__(self, analysed: Analysed) -> None:
-        super().__init__()
+        super().__init__(analysed.viewer, 210, "Misorientation along the line")
         self.analysed = analysed
         self.picked: list[tuple[int, int]] = []
         self.pick_button = QPushButton("Pick two positions")
@@ -45,24 +40,13 @@ class MisorientationSection(QWidget):
         self.line_button = button(
             "Draw a line", "Drag over the map, from the line's start to its end.", self._draw
         )
-        self.words = QLabel(NOTHING_YET)
-        self.words.setWordWrap(True)
-        self.plot = PlotCanvas(210, "Misorientation along the line")
-        self.plot.hide()
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.pick_button)
-        buttons.addWidget(self.line_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(buttons)
-        layout.addWidget(self.words)
-        layout.addWidget(self.plot)
+        self.column.insertLayout(0, row(self.pick_button, self.line_button))
+        self.show_figure(None, NOTHING_YET)
         self.profile: Profile | None = None
         self._latest = LatestOnly(self._on_answer)
         analysed.map_changed.connect(self._on_map)
 
     def refresh(self) -> None:
-        """Enable what can be done."""
         for each in (self.pick_button, self.line_button):
             each.setEnabled(self.analysed.map is not None)
 
@@ -71,11 +55,10 @@ class MisorientationSection(QWidget):
         self.pick_button.setChecked(False)
         self.picked, self.profile = [], None
         self._latest.drop()
-        self.words.setText(NOTHING_YET)
-        self.plot.hide()
+        self.show_figure(None, NOTHING_YET)
 
     def release(self) -> None:
-        """Stop listening."""
+        super().release()
         self.pick_button.setChecked(False)
         self._latest.close()
 
@@ -120,7 +103,7 @@ class MisorientationSection(QWidget):
             symbol="cross",
             face_color="#ff2fd0",
             text={
-                "string": list("AB")[: len(self.picked)],
+                "string": list("AB"[: len(self.picked)]),
                 "color": "white",
                 "size": 14,
                 "anchor": "upper_left",
@@ -138,18 +121,10 @@ class MisorientationSection(QWidget):
 
     def _draw(self) -> None:
         self.pick_button.setChecked(False)
-        draw(
-            self.analysed.viewer,
-            LINE,
-            "add_line",
-            self.analysed.session.calibration.steps,
-            self._follow,
-        )
+        draw(self.analysed.viewer, LINE, "add_line", self._follow)
 
     def _follow(self) -> None:
-        from napari_4dstem_orient.analysis.profile import line_profile
-
-        ends = line_of(self.analysed.viewer, LINE)
+        ends = corners_of(self.analysed.viewer, LINE)
         if ends is not None and self.analysed.map is not None:
             self._latest.ask(partial(line_profile, self.analysed.map, *ends))
 
@@ -160,18 +135,15 @@ class MisorientationSection(QWidget):
             self.words.setText(answer)
             return
         self.profile = answer
-        self.words.setText(
+        self.show_figure(
+            partial(_draw, answer),
             f"Line from {_place(answer.positions[0])} to {_place(answer.positions[-1])}, "
-            f"{answer.distance[-1]:.4g} {answer.unit}."
+            f"{answer.distance[-1]:.4g} {answer.unit}.",
         )
-        self.plot.show()
-        draw_profile(self.plot, answer, text_color(self.analysed.viewer.theme))
 
 
 def compare(orientation_map: OrientationMap, one: tuple[int, int], other: tuple[int, int]) -> str:
     """Say how the crystals at two positions are turned against each other."""
-    from napari_4dstem_orient.analysis.special_boundaries import misorientation_between
-
     words = f"A ({_place(one)}) to B ({_place(other)}): "
     phases = [int(orientation_map.phase_id[where]) for where in (one, other)]
     if min(phases) < 0:
@@ -189,18 +161,13 @@ def _place(where: Any) -> str:
     return f"row {where[0]}, column {where[1]}"
 
 
-def draw_profile(canvas: PlotCanvas, profile: Profile, color: str) -> None:
+def _draw(profile: Profile, figure: Figure, color: str) -> None:
     """Draw both curves of a profile; the line's style tells them apart, too."""
-    canvas.figure.clear()
-    axes = canvas.figure.add_subplot()
-    axes.patch.set_alpha(0)
+    axes = figure.add_subplot()
     axes.plot(profile.distance, profile.to_start, "-", color="#E69F00", label="to the start")
     axes.plot(profile.distance, profile.to_former, ".:", color="#56B4E9", label="to the position before")
     axes.set_ylim(0, None)
-    axes.set_xlabel(f"distance ({profile.unit})", color=color, fontsize=8)
-    axes.set_ylabel("misorientation (°)", color=color, fontsize=8)
-    axes.tick_params(colors=color, labelsize=8)
-    for spine in axes.spines.values():
-        spine.set_color(color)
-    axes.legend(fontsize=7.5, labelcolor=color, framealpha=0, loc="best")
-    canvas.draw_idle()
+    axes.set_xlabel(f"distance ({profile.unit})")
+    axes.set_ylabel("misorientation (°)")
+    axes.legend(framealpha=0, loc="best")
+    dress(axes, color)

@@ -4,119 +4,87 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QLineEdit
 
+from napari_4dstem_orient.analysis.pole_figures import (
+    Density,
+    Indices,
+    default_families,
+    draw_inverse_pole_figure,
+    draw_pole_figure,
+    inverse_pole_figure,
+    parse_indices,
+    pole_figure,
+    write_indices,
+)
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.layers.drawing import draw, region_of
 from napari_4dstem_orient.napari_plugin.panels.base import button
-from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, save_figure, text_color
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import SavedPlot, dress
+from napari_4dstem_orient.napari_plugin.qt.boxes import choices, form, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.analysis.pole_figures import Density, Indices
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
-    from napari_4dstem_orient.crystals.phase import Phase
 
 REGION = "region"
 
 
-class PolesSection(QWidget):
-    """Shows the distribution of orientations.
-
-    Parameters
-    ----------
-    analysed : Analysed
-    """
+class PolesSection(SavedPlot):
+    """Shows the distribution of orientations."""
 
     def __init__(self, analysed: Analysed) -> None:
-        super().__init__()
+        super().__init__(analysed.viewer, 190, "Pole figures", "pole-figures.png")
         self.analysed = analysed
-        self.of = QComboBox()
-        for text in ("whole map", "selected grain", "region drawn"):
-            self.of.addItem(text)
+        self.of = choices("", ("whole map", "selected grain", "region drawn"))
         self.phase = QComboBox()
-        self.kind = QComboBox()
-        self.kind.addItems(["pole figures", "inverse pole figures"])
+        self.kind = choices("", ("pole figures", "inverse pole figures"))
         self.planes = QLineEdit()
         self.planes.setToolTip(
             "Families of lattice planes, such as 1 0 0, 1 1 1; empty for those of lowest indices."
         )
         self.phase.currentIndexChanged.connect(self._on_phase)
-        form = QFormLayout()
-        for label, field in (
-            ("Of", self.of),
-            ("Phase", self.phase),
-            ("Show", self.kind),
-            ("Planes (hkl)", self.planes),
-        ):
-            form.addRow(label, field)
-        regions, buttons = QHBoxLayout(), QHBoxLayout()
-        for title, mode in (("Draw rectangle", "add_rectangle"), ("Draw polygon", "add_polygon")):
-            regions.addWidget(
-                button(
-                    title,
-                    "Mark a region on the map; a double click ends a polygon.",
-                    partial(self._draw, mode),
-                )
-            )
+        marks = "Mark a region on the map; a double click ends a polygon."
         self.show_button = button("Show", "Compute the figures.", self.show_figures)
-        self.save_button = button("Save figure…", "As PNG, PDF or SVG.", self._save)
-        buttons.addWidget(self.show_button)
-        buttons.addWidget(self.save_button)
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.canvas = PlotCanvas(190, "Pole figures")
-        self.canvas.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
-        layout.addLayout(regions)
-        layout.addLayout(buttons)
-        layout.addWidget(self.canvas)
-        layout.addWidget(self.words)
-        self.densities: list[Density] = []
-        self._shown_phase: Phase | None = None
-        self._about: Mapping[str, Any] = {}
+        fields = {"Of": self.of, "Phase": self.phase, "Show": self.kind, "Planes (hkl)": self.planes}
+        rectangle = button("Draw rectangle", marks, partial(self._draw, "add_rectangle"))
+        polygon = button("Draw polygon", marks, partial(self._draw, "add_polygon"))
+        for place, part in enumerate(
+            (form(fields), row(rectangle, polygon), row(self.show_button, self.save_button))
+        ):
+            self.column.insertLayout(place, part)
         self._latest = LatestOnly(self._on_answer)
         analysed.map_changed.connect(self._on_map)
         self._on_map()
 
     def refresh(self) -> None:
-        """Enable what can be done."""
         self.show_button.setEnabled(self.analysed.map is not None)
-        self.save_button.setEnabled(bool(self.densities))
 
     def release(self) -> None:
-        """Stop waiting for an answer."""
+        super().release()
         self._latest.close()
 
     def _on_map(self) -> None:
         found = self.analysed.map
         self._latest.drop()
-        self.densities = []
-        self.canvas.hide()
-        self.words.clear()
+        self.show_figure(None, "")
         self.phase.clear()
         self.phase.addItems([] if found is None else [phase.name for phase in found.phases])
         self.refresh()
 
     def _on_phase(self, number: int) -> None:
-        from napari_4dstem_orient.analysis.pole_figures import default_families, write_indices
-
         if self.analysed.map is not None and number >= 0:
             phase = self.analysed.map.phases[number]
             self.planes.setText(", ".join(write_indices(each, phase) for each in default_families(phase)))
 
     def _draw(self, mode: str) -> None:
         self.of.setCurrentText("region drawn")
-        step = self.analysed.session.calibration.steps
-        draw(self.analysed.viewer, REGION, mode, step, self.show_figures)
+        draw(self.analysed.viewer, REGION, mode, self.show_figures)
 
     def show_figures(self) -> None:
         """Compute the figures in a thread; what is missing is told."""
@@ -126,8 +94,6 @@ class PolesSection(QWidget):
             notify(error)
 
     def _ask(self) -> None:
-        from napari_4dstem_orient.analysis.pole_figures import default_families, parse_indices
-
         found = self.analysed.map
         if found is None:
             return
@@ -155,47 +121,31 @@ class PolesSection(QWidget):
         return region
 
     def _on_answer(self, answer: tuple[Mapping[str, Any], Phase, int, bool, list[Density]]) -> None:
-        self._about, self._shown_phase, count, self._inverse, self.densities = answer
-        self.canvas.show()
-        self._fill(self.canvas.figure, text_color(self.analysed.viewer.theme))
-        self.canvas.draw_idle()
-        self.words.setText(
-            f"{self._shown_phase.name}, {count:,} positions, in multiples of a random distribution, smoothed by 5°. "
-            "Lab x points down the rows, y along the columns, z towards the viewer."
+        self.about, phase, count, inverse, densities = answer
+        self.paper = 2.6 * len(densities), 3.3
+        self.show_figure(
+            partial(_fill, phase, inverse, densities),
+            f"{phase.name}, {count:,} positions, in multiples of a random distribution, smoothed by 5°. "
+            "Lab x points down the rows, y along the columns, z towards the viewer.",
         )
-        self.refresh()
 
-    def _fill(self, figure: Figure, color: str) -> None:
-        from napari_4dstem_orient.analysis.pole_figures import draw_inverse_pole_figure, draw_pole_figure
 
-        assert self._shown_phase is not None
-        figure.clear()
-        top = max(float(each.value.max()) for each in self.densities)
-        plots = list(figure.subplots(1, len(self.densities), squeeze=False)[0])
-        for axes, density in zip(plots, self.densities, strict=True):
-            if self._inverse:
-                shown = draw_inverse_pole_figure(axes, density, self._shown_phase, color)
-            else:
-                shown = draw_pole_figure(axes, density, color)
-            shown.set_clim(0, top)
-        bar = figure.colorbar(shown, ax=plots, orientation="horizontal", aspect=40, pad=0.02)
-        bar.ax.tick_params(colors=color, labelsize=8)
-
-    def _save(self) -> None:
-        save_figure(self, "pole-figures.png", self.paper_figure, self._about)
-
-    def paper_figure(self) -> Figure:
-        """Return the figure as it is saved: black on white."""
-        figure = Figure(figsize=(2.6 * len(self.densities), 3.3), layout="constrained", facecolor="white")
-        self._fill(figure, "black")
-        return figure
+def _fill(phase: Phase, inverse: bool, densities: list[Density], figure: Figure, color: str) -> None:
+    top = max(float(each.value.max()) for each in densities)
+    plots = list(figure.subplots(1, len(densities), squeeze=False)[0])
+    for axes, density in zip(plots, densities, strict=True):
+        if inverse:
+            shown = draw_inverse_pole_figure(axes, density, phase, color)
+        else:
+            shown = draw_pole_figure(axes, density, color)
+        shown.set_clim(0, top)
+    bar = figure.colorbar(shown, ax=plots, orientation="horizontal", aspect=40, pad=0.02)
+    dress(bar.ax, color)
 
 
 def _densities(
     orientation_map: OrientationMap, here: np.ndarray, phase: Phase, families: list[Indices] | None
 ) -> tuple[Mapping[str, Any], Phase, int, bool, list[Density]]:
-    from napari_4dstem_orient.analysis.pole_figures import inverse_pole_figure, pole_figure
-
     rotation = orientation_map.rotation[here]
     if families is None:
         found = [inverse_pole_figure(rotation, phase, axis) for axis in ("x", "y", "z")]  # type: ignore[arg-type]

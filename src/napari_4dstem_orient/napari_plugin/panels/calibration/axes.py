@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import napari
 import numpy as np
 
 from napari_4dstem_orient.calibration.calibrate import detector_axes
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import BLUE, ORANGE, CalibrationFigure
-
-if TYPE_CHECKING:
-    import napari
 
 SCAN, DETECTOR = 1.2, 0.9
 """Lengths of the arrows."""
@@ -30,8 +27,11 @@ class AxesSection(CalibrationFigure):
         Returns rotation (degrees) and flip.
     """
 
+    HEIGHT = 170
+    SAYS = "The detector's axes among the scan's"
+
     def __init__(self, viewer: napari.Viewer, turn: Callable[[], tuple[float, bool]]) -> None:
-        super().__init__(viewer, 170, "The detector's axes among the scan's")
+        super().__init__(viewer)
         self._turn = turn
 
     def refresh(self, text: str = "") -> None:

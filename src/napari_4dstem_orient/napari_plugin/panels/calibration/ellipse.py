@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import napari
 import numpy as np
-from qtpy.QtWidgets import QHBoxLayout
 
+from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.calibration.ellipse import CHECK, GOOD, EllipseFit, fit_ellipse
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.distortion import Distortion, ratio_and_axis
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import BLUE, ORANGE, DisksFigure
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
-    from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import dress
+from napari_4dstem_orient.napari_plugin.qt.boxes import row
 
 JUDGED = f"Good below {1 + GOOD:g}, poor from {1 + CHECK:g}."
 NONE = (0.0, 0.0)
@@ -27,19 +24,13 @@ SECTOR = 20
 
 
 class EllipseSection(DisksFigure):
-    """The radius of the rings against azimuth.
+    """The radius of the rings against azimuth."""
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    centring : callable
-        Returns how the direct beam is found.
-    """
+    HEIGHT = 135
+    SAYS = "Deviation of the rings' radius in per cent against azimuth in degrees"
 
     def __init__(self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings]) -> None:
-        super().__init__(
-            viewer, centring, 135, "Deviation of the rings' radius in per cent against azimuth in degrees"
-        )
+        super().__init__(viewer, centring)
         self._before: Distortion = NONE
         self.correct_button = button(
             "Correct it",
@@ -47,10 +38,7 @@ class EllipseSection(DisksFigure):
             self.correct,
         )
         self.undo_button = button("Undo", "Go back to the distortion before it was corrected.", self.undo)
-        row = QHBoxLayout()
-        row.addWidget(self.correct_button)
-        row.addWidget(self.undo_button)
-        self.column.addLayout(row)
+        self.column.addLayout(row(self.correct_button, self.undo_button))
 
     @staticmethod
     def compute(disks: BraggDisks, centring: CalibrationSettings) -> EllipseFit:
@@ -58,7 +46,6 @@ class EllipseSection(DisksFigure):
         return fit_ellipse(disks, centring.fit(disks).origin)
 
     def refresh(self) -> None:
-        """Follow the session."""
         super().refresh()
         self._enable()
 
@@ -88,7 +75,7 @@ class EllipseSection(DisksFigure):
     def show_answer(self, fit: EllipseFit, color: str) -> None:
         """Draw the disks on rings with the fitted cosine."""
         corrected = self.session.calibration.distortion
-        axes = self.plot(self.canvas.figure.subplots(), color)
+        axes = self.canvas.figure.subplots()
         if len(fit.azimuth):
             size = 1 + 14 * fit.weight / fit.weight.max()
             axes.scatter(fit.azimuth, 100 * fit.deviation, s=size, color=BLUE, alpha=0.5, linewidths=0)
@@ -107,7 +94,8 @@ class EllipseSection(DisksFigure):
         axes.set_xticks(range(0, 361, 90))
         axes.set_xlabel("azimuth from the detector's first axis (°)")
         axes.set_ylabel("|q| / ring − 1 (%)")
-        axes.legend(loc="upper right", fontsize=7, labelcolor=color, framealpha=0, ncols=3)
+        axes.legend(loc="upper right", framealpha=0, ncols=3)
+        dress(axes, color)
         self.words.setText(_words(fit, corrected))
         self._enable()
 

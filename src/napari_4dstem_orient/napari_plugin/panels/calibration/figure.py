@@ -4,59 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from matplotlib.axes import Axes
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+import napari
 
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.napari_plugin.panels.base import wrapped
-from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, text_color
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
-if TYPE_CHECKING:
-    import napari
-
-SMALL = 7.5
-"""Points: the letters in a figure."""
-
 BLUE, ORANGE = "#3a90d0", "#d08000"
 """Told apart by everybody, on dark and on light."""
 
 
-class CalibrationFigure(QWidget):
+class CalibrationFigure(Plot):
     """A figure and its words; computed anew when what it shows has changed, and only while it is open.
 
-    Subclasses override ``inputs``, ``compute`` and ``show_answer``.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    height : int
-        Of the figure, px.
-    says : str
-        What the figure shows, for those who cannot see it.
+    Subclasses override ``inputs``, ``compute`` and ``show_answer``, and say the figure's height (px) and what it shows.
     """
 
-    def __init__(self, viewer: napari.Viewer, height: int, says: str) -> None:
-        super().__init__()
-        self.viewer = viewer
+    HEIGHT: int
+    SAYS: str
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        super().__init__(viewer, self.HEIGHT, self.SAYS)
         self.session = session_for(viewer)
-        self.canvas = PlotCanvas(height, says)
-        self.words = wrapped()
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(0, 0, 0, 0)
-        self.column.addWidget(self.canvas)
-        self.column.addWidget(self.words)
         self.answer: Any = None
         """What is shown; None where there is nothing yet."""
         self._asked: tuple[Any, ...] | None = None
         self._latest = LatestOnly(self._on_answer, self._on_failed)
-        viewer.events.theme.connect(self._on_theme)
 
     def inputs(self) -> tuple[Any, ...] | str:
         """Return what ``compute`` takes, or a sentence that says what is missing."""
@@ -88,28 +67,12 @@ class CalibrationFigure(QWidget):
             self._show()
 
     def release(self) -> None:
-        """Stop waiting for an answer, and listening."""
-        self.viewer.events.theme.disconnect(self._on_theme)
+        super().release()
         self._latest.close()
 
     def showEvent(self, event: object) -> None:
         """Follow what happened while the section was closed."""
         super().showEvent(event)  # type: ignore[arg-type]
-        self.refresh()
-
-    def plot(self, axes: Axes, color: str) -> Axes:
-        """Give axes a panel's look."""
-        axes.patch.set_alpha(0)
-        axes.tick_params(colors=color, labelsize=SMALL, length=2)
-        for label in (axes.xaxis.label, axes.yaxis.label, axes.title):
-            label.set_color(color)
-            label.set_fontsize(SMALL)
-        for spine in axes.spines.values():
-            spine.set_color(color)
-            spine.set_linewidth(0.5)
-        return axes
-
-    def _on_theme(self, event: Any = None) -> None:
         self.refresh()
 
     def _forget(self) -> None:
@@ -128,14 +91,10 @@ class CalibrationFigure(QWidget):
             self._show_nothing("This could not be computed.")
 
     def _show(self) -> None:
-        self.canvas.figure.clear()
-        self.canvas.show()
-        self.show_answer(self.answer, text_color(self.viewer.theme))
-        self.canvas.draw_idle()
+        self.show_figure(lambda figure, color: self.show_answer(self.answer, color), self.words.text())
 
     def _show_nothing(self, why: str) -> None:
-        self.canvas.hide()
-        self.words.setText(why)
+        self.show_figure(None, why)
 
 
 class DisksFigure(CalibrationFigure):
@@ -146,14 +105,10 @@ class DisksFigure(CalibrationFigure):
     viewer : napari.Viewer
     centring : callable
         Returns how the direct beam is found.
-    height, says
-        As for ``CalibrationFigure``.
     """
 
-    def __init__(
-        self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings], height: int, says: str
-    ) -> None:
-        super().__init__(viewer, height, says)
+    def __init__(self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings]) -> None:
+        super().__init__(viewer)
         self._centring = centring
 
     def inputs(self) -> tuple[Any, ...] | str:

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
+import napari
 import numpy as np
-from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel
+from qtpy.QtWidgets import QComboBox, QFileDialog
 
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings
+from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit, fit_q_pixel
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
-from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section
+from napari_4dstem_orient.crystals.library import bundled, crystals_in, find_phase, title_of
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.detection.vector_map import bragg_vector_map, vector_map_frame
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.calibration.axes import AxesSection
 from napari_4dstem_orient.napari_plugin.panels.calibration.ellipse import EllipseSection
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import CalibrationFigure
-from napari_4dstem_orient.napari_plugin.panels.calibration.residuals import ResidualsSection
-from napari_4dstem_orient.napari_plugin.panels.calibration.ring_plot import draw_rings
+from napari_4dstem_orient.napari_plugin.panels.calibration.residuals import ResidualsSection, draw_rings
 from napari_4dstem_orient.napari_plugin.panels.calibration.shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
-from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Picture
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, dress, text_color
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import circles
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
+from napari_4dstem_orient.workflow.job import Job, Key
 from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.session import Stage
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit
-    from napari_4dstem_orient.core.bragg_disks import BraggDisks
-    from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.workflow.job import Job, Key
 
 FROM_FILE = "CIF …"
 RINGS_SHOWN = 5
@@ -44,12 +41,7 @@ RINGS_SHOWN = 5
 
 
 class CalibrationWidget(StepWidget):
-    """Turn disks in pixels into disks in Å⁻¹ from the direct beam, in the scan's frame.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Turn disks in pixels into disks in Å⁻¹ from the direct beam, in the scan's frame."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -60,44 +52,30 @@ class CalibrationWidget(StepWidget):
         self.fit_button = button(
             "Fit its rings", "Fit the detector pixel to this crystal, which must be in the scan.", self.fit
         )
-        self.fit_text = QLabel()
-        self.fit_text.setWordWrap(True)
-        self.plot = QHBoxLayout()
+        self.fit_text = wrapped()
+        self.plot = PlotCanvas(125, "Disks over |q| with the known crystal's rings")
         self.use_button = button("Use it", "Take the fitted value as the detector pixel.", self.use_fit)
         self.form = form_for(CalibrationSettings)
         self.view = PatternCanvas("", (200, 200))
-        self.state = QLabel()
-        self.state.setWordWrap(True)
+        self.state = wrapped()
         self.apply_button = button(
             "Apply", "Fit the direct beam over the scan and calibrate all disks.", self.apply
         )
-        row = QHBoxLayout()
-        for widget in (self.crystal, self.fit_button, self.use_button):
-            row.addWidget(widget, 1)
-        self.body.addWidget(section("Detector"))
-        self.body.addWidget(self.fields)
-        self.body.addWidget(section("Known crystal"))
-        self.body.addLayout(row)
-        self.body.addWidget(self.fit_text)
-        self.body.addLayout(self.plot)
-        self.body.addWidget(self.form.native)
-        self.body.addWidget(self.view, 1)
-        self.footer.addWidget(self.state)
-        self.footer.addWidget(self.apply_button)
-        self.figures: dict[str, CalibrationFigure] = {}
-        self.sections: dict[str, Section] = {}
-        self._add_figure("Ellipticity", EllipseSection(napari_viewer, self.form.settings))
-        self._add_figure("Ring residuals", ResidualsSection(napari_viewer, lambda: self.crystal.choice))
-        self._add_figure("Rotation and flip", AxesSection(napari_viewer, self._turn))
-        self._add_figure("Direct-beam shift", ShiftSection(napari_viewer, self.form.settings))
+        self.figures: dict[str, CalibrationFigure] = {
+            "Ellipticity": EllipseSection(napari_viewer, self.form.settings),
+            "Ring residuals": ResidualsSection(napari_viewer, lambda: self.crystal.choice),
+            "Rotation and flip": AxesSection(napari_viewer, self._turn),
+            "Direct-beam shift": ShiftSection(napari_viewer, self.form.settings),
+        }
+        self.sections = {title: Section(title, figure) for title, figure in self.figures.items()}
+        fill(self.body, section("Detector"), self.fields, section("Known crystal"))
+        fill(self.body, row((self.crystal, 1), (self.fit_button, 1), (self.use_button, 1)), self.fit_text)
+        fill(self.body, self.plot, self.form.native, (self.view, 1), *self.sections.values())
+        fill(self.footer, self.state, self.apply_button)
         self.form.changed.connect(self._refresh_figures)
         self.fields.inputs["rotation"].native.textEdited.connect(self.figures["Rotation and flip"].refresh)
         self.crystal.currentIndexChanged.connect(self._on_crystal)
         self.refresh()
-
-    def _add_figure(self, title: str, figure: CalibrationFigure) -> None:
-        self.figures[title], self.sections[title] = figure, Section(title, figure)
-        self.body.addWidget(self.sections[title])
 
     def _turn(self) -> tuple[float, bool]:
         flip = self.fields.flip
@@ -141,7 +119,6 @@ class CalibrationWidget(StepWidget):
             self.jobs.run("Calibrating", partial(self._take, job), _calibrate, job, have)
 
     def refresh(self) -> None:
-        """Show what the session holds."""
         disks, calibrated = self.session.get(Stage.DISKS), self.session.get(Stage.CALIBRATED)
         ready = disks is not None and not self.jobs.running
         missing = [] if calibrated is not None else self.session.missing(Stage.CALIBRATED)
@@ -163,7 +140,6 @@ class CalibrationWidget(StepWidget):
         self._fit = self._report = None
 
     def release(self) -> None:
-        """Let the figures stop waiting."""
         for figure in self.figures.values():
             figure.release()
 
@@ -172,20 +148,20 @@ class CalibrationWidget(StepWidget):
         self.session.put(Stage.CALIBRATED, done.calibrated, job)
 
     def _take_fit(self, fit: tuple[PixelSizeFit, Phase]) -> None:
-        self._fit = fit
-        while self.plot.count():
-            self.plot.takeAt(0).widget().deleteLater()
-        picture = Picture(draw_rings(fit[0], get_theme(self.viewer.theme).text.as_hex()))
-        picture.setFixedHeight(125)
-        self.plot.addWidget(picture)
+        self._fit, found = fit, fit[0]
+        self.plot.figure.clear()
+        axes = self.plot.figure.subplots()
+        draw_rings(axes, found.profile_q, found.profile, found.expected)
+        axes.set(xlabel="|q| (Å⁻¹): disks, and the crystal's rings", ylabel="√intensity")
+        dress(axes, text_color(self.viewer.theme))
+        self.plot.draw_idle()
         self._show_fit()
         self._show_vector_map(self.session.get(Stage.CALIBRATED))
 
     def _show_fit(self) -> None:
         fit = self._fit[0] if self._fit is not None else None
         self.fit_text.setVisible(fit is not None)
-        for index in range(self.plot.count()):
-            self.plot.itemAt(index).widget().setVisible(fit is not None)
+        self.plot.setVisible(fit is not None)
         used = fit is not None and self.session.calibration.q_pixel == fit.q_pixel
         self.use_button.setEnabled(fit is not None and not used)
         self.use_button.setText("In use" if used else "Use it")
@@ -215,8 +191,6 @@ class CalibrationWidget(StepWidget):
 
     def _show_vector_map(self, calibrated: BraggDisks | None) -> None:
         """Show all disks over one another, with the known crystal's rings: sharp spots, on the rings, are right."""
-        from napari_4dstem_orient.detection.vector_map import bragg_vector_map, vector_map_frame
-
         if calibrated is None or not len(calibrated):
             self.view.clear("All disks, once calibrated")
             return
@@ -232,8 +206,6 @@ class CrystalChooser(QComboBox):
     """The bundled crystals, and any CIF."""
 
     def __init__(self) -> None:
-        from napari_4dstem_orient.crystals.library import bundled
-
         super().__init__()
         for name, path in bundled().items():
             self.addItem(name, str(path))
@@ -253,8 +225,6 @@ class CrystalChooser(QComboBox):
         UserError
             It cannot be read.
         """
-        from napari_4dstem_orient.crystals.library import crystals_in, find_phase, title_of
-
         sources = crystals_in(path)
         find_phase(sources[0])
         before = self.count() - 1
@@ -283,16 +253,11 @@ def _ring_radii(phase: Phase, k_max: float) -> np.ndarray:
 def _fit(
     disks: BraggDisks, crystal: str, guess: float | None, settings: CalibrationSettings, progress: Progress
 ) -> tuple[PixelSizeFit, Phase]:
-    from napari_4dstem_orient.calibration.pixel_size import fit_q_pixel
-    from napari_4dstem_orient.crystals.library import find_phase
-
     phase = find_phase(crystal)
     return fit_q_pixel(disks, phase, guess, settings.fit(disks).origin), phase
 
 
 def _calibrate(job: Job, have: Results, progress: Progress) -> Results:
-    from napari_4dstem_orient.detection.vector_map import bragg_vector_map
-
     done = run(job, Stage.CALIBRATED, have=have)
     assert done.calibrated is not None
     bragg_vector_map(done.calibrated)  # so that it need not be made in the main thread

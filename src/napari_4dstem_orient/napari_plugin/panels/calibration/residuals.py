@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 import numpy as np
+from matplotlib.axes import Axes
 from qtpy.QtCore import Qt
 
 from napari_4dstem_orient.calibration.pixel_size import GOOD_EXPLAINED, GOOD_RESIDUAL
 from napari_4dstem_orient.calibration.ring_residuals import POOR_RESIDUAL, RingResiduals, ring_residuals
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.napari_plugin.panels.base import wrapped
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import BLUE, ORANGE, CalibrationFigure
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import dress
 from napari_4dstem_orient.workflow.session import Stage
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.core.bragg_disks import BraggDisks
 
 JUDGED = f"Good below {GOOD_RESIDUAL:.1%}, poor from {POOR_RESIDUAL:.1%}."
 ROWS_SHOWN = 8
@@ -34,8 +34,11 @@ class ResidualsSection(CalibrationFigure):
         Returns the path of the CIF of the crystal chosen.
     """
 
+    HEIGHT = 200
+    SAYS = "Disks over |q| with a crystal's rings, and the residual of each ring"
+
     def __init__(self, viewer: napari.Viewer, crystal: Callable[[], str]) -> None:
-        super().__init__(viewer, 200, "Disks over |q| with a crystal's rings, and the residual of each ring")
+        super().__init__(viewer)
         self._crystal = crystal
         self.table = wrapped()
         self.table.setTextFormat(Qt.TextFormat.RichText)
@@ -56,8 +59,6 @@ class ResidualsSection(CalibrationFigure):
     @staticmethod
     def compute(disks: BraggDisks, crystal: str, q_pixel: float) -> tuple[str, RingResiduals]:
         """Compare with the crystal's rings."""
-        from napari_4dstem_orient.crystals.library import find_phase
-
         phase = find_phase(crystal)
         return phase.name, ring_residuals(disks, phase, q_pixel)
 
@@ -65,12 +66,7 @@ class ResidualsSection(CalibrationFigure):
         """Draw disks and rings, and list the residuals."""
         name, found = answer
         above, below = self.canvas.figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        for radius in found.expected:
-            above.axvline(radius, color=ORANGE, linewidth=0.8, linestyle="--")
-        above.plot(found.q, np.sqrt(found.profile), color=BLUE, linewidth=0.8)
-        above.set_xlim(0, float(found.q[-1]))
-        above.set_ylim(0, None)
-        above.set_yticks([])
+        draw_rings(above, found.q, found.profile, found.expected)
         above.set_ylabel("√disks")
         percent, limit = 100 * found.relative, 100 * GOOD_RESIDUAL
         below.axhspan(-limit, limit, color=color, alpha=0.15, linewidth=0)
@@ -82,7 +78,7 @@ class ResidualsSection(CalibrationFigure):
         below.set_xlabel(f"|q| (Å⁻¹); dashed: rings of {name}; shaded: good")
         below.set_ylabel("residual (%)")
         for axes in (above, below):
-            self.plot(axes, color)
+            dress(axes, color)
         self.words.setText(self._words(name, found))
         self.table.setText(table(found))
         self.table.setVisible(bool(len(found.expected)))
@@ -107,6 +103,14 @@ class ResidualsSection(CalibrationFigure):
     def _show_nothing(self, why: str) -> None:
         super()._show_nothing(why)
         self.table.hide()
+
+
+def draw_rings(axes: Axes, q: np.ndarray, profile: np.ndarray, rings: np.ndarray) -> None:
+    """Draw disks over |q|, as the root of their profile, with a crystal's rings: do they lie where they should?"""
+    for radius in rings:
+        axes.axvline(radius, color=ORANGE, linewidth=0.8, linestyle="--")
+    axes.plot(q, np.sqrt(profile), color=BLUE, linewidth=0.8)
+    axes.set(xlim=(0, float(q[-1])), ylim=(0, None), yticks=[])
 
 
 def table(found: RingResiduals) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.calibration.origin import GOOD_SHARE, POOR_SHARE, OriginFit
-from napari_4dstem_orient.napari_plugin.panels.calibration.figure import SMALL, DisksFigure
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.napari_plugin.panels.calibration.figure import DisksFigure
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import dress
 from napari_4dstem_orient.workflow.session import Stage
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
-    from napari_4dstem_orient.core.bragg_disks import BraggDisks
 
 COLORS = "RdBu_r"
 """Diverging, and told apart by the colour-blind."""
@@ -28,19 +22,10 @@ LONGEST = 3.0
 
 
 class ShiftSection(DisksFigure):
-    """Maps of the direct beam's shift along both axes of the detector: measured, fitted and what is left.
+    """Maps of the direct beam's shift along both axes of the detector: measured, fitted and what is left."""
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    centring : callable
-        Returns how the direct beam is found.
-    """
-
-    def __init__(self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings]) -> None:
-        super().__init__(
-            viewer, centring, 240, "Shift of the direct beam over the scan: measured, fitted and residual"
-        )
+    HEIGHT = 240
+    SAYS = "Shift of the direct beam over the scan: measured, fitted and residual"
 
     @staticmethod
     def compute(disks: BraggDisks, centring: CalibrationSettings) -> OriginFit:
@@ -65,23 +50,21 @@ class ShiftSection(DisksFigure):
                     aspect=aspect,
                     interpolation="nearest",
                 )
-                axes.set_facecolor("#808080")
-                axes.set_xticks([])
-                axes.set_yticks([])
-                if row == 0:
-                    axes.set_title(title, color=color, fontsize=SMALL)
-                if column == 0:
-                    axes.set_ylabel(name, color=color, fontsize=SMALL)
+                axes.set(
+                    xticks=[], yticks=[], title=title if row == 0 else "", ylabel=name if column == 0 else ""
+                )
+                dress(axes, color)
+                axes.patch.set(color="#808080", alpha=1)
             if column:
                 over = grid[:, :2] if column == 1 else grid[:, 2:]
                 name = "shift (px)" if column == 1 else "residual (px)"
                 bar = self.canvas.figure.colorbar(
                     shown, ax=over, orientation="horizontal", aspect=25, pad=0.03
                 )
-                bar.ax.tick_params(colors=color, labelsize=SMALL, length=2)
-                bar.set_ticks([-spans[column], 0, spans[column]])
-                bar.set_ticklabels([f"−{spans[column]:.2g}", "0", f"{spans[column]:.2g}"])
-                bar.set_label(name, color=color, fontsize=SMALL)
+                ends = f"{spans[column]:.2g}"
+                bar.set_ticks([-spans[column], 0, spans[column]], labels=[f"−{ends}", "0", ends])
+                bar.set_label(name)
+                dress(bar.ax, color)
         probe = self.session.get(Stage.PROBE)
         self.words.setText(_words(fit, None if probe is None else float(probe.radius)))
 

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 import numpy as np
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-    QWidget,
-)
+from napari.layers import Layer
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QFileDialog, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_4dstem_orient.analysis.comparison import Agreement, Comparison, DomainSettings, compare_maps
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
-from napari_4dstem_orient.napari_plugin.panels.shared.class_legend import ClassLegend
+from napari_4dstem_orient.napari_plugin.qt.boxes import bare, choices, fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.session import MapBy, Stage
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
-    from napari_4dstem_orient.workflow.job import Job
 
 DIFFERENCE, CLASSES, DOMAINS = "misorientation (°)", "not comparable", "highly correlated domains"
 """Our layers."""
@@ -50,51 +40,35 @@ DOMAIN_COLOUR = "#009E73"
 
 
 class CompareWidget(StepWidget):
-    """Shows where two methods differ, and goes to the positions where one is worse.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Shows where two methods differ, and goes to the positions where one is worse."""
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
         self.found: Comparison | None = None
         self.choices = QWidget()
-        self.one, self.other = QComboBox(), QComboBox()
-        row = QHBoxLayout(self.choices)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.one, self.other = choices("Which maps are compared."), choices("Which maps are compared.")
+        self.choices.setLayout(bare(row((self.one, 1), (self.other, 1))))
         for box in (self.one, self.other):
-            box.setToolTip("Which maps are compared.")
             box.activated.connect(self._choose_maps)
-            row.addWidget(box, 1)
-        self.body.addWidget(self.choices)
-        self.run_buttons: dict[str, QPushButton] = {}
-        for method in METHODS:
-            run = self.run_buttons[method] = button(
-                f"Run {in_words(method)}",
-                "Map the whole scan with the choices of the Map panel.",
-                partial(self.run, method),
-            )
-            self.body.addWidget(run)
+        mapping = "Map the whole scan with the choices of the Map panel."
+        self.run_buttons = {
+            method: button(f"Run {in_words(method)}", mapping, partial(self.run, method))
+            for method in METHODS
+        }
         self.compare_button = button("Compare", "Compare both maps at every position.", self.compare)
-        self.body.addWidget(self.compare_button)
         self.stale = wrapped()
         self.stale.setStyleSheet("font-weight: bold")
         set_tone(self.stale, Tone.DOUBTFUL)
         self.summary = wrapped()
-        self.legend = ClassLegend()
-        for widget in (self.stale, self.summary, self.legend):
-            self.body.addWidget(widget)
+        self.legend = wrapped()
+        fill(self.body, self.choices, *self.run_buttons.values(), self.compare_button)
+        fill(self.body, self.stale, self.summary, self.legend)
         self._build_list()
         self.form = form_for(DomainSettings)
         self.form.changed.connect(self._show_domains)
         self.share = wrapped()
-        self.body.addWidget(section("Highly correlated domains"))
-        self.body.addWidget(self.form.native)
-        self.body.addWidget(self.share)
-        self.plots = ComparePlots(self.viewer, self.session)
-        self.body.addWidget(self.plots)
+        self.plots = ComparePlots(self.viewer)
+        fill(self.body, section("Highly correlated domains"), self.form.native, self.share, self.plots)
         self.save_button = button("Save table…", "Write every position's comparison as CSV.", self._ask_where)
         self.footer.addWidget(self.save_button)
         self.session.position_changed.connect(self._on_moved)
@@ -102,9 +76,8 @@ class CompareWidget(StepWidget):
         self.refresh()
 
     def _build_list(self) -> None:
-        self.measure, self.order = QComboBox(), QComboBox()
-        self.measure.setToolTip("How well an answer explains the measured disks.")
-        self.order.setToolTip("Which positions are listed, the worst first.")
+        self.measure = choices("How well an answer explains the measured disks.")
+        self.order = choices("Which positions are listed, the worst first.")
         self.table = QTableWidget(0, 5)
         self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
@@ -119,15 +92,8 @@ class CompareWidget(StepWidget):
         self.next = button("&Next", "Go to the position below in the list.", partial(self._step, 1))
         self.measure.activated.connect(self._show_results)
         self.order.activated.connect(self._show_list)
-        self.body.addWidget(section("Where they differ"))
-        choices, row = QFormLayout(), QHBoxLayout()
-        choices.addRow("Measure", self.measure)
-        choices.addRow("List", self.order)
-        for step in (self.previous, self.next):
-            row.addWidget(step, 1)
-        self.body.addLayout(choices)
-        self.body.addLayout(row)
-        self.body.addWidget(self.table)
+        fill(self.body, section("Where they differ"), form({"Measure": self.measure, "List": self.order}))
+        fill(self.body, row((self.previous, 1), (self.next, 1)), self.table)
 
     def run(self, method: str) -> None:
         """Map the whole scan by the method that is missing."""
@@ -205,15 +171,8 @@ class CompareWidget(StepWidget):
     def _put_difference(self, found: Comparison) -> None:
         angle = np.nan_to_num(found.angle)
         top = max(5.0, float(np.percentile(angle, 99)))
-        layer = put_layer(
-            self.viewer,
-            DIFFERENCE,
-            angle,
-            found.steps,
-            exploratory=found.exploratory,
-            colormap="cividis",
-            contrast_limits=(0.0, top),
-        )
+        look: dict[str, Any] = {"colormap": "cividis", "contrast_limits": (0.0, top)}
+        layer = put_layer(self.viewer, DIFFERENCE, angle, found.steps, exploratory=found.exploratory, **look)
         layer.colorbar.position = "bottom_left"
 
     def _show_angles(self, found: Comparison) -> None:
@@ -221,26 +180,20 @@ class CompareWidget(StepWidget):
             layer.colorbar.visible = True
 
     def _put_classes(self, found: Comparison) -> None:
-        self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)
-        counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
         names = _class_names(found)
-        self.legend.show_classes(
-            (CLASS_COLOURS[kind], names[kind], int(counts[kind])) for kind in CLASS_COLOURS if counts[kind]
-        )
+        layer = self._put_labels(CLASSES, found, found.agreement.astype(np.int32), CLASS_COLOURS)
+        layer.features = {"answers": names}
+        counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
+        there = [kind for kind in CLASS_COLOURS if counts[kind]]
+        self.legend.setText("<br>".join(_legend_line(kind, names[kind], counts[kind]) for kind in there))
 
-    def _put_labels(self, name: str, data: np.ndarray, colours: dict[int, str]) -> None:
-        import pandas as pd
+    def _put_labels(
+        self, name: str, found: Comparison, data: np.ndarray, colours: Mapping[Any, str]
+    ) -> Layer:
         from napari.utils.colormaps import DirectLabelColormap
 
-        default = DOMAIN_COLOUR if name == DOMAINS else "transparent"
-        colors: dict[int | None, Any] = {None: default, 0: "transparent"}
-        colors |= dict(colours.items())
-        colormap = DirectLabelColormap(color_dict=colors)
-        layer = put_layer(
-            self.viewer, name, data, self.found.steps if self.found else None, "labels", colormap=colormap
-        )
-        if name == CLASSES and self.found is not None:
-            layer.features = pd.DataFrame({"answers": _class_names(self.found)})
+        colormap = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **colours})
+        return put_layer(self.viewer, name, data, found.steps, "labels", colormap=colormap)
 
     def _show_results(self, *_: Any) -> None:
         self._show_list()
@@ -249,24 +202,23 @@ class CompareWidget(StepWidget):
 
     def _show_list(self, *_: Any) -> None:
         found, measure = self.found, self.measure.currentText()
-        self.table.blockSignals(True)
-        self.table.setRowCount(0)
+        order, places = self.order.currentIndex(), np.empty((0, 2), int)
         if found is not None and measure:
-            order = self.order.currentIndex()
             places = found.farthest() if order == 2 else found.worst(measure, order)
+        with QSignalBlocker(self.table):
+            self.table.setRowCount(0)
             self.table.setRowCount(len(places))
             for line, (row, col) in enumerate(places):
                 one, other = found.similarity[measure][:, row, col]
                 texts = (str(row), str(col), f"{one:.3f}", f"{other:.3f}", f"{found.angle[row, col]:.1f}")
                 for column, text in enumerate(texts):
                     self.table.setItem(line, column, QTableWidgetItem(text.replace("nan", "–")))
-        self.table.blockSignals(False)
 
     def _show_domains(self, *_: Any) -> None:
         if self.found is None or not self.measure.currentText():
             return
         domains = self.found.domains(self.measure.currentText(), self.form.settings())
-        self._put_labels(DOMAINS, domains, {})
+        self._put_labels(DOMAINS, self.found, domains, {None: DOMAIN_COLOUR})
         self.share.setText(
             f"Green on the map: {domains.max()} domains, {(domains > 0).mean():.0%} of the map."
         )
@@ -282,14 +234,12 @@ class CompareWidget(StepWidget):
 
     def _on_moved(self, row: int, col: int) -> None:
         """Mark the position in the list, where it is listed."""
-        self.table.blockSignals(True)
-        for line in range(self.table.rowCount()):
-            if (self.table.item(line, 0).text(), self.table.item(line, 1).text()) == (str(row), str(col)):
-                self.table.setCurrentCell(line, 0)
-                break
-        else:
+        with QSignalBlocker(self.table):
+            for line in range(self.table.rowCount()):
+                if (self.table.item(line, 0).text(), self.table.item(line, 1).text()) == (str(row), str(col)):
+                    self.table.setCurrentCell(line, 0)
+                    return
             self.table.clearSelection()
-        self.table.blockSignals(False)
 
     def _ask_where(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save the comparison", "comparison.csv", "Tables (*.csv)")
@@ -346,7 +296,7 @@ class CompareWidget(StepWidget):
         """Show no comparison, nor what came of it."""
         self.found = None
         self.measure.clear()
-        self.legend.show_classes(())
+        self.legend.clear()
         self.plots.take(None)
         self._show_list()
         self.share.clear()
@@ -356,7 +306,6 @@ class CompareWidget(StepWidget):
                 self.viewer.layers.remove(layer)
 
     def release(self) -> None:
-        """Stop listening."""
         self.plots.release()
         self.session.position_changed.disconnect(self._on_moved)
         self.session.job_changed.disconnect(self.refresh)
@@ -365,6 +314,12 @@ class CompareWidget(StepWidget):
 def _class_names(found: Comparison) -> tuple[str, ...]:
     """Say in words what each ``Agreement`` means."""
     return ("", "different phase", *(f"only {in_words(method)}" for method in found.names), "neither")
+
+
+def _legend_line(kind: int, name: str, count: int) -> str:
+    """Show a class's colour as a square, framed so that it shows on every ground, with name and positions."""
+    square = f'<span style="background: {CLASS_COLOURS[kind]}; color: gray">&nbsp;□&nbsp;</span>'
+    return f"{square} {name}: {count:,}"
 
 
 def _summary(found: Comparison) -> str:

@@ -2,93 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 import numpy as np
 from matplotlib.figure import Figure
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
+from napari_4dstem_orient.analysis.comparison import Comparison
 from napari_4dstem_orient.analysis.correlation import correlation_length
-from napari_4dstem_orient.analysis.distributions import CROSS, zone_axis_correlations
+from napari_4dstem_orient.analysis.distributions import CROSS, ZoneAxisCorrelations, zone_axis_correlations
 from napari_4dstem_orient.indexing.methods import in_words, title_of
-from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.compare.figures import (
     draw_correlations,
     draw_densities,
     draw_scatter,
     scatter_places,
 )
-from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, save_figure, text_color
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import SavedPlot
+from napari_4dstem_orient.napari_plugin.qt.boxes import column
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.analysis.comparison import Comparison
-    from napari_4dstem_orient.analysis.distributions import ZoneAxisCorrelations
-    from napari_4dstem_orient.workflow.session import Session
-
+NOTHING_YET = "Compare two maps first."
 NEAR = 12
 """Pixels within which a click takes a point."""
-
-Draw = Callable[[Figure, str], Any]
-"""Fills a figure, with words and axes in a colour."""
-
-
-class Plot(QWidget):
-    """A figure with words below it and a button that saves it.
-
-    Parameters
-    ----------
-    height : int
-        Pixels.
-    says : str
-        What the figure shows, for those who cannot see it.
-    file : str
-        Name proposed for the file.
-    """
-
-    def __init__(self, height: int, says: str, file: str) -> None:
-        super().__init__()
-        self.canvas = PlotCanvas(height, says)
-        self.words = wrapped("Compare two maps first.")
-        self._file, self._size = file, (3.4, height / 90)
-        self._draw: Draw | None = None
-        self.about: Mapping[str, Any] = {}
-        """Provenance of what is drawn."""
-        self.save_button = button("Save figure…", "As PDF, SVG or PNG.", self._save)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.canvas, self.words, self.save_button):
-            layout.addWidget(widget)
-        self.show_figure(None, self.words.text(), "")
-
-    def show_figure(self, draw: Draw | None, words: str, color: str) -> None:
-        """Draw a figure, or none."""
-        self._draw = draw
-        self.words.setText(words)
-        self.canvas.setVisible(draw is not None)
-        self.save_button.setEnabled(draw is not None)
-        self.recolor(color)
-
-    def recolor(self, color: str) -> None:
-        """Draw the same figure in the colour of another theme."""
-        if self._draw is not None:
-            self._draw(self.canvas.figure, color)
-            self.canvas.draw_idle()
-
-    def paper_figure(self) -> Figure:
-        """Return the figure as it is saved: black on white."""
-        figure = Figure(figsize=self._size, layout="constrained", facecolor="white")
-        if self._draw is not None:
-            self._draw(figure, "black")
-        return figure
-
-    def _save(self) -> None:
-        save_figure(self, self._file, self.paper_figure, self.about)
 
 
 class ComparePlots(QWidget):
@@ -97,41 +37,33 @@ class ComparePlots(QWidget):
     Parameters
     ----------
     viewer : napari.Viewer
-    session : Session
-        Its position is marked; a click on a point moves it there.
+        Its session's position is marked; a click on a point moves it there.
     """
 
-    def __init__(self, viewer: napari.Viewer, session: Session) -> None:
+    def __init__(self, viewer: napari.Viewer) -> None:
         super().__init__()
-        self.viewer, self.session = viewer, session
-        self.densities = Plot(300, "Densities of both methods' similarities", "densities.pdf")
-        self.scatter = Plot(290, "One method's similarity against the other's", "scatter.pdf")
-        self.correlations = Plot(230, "Two-point correlation against distance", "correlation.pdf")
+        self.session = session_for(viewer)
+        self.densities = SavedPlot(viewer, 300, "Densities of both methods' similarities", "densities.pdf")
+        self.scatter = SavedPlot(viewer, 290, "One method's similarity against the other's", "scatter.pdf")
+        self.correlations = SavedPlot(viewer, 230, "Correlation against distance", "correlation.pdf")
+        for plot in self.plots:
+            plot.column.addWidget(plot.save_button)
+            plot.show_figure(None, NOTHING_YET)
         self.found: Comparison | None = None
         self.measure = ""
         self.places = np.empty((0, 2), int)
         self._correlated: Comparison | None = None
         self._mark: Any = None
         self.scatter.canvas.mpl_connect("button_press_event", self._on_press)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        self.sections = {
-            title: Section(title, plot)
-            for title, plot in (
-                ("Densities", self.densities),
-                ("One against the other", self.scatter),
-                ("Correlation with distance", self.correlations),
-            )
-        }
-        for section in self.sections.values():
-            layout.addWidget(section)
+        titles = ("Densities", "One against the other", "Correlation with distance")
+        self.sections = {title: Section(title, plot) for title, plot in zip(titles, self.plots, strict=True)}
+        column(self, *self.sections.values())
         self.sections["Correlation with distance"].toggle.toggled.connect(self._correlate)
         self._latest = LatestOnly(self._on_correlated)
-        session.position_changed.connect(self._on_moved)
-        viewer.events.theme.connect(self._on_theme)
+        self.session.position_changed.connect(self._on_moved)
 
     @property
-    def plots(self) -> tuple[Plot, ...]:
+    def plots(self) -> tuple[SavedPlot, ...]:
         """All plots."""
         return self.densities, self.scatter, self.correlations
 
@@ -141,12 +73,11 @@ class ComparePlots(QWidget):
         self._latest.drop()
         for plot in self.plots:
             plot.about = {} if found is None else found.provenance
-            plot.show_figure(None, "Compare two maps first.", "")
+            plot.show_figure(None, NOTHING_YET)
         if found is not None:
             self.densities.show_figure(
                 lambda figure, color: draw_densities(figure, found, color),
                 "How often the methods' answers reach which similarity.",
-                self._color(),
             )
             self._correlate()
 
@@ -162,13 +93,13 @@ class ComparePlots(QWidget):
             f"{both:,} positions with both answers{drawn}. Above the dotted line, "
             f"{in_words(self.found.names[1])} is better. Click a point to inspect its position (circle)."
         )
-        self.scatter.show_figure(self._draw_scatter, words, self._color())
+        self.scatter.show_figure(self._draw_scatter, words)
 
     def release(self) -> None:
-        """Stop listening."""
         self._latest.close()
         self.session.position_changed.disconnect(self._on_moved)
-        self.viewer.events.theme.disconnect(self._on_theme)
+        for plot in self.plots:
+            plot.release()
 
     # ---------------------------------------------------------------- the scatter plot
 
@@ -219,17 +150,7 @@ class ComparePlots(QWidget):
             lambda figure, color: draw_correlations(figure, made, color),
             f"{made.phase.name}: 1 is full correlation, 0 none; the mean over all directions. "
             f"Zone axes nearer than about 10° count as the same. {lengths_text(made)}",
-            self._color(),
         )
-
-    # ---------------------------------------------------------------- colours
-
-    def _color(self) -> str:
-        return text_color(self.viewer.theme)
-
-    def _on_theme(self, *_: Any) -> None:
-        for plot in self.plots:
-            plot.recolor(self._color())
 
 
 def lengths_text(made: ZoneAxisCorrelations) -> str:

@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu
+from qtpy.QtWidgets import QFileDialog, QMenu
 
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.core.scan import Calibration, Scan
+from napari_4dstem_orient.detection.virtual import virtual_images
+from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+from napari_4dstem_orient.io.formats import suffixes
+from napari_4dstem_orient.io.load import FileFacts, inspect, load
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
-from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
@@ -28,15 +33,10 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import (
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.patterns import MAXIMUM, MEAN, Patterns
 from napari_4dstem_orient.napari_plugin.panels.shared.reading import ReadingOptions, leaves_a_question
+from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
 from napari_4dstem_orient.samples.library import SAMPLES
 from napari_4dstem_orient.workflow.session import Stage
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.core.bragg_disks import BraggDisks
-    from napari_4dstem_orient.io.load import FileFacts
 
 AUTOMATIC_BYTES = 2**30
 """Scans up to this size get their virtual images at once, larger ones when asked."""
@@ -54,12 +54,7 @@ class Opened:
 
 
 class DataWidget(StepWidget):
-    """Open a scan, mend its calibration, make virtual images.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Open a scan, mend its calibration, make virtual images."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -74,12 +69,10 @@ class DataWidget(StepWidget):
         for name, sample in SAMPLES.items():
             samples.addAction(name, partial(self._open_sample, sample))
         self.sample_button.setMenu(samples)
-        self.facts = QLabel()
-        self.facts.setWordWrap(True)
+        self.facts = wrapped()
         self.reading = ReadingOptions(self._read_again)
         self.calibration = CalibrationFields(self.session)
-        self.doubts = QLabel()
-        self.doubts.setWordWrap(True)
+        self.doubts = wrapped()
         set_tone(self.doubts, Tone.DOUBTFUL)
         self.images_button = button(
             "Compute virtual images",
@@ -89,20 +82,12 @@ class DataWidget(StepWidget):
         self.detectors_button = button(
             "Virtual detectors …",
             "Drag discs and rings over a pattern; their images follow.",
-            self._open_virtual,
+            lambda: open_panel(self.viewer, "Virtual images"),
         )
         self.patterns = Patterns(self.session)
-        row = QHBoxLayout()
-        row.addWidget(self.open_button, 2)
-        row.addWidget(self.sample_button, 1)
-        self.body.addLayout(row)
-        for widget in (self.facts, self.reading, self.calibration, self.doubts):
-            self.body.addWidget(widget)
-        images = QHBoxLayout()
-        images.addWidget(self.images_button)
-        images.addWidget(self.detectors_button)
-        self.body.addLayout(images)
-        self.body.addWidget(self.patterns, 1)
+        fill(self.body, row((self.open_button, 2), (self.sample_button, 1)), self.facts, self.reading)
+        fill(self.body, self.calibration, self.doubts, row(self.images_button, self.detectors_button))
+        fill(self.body, (self.patterns, 1))
         self.refresh()
 
     def open_path(self, path: str, dataset: str | None = None, scan_shape: str | None = None) -> None:
@@ -115,14 +100,11 @@ class DataWidget(StepWidget):
 
     def compute_images(self) -> None:
         """Make the virtual images of the whole scan."""
-        from napari_4dstem_orient.detection.virtual import virtual_images
-
         scan = self.session.get(Stage.SCAN)
         if scan is not None and not self.jobs.running:
             self.jobs.run("Virtual images", self._show_images, virtual_images, scan)
 
     def refresh(self) -> None:
-        """Show the session's scan."""
         scan = self.session.get(Stage.SCAN)
         idle = not self.jobs.running
         for control in (self.open_button, self.sample_button, self.reading):
@@ -145,11 +127,9 @@ class DataWidget(StepWidget):
         self.patterns.refresh()
 
     def release(self) -> None:
-        """Free the diffraction view."""
         self.patterns.close_patterns()
 
     def dragEnterEvent(self, event: Any) -> None:
-        """Accept a file."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
@@ -159,12 +139,7 @@ class DataWidget(StepWidget):
         if paths:
             self.open_path(paths[0])
 
-    def _open_virtual(self) -> None:
-        open_panel(self.viewer, "Virtual images")
-
     def _choose_file(self) -> None:
-        from napari_4dstem_orient.io.formats import suffixes
-
         known = " ".join(f"*{suffix}" for suffix in suffixes())
         folder = str(Path(self._path).parent)
         path, _ = QFileDialog.getOpenFileName(self, "Open a scan", folder, f"Scans ({known});;All files (*)")
@@ -227,10 +202,7 @@ def describe(scan: Scan) -> str:
     )
 
 
-def _open(path: str, dataset: str | None, scan_shape: str | None, progress: Progress) -> Opened:
-    from napari_4dstem_orient.io.bragg_peaks import is_disk_file
-    from napari_4dstem_orient.io.load import inspect, load
-
+def _open(path: str, dataset: str | None, scan_shape: str | None) -> Opened:
     try:
         facts = inspect(path)
     except UserError:
@@ -243,6 +215,6 @@ def _open(path: str, dataset: str | None, scan_shape: str | None, progress: Prog
     return Opened(path, facts, scan, overview(scan))
 
 
-def _open_sample(sample: Callable[[], Scan], progress: Progress) -> Opened:
+def _open_sample(sample: Callable[[], Scan]) -> Opened:
     scan = sample()
     return Opened("", None, scan, overview(scan))

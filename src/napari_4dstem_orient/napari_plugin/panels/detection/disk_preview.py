@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from qtpy.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabBar, QWidget
 
-from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
+from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
+from napari_4dstem_orient.detection.probe import Probe
+from napari_4dstem_orient.detection.settings import DetectionSettings
+from napari_4dstem_orient.detection.vector_map import bragg_vector_map
+from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys, toggle_pin
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.detection.intensity_histogram import LINES, IntensityHistogram
 from napari_4dstem_orient.napari_plugin.panels.detection.pinned_disks import Pin, PinnedDisks
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.workflow.session import Session, Stage
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.core.scan import Scan
-    from napari_4dstem_orient.detection.probe import Probe
-    from napari_4dstem_orient.detection.settings import DetectionSettings
 
 MOST_REJECTED = 200
 """Rejected candidates shown, the strongest first: noise has thousands."""
@@ -38,12 +39,7 @@ class Found(NamedTuple):
 
 
 class DiskPreview(QWidget):
-    """A diffraction view with two tabs, the number of disks in words, pinned patterns and a histogram.
-
-    Parameters
-    ----------
-    session : Session
-    """
+    """A diffraction view with two tabs, the number of disks in words, pinned patterns and a histogram."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -61,21 +57,12 @@ class DiskPreview(QWidget):
         self.pin_button = button(
             "Unpin",
             "Keep this position in sight below, to see what the settings do to several patterns at once.",
-            self._pin,
+            partial(toggle_pin, session),
         )
         self.pinned = PinnedDisks(session)
         self.histogram = IntensityHistogram()
-        words = QHBoxLayout()
-        words.addWidget(self.count, 1)
-        words.addWidget(self.pin_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.tabs)
-        layout.addWidget(self.view, 1)
-        layout.addLayout(words)
-        layout.addWidget(self.histogram)
-        layout.addWidget(self.pinned)
+        words = row((self.count, 1), self.pin_button)
+        column(self, self.tabs, (self.view, 1), words, self.histogram, self.pinned).setSpacing(2)
         self._finder = LatestOnly(self._show, self._on_failed)
         session.position_changed.connect(self._follow)
         session.pins_changed.connect(self._follow)
@@ -102,7 +89,7 @@ class DiskPreview(QWidget):
             return
         if scan is None or position is None:
             self.view.clear()
-            self.count.setText("")
+            self.count.clear()
             return
         if scan.data is not self._data:
             self._data, self._patterns = scan.data, {}
@@ -114,12 +101,6 @@ class DiskPreview(QWidget):
         self._session.position_changed.disconnect(self._follow)
         self._session.pins_changed.disconnect(self._follow)
         self._finder.close()
-
-    def _pin(self) -> None:
-        position, pins = self._session.position, self._session.pins
-        if position is not None:
-            kept = [pin for pin in pins if pin != position]
-            self._session.set_pins(kept if position in pins else (*pins, position))
 
     def _show(self, found: list[Found]) -> None:
         here = found[0]
@@ -151,8 +132,6 @@ class DiskPreview(QWidget):
         )
 
     def _show_vector_map(self) -> None:
-        from napari_4dstem_orient.detection.vector_map import bragg_vector_map
-
         disks = self._session.get(Stage.DISKS)
         if disks is None:
             self.view.clear("Find or load disks first")
@@ -186,8 +165,6 @@ def _find(
         nothing = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
         return [Found(where, patterns[where], None, *nothing) for where in positions]
     import_libraries()
-    from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
-
     return [
         Found(
             where,

@@ -24,12 +24,7 @@ Pin = tuple[int, int]
 
 
 class PinnedDisks(QWidget):
-    """A grid of small patterns; a click, or Space, on one goes there. Hidden while nothing is pinned.
-
-    Parameters
-    ----------
-    session : Session
-    """
+    """A grid of small patterns; a click, or Space, on one goes there. Hidden while nothing is pinned."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()

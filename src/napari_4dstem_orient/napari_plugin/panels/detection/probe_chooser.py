@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import napari
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QStackedWidget, QWidget
+from qtpy.QtWidgets import QFileDialog, QStackedWidget, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.layers.drawing import corners_of, draw
 from napari_4dstem_orient.napari_plugin.panels.base import button
+from napari_4dstem_orient.napari_plugin.qt.boxes import bare, choices, row
 from napari_4dstem_orient.napari_plugin.qt.forms import NumberOrNothing
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.workflow.job import Region
+from napari_4dstem_orient.workflow.job import Region
 
 REGION = "vacuum region"
 
@@ -28,9 +25,10 @@ class ProbeChooser(QWidget):
         super().__init__()
         self._viewer = viewer
         self._path = ""
-        self.ways = QComboBox()
-        self.ways.addItems(["Synthetic disk", "Vacuum file", "Region of the scan"])
-        self.ways.setToolTip("A measured probe finds weak disks better; a synthetic one needs no vacuum.")
+        self.ways = choices(
+            "A measured probe finds weak disks better; a synthetic one needs no vacuum.",
+            ("Synthetic disk", "Vacuum file", "Region of the scan"),
+        )
         self.radius = NumberOrNothing(
             name="radius",
             label="Radius (px)",
@@ -50,10 +48,7 @@ class ProbeChooser(QWidget):
         for page in (self.radius.native, self.file_button, self.draw_button):
             self.pages.addWidget(page)
         self.ways.currentIndexChanged.connect(self.pages.setCurrentIndex)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.ways, 1)
-        layout.addWidget(self.pages, 1)
+        self.setLayout(bare(row((self.ways, 1), (self.pages, 1))))
 
     def choice(self) -> float | str | Region | None:
         """Return the chosen probe as a job says it.
@@ -80,33 +75,16 @@ class ProbeChooser(QWidget):
         UserError
             There is none.
         """
-        layer = find_layer(self._viewer, REGION)
-        if layer is None or not len(layer.data):
+        corners = corners_of(self._viewer, REGION)
+        if corners is None:
             raise UserError("No region is drawn; press 'Draw a rectangle' and drag over an area of vacuum.")
-        corners = np.asarray(layer.data[-1])[:, -2:]
         low, high = np.ceil(corners.min(axis=0)).astype(int), np.floor(corners.max(axis=0)).astype(int)
         low = np.maximum(low, 0)
         rows, cols = ((int(first), max(int(last) + 1, 0)) for first, last in zip(low, high, strict=True))
         return rows, cols
 
     def _draw(self) -> None:
-        layer = find_layer(self._viewer, REGION)
-        if layer is None:
-            from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-
-            layer = put_layer(
-                self._viewer,
-                REGION,
-                [],
-                session_for(self._viewer).calibration.steps,
-                kind="shapes",
-                ndim=2,
-                face_color="#40c0ff40",
-                edge_color="#40c0ff",
-                edge_width=0.3,
-            )
-        self._viewer.layers.selection.active = layer
-        layer.mode = "add_rectangle"
+        draw(self._viewer, REGION, "add_rectangle", lambda: None)
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open vacuum patterns", str(Path(self._path).parent))

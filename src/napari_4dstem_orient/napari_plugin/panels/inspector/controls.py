@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, get_args, get_type_hints
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QSlider, QWidget
 
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
+from napari_4dstem_orient.napari_plugin.qt.boxes import choices, column
 
 WIDTH = 150
 """Screen pixels of the column of controls."""
@@ -38,11 +39,7 @@ class LabelledSlider(QWidget):
         for widget in (self.words, self.slider):
             widget.setToolTip(about["tooltip"])
         self.slider.setAccessibleName(self._label)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.words)
-        layout.addWidget(self.slider)
+        column(self, self.words, self.slider).setSpacing(0)
         self._say()
 
     @property
@@ -72,9 +69,7 @@ class InspectorControls(QWidget):
         hints = get_type_hints(PredictionSettings, include_extras=True)
         usual = PredictionSettings()
         kinds, about = get_args(hints["physics"])
-        self.physics = QComboBox()
-        self.physics.addItems(list(get_args(kinds)))
-        self.physics.setToolTip(about["tooltip"])
+        self.physics = choices(about["tooltip"], get_args(kinds))
         self.physics.currentTextChanged.connect(self._on_edited)
         self.sliders = {
             name: LabelledSlider(get_args(hints[name])[1], getattr(usual, name)) for name in ACTS_ON
@@ -90,20 +85,16 @@ class InspectorControls(QWidget):
             "Rings by the share of the transformer's attention that each disk got: the thicker and the yellower, "
             "the more. Grey: not read.",
         )
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        label = QLabel(about["label"])
-        label.setToolTip(about["tooltip"])
-        layout.addWidget(label)
-        layout.addWidget(self.physics)
         for slider in self.sliders.values():
             slider.slider.valueChanged.connect(self._on_edited)
-            layout.addWidget(slider)
-        for tick in (self.labels, self.residuals, self.attention):
+        ticks = (self.labels, self.residuals, self.attention)
+        for tick in ticks:
             tick.toggled.connect(self._on_edited)
-            layout.addWidget(tick)
-        layout.addStretch()
+        label = QLabel(about["label"])
+        label.setToolTip(about["tooltip"])
+        parts = column(self, label, self.physics, *self.sliders.values(), *ticks)
+        parts.setSpacing(3)
+        parts.addStretch()
         self._enable()
 
     @property

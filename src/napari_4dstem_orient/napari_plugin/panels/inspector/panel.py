@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
+import napari
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout
 
 from napari_4dstem_orient.indexing.methods import METHODS, title_of
-from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
+from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
 from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
@@ -40,19 +40,11 @@ from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, can_map,
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import MapBy, Stage
 
-if TYPE_CHECKING:
-    import napari
-
 FIGURES = "Figures (*.pdf *.svg *.png)"
 
 
 class InspectorWidget(StepWidget):
-    """Linked views (measured, and one for each method's answer), and in words what they show.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Linked views (measured, and one for each method's answer), and in words what they show."""
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -74,7 +66,7 @@ class InspectorWidget(StepWidget):
         )
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
-        self.session.position_changed.connect(self._on_moved)
+        self.session.position_changed.connect(self.refresh)
         self.session.job_changed.connect(self.refresh)
         self.refresh()
 
@@ -135,15 +127,11 @@ class InspectorWidget(StepWidget):
             column.offer([])
 
     def release(self) -> None:
-        """Stop listening."""
-        self.session.position_changed.disconnect(self._on_moved)
+        self.session.position_changed.disconnect(self.refresh)
         self.session.job_changed.disconnect(self.refresh)
         for latest in (self._reader, self._drawer, self._writer, *self._matchers.values()):
             latest.close()
         self.pins.close_strip()
-
-    def _on_moved(self, row: int, col: int) -> None:
-        self.refresh()
 
     # ---------------------------------------------------------------- what was read
 

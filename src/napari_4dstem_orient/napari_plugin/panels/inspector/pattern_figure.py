@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from napari_4dstem_orient.crystals.directions import nearest_direction, zone_axis
 from napari_4dstem_orient.indexing.methods import METHODS, title_of
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
@@ -33,11 +36,9 @@ from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import (
     plane_indices,
     plane_mathtext,
 )
+from napari_4dstem_orient.workflow.provenance import environment
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 
 
@@ -104,9 +105,6 @@ def about(
     prediction: PredictionSettings | None = None,
 ) -> dict[str, Any]:
     """Return where a figure comes from, as plain JSON values: for its metadata."""
-    from napari_4dstem_orient.crystals.directions import zone_axis
-    from napari_4dstem_orient.workflow.provenance import environment
-
     told: dict[str, Any] = {}
     for method, answer in answers.items():
         told[method] = {"reason": answer.status.text}
@@ -157,8 +155,6 @@ def _answered(
     variant: np.ndarray,
     attention: np.ndarray | None,
 ) -> None:
-    from napari_4dstem_orient.crystals.directions import nearest_direction
-
     phase, there = answer.phase, ~seen.missing
     assert phase is not None
     found = MarkSet("predicted", seen.spots[there], position.radius, seen.intensity[there])
@@ -179,8 +175,7 @@ def _answered(
     sure = "" if answer.reliability is None else f", reliability {answer.reliability:.0%}"
     zone = nearest_direction(variant[:, 2], phase).mathtext
     axes.set_xlabel(
-        f"{phase.name}, zone axis {zone}\nscore {answer.score:.2f}{sure}\n{seen.text}",
-        fontsize=7,
+        f"{phase.name}, zone axis {zone}\nscore {answer.score:.2f}{sure}\n{seen.text}", fontsize=7
     )
 
 

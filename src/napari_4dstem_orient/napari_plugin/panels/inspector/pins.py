@@ -22,12 +22,7 @@ Pin = tuple[int, int]
 
 
 class PinStrip(QListWidget):
-    """A column of thumbnails, one for each pin of the session; hidden while there are none.
-
-    Parameters
-    ----------
-    session : Session
-    """
+    """A column of thumbnails, one for each pin of the session; hidden while there are none."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.methods import METHODS
+from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     Answer,
     Position,
@@ -25,8 +27,6 @@ from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks,
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.crystals.phase import Phase
-    from napari_4dstem_orient.indexing.settings import PredictionSettings
     from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
 
 BAR = "\u0305"
@@ -195,10 +195,7 @@ def _answered(
     phase, told = answer.phase, None if attention is None else attention[position.beside]
     seen = position.marks(answer.spots)
     names = in_variant(seen.hkl, answer.rotation, variant, phase)
-    marks = [
-        _as_the_detector_sees(position, answer),
-        *matched(seen, position.radius, look.residuals, told),
-    ]
+    marks = [_as_the_detector_sees(position, answer), *matched(seen, position.radius, look.residuals, told)]
     labels = []
     if look.labels:
         labels = [(place, plane_text(hkl, phase)) for place, hkl in replace(seen, hkl=names).labelled(LABELS)]

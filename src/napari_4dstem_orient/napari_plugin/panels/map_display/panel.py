@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
+from napari.layers import Layer
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider
 from superqt.utils import qdebounced
 
@@ -31,14 +33,11 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     whole_of,
     without_doubtful,
 )
-from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Keys
+from napari_4dstem_orient.napari_plugin.qt.boxes import choices, fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.workflow.session import Stage
-
-if TYPE_CHECKING:
-    import napari
-    from napari.layers import Layer
 
 NOTHING = "nothing"
 WATCHED = ("visible", "inserted", "removed", "reordered", "data")
@@ -46,18 +45,12 @@ WATCHED = ("visible", "inserted", "removed", "reordered", "data")
 
 
 class MapDisplayWidget(StepWidget):
-    """Chooses the channel of the topmost visible map, hides and fades doubtful answers, and shows the key.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Chooses the channel of the topmost visible map, hides and fades doubtful answers, and shows the key."""
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.channel, self.beside = QComboBox(), QComboBox()
-        self.channel.setToolTip("What the map's colours stand for.")
-        self.beside.setToolTip("Another channel of the same map, shown beside the first.")
+        self.channel = choices("What the map's colours stand for.")
+        self.beside = choices("Another channel of the same map, shown beside the first.")
         for box in (self.channel, self.beside):  # their entries come with the first map
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.channel.activated.connect(self._choose_channel)
@@ -69,26 +62,17 @@ class MapDisplayWidget(StepWidget):
         self.apply_button = button(
             "Apply", "Leave out for good, in exports and analysis; Apply at 0 takes it back.", self.apply
         )
-        threshold_row.addWidget(self.apply_button)
-        self.threshold_label, self.share = QLabel("Hide below"), QLabel()
-        self.share.setWordWrap(True)
-        channels, form = QFormLayout(), QFormLayout()
+        self.threshold_label, self.share = QLabel("Hide below"), wrapped()
+        channels, looks = form({"Channel": self.channel, "Beside it": self.beside}), QFormLayout()
         channels.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)  # their names are long
-        channels.addRow("Channel", self.channel)
-        channels.addRow("Beside it", self.beside)
-        form.addRow(self.threshold_label, threshold_row)
-        form.addRow("Fade (%)", fade_row)
-        for rows in (channels, form):
+        looks.addRow(self.threshold_label, fill(threshold_row, self.apply_button))
+        looks.addRow("Fade (%)", fade_row)
+        for rows in (channels, looks):
             rows.setVerticalSpacing(2)
-        self.hint = QLabel("The colour key appears here with the first orientation map.")
-        self.hint.setWordWrap(True)
+        self.hint = wrapped("The colour key appears here with the first orientation map.")
         self.keys = Keys()
         self.body.setAlignment(Qt.AlignmentFlag(0))
-        self.body.addLayout(channels)
-        self.body.addLayout(form)
-        self.body.addWidget(self.share)
-        self.body.addWidget(self.hint)
-        self.body.addWidget(self.keys, 1)
+        fill(self.body, channels, looks, self.share, self.hint, (self.keys, 1))
         self._painter = LatestOnly(self._on_painted)
         self._soon = qdebounced(self.refresh, timeout=0, parent=self)
         self.viewer.layers.events.connect(self._on_layers)
@@ -115,9 +99,8 @@ class MapDisplayWidget(StepWidget):
         _fill(self.beside, [NOTHING, *channels_of(whole)], sides[0].metadata[KIND] if sides else NOTHING)
         look = layer.metadata[LOOK]
         for slider, value in ((self.threshold, look.threshold), (self.fade, look.fade)):
-            slider.blockSignals(True)
-            slider.setValue(round(100 * value))
-            slider.blockSignals(False)
+            with QSignalBlocker(slider):
+                slider.setValue(round(100 * value))
         quality = "score" if whole.certainty is None else "reliability"
         self.threshold_label.setText(f"Hide below\n{quality} (%)")
         self._say_share()
@@ -142,6 +125,7 @@ class MapDisplayWidget(StepWidget):
         return map_layers(self.viewer, layer.metadata[MAP].method)[:-1]
 
     def _choose_channel(self, *_: object) -> None:
+        """Colour the map in a thread, which keeps the colours, and show them."""
         layer = self._main()
         if layer is not None:
             whole, key = whole_of(layer.metadata[MAP]), self.channel.currentData()
@@ -184,12 +168,9 @@ class MapDisplayWidget(StepWidget):
     def _on_move(self, viewer: Any, event: Any) -> None:
         where = position_under(self.viewer, event.position)
         if where is not None:
-            self._mark(*where)
+            self._on_position(*where)
 
     def _on_position(self, row: int, col: int) -> None:
-        self._mark(row, col)
-
-    def _mark(self, row: int, col: int) -> None:
         layer = self._main()
         if layer is not None:
             whole = whole_of(layer.metadata[MAP])
@@ -197,7 +178,6 @@ class MapDisplayWidget(StepWidget):
             self.keys.mark(whole, layer.metadata[KIND], min(row, rows - 1), min(col, cols - 1))
 
     def release(self) -> None:
-        """Stop listening."""
         self._soon.cancel()
         self.viewer.layers.events.disconnect(self._on_layers)
         self.viewer.events.theme.disconnect(self._on_layers)
@@ -220,12 +200,10 @@ def _fill(box: QComboBox, keys: list[str], chosen: str) -> None:
 
 
 def _slider(tooltip: str) -> tuple[QSlider, QHBoxLayout]:
-    """Make a slider from 0 to 100 with its value beside it."""
-    slider, value, row = QSlider(Qt.Orientation.Horizontal), QLabel("0"), QHBoxLayout()
+    """Make a slider from 0 to 100 with its value beside it; superqt's leaves the slider no room here."""
+    slider, value = QSlider(Qt.Orientation.Horizontal), QLabel("0")
     slider.setRange(0, 100)
     slider.setToolTip(tooltip)
     value.setMinimumWidth(24)
     slider.valueChanged.connect(value.setNum)
-    row.addWidget(slider, 1)
-    row.addWidget(value)
-    return slider, row
+    return slider, row((slider, 1), value)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
+import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut  # type: ignore[attr-defined]
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QGridLayout,
-    QHBoxLayout,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import Autosave, LeftBehind, left_behind
 from napari_4dstem_orient.napari_plugin.panels.overview.updating import Updater
@@ -35,18 +30,14 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import opening_sca
 from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import read_project, show_project
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, not_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
+from napari_4dstem_orient.napari_plugin.qt.boxes import bare, fill, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
 from napari_4dstem_orient.napari_plugin.state.step_states import SYMBOLS, details, state_of
 from napari_4dstem_orient.samples.library import SAMPLES, find_sample
+from napari_4dstem_orient.workflow.job import Key
 from napari_4dstem_orient.workflow.project import Project, is_project_file, save_project
-
-if TYPE_CHECKING:
-    import napari
-    import numpy as np
-
-    from napari_4dstem_orient.core.scan import Scan
-    from napari_4dstem_orient.workflow.job import Key
+from napari_4dstem_orient.workflow.script import script_of
 
 WELCOME = (
     "<b>Start here:</b> open a 4D-STEM file, drop one on this window, open a project, "
@@ -57,12 +48,7 @@ COLUMNS = 2
 
 
 class OverviewWidget(StepWidget):
-    """Shows where the work stands; saves, opens and recovers it.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Shows where the work stands; saves, opens and recovers it."""
 
     SCROLLS_ABOVE = 260  # the details may be long
 
@@ -78,10 +64,9 @@ class OverviewWidget(StepWidget):
         self.left: LeftBehind | None = left_behind()
         self._recovered: Autosave | LeftBehind | None = None
         self.body.setSpacing(3)
-        self.body.addWidget(self.facts)
         self._build_first_run()
-        self._build_steps()
-        self._build_actions()
+        steps, actions = self._build_steps(), self._build_actions()
+        fill(self.body, self.facts, self.first_run, self.recovery, steps, *actions, self.said, self.details)
         self.body.addStretch(1)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -89,36 +74,26 @@ class OverviewWidget(StepWidget):
         self.updater.changed.connect(self.refresh)
         self.session.job_changed.connect(self._later)
         self.session.pins_changed.connect(self._save_soon)
-        # A window that is closed tells its panels nothing but this.
-        attributes = vars(self)
+        attributes = vars(self)  # a window that is closed tells its panels nothing but this
         self.destroyed.connect(lambda: _end(attributes))
         self.refresh()
 
     # ---------------------------------------------------------------- building
 
     def _build_first_run(self) -> None:
-        self.first_run = QWidget()
-        row = QHBoxLayout(self.first_run)
-        row.setContentsMargins(0, 0, 0, 0)
         self.open_button = button("Open file …", "Any 4D-STEM format.", self._open_file)
-        row.addWidget(self.open_button)
-        self.sample_buttons: dict[str, QPushButton] = {}
-        for name in SAMPLES:
-            made = button(name.split()[0], f"Open the sample {name}.", partial(self.open_sample, name))
-            self.sample_buttons[name] = made
-            row.addWidget(made)
-        self.recovery = QWidget()
-        row = QHBoxLayout(self.recovery)
-        row.setContentsMargins(0, 0, 0, 0)
+        self.sample_buttons = {
+            name: button(name.split()[0], f"Open the sample {name}.", partial(self.open_sample, name))
+            for name in SAMPLES
+        }
         self.recovery_text = wrapped()
         self.recover_button = button("Recover", "Open it as it was some seconds before.", self.recover)
         self.discard_button = button("Discard", "Remove it for good.", self.discard)
-        for widget in (self.recovery_text, self.recover_button, self.discard_button):
-            row.addWidget(widget)
-        self.body.addWidget(self.first_run)
-        self.body.addWidget(self.recovery)
+        self.first_run, self.recovery = QWidget(), QWidget()
+        self.first_run.setLayout(bare(row(self.open_button, *self.sample_buttons.values())))
+        self.recovery.setLayout(bare(row(self.recovery_text, self.recover_button, self.discard_button)))
 
-    def _build_steps(self) -> None:
+    def _build_steps(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(2)
         self.steps: dict[str, QPushButton] = {}
@@ -128,11 +103,9 @@ class OverviewWidget(StepWidget):
             keys.activated.connect(partial(self.enter_step, title))
             made.setStyleSheet("text-align: left; padding: 2px 4px")
             grid.addWidget(made, place // COLUMNS, place % COLUMNS)
-        self.body.addLayout(grid)
-        self.details = wrapped()
-        self.details.hide()
+        return grid
 
-    def _build_actions(self) -> None:
+    def _build_actions(self) -> tuple[QHBoxLayout, ...]:
         self.update_button = button(
             "Update stale steps",
             "Run what is stale or missing, in order; never what is current.",
@@ -152,25 +125,16 @@ class OverviewWidget(StepWidget):
         )
         self.project_button = button("Open…", "Open a project: go on where it was saved.", self._ask_open)
         self.queue_button = button("Queue…", "Map all scans of a folder like the open one.", self._open_queue)
-        grid = QVBoxLayout()
-        grid.setSpacing(2)
-        for buttons in (
-            (self.update_button, self.details_button),
-            (self.save_button, self.project_button, self.script_button, self.queue_button),
-        ):
-            line = QHBoxLayout()
-            grid.addLayout(line)
-            for made in buttons:
-                line.addWidget(made)
-        self.said = wrapped()
-        self.body.addLayout(grid)
-        self.body.addWidget(self.said)
-        self.body.addWidget(self.details)
+        self.said, self.details = wrapped(), wrapped()
+        self.details.hide()
+        return (
+            row(self.update_button, self.details_button),
+            row(self.save_button, self.project_button, self.script_button, self.queue_button),
+        )
 
     # ---------------------------------------------------------------- what is shown
 
     def refresh(self) -> None:
-        """Show where the work stands."""
         loaded, idle = self.session.scan_shape is not None, not self.jobs.running
         self.facts.setText(facts_text(self.session) if loaded else WELCOME)
         self.facts.setToolTip(facts_tooltip(self.session) if loaded else "")
@@ -263,8 +227,6 @@ class OverviewWidget(StepWidget):
 
     def copy_script(self) -> None:
         """Put the script into the clipboard."""
-        from napari_4dstem_orient.workflow.script import script_of
-
         try:
             text = script_of(self.session.state)
         except UserError as error:
@@ -282,18 +244,18 @@ class OverviewWidget(StepWidget):
             are_in_files(project.state.results.values())
             self.say(f"Saved: {path}")
 
-        self.jobs.run("Saving the project", saved, _save, project, path)
+        self.jobs.run("Saving the project", saved, save_project, project, path)
 
     def open_project(self, path: str) -> None:
         """Read a project off the main thread and show it."""
         if not self.jobs.running:
-            self.jobs.run("Opening the project", self._take_project, _read, path)
+            self.jobs.run("Opening the project", self._take_project, read_project, path)
 
     def recover(self) -> None:
         """Open the work that was left behind or replaced; its file stays until it has been saved anew."""
         if (kept := self.kept) is not None and not self.jobs.running:
             self._recovered = kept
-            self.jobs.run("Recovering", self._take_recovered, _read, str(kept.path))
+            self.jobs.run("Recovering", self._take_recovered, read_project, str(kept.path))
 
     def discard(self) -> None:
         """Remove the work that was left behind or replaced."""
@@ -336,7 +298,6 @@ class OverviewWidget(StepWidget):
         _end(vars(self))
 
     def dragEnterEvent(self, event: Any) -> None:
-        """Accept a file."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
@@ -397,14 +358,6 @@ def _end(of_panel: dict[str, Any]) -> None:
         of_panel["left"].release()
 
 
-def _open_sample(name: str, progress: Progress) -> tuple[Scan, np.ndarray]:
+def _open_sample(name: str) -> tuple[Scan, np.ndarray]:
     scan = find_sample(name)
     return scan, overview(scan)
-
-
-def _save(project: Project, path: str, progress: Progress) -> None:
-    save_project(project, path, progress)
-
-
-def _read(path: str, progress: Progress) -> tuple[Project, np.ndarray | None]:
-    return read_project(path, progress)

@@ -6,30 +6,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QTreeWidget,
-    QTreeWidgetItem,
-)
+import napari
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QTreeWidget, QTreeWidgetItem
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace
+from napari_4dstem_orient.napari_plugin.qt.boxes import fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.batch import Outcome, map_file, recipe, result_of, scans_in
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.workflow.job import Job
-    from napari_4dstem_orient.workflow.run import Results
+from napari_4dstem_orient.workflow.job import Job
+from napari_4dstem_orient.workflow.run import Results
 
 
 class Status(StrEnum):
@@ -58,12 +47,7 @@ class Entry:
 
 
 class QueueWidget(StepWidget):
-    """Maps a folder's scans with the settings of the newest map.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Maps a folder's scans with the settings of the newest map."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -75,15 +59,6 @@ class QueueWidget(StepWidget):
         self.folder.editingFinished.connect(self._list_if_new)
         self.output.setPlaceholderText("beside the scans")
         self.output.setToolTip("Where results are written; empty: beside each scan.")
-        form = QFormLayout()
-        for label, field, title in (
-            ("Folder", self.folder, "Folder of scans"),
-            ("Results", self.output, "Folder of results"),
-        ):
-            row = QHBoxLayout()
-            row.addWidget(field, 1)
-            row.addWidget(button("Browse…", "Choose the folder.", partial(self._browse, field, title)))
-            form.addRow(label, row)
         self.list = QTreeWidget()
         self.list.setHeaderLabels(["File", "State", "Result or reason"])
         self.list.setRootIsDecorated(False)
@@ -93,12 +68,15 @@ class QueueWidget(StepWidget):
         )
         self.count = wrapped()
         self._listed = ""
-        self.body.addLayout(form)
-        self.body.addWidget(self.list, 1)
-        self.footer.addWidget(self.count)
-        self.footer.addWidget(self.start_button)
+        scans = self._with_browse(self.folder, "Folder of scans")
+        results = self._with_browse(self.output, "Folder of results")
+        fill(self.body, form({"Folder": scans, "Results": results}), (self.list, 1))
+        fill(self.footer, self.count, self.start_button)
         self.jobs.cancel_button.clicked.connect(self._stop)
         self.refresh()
+
+    def _with_browse(self, field: QLineEdit, title: str) -> QHBoxLayout:
+        return row((field, 1), button("Browse…", "Choose the folder.", partial(self._browse, field, title)))
 
     def list_folder(self, folder: str) -> None:
         """List the scans of a folder."""
@@ -106,7 +84,7 @@ class QueueWidget(StepWidget):
             return
         self.folder.setText(folder)
         self._listed = folder
-        self.jobs.run("Looking for scans", self._show_files, _scans_in, folder)
+        self.jobs.run("Looking for scans", self._show_files, scans_in, folder)
 
     def start(self) -> None:
         """Map the files that wait or have failed."""
@@ -205,7 +183,3 @@ class QueueWidget(StepWidget):
         if folder:
             field.setText(folder)
             self._list_if_new()
-
-
-def _scans_in(folder: str, progress: Progress) -> list[Path]:
-    return scans_in(folder)

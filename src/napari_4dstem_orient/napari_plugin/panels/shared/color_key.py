@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, Channel, color_table, scalar_limits
-from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, key_position
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from napari_4dstem_orient.core.orientation_map import OrientationMap
-    from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, color_key_figure, key_position
+from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.napari_plugin.panels.base import wrapped
+from napari_4dstem_orient.napari_plugin.qt.boxes import column
 
 DPI, INCHES = 240, 1.7
 """Of a key's picture: it is shown about 200 screen pixels wide, where its letters must be readable."""
@@ -31,13 +30,9 @@ class Keys(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.pictures: list[KeyPicture] = []
-        self.words = QLabel()
-        self.words.setWordWrap(True)
+        self.words = wrapped()
         self._row = QHBoxLayout()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(self._row, 1)
-        layout.addWidget(self.words)
+        column(self, (self._row, 1), self.words)
         self._shown: tuple[Any, ...] = ()
 
     def clear(self) -> None:
@@ -92,40 +87,8 @@ def _legend(orientation_map: OrientationMap, chosen: int) -> str:
     return "<br>".join(lines)
 
 
-class Picture(QLabel):
-    """An image that fills its place as far as its proportions allow."""
-
-    def __init__(self, rgba: np.ndarray) -> None:
-        super().__init__()
-        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.setMinimumSize(100, 80)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
-        self.put(rgba)
-
-    def put(self, rgba: np.ndarray) -> None:
-        """Show another image."""
-        height, width = rgba.shape[:2]
-        image = QImage(rgba.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
-        self._whole = QPixmap.fromImage(image.copy())
-        self._fit()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Scale the image to the new place."""
-        self._fit()
-        super().resizeEvent(event)
-
-    def _fit(self) -> None:
-        self.setPixmap(
-            self._whole.scaled(
-                self.size(),
-                Qt.AspectRatioMode.KeepAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )
-        )
-
-
-class KeyPicture(Picture):
-    """A picture of a key with a mark on it.
+class KeyPicture(QLabel):
+    """A picture of a key with a mark on it; it fills its place as far as its proportions allow.
 
     Parameters
     ----------
@@ -135,7 +98,13 @@ class KeyPicture(Picture):
     """
 
     def __init__(self, rgba: np.ndarray, places: Callable[[np.ndarray], np.ndarray]) -> None:
-        super().__init__(rgba)
+        super().__init__()
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumSize(100, 80)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        height, width = rgba.shape[:2]
+        image = QImage(rgba.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
+        self._whole = QPixmap.fromImage(image.copy())
         self._places = places
         self.marked: np.ndarray | None = None
 
@@ -143,6 +112,12 @@ class KeyPicture(Picture):
         """Mark a position on the key, or nothing."""
         self.marked = None if position is None else self._places(position)
         self.update()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Scale the picture to the new place."""
+        keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+        self.setPixmap(self._whole.scaled(self.size(), keep, smooth))
+        super().resizeEvent(event)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw a ring, black and white so that it shows on every colour."""
@@ -163,8 +138,6 @@ class KeyPicture(Picture):
 @lru_cache(maxsize=32)
 def _render(phase: Phase, text_colour: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
     """Draw a phase's key in the window's colours; the figure belongs to no pyplot, so it needs no closing."""
-    from napari_4dstem_orient.analysis.colours import color_key_figure
-
     return _draw(color_key_figure(phase, INCHES), text_colour)
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from threading import Event
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
-from napari_4dstem_orient.core.errors import Cancelled
+from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.detection.reduced import LiveImage
+from napari_4dstem_orient.detection.virtual import virtual_image
+from napari_4dstem_orient.detection.virtual_detector import VirtualDetector
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.core.scan import Scan
-    from napari_4dstem_orient.detection.reduced import LiveImage
-    from napari_4dstem_orient.detection.virtual_detector import VirtualDetector
 
 
 class DetectorImages(QObject):
@@ -37,25 +34,21 @@ class DetectorImages(QObject):
         super().__init__()
         self.live: LiveImage | None = None
         self._due: dict[int, tuple[Scan, VirtualDetector]] = {}
-        self._stop = Event()
         self._latest = LatestOnly(self._on_answered, self._on_failed)
 
     def ask(self, number: int, scan: Scan, detector: VirtualDetector) -> None:
         """Make the image of a detector; what is being read for another one begins anew afterwards."""
-        self._stop.set()
-        self._stop = stop = Event()
         asked = self._due[number] = scan, detector
-        mask, live, see = detector.mask(scan.detector_shape), self.live, self.seen.emit
-        if live is not None:
-            self._latest.ask(lambda: (number, asked, live(mask)))
-        else:
-            self._latest.ask(
-                lambda: (number, asked, _stream(scan, mask, stop, lambda image: see(number, image)))
-            )
+        mask, live, see = detector.mask(scan.detector_shape), self.live, partial(self.seen.emit, number)
+
+        def stream(progress: Progress) -> tuple[int, object, np.ndarray]:
+            glimpse = now_and_then(see, scan.scan_shape[0] * scan.scan_shape[1])
+            return number, asked, virtual_image(scan, mask, progress, glimpse)
+
+        self._latest.ask(stream if live is None else lambda: (number, asked, live(mask)))
 
     def drop(self) -> None:
         """Forget all that was asked."""
-        self._stop.set()
         self._due.clear()
         self._latest.drop()
 
@@ -75,21 +68,5 @@ class DetectorImages(QObject):
                 self.ask(waiting, *self._due[waiting])
 
     def _on_failed(self, error: BaseException) -> None:
-        if not isinstance(error, Cancelled):
-            self._due.clear()
-            self.failed.emit(error)
-
-
-def _stream(scan: Scan, mask: np.ndarray, stop: Event, see: Callable[[np.ndarray], object]) -> np.ndarray:
-    """Integrate the scan until something newer is asked, and show how it grows."""
-    from napari_4dstem_orient.detection.virtual import virtual_image
-
-    def progress(done: int, total: int) -> None:
-        if stop.is_set():
-            raise Cancelled
-
-    def see_now(image: np.ndarray) -> None:
-        if not stop.is_set():
-            see(image)
-
-    return virtual_image(scan, mask, progress, now_and_then(see_now, scan.scan_shape[0] * scan.scan_shape[1]))
+        self._due.clear()
+        self.failed.emit(error)

@@ -32,7 +32,6 @@ class DeviceChooser(QComboBox):
         self._later = later(self, partial(self._describing.ask, _describe_automatic), ONCE_OPEN)
 
     def release(self) -> None:
-        """Stop listening."""
         self._later.stop()
         self._describing.close()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
@@ -13,9 +14,6 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, titles
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, is_open
-
-if TYPE_CHECKING:
-    import napari
 
 BELOW = 0.42
 """Share of the window's height for the inspector."""

@@ -5,13 +5,10 @@ from __future__ import annotations
 import textwrap
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.state.step_states import describe
 from napari_4dstem_orient.workflow.session import Session, Stage
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.core.scan import Scan
 
 LONGEST = 44
 """Characters of the scan's name; the tooltip has all of it."""

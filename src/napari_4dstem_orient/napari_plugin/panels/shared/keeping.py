@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import name_of
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace
@@ -17,14 +17,9 @@ from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import p
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job, notify
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.napari_plugin.state.step_states import describe
+from napari_4dstem_orient.workflow.job import Key
 from napari_4dstem_orient.workflow.project import SUFFIX, save_project
 from napari_4dstem_orient.workflow.session import Session, Stage
-
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.workflow.job import Key
-    from napari_4dstem_orient.workflow.project import Project
 
 PROJECTS = f"Projects (*{SUFFIX});;All files (*)"
 
@@ -87,7 +82,7 @@ def _save(viewer: napari.Viewer, session: Session) -> None:
     path = ask_for_project(window, session)
     if not path:
         return
-    loop, job = QEventLoop(), Job(_write, project := project_of(bare_viewer(viewer)), path)
+    loop, job = QEventLoop(), Job(save_project, project := project_of(bare_viewer(viewer)), path)
     job.finished.connect(lambda nothing: are_in_files(project.state.results.values()))
     job.failed.connect(notify)
     for ended in (job.finished, job.failed):
@@ -110,10 +105,6 @@ def ask_for_project(parent: Any, session: Session) -> str:
 def project_path(path: str) -> str:
     """Return a path with the suffix that projects have."""
     return path if path.endswith(".h5") else f"{path}{SUFFIX}"
-
-
-def _write(project: Project, path: str, progress: Progress) -> None:
-    save_project(project, path, progress)
 
 
 def _set_aside(viewer: napari.Viewer) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from qtpy.QtWidgets import QTabBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabBar, QWidget
 
-from napari_4dstem_orient.napari_plugin.layers.walking import WalkingKeys
+from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.boxes import column
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.workflow.session import Session, Stage
 
@@ -30,11 +31,7 @@ class Patterns(QWidget):
         for title in ("At the cursor", "Mean", "Maximum"):
             self.tabs.addTab(title)
         self.tabs.currentChanged.connect(self.refresh)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.tabs)
-        layout.addWidget(self.view, 1)
+        column(self, self.tabs, (self.view, 1)).setSpacing(0)
         self._reader = LatestOnly(self._show)
         session.position_changed.connect(self._on_position)
         self.refresh()

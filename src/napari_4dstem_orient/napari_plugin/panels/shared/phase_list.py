@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QSignalBlocker, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.library import bundled, crystals_in, find_phase, look_up, title_of
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.crystals.phase import Phase
 
 ROWS = 5
 
@@ -31,8 +29,6 @@ class PhaseList(QListWidget):
     ticked = Signal(tuple)
 
     def __init__(self) -> None:
-        from napari_4dstem_orient.crystals.library import bundled
-
         super().__init__()
         self._crystals: dict[str, Phase] = {}  # by what stands for them in the list, where that is no file
         for name in bundled():
@@ -42,14 +38,8 @@ class PhaseList(QListWidget):
 
     def choose(self, source: str | Path) -> None:
         """Tick a bundled phase by name, or add and tick the phase of a CIF file."""
-        for row in range(self.count()):
-            item = self.item(row)
-            if item.data(Qt.ItemDataRole.UserRole) == str(source):
-                item.setCheckState(Qt.CheckState.Checked)
-                return
-        from napari_4dstem_orient.crystals.library import title_of
-
-        self._add(title_of(source), str(source)).setCheckState(Qt.CheckState.Checked)
+        item = self._listed().get(str(source)) or self._add(title_of(source), str(source))
+        item.setCheckState(Qt.CheckState.Checked)
 
     def choose_only(self, sources: list[str]) -> None:
         """Tick these and no others."""
@@ -61,8 +51,6 @@ class PhaseList(QListWidget):
 
     def choose_crystals(self, phases: Sequence[Phase]) -> None:
         """Tick these crystals and no others; of those that are not listed the list keeps the whole crystal."""
-        from napari_4dstem_orient.crystals.library import bundled, find_phase
-
         for phase in phases:
             if phase.name not in bundled() or not find_phase(phase.name).same_crystal(phase):
                 self._crystals[phase.name if phase.name not in bundled() else f"{phase.name} (other)"] = phase
@@ -81,8 +69,6 @@ class PhaseList(QListWidget):
 
     def offer(self, path: str) -> None:
         """Add and tick the crystal of a CIF; of a file with several, add them all for the user to tick."""
-        from napari_4dstem_orient.crystals.library import crystals_in, title_of
-
         try:
             sources = crystals_in(path)
         except UserError as error:
@@ -91,25 +77,25 @@ class PhaseList(QListWidget):
         if len(sources) == 1:
             self.choose(sources[0])
             return
-        listed = [self.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.count())]
         for source in sources:
-            if source not in listed:
+            if source not in self._listed():
                 self.scrollToItem(self._add(title_of(source), source))
         show_info(f"{Path(path).name} holds {len(sources)} crystals, now in the list: tick the one you want.")
 
+    def _listed(self) -> dict[str, QListWidgetItem]:
+        """Return the items by name or path."""
+        return {item.data(Qt.ItemDataRole.UserRole): item for item in items_of(self)}
+
     def _add(self, title: str, source: str) -> QListWidgetItem:
-        self.blockSignals(True)
         item = QListWidgetItem(title)
         item.setData(Qt.ItemDataRole.UserRole, source)
         item.setToolTip(source)
         item.setCheckState(Qt.CheckState.Unchecked)
-        self.addItem(item)
-        self.blockSignals(False)
+        with QSignalBlocker(self):
+            self.addItem(item)
         return item
 
     def _on_changed(self, changed: QListWidgetItem) -> None:
-        from napari_4dstem_orient.crystals.library import look_up
-
         phases: list[Phase] = []
         for item in ticked_items(self):
             try:
@@ -130,5 +116,10 @@ class PhaseList(QListWidget):
 
 def ticked_items(listed: QListWidget) -> list[QListWidgetItem]:
     """Return the items of a list that are ticked."""
+    return [item for item in items_of(listed) if item.checkState() == Qt.CheckState.Checked]
+
+
+def items_of(listed: QListWidget) -> list[QListWidgetItem]:
+    """Return all items of a list."""
     items = (listed.item(row) for row in range(listed.count()))
-    return [item for item in items if item is not None and item.checkState() == Qt.CheckState.Checked]
+    return [item for item in items if item is not None]

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import napari
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QFileDialog, QSizePolicy, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
+from napari_4dstem_orient.napari_plugin.qt.boxes import column
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 
 PICTURES = "Pictures (*.png *.pdf *.svg)"
+SMALL = 7.5
+"""Points: the letters in a figure."""
+
+Draw = Callable[[Figure, str], Any]
+"""Fills an empty figure, with words and axes in a colour."""
 
 
 class PlotCanvas(FigureCanvasQTAgg):
@@ -47,11 +56,94 @@ def text_color(theme: str) -> str:
     return str(get_theme(theme).text.as_hex())
 
 
-def save_figure(parent: QWidget, name: str, make: Callable[[], Figure], about: Mapping[str, Any]) -> None:
-    """Ask for a file and write a figure with its provenance as PNG, PDF or SVG; what goes wrong is told."""
-    path, _ = QFileDialog.getSaveFileName(parent, "Save the figure", name, PICTURES)
-    if path:
-        try:
-            write_figure(make(), path, about)
-        except UserError as error:
-            notify(error)
+def dress(axes: Axes, color: str) -> Axes:
+    """Give axes a panel's look: small letters and thin lines in a colour, on whatever lies behind."""
+    axes.patch.set_alpha(0)
+    axes.tick_params(colors=color, labelsize=SMALL, length=2)
+    legend = axes.get_legend()
+    words = [] if legend is None else legend.get_texts()
+    for label in (axes.xaxis.label, axes.yaxis.label, axes.title, *words):
+        label.set(color=color, fontsize=SMALL)
+    for spine in axes.spines.values():
+        spine.set(color=color, linewidth=0.5)
+    return axes
+
+
+class Plot(QWidget):
+    """A figure with words below it; it follows the theme.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    height, says
+        As for ``PlotCanvas``.
+    """
+
+    def __init__(self, viewer: napari.Viewer, height: int, says: str) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.canvas = PlotCanvas(height, says)
+        self.words = wrapped()
+        self.column = column(self, self.canvas, self.words)
+        self.draw: Draw | None = None
+        viewer.events.theme.connect(self.redraw)
+
+    def show_figure(self, draw: Draw | None, words: str) -> None:
+        """Draw a figure, or none."""
+        self.draw = draw
+        self.words.setText(words)
+        self.canvas.setVisible(draw is not None)
+        self.redraw()
+
+    def redraw(self, event: Any = None) -> None:
+        """Draw the same figure in the theme's colours."""
+        if self.draw is not None:
+            self.canvas.figure.clear()
+            self.draw(self.canvas.figure, text_color(self.viewer.theme))
+            self.canvas.draw_idle()
+
+    def release(self) -> None:
+        self.viewer.events.theme.disconnect(self.redraw)
+
+
+class SavedPlot(Plot):
+    """A plot with a button, to be put beside it, that saves it black on white.
+
+    Parameters
+    ----------
+    viewer, height, says
+        As for ``Plot``.
+    file : str
+        Name proposed for the file.
+    """
+
+    def __init__(self, viewer: napari.Viewer, height: int, says: str, file: str) -> None:
+        super().__init__(viewer, height, says)
+        self.save_button = button("Save figure…", "As PDF, SVG or PNG.", self._save)
+        self.save_button.setEnabled(False)
+        self.about: Mapping[str, Any] = {}
+        """Provenance of what is drawn."""
+        self.paper = (3.4, height / 90)
+        """Width and height on paper, inches."""
+        self._file = file
+
+    def show_figure(self, draw: Draw | None, words: str) -> None:
+        """Draw a figure that can be saved, or none."""
+        self.save_button.setEnabled(draw is not None)
+        super().show_figure(draw, words)
+
+    def paper_figure(self) -> Figure:
+        """Return the figure as it is saved: black on white."""
+        figure = Figure(figsize=self.paper, layout="constrained", facecolor="white")
+        if self.draw is not None:
+            self.draw(figure, "black")
+        return figure
+
+    def _save(self) -> None:
+        """Ask for a file and write the figure with its provenance; what goes wrong is told."""
+        path, _ = QFileDialog.getSaveFileName(self, "Save the figure", self._file, PICTURES)
+        if path:
+            try:
+                write_figure(self.paper_figure(), path, self.about)
+            except UserError as error:
+                notify(error)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
+import numpy as np
+from napari.layers import Layer
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
@@ -38,11 +41,6 @@ from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.project import Project, load_project
 from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
-
-if TYPE_CHECKING:
-    import napari
-    import numpy as np
-    from napari.layers import Layer
 
 
 def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project, np.ndarray | None]:

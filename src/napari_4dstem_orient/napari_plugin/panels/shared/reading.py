@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
 
-from napari_4dstem_orient.napari_plugin.panels.base import button
+from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.io.load import DatasetFacts, FileFacts
+from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.core.scan import Scan
-    from napari_4dstem_orient.io.load import DatasetFacts, FileFacts
 
 
 def leaves_a_question(facts: FileFacts) -> bool:
@@ -34,8 +32,7 @@ class ReadingOptions(QWidget):
         super().__init__()
         self._read = read
         self._facts: tuple[DatasetFacts, ...] = ()
-        self.question = QLabel()
-        self.question.setWordWrap(True)
+        self.question = wrapped()
         set_tone(self.question, Tone.DOUBTFUL)
         self.datasets = QComboBox()
         self.datasets.currentIndexChanged.connect(self._on_dataset)
@@ -66,13 +63,12 @@ class ReadingOptions(QWidget):
         """Show what a file holds, and ask for what it leaves open unless its scan is there."""
         self._facts = facts.datasets if facts is not None else ()
         chosen = scan.source.partition("::")[2] if scan is not None else ""
-        self.datasets.blockSignals(True)
-        self.datasets.clear()
-        for dataset in self._facts:
-            self.datasets.addItem(f"{dataset.name} ({' × '.join(map(str, dataset.shape))})")
-            if dataset.name == chosen:
-                self.datasets.setCurrentIndex(self.datasets.count() - 1)
-        self.datasets.blockSignals(False)
+        with QSignalBlocker(self.datasets):
+            self.datasets.clear()
+            for dataset in self._facts:
+                self.datasets.addItem(f"{dataset.name} ({' × '.join(map(str, dataset.shape))})")
+                if dataset.name == chosen:
+                    self.datasets.setCurrentIndex(self.datasets.count() - 1)
         self._form.setRowVisible(self.datasets, len(self._facts) > 1)
         if scan is None:
             self._on_dataset()

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import napari
+from napari.layers import Layer
 
 from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER
-from napari_4dstem_orient.napari_plugin.layers.map_layers import (
-    ASIDE,
-    KIND,
-    LOOK,
-    MAP,
-)
-from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
-    OURS,
-    scan_layers,
-)
+from napari_4dstem_orient.napari_plugin.layers.map_layers import ASIDE, KIND, LOOK, MAP
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import OURS, scan_layers
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.project import Project
-
-if TYPE_CHECKING:
-    import napari
-    from napari.layers import Layer
 
 
 def project_of(viewer: napari.Viewer) -> Project:

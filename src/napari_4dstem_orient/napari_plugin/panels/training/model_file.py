@@ -9,9 +9,10 @@ from itertools import count
 from pathlib import Path
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QWidget
 
 from napari_4dstem_orient.napari_plugin.panels.base import button
+from napari_4dstem_orient.napari_plugin.qt.boxes import bare, row
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.training.plan import checkpoint_of, files_of_training
 
@@ -36,10 +37,7 @@ class ModelFile(QWidget):
         self.field = QLineEdit()
         self.field.textEdited.connect(self._on_typed)
         self.field.textChanged.connect(self._on_changed)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.field, 1)
-        layout.addWidget(button("Browse…", "Choose folder and name.", self._ask))
+        self.setLayout(bare(row((self.field, 1), button("Browse…", "Choose folder and name.", self._ask))))
 
     @property
     def path(self) -> Path:

@@ -9,46 +9,40 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.theme import get_theme
+import napari
 from qtpy.QtCore import Slot  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 from superqt.utils import qthrottled
 
+from napari_4dstem_orient.core.atomic import check_writable, make_folder
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.methods.template import FARTHEST
-from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section
-from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Picture
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, dress, text_color
 from napari_4dstem_orient.napari_plugin.panels.training.model_file import ModelFile, existing
-from napari_4dstem_orient.napari_plugin.panels.training.plot import draw_curves
+from napari_4dstem_orient.napari_plugin.qt.boxes import column, fill, row
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay
 from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
+from napari_4dstem_orient.training.curves import plot_history
 from napari_4dstem_orient.training.plan import TrainingPlan, checkpoint_of
 
 if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.training.run import Unfinished
     from napari_4dstem_orient.workflow.job import Key
 
-CURVES_HEIGHT = 340
 REDRAW_AFTER = 300
 """Milliseconds; figures that come faster are drawn together."""
 
 
 class TrainingWidget(StepWidget):
-    """Trains a model for crystals in the background; stopped, it can be gone on with.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Trains a model for crystals in the background; stopped, it can be gone on with."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -75,43 +69,33 @@ class TrainingWidget(StepWidget):
 
     def _build_inputs(self) -> None:
         self.inputs, self.where = QWidget(), QWidget()
-        inputs, where = QVBoxLayout(self.inputs), QVBoxLayout(self.where)
-        device = QHBoxLayout()
-        device.addWidget(QLabel("Device"))
-        device.addWidget(self.devices, 1)
         self.phases.setToolTip(
             "The crystals to learn; more than one make a joint model that tells them apart."
         )
-        inputs.addWidget(section("Crystals"))
-        inputs.addWidget(self.phases)
-        inputs.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif))
-        inputs.addWidget(section("Training"))
-        inputs.addWidget(self.form.native)
-        inputs.addLayout(device)
-        where.addWidget(section("Model file"))
-        where.addWidget(self.file)
-        for layout in (inputs, where):
-            layout.setContentsMargins(0, 0, 0, 0)
+        cif_button = button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif)
+        device = row(QLabel("Device"), (self.devices, 1))
+        column(
+            self.inputs,
+            section("Crystals"),
+            self.phases,
+            cif_button,
+            section("Training"),
+            self.form.native,
+            device,
+        )
+        column(self.where, section("Model file"), self.file)
         self.inputs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.body.addWidget(self.inputs)
-        self.body.addWidget(self.where)
+        fill(self.body, self.inputs, self.where)
 
     def _build_progress(self) -> None:
-        self.summary, self.advice, self.figures, self.state = (QLabel() for _ in range(4))
-        for label in (self.summary, self.advice, self.figures, self.state):
-            label.setWordWrap(True)
-        self.curves: Picture | None = None
+        self.summary, self.advice, self.figures, self.state = (wrapped() for _ in range(4))
+        self.curves = PlotCanvas(340, "Loss and accuracy of the training so far")
         self.start_button = button(
             "Train", "Train in the background; napari stays usable, and a stop loses nothing.", self.start
         )
         self.anew_button = button("Begin anew", "Leave what was stopped; take another file.", self.file.anew)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.start_button, 1)
-        buttons.addWidget(self.anew_button)
-        for label in (self.summary, self.advice, self.state, self.figures):
-            self.body.addWidget(label)
-        self.body.addStretch(1)
-        self.footer.addLayout(buttons)
+        fill(self.body, self.summary, self.advice, self.state, self.curves, self.figures).addStretch(1)
+        fill(self.footer, row((self.start_button, 1), self.anew_button))
 
     # ---------------------------------------------------------------- what to train
 
@@ -264,36 +248,37 @@ class TrainingWidget(StepWidget):
 
     def _draw(self) -> None:
         """Draw the curves and say the last figures, or neither where there are none."""
-        if self.curves is not None:
-            self.curves.setVisible(bool(self._history))
-        self.figures.setVisible(bool(self._history))
+        for shown in (self.curves, self.figures):
+            shown.setVisible(bool(self._history))
         if not self._history:
             return
-        picture = draw_curves(self._history, get_theme(self.viewer.theme).text.as_hex())
-        if self.curves is None:
-            self.curves = Picture(picture)
-            self.curves.setFixedHeight(CURVES_HEIGHT)
-            self.curves.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            self.body.insertWidget(self.body.indexOf(self.figures), self.curves)
-        self.curves.put(picture)
+        self._draw_curves(text_color(self.viewer.theme))
         last = self._history[-1]
         self.figures.setText(
             f"Validation: median {last['median']:.1f}°; {last['within_5']:.0%} within 5°, "
             f"{last['best_within_5']:.0%} for the best hypothesis."
         )
 
+    def _draw_curves(self, color: str) -> None:
+        self.curves.figure.clear()
+        loss, accuracy = self.curves.figure.subplots(2, 1, sharex=True)
+        plot_history(loss, accuracy, self._history)
+        loss.set_xlabel("")
+        accuracy.set_ylabel("within 5° (%)")
+        accuracy.locator_params(axis="x", nbins=5)
+        for axes in (loss, accuracy):
+            dress(axes, color)
+        self.curves.draw_idle()
+
     def _on_changed(self, key: Key) -> None:
         """Another scan is no reason to stop a training."""
 
     def release(self) -> None:
-        """Stop listening."""
         self._redraw.cancel()
         self.devices.release()
 
 
 def _train(train: Callable[..., Any], out: Path, progress: Progress) -> None:
-    from napari_4dstem_orient.core.atomic import check_writable, make_folder
-
     make_folder(out.parent)
     check_writable(out)
     train(out=out, progress=progress)

@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal  # type: ignore[attr-defined
 from qtpy.QtGui import QKeyEvent
 
 from napari_4dstem_orient.detection.virtual_detector import VirtualDetector
-from napari_4dstem_orient.napari_plugin.layers.walking import ARROWS
+from napari_4dstem_orient.napari_plugin.layers.cursor import ARROWS
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import circles
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Grip, PatternCanvas
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import napari
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QDoubleSpinBox
 
-from napari_4dstem_orient.core.errors import Cancelled
 from napari_4dstem_orient.core.progress import Progress
+from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.detection.direct_beam import DirectBeam
+from napari_4dstem_orient.detection.reduced import LiveImage, ReducedScan, binning_for, reduce_scan
+from napari_4dstem_orient.detection.virtual import beam_or_middle, mean_pattern
 from napari_4dstem_orient.detection.virtual_detector import (
     BRIGHT_FIELD,
     DARK_FIELD,
@@ -20,46 +24,40 @@ from napari_4dstem_orient.detection.virtual_detector import (
 )
 from napari_4dstem_orient.napari_plugin.layers.drawing import draw, region_of
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import OURS, find_layer, put_layer
-from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.detector_images import DetectorImages
 from napari_4dstem_orient.napari_plugin.panels.virtual_images.detector_drag import DetectorDrag
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.qt.boxes import choices, fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.session import Stage
 
-if TYPE_CHECKING:
-    import napari
-
-    from napari_4dstem_orient.core.scan import Scan
-    from napari_4dstem_orient.detection.direct_beam import DirectBeam
-    from napari_4dstem_orient.detection.reduced import ReducedScan
-
 AUTOMATIC_BYTES = 2**30
 """Scans up to this size are copied into memory at once, larger ones when asked."""
 FIELDS = {"row": "Centre, down", "col": "Centre, right", "inner": "Inner radius", "outer": "Outer radius"}
+KINDS = {
+    "bright": ("+ Bright field", "A disc on the direct beam."),
+    "annular": ("+ Annular", "A ring about the direct beam."),
+    "spot": ("+ Dark field", "A disc; drag it onto a reflection."),
+}
+"""Detectors that can be added: words and tooltip of each button."""
 SHOWN = ("At the cursor", "Mean", "Maximum", "Mean of the rectangle")
 RECTANGLE = "pattern rectangle"
 """Layer over the scan whose last rectangle's mean pattern is shown."""
 
 
 class VirtualImagesWidget(StepWidget):
-    """Virtual detectors over a pattern; each has a layer with its image, which follows it.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Virtual detectors over a pattern; each has a layer with its image, which follows it."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.detectors: list[VirtualDetector] = []
         self.beam: DirectBeam | None = None
-        self._images, self._patterns = DetectorImages(), LatestOnly(self._show_pattern, self._on_failed)
+        self._images, self._patterns = DetectorImages(), LatestOnly(self._show_pattern)
         self._images.seen.connect(self._show_image)
         self._images.failed.connect(notify)
-        self._stop_mean = Event()
         self.view = PatternCanvas("", (280, 280))
         self.drag = DetectorDrag(self.view)
         self.drag.moved.connect(self._on_dragged)
@@ -70,23 +68,15 @@ class VirtualImagesWidget(StepWidget):
         self.refresh()
 
     def _build(self) -> None:
-        self.shown, self.choice, self.unit = QComboBox(), QComboBox(), QComboBox()
-        self.shown.addItems(SHOWN)
-        self.shown.setToolTip("Which pattern the detectors lie on.")
+        self.shown = choices("Which pattern the detectors lie on.", SHOWN)
         self.shown.currentIndexChanged.connect(lambda index: self._read_pattern())
-        self.choice.setToolTip("The detector that the mouse and the fields change.")
+        self.choice = choices("The detector that the mouse and the fields change.")
         self.choice.currentIndexChanged.connect(lambda index: self._select())
-        self.unit.setToolTip("Unit of the fields; mrad need the voltage, Å⁻¹ the detector's pixel size.")
+        self.unit = choices("Unit of the fields; mrad need the voltage, Å⁻¹ the detector's pixel size.")
         self.unit.currentIndexChanged.connect(lambda index: self._fill_fields())
-        self.bright_button = button(
-            "+ Bright field", "A disc on the direct beam.", lambda: self.add("bright")
-        )
-        self.annular_button = button(
-            "+ Annular", "A ring about the direct beam.", lambda: self.add("annular")
-        )
-        self.spot_button = button(
-            "+ Dark field", "A disc; drag it onto a reflection.", lambda: self.add("spot")
-        )
+        self.add_buttons = {
+            kind: button(title, tooltip, partial(self.add, kind)) for kind, (title, tooltip) in KINDS.items()
+        }
         self.copy_button = button(
             "Read the scan into memory", "Then images follow the mouse at once.", self.prepare
         )
@@ -95,32 +85,19 @@ class VirtualImagesWidget(StepWidget):
             "Then drag over the scan: the mean of its patterns is shown, also when it is moved later.",
             self.draw_rectangle,
         )
-        self.state = QLabel()
-        self.state.setWordWrap(True)
-        add, fields = QHBoxLayout(), QGridLayout()
-        for widget in (self.bright_button, self.annular_button, self.spot_button):
-            add.addWidget(widget)
+        self.state = wrapped()
         self.fields: dict[str, QDoubleSpinBox] = {}
-        for row, (name, label) in enumerate(FIELDS.items()):
+        for name in FIELDS:
             field = self.fields[name] = QDoubleSpinBox()
             field.setKeyboardTracking(False)
             field.setRange(-1e5 if name in ("row", "col") else 0.0, 1e5)
             field.setToolTip("From the direct beam." if name in ("row", "col") else "0 makes a ring a disc.")
             field.valueChanged.connect(lambda value: self._on_typed())
-            fields.addWidget(QLabel(label), row, 0)
-            fields.addWidget(field, row, 1)
-        fields.addWidget(QLabel("Unit"), len(FIELDS), 0)
-        fields.addWidget(self.unit, len(FIELDS), 1)
-        top = QHBoxLayout()
-        top.addWidget(self.shown, 1)
-        top.addWidget(self.draw_button)
-        self.body.addLayout(top)
-        self.body.addWidget(self.view, 1)
-        self.body.addLayout(add)
-        self.body.addWidget(self.choice)
-        self.body.addLayout(fields)
-        self.body.addWidget(self.state)
-        self.body.addWidget(self.copy_button)
+        fields = form({label: self.fields[name] for name, label in FIELDS.items()} | {"Unit": self.unit})
+        fill(
+            self.body, row((self.shown, 1), self.draw_button), (self.view, 1), row(*self.add_buttons.values())
+        )
+        fill(self.body, self.choice, fields, self.state, self.copy_button)
 
     def forget(self) -> None:
         """Let go of the former scan, its detectors and its copy in memory."""
@@ -136,7 +113,7 @@ class VirtualImagesWidget(StepWidget):
         scan = self.session.get(Stage.SCAN)
         self.say_needs(needs_text([Stage.SCAN]) if scan is None else "")
         ready = scan is not None and self.beam is not None
-        for widget in (self.bright_button, self.annular_button, self.spot_button):
+        for widget in self.add_buttons.values():
             widget.setEnabled(ready)
         self.draw_button.setEnabled(scan is not None)
         if scan is not None and scan.data is not self._prepared and not self.jobs.running:
@@ -183,13 +160,10 @@ class VirtualImagesWidget(StepWidget):
             latest.close()
 
     def _drop(self) -> None:
-        self._stop_mean.set()
         self._images.drop()
         self._patterns.drop()
 
     def _take(self, prepared: tuple[DirectBeam, ReducedScan | None]) -> None:
-        from napari_4dstem_orient.detection.reduced import LiveImage
-
         self.beam, reduced = prepared
         self._images.live = LiveImage(reduced) if reduced is not None else None
         self.refresh()
@@ -204,7 +178,7 @@ class VirtualImagesWidget(StepWidget):
 
     def draw_rectangle(self) -> None:
         """Let the user drag a rectangle over the scan, in place of the former one."""
-        draw(self.viewer, RECTANGLE, "add_rectangle", self.session.calibration.steps, self._on_drawn)
+        draw(self.viewer, RECTANGLE, "add_rectangle", self._on_drawn)
 
     def _on_drawn(self) -> None:
         layer = find_layer(self.viewer, RECTANGLE)
@@ -225,8 +199,6 @@ class VirtualImagesWidget(StepWidget):
 
     def _read_mean(self, scan: Scan) -> None:
         """Ask for the mean pattern of the rectangle; what was being read for its former place stops."""
-        self._stop_mean.set()
-        self._stop_mean = Event()
         chosen = region_of(self.viewer, RECTANGLE, scan.scan_shape)
         if chosen is None or not chosen.any():
             self._patterns.drop()
@@ -234,7 +206,7 @@ class VirtualImagesWidget(StepWidget):
         elif self._images.live is not None:
             self._patterns.ask(partial(self._images.live.reduced.mean_of, chosen))
         else:
-            self._patterns.ask(partial(_stream_mean, scan, chosen, self._stop_mean))
+            self._patterns.ask(partial(mean_pattern, scan, chosen))
 
     def _read_pattern(self) -> None:
         scan, position = self.session.get(Stage.SCAN), self.session.position
@@ -294,12 +266,11 @@ class VirtualImagesWidget(StepWidget):
         for field, pixels in zip(
             self.fields.values(), (row, col, detector.inner, detector.outer), strict=True
         ):
-            field.blockSignals(True)
-            field.setDecimals(2 if unit != "Å⁻¹" else 4)
-            field.setSingleStep(per_pixel)
-            field.setSuffix(f" {unit}")
-            field.setValue(pixels * per_pixel)
-            field.blockSignals(False)
+            with QSignalBlocker(field):
+                field.setDecimals(2 if unit != "Å⁻¹" else 4)
+                field.setSingleStep(per_pixel)
+                field.setSuffix(f" {unit}")
+                field.setValue(pixels * per_pixel)
 
     def _on_typed(self) -> None:
         if self.selected is None or self.beam is None:
@@ -338,26 +309,8 @@ class VirtualImagesWidget(StepWidget):
         if selected:
             self.viewer.layers.selection = selected
 
-    def _on_failed(self, error: BaseException) -> None:
-        if not isinstance(error, Cancelled):
-            notify(error)
-
 
 def _prepare(scan: Scan, memory: int | None, progress: Progress) -> tuple[DirectBeam, ReducedScan | None]:
     """Find the beam, and read the scan into a copy of at most so many MiB unless there shall be none."""
-    from napari_4dstem_orient.detection.reduced import binning_for, reduce_scan
-    from napari_4dstem_orient.detection.virtual import beam_or_middle
-
     binning = binning_for(scan, memory * 2**20) if memory is not None else None
     return beam_or_middle(scan), None if binning is None else reduce_scan(scan, binning, progress)
-
-
-def _stream_mean(scan: Scan, chosen: np.ndarray, stop: Event) -> np.ndarray:
-    """Average patterns until something newer is asked."""
-    from napari_4dstem_orient.detection.virtual import mean_pattern
-
-    def progress(done: int, total: int) -> None:
-        if stop.is_set():
-            raise Cancelled
-
-    return mean_pattern(scan, chosen, progress)

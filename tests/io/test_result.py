@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -7,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.full_disk import files_no_larger_than
-from helpers.made_maps import BISMUTH, CU, TI, some_map
+from helpers.made_maps import BISMUTH, CU, TI, some_map, sure
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
 from napari_4dstem_orient.io.result import FRAME, is_map_file, load_map, save_map
 
 ARRAYS = ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score")
@@ -117,7 +119,7 @@ def test_a_newer_format_is_refused(saved):
         load_map(saved)
 
 
-def replace(file, name, value):
+def put_in_place(file, name, value):
     del file[name]
     file[name] = value
 
@@ -134,16 +136,16 @@ def scramble_packed_data(file):
         lambda file: file.pop("orientation/score"),
         lambda file: file.pop("provenance"),
         lambda file: file["orientation"].attrs.pop("method"),
-        lambda file: replace(file, "provenance", "{half"),
-        lambda file: replace(file, "orientation/phases", "[{}]"),
-        lambda file: replace(file, "orientation/phases", "[]"),
-        lambda file: replace(file, "orientation/phase_id", np.full((4, 7), 9)),
-        lambda file: replace(file, "orientation/score", np.zeros((7, 4))),
-        lambda file: replace(file, "orientation/rotation", np.zeros((4, 7, 3, 3))),
-        lambda file: replace(file, "orientation/rotation", np.full((4, 7, 3, 3), np.nan)),
-        lambda file: replace(file, "orientation/rotation", np.tile(-np.eye(3), (4, 7, 1, 1))),
-        lambda file: replace(file, "orientation/runner_up", np.zeros((4, 7, 5, 3, 3))),
-        lambda file: replace(file, "orientation/rotation", "text"),
+        lambda file: put_in_place(file, "provenance", "{half"),
+        lambda file: put_in_place(file, "orientation/phases", "[{}]"),
+        lambda file: put_in_place(file, "orientation/phases", "[]"),
+        lambda file: put_in_place(file, "orientation/phase_id", np.full((4, 7), 9)),
+        lambda file: put_in_place(file, "orientation/score", np.zeros((7, 4))),
+        lambda file: put_in_place(file, "orientation/rotation", np.zeros((4, 7, 3, 3))),
+        lambda file: put_in_place(file, "orientation/rotation", np.full((4, 7, 3, 3), np.nan)),
+        lambda file: put_in_place(file, "orientation/rotation", np.tile(-np.eye(3), (4, 7, 1, 1))),
+        lambda file: put_in_place(file, "orientation/runner_up", np.zeros((4, 7, 5, 3, 3))),
+        lambda file: put_in_place(file, "orientation/rotation", "text"),
         scramble_packed_data,
     ],
 )
@@ -161,3 +163,49 @@ def test_a_full_disk_keeps_the_former_result(saved):
         save_map(some_map((64, 64)), saved)
     assert saved.read_bytes() == former
     assert [entry.name for entry in saved.parent.iterdir()] == ["map.h5"]
+
+
+def pooled_map():
+    """A map in which neighbours changed some answers."""
+    before = sure(some_map())
+    before = replace(
+        before, certainty=replace(before.certainty, probability=np.full((4, 7, 3), 0.3, np.float32))
+    )
+    after = {name: values.copy() for name, values in before.arrays.items()}
+    for name in ("rotation", "phase_id", "score", "status", "reliability", "probability"):
+        after[name][1, 2:5] = after[name][0, 0]
+    after["phase_id"][1, 2:5] = np.where(before.phase_id[1, 2:5] < 0, 0, -1)
+    verdict = np.zeros((4, 7), np.uint8)
+    verdict[1, 2:5] = PoolVerdict.CHANGED
+    return before, before.with_arrays(after, pooled=Pooled.of(verdict, before.arrays, after))
+
+
+def test_what_neighbours_changed_is_kept_and_can_be_undone(tmp_path):
+    before, pooled = pooled_map()
+    pooled.save(tmp_path / "pooled.h5")
+    read = OrientationMap.load(tmp_path / "pooled.h5")
+    np.testing.assert_array_equal(read.pooled.verdict, pooled.pooled.verdict)
+    for name, values in pooled.arrays.items():
+        np.testing.assert_array_equal(read.arrays[name], values, err_msg=name)
+        np.testing.assert_array_equal(read.alone().arrays[name], before.arrays[name], err_msg=name)
+    read.alone().save(tmp_path / "alone.h5")
+    assert OrientationMap.load(tmp_path / "alone.h5").pooled is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("neighbours", 9),
+        ("alone/rotation_at", 28),
+        ("alone/rotation_at", -1),
+        ("alone/rotation", 0.5),
+        ("alone/phase_id", 7),
+    ],
+)
+def test_what_was_before_must_have_been_a_map(tmp_path, name, value):
+    path = tmp_path / "pooled.h5"
+    pooled_map()[1].save(path)
+    with h5py.File(path, "r+") as file:
+        file[f"orientation/{name}"][..., -1:] = value
+    with pytest.raises(UserError, match=r"pooled\.h5"):
+        OrientationMap.load(path)

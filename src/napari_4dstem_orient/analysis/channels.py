@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, LabAxis, color_key_image, ipf_colors
+from napari_4dstem_orient.core.pooled import PoolVerdict
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -43,6 +44,10 @@ def _of_certainty(name: str) -> Callable[[OrientationMap], np.ndarray | None]:
     return lambda found: getattr(found.certainty, name, None)
 
 
+def _neighbours(found: OrientationMap) -> np.ndarray | None:
+    return None if found.pooled is None else found.pooled.verdict
+
+
 def _phase_margin(found: OrientationMap) -> np.ndarray | None:
     known = found.certainty is not None and len(found.phases) > 1
     return found.certainty.phase_margin if known and found.certainty is not None else None
@@ -69,6 +74,11 @@ CHANNELS = {
     "explained": Channel(
         "explained disks", label="explained Bragg disks, number", values=lambda found: found.n_matched
     ),
+    "neighbours": Channel(
+        "neighbours",
+        label=", ".join(f"{int(verdict)} {verdict.text}" for verdict in PoolVerdict),
+        values=_neighbours,
+    ),
 }
 
 
@@ -92,6 +102,8 @@ def scalar_values(orientation_map: OrientationMap, key: str) -> np.ndarray:
 
 def scalar_limits(orientation_map: OrientationMap, key: str) -> tuple[float, float]:
     """Return the values at the ends of a scalar channel's colour bar."""
+    if key == "neighbours":
+        return 0.0, float(max(PoolVerdict))
     if key != "explained":
         return 0.0, 1.0
     return 0.0, float(max(1, orientation_map.n_matched.max(initial=1)))

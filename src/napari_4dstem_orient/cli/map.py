@@ -48,6 +48,14 @@ def map_(
             help="Leave out answers whose phase is not so much likelier than the next.", min=0.0, max=1.0
         ),
     ] = 0.0,
+    neighbours: Annotated[
+        bool,
+        typer.Option(
+            "--neighbours/--alone",
+            help="Index positions that may be one crystal together too, and let that decide between twins; or judge "
+            "each position alone.",
+        ),
+    ] = True,
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
     memory: options.Memory = MEMORY,
@@ -106,7 +114,9 @@ def map_(
         method=method,
         settings={"template": TemplateSettings(engine=engine.value)} if method == "template" else {},
         models=(str(model),) if model is not None else (),
-        acceptance=AcceptanceSettings(min_reliability=min_reliability, min_phase_margin=min_phase_margin),
+        acceptance=AcceptanceSettings(
+            min_reliability=min_reliability, min_phase_margin=min_phase_margin, neighbours=neighbours
+        ),
         device=device,
         memory=memory,
     )

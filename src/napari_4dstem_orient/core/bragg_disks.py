@@ -151,12 +151,16 @@ class BraggDisks:
 
     def only(self, row: int, col: int) -> BraggDisks:
         """Return a 1 × 1 scan holding the disks of one position."""
-        flat = row * self.scan_shape[1] + col
-        part = slice(self.offsets[flat], self.offsets[flat + 1])
-        values = {name: array[part] for name, array in self.values.items()}
-        origin = None if self.origin is None else self.origin[row, col].reshape(1, 1, 2)
-        offsets = np.array([0, part.stop - part.start])
-        return replace(self, scan_shape=(1, 1), offsets=offsets, origin=origin, **values)
+        return self.take(np.array([row * self.scan_shape[1] + col]))
+
+    def take(self, positions: np.ndarray) -> BraggDisks:
+        """Return a scan of one column, whose rows hold the disks of these flat positions (n,)."""
+        counts = self.offsets[positions + 1] - self.offsets[positions]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        index = np.arange(offsets[-1]) + np.repeat(self.offsets[positions] - offsets[:-1], counts)
+        values = {name: array[index] for name, array in self.values.items()}
+        origin = None if self.origin is None else self.origin.reshape(-1, 1, 2)[positions]
+        return replace(self, scan_shape=(len(positions), 1), offsets=offsets, origin=origin, **values)
 
     def padded(
         self, length: int, positions: slice | np.ndarray | None = None

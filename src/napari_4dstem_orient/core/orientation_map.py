@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.core.errors import LONGEST, UserError, one_line
+from napari_4dstem_orient.core.pooled import Pooled
 from napari_4dstem_orient.core.scan import both_steps
 
 if TYPE_CHECKING:
@@ -85,11 +86,14 @@ class Certainty:
         Probability of the answer's phase less that of the next likely one.
     ambiguity : ndarray, uint8, shape (scan_y, scan_x)
         ``AmbiguityFlag`` flags.
+    probability : ndarray, float32, shape (scan_y, scan_x, 1 + n), or None
+        Of the answer itself and of each runner-up; what a position refuses has one too. None in files of 0.1.0.
     """
 
     reliability: np.ndarray
     phase_margin: np.ndarray
     ambiguity: np.ndarray
+    probability: np.ndarray | None = None
 
     def ambiguity_at(self, row: int, col: int) -> AmbiguityFlag:
         """Return the flags of one position."""
@@ -130,6 +134,8 @@ class OrientationMap:
         None where the method does not know (template matching).
     r_aspect : float
         Scan step down the rows over that along them.
+    pooled : Pooled or None
+        What neighbours changed (``alone`` undoes it); None where each position was judged alone.
     """
 
     phases: tuple[Phase, ...]
@@ -145,6 +151,7 @@ class OrientationMap:
     provenance: dict[str, Any] = field(default_factory=dict)
     certainty: Certainty | None = None
     r_aspect: float = 1.0
+    pooled: Pooled | None = None
 
     def __post_init__(self) -> None:
         shape = self.phase_id.shape
@@ -166,8 +173,8 @@ class OrientationMap:
         if len(kinds) != 1:
             raise ValueError(f"parts of {len(kinds)} kinds do not make one map")
         known = [part.certainty for part in parts if part.certainty is not None]
-        certainty = Certainty(**_joined(known, _CERTAINTY)) if len(known) == len(parts) else None
-        return replace(parts[0], **_joined(parts, _ARRAYS), certainty=certainty)
+        certainty = Certainty(**_joined(known, _names(known))) if len(known) == len(parts) else None
+        return replace(parts[0], **_joined(parts, _ARRAYS), certainty=certainty, pooled=None)
 
     def nothing(self, scan_shape: tuple[int, int]) -> OrientationMap:
         """Return a map of the same kind, of other positions, at none of which anything was tried yet."""
@@ -175,8 +182,29 @@ class OrientationMap:
         empty["rotation"][:], empty["runner_up"][:] = np.eye(3), np.eye(3)
         empty["phase_id"][:], empty["status"][:] = -1, IndexingStatus.NOT_RUN
         known = self.certainty
-        certainty = None if known is None else Certainty(**_empty(known, _CERTAINTY, scan_shape))
-        return replace(self, **empty, certainty=certainty)
+        certainty = None if known is None else Certainty(**_empty(known, _names([known]), scan_shape))
+        return replace(self, **empty, certainty=certainty, pooled=None)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that has a value at each scan position, its certainty among them, by name."""
+        known = (
+            [] if self.certainty is None else [(self.certainty, name) for name in _names([self.certainty])]
+        )
+        return {name: getattr(owner, name) for owner, name in [*((self, name) for name in _ARRAYS), *known]}
+
+    def with_arrays(self, arrays: Mapping[str, np.ndarray], **fields: Any) -> OrientationMap:
+        """Return the map with others of its ``arrays``, all of them, and other fields."""
+        certain = {name: values for name, values in arrays.items() if name in _CERTAINTY}
+        own: dict[str, Any] = {name: values for name, values in arrays.items() if name not in certain}
+        return replace(self, **own, certainty=Certainty(**certain) if certain else None, **fields)
+
+    def alone(self) -> OrientationMap:
+        """Return the map as it was before neighbours changed it, each position judged alone."""
+        if self.pooled is None:
+            return self
+        provenance = {name: told for name, told in self.provenance.items() if name != "pooling"}
+        return self.with_arrays(self.pooled.undone(self.arrays), provenance=provenance, pooled=None)
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -283,8 +311,13 @@ def _file_format() -> Any:
     return import_module("napari_4dstem_orient.io.result")
 
 
-_CERTAINTY = ("reliability", "phase_margin", "ambiguity")
+_CERTAINTY = ("reliability", "phase_margin", "ambiguity", "probability")
 _ARRAYS = ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score")
+
+
+def _names(known: Sequence[Certainty]) -> tuple[str, ...]:
+    """Return what all of these know; old ones know no probabilities."""
+    return tuple(name for name in _CERTAINTY if all(getattr(one, name) is not None for one in known))
 
 
 def _empty(whole: Any, names: tuple[str, ...], scan_shape: tuple[int, int]) -> dict[str, Any]:

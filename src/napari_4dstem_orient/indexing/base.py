@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,6 +44,94 @@ class Indexer(Protocol):
         Cancelled
             If ``progress`` raises it.
         """
+
+
+class Verifies(Protocol):
+    """What an indexer can do besides, whose positions may hear what their neighbours measured."""
+
+    def verify(self, offered: Offered, progress: Progress = silent) -> Verified:
+        """Say what disks make of hypotheses from elsewhere.
+
+        Parameters
+        ----------
+        offered : Offered
+        progress : Progress
+            Called with (hypotheses done, all).
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Offered:
+    """Hypotheses from elsewhere, each with the disks by which it is to be verified; n is their number.
+
+    Attributes
+    ----------
+    disks : BraggDisks
+        Of n scan rows and one column.
+    rotation : ndarray, float32, shape (n, 3, 3)
+    phase_id : ndarray, int32, shape (n,)
+    against : ndarray, float32, shape (n,)
+        Score of the answer that the same disks had without.
+    """
+
+    disks: BraggDisks
+    rotation: np.ndarray
+    phase_id: np.ndarray
+    against: np.ndarray
+
+    @property
+    def scan_shape(self) -> tuple[int, int]:
+        """Number of hypotheses, and one column."""
+        return self.disks.scan_shape
+
+    def rows(self, start: int, stop: int) -> Offered:
+        """Return some of them."""
+        part = slice(start, stop)
+        return Offered(
+            self.disks.rows(start, stop), self.rotation[part], self.phase_id[part], self.against[part]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """What the disks make of ``Offered`` hypotheses.
+
+    Attributes
+    ----------
+    rotation : ndarray, float32, shape (n, 3, 3)
+        Turned a little, where the disks ask for it.
+    odds : ndarray, float64, shape (n,)
+        How much likelier the disks make it than that no hypothesis is right.
+    score : ndarray, float32, shape (n,)
+    n_matched : ndarray, int32, shape (n,)
+    """
+
+    rotation: np.ndarray
+    odds: np.ndarray
+    score: np.ndarray
+    n_matched: np.ndarray
+
+    @classmethod
+    def nothing(cls, count: int) -> Verified:
+        """Return room for so many, to ``put`` them in."""
+        return cls(
+            np.zeros((count, 3, 3), np.float32),
+            np.zeros(count),
+            np.zeros(count, np.float32),
+            np.zeros(count, np.int32),
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Verified]) -> Verified:
+        """Put successive parts together."""
+        return cls(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(parts[0])}
+        )
+
+    def put(self, where: np.ndarray, *values: np.ndarray) -> None:
+        """Enter some of them, their values in the order of the attributes."""
+        for mine, theirs in zip(vars(self).values(), values, strict=True):
+            mine[where] = theirs
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +180,7 @@ class Hypotheses:
             self.phase_id[rows, order],
             score[rows, order],
             self.n_matched[rows, order],
+            None if self.probability is None else np.where(same, self.probability, 0)[rows, order],
         )
 
 
@@ -141,6 +231,7 @@ class MapBuilder:
         self.reliability = np.zeros(positions, np.float32)
         self.phase_margin = np.zeros(positions, np.float32)
         self.ambiguity = np.zeros(positions, np.uint8)
+        self.probability = np.zeros((positions, 1 + runners_up), np.float32)
 
     def enter(self, where: np.ndarray, count: np.ndarray, found: Hypotheses | None) -> None:
         """Enter a batch: flat scan positions, their numbers of disks, and hypotheses of those with enough of them."""
@@ -177,6 +268,8 @@ class MapBuilder:
         self.rotation[where, :count] = np.where(indexed[:, None, None, None], own.rotation, np.eye(3))
         self.score[where, :count] = own.score * enough[:, None]
         self.n_matched[where] = own.n_matched[:, 0] * enough
+        if own.probability is not None:
+            self.probability[where, :count] = own.probability * enough[:, None]
 
     def _judge(self, found: Hypotheses, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return reliability, phase margin and ``AmbiguityFlag`` of each pattern's winner."""
@@ -218,7 +311,10 @@ class MapBuilder:
         """Return the map."""
         shape = self.scan_shape
         certainty = Certainty(
-            self.reliability.reshape(shape), self.phase_margin.reshape(shape), self.ambiguity.reshape(shape)
+            self.reliability.reshape(shape),
+            self.phase_margin.reshape(shape),
+            self.ambiguity.reshape(shape),
+            self.probability.reshape(*shape, -1),
         )
         return OrientationMap(
             phases=self.phases,

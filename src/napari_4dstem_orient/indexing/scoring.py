@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
@@ -11,6 +12,13 @@ from napari_4dstem_orient.indexing.settings import ScoreSettings
 
 CLOSEST = 0.85
 """Disks closer to the centre than this share of the shortest reflection are none: leaves room for a wrong scale."""
+
+SCORE_WEIGHT = 15.0
+"""Evidence that a difference of one in score stands for. Simulated patterns do not mind from 6 to 20; precessed
+patterns of real silver with 50 disks need 15 for all of them to be right."""
+
+SURE = 1e6
+"""Odds of the best hypothesis of a method that knows no probabilities."""
 
 PREDICTED = 48
 """Predicted disks that a score looks at."""
@@ -98,6 +106,11 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     norm = weight.norm(dim=1)[:, None] * predicted.norm(dim=-1)
     explained = ((distance < (3 * settings.tolerance) ** 2) & measured.mask[:, None]).sum(-1)
     return Score((matched / norm.clamp_min(1e-12)).clamp(0, 1), explained)
+
+
+def odds_by_score(value: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Return how much likelier scores make hypotheses than that none is right, by that of the best."""
+    return np.asarray(SURE * np.exp(SCORE_WEIGHT * (value.astype(np.float64) - best)))
 
 
 def _weight(intensity: torch.Tensor, power: float) -> torch.Tensor:

@@ -93,6 +93,14 @@ class AcceptanceSettings:
             step=0.05,
         ),
     ] = 0.0
+    neighbours: Annotated[
+        bool,
+        parameter(
+            "Neighbours speak",
+            "Positions that may be one crystal are indexed together too, and what they measured decides where the "
+            "disks of one alone hardly tell twins apart. Without it each position is judged alone.",
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)

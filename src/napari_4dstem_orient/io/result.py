@@ -12,12 +12,16 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
     /orientation/reliability     float32 (ny, nx)           probability that the answer is right *
     /orientation/phase_margin    float32 (ny, nx)           how much likelier its phase is than the next *
     /orientation/doubt           uint8   (ny, nx)           flags; attribute ``meaning`` spells them out *
+    /orientation/probability     float32 (ny, nx, 1 + n)    of the answer itself and of each runner-up *
     /orientation/runner_up       float32 (ny, nx, n, 3, 3)  further hypotheses, best first
     /orientation/runner_up_score float32 (ny, nx, n)
+    /orientation/neighbours      uint8   (ny, nx)           what they did to the answer; attribute ``meaning`` **
+    /orientation/alone/NAME      as NAME (m, …)             what it was before neighbours spoke, and at which flat **
+    /orientation/alone/NAME_at   int64   (m,)               positions it was another **
     /orientation/phases          JSON text: list of crystals (name, cell, positions, numbers, occupancy)
     /provenance                  JSON text: program version, inputs, parameters, model hash, device
 
-* only where the method knows it (not in template matching).
+* only where the method knows it (not in template matching); ** only where neighbours were asked.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ from napari_4dstem_orient.core.orientation_map import (
     OrientationMap,
     why_exploratory,
 )
+from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
 from napari_4dstem_orient.core.reading import from_json, reading, to_json
 from napari_4dstem_orient.crystals.phase import Phase
 
@@ -64,9 +69,15 @@ _DTYPES = {
     "runner_up": np.float32,
     "runner_up_score": np.float32,
 }
-_CERTAINTY = {"reliability": np.float32, "phase_margin": np.float32, "doubt": np.uint8}
+_CERTAINTY = {
+    "reliability": np.float32,
+    "phase_margin": np.float32,
+    "doubt": np.uint8,
+    "probability": np.float32,
+}
 _ATTRIBUTES = {"reason": "status", "explained": "n_matched", "doubt": "ambiguity"}
 """What the program calls the arrays that the file calls otherwise."""
+_NAMES = {name: _ATTRIBUTES.get(name, name) for name in (*_DTYPES, *_CERTAINTY)}
 _SCORE = (0, 1 + 1e-3)  # rounding
 _MOST_DISKS = 2**16  # in one pattern; detection keeps 2,000 at most
 _RANGES = {
@@ -79,6 +90,7 @@ _RANGES = {
     "reliability": _SCORE,
     "phase_margin": (-_SCORE[1], _SCORE[1]),
     "doubt": (0, sum(AmbiguityFlag)),
+    "probability": _SCORE,
 }
 _METHOD = re.compile(r"\w[\w -]{,39}")
 """What a method may be called; which there are depends on what is installed."""
@@ -115,14 +127,30 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group) -> None:
     parts = [(orientation_map, _DTYPES), *([(certainty, _CERTAINTY)] if certainty else [])]
     for owner, dtypes in parts:
         for name, dtype in dtypes.items():
-            values = np.asarray(getattr(owner, _ATTRIBUTES.get(name, name)), dtype)
-            packing = {"compression": "gzip", "shuffle": True} if values.size else {}
-            group.create_dataset(name, data=values, **packing)
+            if (values := getattr(owner, _ATTRIBUTES.get(name, name))) is not None:
+                _write(group, name, np.asarray(values, dtype))
     group["reason"].attrs["meaning"] = to_json({int(status): status.text for status in IndexingStatus})
     if certainty:
         group["doubt"].attrs["meaning"] = to_json({int(flag): flag.text for flag in AmbiguityFlag})
+    if orientation_map.pooled is not None:
+        _write_pooled(orientation_map.pooled, group)
     group["phases"] = to_json([phase.to_dict() for phase in orientation_map.phases])
     parent["provenance"] = to_json(orientation_map.provenance)
+
+
+def _write(group: h5py.Group, name: str, values: np.ndarray) -> None:
+    packing = {"compression": "gzip", "shuffle": True} if values.size else {}
+    group.create_dataset(name, data=values, **packing)
+
+
+def _write_pooled(pooled: Pooled, group: h5py.Group) -> None:
+    _write(group, "neighbours", pooled.verdict)
+    group["neighbours"].attrs["meaning"] = to_json({int(verdict): verdict.text for verdict in PoolVerdict})
+    alone = group.create_group("alone")
+    for name, attribute in _NAMES.items():
+        if attribute in pooled.where:
+            _write(alone, f"{name}_at", pooled.where[attribute])
+            _write(alone, name, pooled.before[attribute])
 
 
 def is_map_file(path: str | Path) -> bool:
@@ -184,6 +212,7 @@ def read_map(parent: h5py.Group) -> OrientationMap:
     arrays = {name: _as(hdf5.array(group, name), dtype, name) for name, dtype in dtypes.items()}
     phases = tuple(Phase.from_dict(values) for values in from_json(hdf5.words(group, "phases"), list))
     _check(arrays, len(phases))
+    pooled = _read_pooled(group, arrays, len(phases)) if "neighbours" in group else None
     named = {_ATTRIBUTES.get(name, name): values for name, values in arrays.items()}
     certain_of = [_ATTRIBUTES.get(name, name) for name in certain]
     certainty = Certainty(**{name: named.pop(name) for name in certain_of}) if certain else None
@@ -202,8 +231,31 @@ def read_map(parent: h5py.Group) -> OrientationMap:
         r_aspect=r_aspect,
         provenance=provenance,
         certainty=certainty,
+        pooled=pooled,
         **named,
     )
+
+
+def _read_pooled(group: h5py.Group, arrays: dict[str, np.ndarray], phases: int) -> Pooled:
+    """Read what ``_write_pooled`` wrote; ValueError where the map that it tells of could not have been."""
+    from napari_4dstem_orient.core import hdf5_access as hdf5
+
+    verdict = _as(hdf5.array(group, "neighbours"), np.uint8, "neighbours")
+    positions = arrays["phase_id"].size
+    if verdict.shape != arrays["phase_id"].shape or verdict.max(initial=0) > max(PoolVerdict):
+        raise ValueError("neighbours holds what is no verdict on the map's positions")
+    alone, where, before = hdf5.group_at(group, "alone"), {}, {}
+    for name, now in arrays.items():
+        at = _as(hdf5.array(alone, f"{name}_at"), np.int64, f"{name}_at")
+        values = _as(hdf5.array(alone, name), now.dtype.type, name)
+        inside = at.ndim == 1 and ((at >= 0) & (at < positions)).all() and (np.diff(at) > 0).all()
+        if not inside or values.shape != (len(at), *now.shape[2:]):
+            raise ValueError(f"alone/{name} does not fit the map")
+        where[_NAMES[name]], before[_NAMES[name]] = at, values
+    pooled = Pooled(verdict, where, before)
+    was = pooled.undone({_NAMES[name]: values for name, values in arrays.items()})
+    _check({name: was[_NAMES[name]] for name in arrays}, phases)
+    return pooled
 
 
 def _as(values: np.ndarray, dtype: type, name: str) -> np.ndarray:
@@ -224,6 +276,7 @@ def _check(arrays: dict[str, np.ndarray], phases: int) -> None:
         "rotation": (*shape, 3, 3),
         "runner_up": (*shape, *hypotheses, 3, 3),
         "runner_up_score": (*shape, *hypotheses),
+        "probability": (*shape, *(1 + count for count in hypotheses)),
     }
     for name, values in arrays.items():
         if len(shape) != 2 or len(hypotheses) != 1 or values.shape != expected.get(name, shape):

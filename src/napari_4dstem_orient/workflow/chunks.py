@@ -15,9 +15,10 @@ from napari_4dstem_orient.core.progress import Progress, going_on, silent
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.core.scan import Scan
+    from napari_4dstem_orient.indexing.base import Offered
     from napari_4dstem_orient.workflow.store import Chunks
 
-Whole: TypeAlias = "Scan | BraggDisks"
+Whole: TypeAlias = "Scan | BraggDisks | Offered"
 """What is cut into chunks."""
 
 Rows = tuple[int, int]

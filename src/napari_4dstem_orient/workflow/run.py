@@ -14,6 +14,7 @@ from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
 from napari_4dstem_orient.workflow.chunks import Runner, SerialRunner, in_chunks
 from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.workflow.neighbours import with_neighbours
 from napari_4dstem_orient.workflow.provenance import with_origin
 from napari_4dstem_orient.workflow.steps import (
     Detection,
@@ -295,5 +296,7 @@ def _mapped(
 
     progress = observer.report("Mapping orientations")
     answer = join_maps(in_chunks(step, disks, runner, progress, step.kept(disks, store), seen))
+    if step.pools:
+        answer = with_neighbours(answer, disks, step, runner, observer.report("Pooling neighbours"))
     told = {"workers": runner.description, "job": job.to_dict()}
     return finished(replace(answer, provenance={**answer.provenance, **told}))

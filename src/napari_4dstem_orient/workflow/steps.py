@@ -6,9 +6,10 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.core.version import identity
 from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.workflow.chunks import ChunkFunction, Rows
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.core.scan import Calibration
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-    from napari_4dstem_orient.indexing.base import Indexer
+    from napari_4dstem_orient.indexing.base import Indexer, Offered, Verified, Verifies
     from napari_4dstem_orient.workflow.job import Job
     from napari_4dstem_orient.workflow.store import Chunks, Partial
 
@@ -114,7 +116,7 @@ def join_disks(parts: Sequence[BraggDisks], scan: Scan) -> BraggDisks:
 
 @dataclass(frozen=True, eq=False)
 class Indexing:
-    """Finds orientations.
+    """Finds orientations, of ``BraggDisks``, and verifies those that are ``Offered`` (methods that can).
 
     Attributes
     ----------
@@ -151,6 +153,12 @@ class Indexing:
         step = cls(job.method, asked, ())
         return replace(step, files=step.deciding_files())
 
+    @property
+    def pools(self) -> bool:
+        """Whether what neighbours measured is asked for, and the method can verify it."""
+        asked = self.asked.acceptance or AcceptanceSettings()
+        return asked.neighbours and METHODS[self.method].verifies
+
     def kept(self, disks: BraggDisks, store: Partial | None) -> Chunks | None:
         """Return where the map of these disks is kept."""
         if store is None:
@@ -172,12 +180,22 @@ class Indexing:
                 f"The model or the verifiers on {platform.node()} are others than where the work was given out; "
                 "give all workers the same environment and model file."
             )
-        indexer = self.make()
+        indexer = self._indexer
 
-        def index(part: BraggDisks, first: int, progress: Progress) -> OrientationMap:
-            return indexer.index(part, progress)
+        def index(part: BraggDisks | Offered, first: int, progress: Progress) -> OrientationMap | Verified:
+            if isinstance(part, BraggDisks):
+                return indexer.index(part, progress)
+            return cast("Verifies", indexer).verify(part, progress)
 
         return index
+
+    @cached_property
+    def _indexer(self) -> Indexer:
+        """The indexer, made once in each process."""
+        return self.make()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}  # without the indexer
 
     def make(self) -> Indexer:
         """Return the indexer."""

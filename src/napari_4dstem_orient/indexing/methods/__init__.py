@@ -72,6 +72,8 @@ class Method:
         Whether it works only with a model that knows the crystals.
     knows_reliability : bool
         Whether it says how likely its answers are right.
+    verifies : bool
+        Whether its indexer ``Verifies`` hypotheses of neighbours.
     """
 
     title: str
@@ -80,6 +82,7 @@ class Method:
     files: Callable[[Asked], list[Path]] = lambda asked: []
     needs_models: bool = False
     knows_reliability: bool = False
+    verifies: bool = False
 
 
 METHODS: Registry[Method] = Registry(

@@ -29,4 +29,4 @@ def _make(asked: Asked) -> Indexer:
     )
 
 
-TEMPLATE = Method("Template matching", TemplateSettings, _make)
+TEMPLATE = Method("Template matching", TemplateSettings, _make, verifies=True)

@@ -42,5 +42,11 @@ def _files(asked: Asked) -> list[Path]:
 
 
 TRANSFORMER = Method(
-    "Transformer", TransformerSettings, _make, _files, needs_models=True, knows_reliability=True
+    "Transformer",
+    TransformerSettings,
+    _make,
+    _files,
+    needs_models=True,
+    knows_reliability=True,
+    verifies=True,
 )

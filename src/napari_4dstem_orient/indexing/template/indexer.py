@@ -20,8 +20,8 @@ from napari_4dstem_orient.core.reading import room
 from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, reach_of
-from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
+from napari_4dstem_orient.indexing.scoring import Measured, odds_by_score, score, without_direct_beam
 from napari_4dstem_orient.indexing.settings import (
     ENGINES,
     AcceptanceSettings,
@@ -34,6 +34,8 @@ from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_tr
 
 CHUNK = 16
 """Scan positions between two progress reports where py4DSTEM matches."""
+OFFERED = 1024
+"""Hypotheses from elsewhere at a time."""
 SHELL = 0.01
 """Å⁻¹ between py4DSTEM's radial shells."""
 MAKING, KEPT = 40, {"torch": 6, "py4DSTEM": 32}
@@ -163,6 +165,33 @@ class TemplateMatcher:
             progress(done, len(counts))
         return builder.finish(self.name, self._provenance())
 
+    def verify(self, offered: Offered, progress: Progress = silent) -> Verified:
+        """Score hypotheses from elsewhere, as they are; see ``Verifies.verify``."""
+        verified = Verified.nothing(len(offered.rotation))
+        reach, done = reach_of(offered.disks, self.k_max), 0
+        batches = np.split(np.arange(len(offered.rotation)), range(OFFERED, len(offered.rotation), OFFERED))
+        for where, answer in each_batch(
+            lambda batch: self._verify(offered, batch, reach), batches, self.device
+        ):
+            verified.put(where, *answer)
+            done += len(where)
+            progress(done, len(offered.rotation))
+        return verified
+
+    @torch.inference_mode()
+    def _verify(self, offered: Offered, where: np.ndarray, reach: float) -> tuple[np.ndarray, ...]:
+        measured = self._read(offered.disks, where, reach)
+        rotation = torch.from_numpy(offered.rotation[where]).to(self.device)[:, None]
+        value = torch.zeros(len(where), device=self.device)
+        n_matched = torch.zeros(len(where), dtype=torch.int64, device=self.device)
+        for phase_id, reflector in enumerate(self._reflectors):
+            rows = torch.from_numpy(offered.phase_id[where] == phase_id).to(self.device).nonzero()[:, 0]
+            scored = score(measured[rows], rotation[rows], reflector, self.scoring)
+            value[rows], n_matched[rows] = scored.value[:, 0], scored.n_matched[:, 0]
+        found = value.cpu().numpy()
+        odds = odds_by_score(found, offered.against[where])
+        return offered.rotation[where], odds, found, n_matched.cpu().numpy()
+
     def _batches(self, counts: np.ndarray) -> list[np.ndarray]:
         """Split scan positions, longest lists of disks first, so that short lists do not pay for long ones."""
         order = np.argsort(-counts, kind="stable")
@@ -177,15 +206,18 @@ class TemplateMatcher:
         self, disks: BraggDisks, where: np.ndarray, reach: float
     ) -> tuple[np.ndarray, Hypotheses | None]:
         """Return the number of disks at each position, and hypotheses for those that have enough."""
-        nearest = min(reflector.nearest for reflector in self._reflectors)
-        block, inside = disks.padded(max(int(disks.counts.ravel()[where].max()), 1), where)
-        tensor = torch.from_numpy(block).to(self.device)
-        mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
-        measured = Measured.of(tensor, mask, reach)
+        measured = self._read(disks, where, reach)
         count = measured.mask.sum(1)
         tried = count >= self.acceptance.min_disks
         found = self._answer(measured[tried]) if bool(tried.any()) else None
         return count.cpu().numpy(), found
+
+    def _read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> Measured:
+        nearest = min(reflector.nearest for reflector in self._reflectors)
+        block, inside = disks.padded(max(int(disks.counts.ravel()[where].max()), 1), where)
+        tensor = torch.from_numpy(block).to(self.device)
+        mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
+        return Measured.of(tensor, mask, reach)
 
     def _answer(self, measured: Measured) -> Hypotheses:
         found = []

@@ -15,7 +15,7 @@ from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, reach_of
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
@@ -29,6 +29,7 @@ from napari_4dstem_orient.indexing.verification.ranking import (
     rank,
     shortlist,
 )
+from napari_4dstem_orient.indexing.verification.second_look import look_again
 
 BATCH = {"cpu": 192, "cuda": 4096, "mps": 1024}
 """Patterns at a time: on a CPU few, so that they stay in its cache."""
@@ -103,6 +104,18 @@ class TransformerIndexer:
             progress(done, disks.counts.size)
         return builder.finish(self.name, self._provenance())
 
+    def verify(self, offered: Offered, progress: Progress = silent) -> Verified:
+        """Verify hypotheses from elsewhere; see ``Verifies.verify``."""
+        verified = Verified.nothing(len(offered.rotation))
+        reach, done = self.reach(offered.disks), 0
+        for where, answer in each_batch(
+            lambda batch: self._verify(offered, batch, reach), self.batches(offered.disks), self.device
+        ):
+            verified.put(where, *answer)
+            done += len(where)
+            progress(done, len(offered.rotation))
+        return verified
+
     # The steps of ``index``, which the benchmark times one by one.
 
     def reach(self, disks: BraggDisks) -> float:
@@ -154,6 +167,29 @@ class TransformerIndexer:
         return rank(
             measured, found, self._verifiers.verifier, self.scoring, self.settings.refinement_iterations, keep
         )
+
+    def _verify(self, offered: Offered, where: np.ndarray, reach: float) -> tuple[np.ndarray, ...]:
+        """Return the rotations, odds, scores and numbers of matched disks of some offers."""
+        _, measured = self.read(offered.disks, where, reach)
+        rotation = torch.from_numpy(offered.rotation[where]).to(self.device)
+        against = torch.from_numpy(offered.against[where]).to(self.device)
+        logit, value = torch.zeros_like(against), torch.zeros_like(against)
+        n_matched = torch.zeros_like(against, dtype=torch.int64)
+        for phase_id, reflector in enumerate(self._reflectors):
+            rows = torch.from_numpy(offered.phase_id[where] == phase_id).to(self.device).nonzero()[:, 0]
+            if len(rows):
+                rotation[rows], logit[rows], scored = look_again(
+                    measured[rows],
+                    rotation[rows],
+                    reflector,
+                    self._verifiers.verifier,
+                    self.scoring,
+                    self.settings.refinement_iterations,
+                    against[rows],
+                )
+                value[rows], n_matched[rows] = scored.value, scored.n_matched
+        answers = (rotation, logit.double().clamp(-50, 50).exp(), value, n_matched)
+        return tuple(values.cpu().numpy() for values in answers)
 
     def _propose(
         self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]

@@ -11,7 +11,7 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.base import Hypotheses
-from napari_4dstem_orient.indexing.scoring import Measured, Score, score
+from napari_4dstem_orient.indexing.scoring import SCORE_WEIGHT, Measured, Score, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import Verifier, repeated
@@ -21,10 +21,6 @@ SEEDED = 8
 
 FINALISTS = 5
 """Hypotheses of each phase that are corrected more than once and ranked again."""
-
-SCORE_WEIGHT = 15.0
-"""Evidence that a difference of one in score stands for. Simulated patterns do not mind from 6 to 20; precessed
-patterns of real silver with 50 disks need 15 for all of them to be right."""
 
 NEARLY_ALIKE = math.radians(2)
 """Of proposals closer than this only one is looked at: corrections would make them one."""

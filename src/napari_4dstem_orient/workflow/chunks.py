@@ -97,6 +97,7 @@ def in_chunks(
     progress: Progress = silent,
     kept: Chunks | None = None,
     seen: Callable[[Mapping[Rows, Any]], None] = lambda done: None,
+    resumes: Callable[[float], None] = lambda share: None,
 ) -> list[Any]:
     """Take a step over a whole scan.
 
@@ -111,6 +112,8 @@ def in_chunks(
         Chunks that are there already are not done again, and those that are done are put there.
     seen : callable
         Called after each chunk with the results of all that are done, by their rows.
+    resumes : callable
+        Called once with the share that is there already, where there is some.
 
     Returns
     -------
@@ -124,6 +127,9 @@ def in_chunks(
     total = positions(chunks, whole)
     resumed = total - positions(todo, whole)
     progress(resumed, total)
+    if found:
+        resumes(resumed / total)
+        seen(found)
     with closing(runner.run(step, whole, todo, going_on(progress, resumed, total))) as results:
         for rows, result in results:
             if kept:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-    from napari_4dstem_orient.workflow.store import Partial
+    from napari_4dstem_orient.workflow.store import Store
 
 Report = Callable[[str], Progress]
 """Called with the name of a step that begins; returns where that step reports its progress."""
@@ -52,10 +52,13 @@ class Observer:
     see : callable
         ``see(stage, so_far)`` as a result grows; ``so_far()`` makes what there is of it: of ``Stage.DISKS`` the number
         of disks at each position, of a map the map.
+    resumed : callable
+        ``resumed(share)`` where a long step goes on with what an earlier run did of it, more than 0 and up to 1.
     """
 
     report: Report = quiet
     see: Callable[[Stage | None, Callable[[], Any]], None] = lambda stage, so_far: None
+    resumed: Callable[[float], None] = lambda share: None
 
 
 UNSEEN = Observer()
@@ -111,7 +114,7 @@ def run(
     until: Stage | None = None,
     *,
     runner: Runner | None = None,
-    store: Partial | None = None,
+    store: Store | None = None,
     observer: Observer = UNSEEN,
     have: Results = NOTHING,
 ) -> Results:
@@ -124,7 +127,7 @@ def run(
         The last step; by default the map.
     runner : Runner, optional
         Who does the long steps (``workflow.cluster.workers``); this process by default.
-    store : Partial, optional
+    store : Store, optional
         Where done work is kept, and taken up by the next run; call its ``remove`` once the result is saved. The disks
         are kept of scans that are files.
     observer : Observer, optional
@@ -253,7 +256,7 @@ def make_probe(job: Job, scan: Scan) -> Probe:
 
 
 def _detected(
-    job: Job, got: Results, runner: Runner, store: Partial | None, observer: Observer, progress: Progress
+    job: Job, got: Results, runner: Runner, store: Store | None, observer: Observer, progress: Progress
 ) -> BraggDisks:
     scan = got.scan
     assert scan is not None
@@ -263,7 +266,9 @@ def _detected(
     def seen(done: Any) -> None:
         observer.see(Stage.DISKS, lambda: counts_so_far(done, scan.scan_shape))
 
-    disks = join_disks(in_chunks(step, scan, runner, progress, step.kept(scan, store), seen), scan)
+    disks = join_disks(
+        in_chunks(step, scan, runner, progress, step.kept(scan, store), seen, observer.resumed), scan
+    )
     told = {"workers": runner.description, "doubts": list(got.doubts)}
     return replace(disks, provenance={**disks.provenance, **told})
 
@@ -281,7 +286,7 @@ def _calibrated(job: Job, got: Results) -> Results:
 
 
 def _mapped(
-    job: Job, got: Results, runner: Runner, store: Partial | None, observer: Observer
+    job: Job, got: Results, runner: Runner, store: Store | None, observer: Observer
 ) -> OrientationMap:
     disks, known = got.calibrated, got.calibration
     assert disks is not None
@@ -295,7 +300,9 @@ def _mapped(
         observer.see(None, lambda: finished(map_so_far(done, disks.scan_shape)))
 
     progress = observer.report("Mapping orientations")
-    answer = join_maps(in_chunks(step, disks, runner, progress, step.kept(disks, store), seen))
+    answer = join_maps(
+        in_chunks(step, disks, runner, progress, step.kept(disks, store), seen, observer.resumed)
+    )
     if step.pools:
         answer = with_neighbours(answer, disks, step, runner, observer.report("Pooling neighbours"))
     told = {"workers": runner.description, "job": job.to_dict()}

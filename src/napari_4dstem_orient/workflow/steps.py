@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.settings import DetectionSettings
     from napari_4dstem_orient.indexing.base import Indexer, Offered, Verified, Verifies
     from napari_4dstem_orient.workflow.job import Job
-    from napari_4dstem_orient.workflow.store import Chunks, Partial
+    from napari_4dstem_orient.workflow.store import Chunks, Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Detection:
     device: str = "auto"
     memory: int = MEMORY
 
-    def kept(self, scan: Scan, store: Partial | None) -> Chunks | None:
+    def kept(self, scan: Scan, store: Store | None) -> Chunks | None:
         """Return where the disks of a scan are kept; nowhere unless it is a file, of which one knows its changes."""
         if store is None or (origin := scan.reopens) is None:
             return None
@@ -159,12 +159,13 @@ class Indexing:
         asked = self.asked.acceptance or AcceptanceSettings()
         return asked.neighbours and METHODS[self.method].verifies
 
-    def kept(self, disks: BraggDisks, store: Partial | None) -> Chunks | None:
+    def kept(self, disks: BraggDisks, store: Store | None) -> Chunks | None:
         """Return where the map of these disks is kept."""
         if store is None:
             return None
         measured = disks.offsets, disks.values, disks.reach, disks.detector_shape
-        asked = self.method, self.asked, _computed_on(self.asked.device)
+        told = replace(self.asked, models=())  # those that are used are among the files, wherever they lie
+        asked = self.method, told, _computed_on(self.asked.device)
         return store.maps(measured, asked, self.files, identity())
 
     def begin(self) -> ChunkFunction:

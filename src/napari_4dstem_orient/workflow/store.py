@@ -1,4 +1,4 @@
-"""What an interrupted run has done, kept in a folder beside its output until the output is there.
+"""What an interrupted run has done, kept in a folder until its result is there.
 
 Each chunk is a file, named after its step, a fingerprint of all that determines its contents, and its scan rows. So
 results of other inputs or settings are never taken up, and a file is written completely or not at all.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,18 +27,20 @@ from napari_4dstem_orient.core.temporaries import sweep
 from napari_4dstem_orient.io.result import load_map, save_map
 
 
-class Partial:
-    """The folder ``NAME.partial`` beside an output file; it appears with the first chunk.
+class Store:
+    """A folder for what runs have done; it appears with the first chunk.
 
     Parameters
     ----------
-    output : path
-        The file that the run shall make.
+    folder : Path
+    afresh : bool
+        Take up nothing of an earlier run.
+    needed : bool
+        Whether a run ends where a chunk cannot be written; else it goes on, and that chunk is not kept.
     """
 
-    def __init__(self, output: str | Path) -> None:
-        output = Path(output).expanduser()
-        self.folder = output.with_name(output.name + ".partial")
+    def __init__(self, folder: Path, afresh: bool = False, needed: bool = False) -> None:
+        self.folder, self._afresh, self._needed = folder, afresh, needed
         self._chunks: list[Chunks] = []
 
     def disks(self, *determinants: Any) -> Chunks:
@@ -49,20 +52,46 @@ class Partial:
         return self._of("map", ".h5", save_map, load_map, determinants)
 
     def _of(self, step: str, suffix: str, save: Any, load: Any, determinants: tuple[Any, ...]) -> Chunks:
-        chunks = Chunks(self.folder, f"{step}-{fingerprint(step, *determinants)[:24]}", suffix, save, load)
+        name = f"{step}-{fingerprint(step, *determinants)[:24]}"
+        chunks = Chunks(self.folder, name, suffix, save, load, self._needed)
         self._chunks.append(chunks)
+        if self._afresh:
+            chunks.remove()
         return chunks
+
+    def trim(self, size: int, age: float) -> None:
+        """Remove the oldest parts until the folder holds so many bytes at most, and none is older (s)."""
+        sweep(self.folder)
+        parts = [(path.stat().st_mtime, path.stat().st_size, path) for path in self.folder.glob("*-*")]
+        total, since = sum(bytes_of for _, bytes_of, _ in parts), time.time() - age
+        for made, bytes_of, path in sorted(parts):
+            if total > size or made < since:
+                total -= bytes_of
+                with suppress(OSError):
+                    path.unlink()
 
     def remove(self) -> bool:
         """Remove what this run kept, once its output is saved; say whether something of other runs is left."""
         for chunks in self._chunks:
-            for path in self.folder.glob(f"{chunks.name}-*"):
-                with suppress(OSError):
-                    path.unlink()
+            chunks.remove()
         sweep(self.folder)
         with suppress(OSError):
             self.folder.rmdir()  # refuses where something is left
         return self.folder.exists()
+
+
+class Partial(Store):
+    """The folder ``NAME.partial`` beside an output file.
+
+    Parameters
+    ----------
+    output : path
+        The file that the run shall make.
+    """
+
+    def __init__(self, output: str | Path) -> None:
+        output = Path(output).expanduser()
+        super().__init__(output.with_name(output.name + ".partial"), needed=True)
 
 
 @dataclass(frozen=True)
@@ -78,6 +107,8 @@ class Chunks:
     save, load : callable
         ``save(result, path)`` writes a file completely or not at all; ``load(path)`` raises UserError where it is
         damaged.
+    needed : bool
+        See ``Store``.
     """
 
     folder: Path
@@ -85,6 +116,7 @@ class Chunks:
     suffix: str
     save: Callable[[Any, Path], None]
     load: Callable[[Path], Any]
+    needed: bool = True
 
     def find(self, rows: tuple[int, int], cols: int) -> Any | None:
         """Return the result of a chunk; None where there is none, or it is damaged and must be made again."""
@@ -102,10 +134,22 @@ class Chunks:
         Raises
         ------
         UserError
-            It cannot be written.
+            It cannot be written, and is needed.
         """
-        make_folder(self.folder, 0o700)  # whatever may be read of the result, its parts are the user's own
-        self.save(result, self._path(rows))
+        try:
+            make_folder(
+                self.folder, 0o700
+            )  # whatever may be read of the result, its parts are the user's own
+            self.save(result, self._path(rows))
+        except UserError:
+            if self.needed:
+                raise
+
+    def remove(self) -> None:
+        """Remove all chunks."""
+        for path in self.folder.glob(f"{self.name}-*"):
+            with suppress(OSError):
+                path.unlink()
 
     def _path(self, rows: tuple[int, int]) -> Path:
         return self.folder / f"{self.name}-{rows[0]:06d}-{rows[1]:06d}{self.suffix}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
-from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, SignalRelay, notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone, tone_sheet
 from napari_4dstem_orient.napari_plugin.qt.wheel import WheelGuard
+from napari_4dstem_orient.napari_plugin.state.long_runs import LongRun, workforce_for
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -93,6 +96,16 @@ class StepWidget(QWidget):
 
     def make(self, key: Key) -> None:
         """Make a result of the stage that this step makes, as a click would; nothing where that cannot be done."""
+
+    def long_run(self, again: Callable[..., Any], afresh: bool) -> tuple[LongRun, SignalRelay]:
+        """Return how a long step is run, and what its job must keep.
+
+        Where it goes on with what an earlier run has done, the job bar says so and offers ``again(afresh=True)``.
+        """
+        resumed = SignalRelay()
+        resumed.told.connect(partial(self.jobs.going_on, again=partial(again, afresh=True)))
+        chosen = workforce_for(self.session).long_run
+        return replace(chosen, afresh=afresh, resumed=resumed.told.emit), resumed
 
     def forget(self) -> None:
         """Let go of all that is of the former scan; ``refresh`` follows."""

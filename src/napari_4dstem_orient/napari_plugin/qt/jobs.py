@@ -175,12 +175,17 @@ class JobBar(QWidget):
         self.pause_button = QPushButton("Pause")
         self.pause_button.clicked.connect(self.pause_or_resume)
         self.pause_button.hide()
+        self.afresh_button = QPushButton("Start afresh")
+        self.afresh_button.setToolTip("Forget what an earlier run has done of this, and begin again.")
+        self.afresh_button.clicked.connect(self.start_afresh)
+        self._again: Callable[[], Any] | None = None
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 8, 0)
-        layout.addWidget(self.label, 0, 0, 1, 3)
+        layout.addWidget(self.label, 0, 0, 1, 4)
         layout.addWidget(self.bar, 1, 0)
         layout.addWidget(self.pause_button, 1, 1)
-        layout.addWidget(self.cancel_button, 1, 2)
+        layout.addWidget(self.afresh_button, 1, 2)
+        layout.addWidget(self.cancel_button, 1, 3)
         self.hide()
 
     @property
@@ -209,6 +214,8 @@ class JobBar(QWidget):
         if self.job is not None:
             raise RuntimeError("a step runs one job at a time")
         self._title, self._done, self.clock, self.trouble = title, done, Clock(), ""
+        self._again = None
+        self.afresh_button.hide()
         job = self.job = Job(function, *args, **kwargs)
         job.progress.connect(self._on_progress)
         job.finished.connect(self._on_finished)
@@ -230,6 +237,22 @@ class JobBar(QWidget):
             self.pause_button.setEnabled(False)
             self.label.setText(f"{self._title}: stopping …")
             self.job.cancel()
+
+    def going_on(self, share: float, again: Callable[[], Any]) -> None:
+        """Say which share of the job an earlier run has done, and offer to begin ``again`` instead."""
+        if self.job is not None:
+            self._title += f", going on from {100 * share:.0f} % done"
+            self.label.setText(f"{self._title} …")
+            self._again = again
+            self.afresh_button.setEnabled(True)
+            self.afresh_button.show()
+
+    def start_afresh(self) -> None:
+        """Stop, and begin again."""
+        if self.job is not None and self._again is not None:
+            self.afresh_button.setEnabled(False)
+            self.job.cancelled.connect(self._again)
+            self.cancel()
 
     def pause_or_resume(self) -> None:
         """Let the running job stand still, or go on."""

@@ -31,6 +31,13 @@ class Preferences:
     memory: int = MEMORY
 
 
+def state_folder() -> Path:
+    """Return where the operating system wants a program to keep what it must not forget."""
+    locations = QStandardPaths.StandardLocation
+    where = getattr(locations, "GenericStateLocation", locations.GenericDataLocation)  # new in Qt 6.7
+    return Path(QStandardPaths.writableLocation(where)) / PLUGIN
+
+
 def default_models_folder() -> Path:
     """Return where the operating system wants a program to keep a user's data."""
     data = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)

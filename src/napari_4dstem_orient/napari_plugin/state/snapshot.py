@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.core.scan import Calibration, Scan
     from napari_4dstem_orient.detection.probe import Probe
+    from napari_4dstem_orient.napari_plugin.state.long_runs import LongRun
 
 FALLBACK_SHAPE, FALLBACK_REACH = (128, 128), 2.0
 """Pixels, and Å⁻¹ from the centre, of a detector that nothing is known about."""
@@ -154,7 +155,11 @@ class Snapshot:
         return replace(self.job, method=method)
 
     def map(
-        self, job: Job, see: Callable[[OrientationMap], None], progress: Progress = silent
+        self,
+        job: Job,
+        long_run: LongRun,
+        see: Callable[[OrientationMap], None],
+        progress: Progress = silent,
     ) -> OrientationMap:
         """Map the whole scan.
 
@@ -162,7 +167,7 @@ class Snapshot:
         here: in the main thread they would stop the window.
         """
         from napari_4dstem_orient.analysis.channels import paint_first
-        from napari_4dstem_orient.workflow.run import Observer, Results, run
+        from napari_4dstem_orient.workflow.run import Results
 
         if self.calibrated is None:
             raise UserError("There are no calibrated disks to map; calibrate them first.")
@@ -172,10 +177,9 @@ class Snapshot:
             see(grown)
 
         glimpse = now_and_then(show, self.calibrated.counts.size)
-        observer = Observer(lambda step: progress, lambda stage, so_far: glimpse(so_far))
         source = self.scan.source if self.scan is not None else None
         have = Results(calibrated=self.calibrated, calibration=self.calibration, source=source)
-        found = run(job, observer=observer, have=have).map
+        found = long_run(job, None, have, progress, glimpse).map
         assert found is not None
         paint_first(found)
         return found

@@ -95,12 +95,13 @@ class CompareWidget(StepWidget):
         fill(self.body, section("Where they differ"), form({"Measure": self.measure, "List": self.order}))
         fill(self.body, row((self.previous, 1), (self.next, 1)), self.table)
 
-    def run(self, method: str) -> None:
+    def run(self, method: str, afresh: bool = False) -> None:
         """Map the whole scan by the method that is missing."""
         self.session.choose(method=method)
         snapshot = Snapshot.of(self.session)
-        job = snapshot.job
-        self.jobs.run(title_of(method), partial(self._put_map, job), snapshot.map, job, lambda grown: None)
+        job, put = snapshot.job, partial(self._put_map, snapshot.job)
+        long_run, resumed = self.long_run(partial(self.run, method), afresh)
+        self.jobs.run(title_of(method), put, snapshot.map, job, long_run, lambda grown: None).keep(resumed)
 
     def _put_map(self, job: Job, made: OrientationMap) -> Iterator[None]:
         self.session.put(Stage.MAP, made, job)

@@ -20,6 +20,7 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.detection.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import ProbeChooser
+from napari_4dstem_orient.napari_plugin.panels.shared.advanced import Advanced
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import read_disks, show_disk_count, take_disks
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
@@ -27,8 +28,9 @@ from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job as Running
 from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
+from napari_4dstem_orient.napari_plugin.state.long_runs import LongRun
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
-from napari_4dstem_orient.workflow.run import Observer, Results, run
+from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.session import Stage
 
 if TYPE_CHECKING:
@@ -88,10 +90,9 @@ class DisksWidget(StepWidget):
         self.body.addWidget(section("Detection"))
         self.body.addWidget(self.form.native)
         self.body.addWidget(self.preview, 1)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("Memory for patterns"))
-        row.addWidget(self.memory, 1)
-        self.footer.addLayout(row)
+        self.advanced = Advanced(self.session)
+        self.advanced.form.insertRow(0, "Memory for patterns", self.memory)
+        self.footer.addWidget(self.advanced)
         row = QHBoxLayout()
         row.addWidget(self.run_button, 3)
         row.addWidget(self.load_button, 1)
@@ -118,18 +119,24 @@ class DisksWidget(StepWidget):
             "Looking at the data", self._take_suggestion, _suggest, self.session.job_for(Stage.PROBE), scan
         )
 
-    def find_disks(self) -> None:
-        """Run the detection on the whole scan; disks found before stay until it is done."""
+    def find_disks(self, afresh: bool = False) -> None:
+        """Run the detection on the whole scan; disks found before stay until it is done.
+
+        It goes on where such a run was stopped, unless it shall begin afresh.
+        """
         scan, probe = self.session.get(Stage.SCAN), self.session.get(Stage.PROBE)
         if scan is None or probe is None or self.jobs.running:
             return
         growing = SignalRelay()
         growing.told.connect(self._see)
+        long_run, resumed = self.long_run(self.find_disks, afresh)
         self.session.choose(detection=self.form.settings(), memory=self.memory.value())
         wanted = self.session.job_for(Stage.DISKS)
         have = Results(scan=scan, probe=probe)
-        job = self.jobs.run("Finding disks", partial(self._take_disks, wanted), _find, wanted, have, growing)
-        job.keep(growing)
+        job = self.jobs.run(
+            "Finding disks", partial(self._take_disks, wanted), _find, wanted, long_run, have, growing
+        )
+        job.keep(growing, resumed)
         job.cancelled.connect(self._show_former_count)
         job.failed.connect(self._show_former_count)
 
@@ -190,7 +197,8 @@ class DisksWidget(StepWidget):
             self.suggest()
 
     def release(self) -> None:
-        """Free the diffraction view."""
+        """Free the diffraction view, and stop listening."""
+        self.advanced.release()
         self.preview.close_preview()
 
     def _saved(self, disks: BraggDisks) -> None:
@@ -267,11 +275,10 @@ def _suggest(job: Job, scan: Scan, progress: Progress) -> tuple[Job, Probe, Dete
     return job, done.probe, done.settings, " ".join(filter(None, (advise(scan, done.probe), *doubts)))
 
 
-def _find(job: Job, have: Results, growing: SignalRelay, progress: Progress) -> BraggDisks:
+def _find(job: Job, long_run: LongRun, have: Results, growing: SignalRelay, progress: Progress) -> BraggDisks:
     assert have.scan is not None
     glimpse = now_and_then(growing.told.emit, have.scan.scan_shape[0] * have.scan.scan_shape[1])
-    observer = Observer(lambda step: progress, lambda stage, so_far: glimpse(so_far))
-    found = run(job, Stage.DISKS, observer=observer, have=have).disks
+    found = long_run(job, Stage.DISKS, have, progress, glimpse).disks
     assert found is not None
     return found
 

@@ -14,6 +14,7 @@ from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
 from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
+    SMALLEST_VIEW,
     Column,
     MeasuredColumn,
     PredictedColumn,
@@ -95,6 +96,9 @@ class InspectorWidget(StepWidget):
         )
         column.hypotheses.activated.connect(partial(self._on_chosen, method))
         self._keys.watch(column.view.canvas)
+        if len(self.columns) > 3:  # no wider together than three, or they would widen a small window
+            for one in self.columns:
+                one.view.canvas.setMinimumWidth(3 * SMALLEST_VIEW[1] // len(self.columns))
 
     @property
     def columns(self) -> list[Column]:

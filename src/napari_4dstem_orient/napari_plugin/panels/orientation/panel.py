@@ -29,6 +29,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     show_answer_under_cursor,
 )
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.panels.shared.advanced import Advanced
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList, ticked_items
@@ -95,6 +96,8 @@ class OrientationWidget(StepWidget):
         self.devices.activated.connect(lambda: self.session.choose(device=self.devices.currentData()))
         self.body.addWidget(section("Device, for all methods"))
         self.body.addLayout(_labelled("Device", self.devices))
+        self.advanced = Advanced(self.session)
+        self.body.addWidget(self.advanced)
 
     def _build_method(self, method: str, models: bool) -> None:
         self.body.addWidget(section(title_of(method)))
@@ -208,17 +211,23 @@ class OrientationWidget(StepWidget):
         if isinstance(key, MapBy):
             self.run(key.method)
 
-    def run(self, method: str) -> None:
-        """Map the whole scan by a method."""
+    def run(self, method: str, afresh: bool = False) -> None:
+        """Map the whole scan by a method; it goes on where such a run was stopped, unless it shall begin afresh."""
         growing = SignalRelay()
         growing.told.connect(self._see)
+        long_run, resumed = self.long_run(partial(self.run, method), afresh)
         self.session.choose(method=method)
         snapshot = Snapshot.of(self.session)
         wanted = snapshot.job
         job = self.jobs.run(
-            title_of(method), partial(self.showing_map, job=wanted), snapshot.map, wanted, growing.told.emit
+            title_of(method),
+            partial(self.showing_map, job=wanted),
+            snapshot.map,
+            wanted,
+            long_run,
+            growing.told.emit,
         )
-        job.keep(growing)
+        job.keep(growing, resumed)
         job.cancelled.connect(partial(self._forget_unfinished, method))
         job.failed.connect(partial(self._forget_unfinished, method))
 
@@ -274,6 +283,7 @@ class OrientationWidget(StepWidget):
         """Stop listening."""
         self.indexers.models_added.disconnect(self._fit_models)
         self.devices.release()
+        self.advanced.release()
         self._first_fit.stop()
         self._fitting.close()
 

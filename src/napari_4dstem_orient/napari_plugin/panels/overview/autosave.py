@@ -16,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QLockFile, QObject, QStandardPaths
+from qtpy.QtCore import QLockFile, QObject
 from superqt.utils import qdebounced
 
 from napari_4dstem_orient.core.atomic import make_folder
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job, notify
-from napari_4dstem_orient.napari_plugin.state.preferences import PLUGIN
+from napari_4dstem_orient.napari_plugin.state.preferences import state_folder
 from napari_4dstem_orient.workflow.project import SUFFIX, Project, save_project
 
 DELAY = 5000
@@ -32,10 +32,8 @@ NAME, LOCK = f"work{SUFFIX}", "lock"
 
 
 def autosave_folder() -> Path:
-    """Return where the operating system wants a program to keep what it must not forget."""
-    locations = QStandardPaths.StandardLocation
-    where = getattr(locations, "GenericStateLocation", locations.GenericDataLocation)  # new in Qt 6.7
-    return Path(QStandardPaths.writableLocation(where)) / PLUGIN / "autosave"
+    """Return where the work of windows is kept aside."""
+    return state_folder() / "autosave"
 
 
 class LeftBehind:

@@ -28,7 +28,7 @@ def test_suggested_settings_find_weak_disks_and_few_false_ones(copper, electrons
     disks = detect_disks(scan)
     hits, clear, false, total = [], [], 0, 0
     for index, rows in enumerate(truth):
-        found = disks.at(0, index)
+        found = disks.sure().at(0, index)
         hit, wrong = compare(found, rows, radius)
         halo = 0.1 * electrons / 1600  # counts per pixel where it matters
         area = np.pi * radius**2
@@ -49,8 +49,8 @@ def test_patterns_without_a_specimen_keep_only_the_direct_beam(copper):
     beam = 4e3 * draw_disk((128, 128), 64, 64, 2.3) + 1e4 * halo / halo.sum()
     bare = np.random.default_rng(2).poisson(beam, (16, 128, 128))
     disks = detect_disks(scan_of(np.concatenate([patterns, bare])))
-    assert disks.counts[0, 16:].mean() < 3
-    assert disks.counts[0, :16].mean() > 10
+    assert disks.sure().counts[0, 16:].mean() < 3
+    assert disks.sure().counts[0, :16].mean() > 10
 
 
 def test_positions_are_those_of_the_detector_axes(copper):
@@ -170,4 +170,4 @@ def test_few_tiles_without_a_disk_are_enough_to_know_an_electrons_counts(small_s
     probe = synthetic_probe(3.0, small_scan.detector_shape)
     settings = suggest_settings(small_scan, probe)
     assert 0.8 < settings.gain < 1.6
-    assert np.median(detect_disks(small_scan, probe, settings).counts) == 5
+    assert np.median(detect_disks(small_scan, probe, settings).sure().counts) == 5

@@ -9,7 +9,7 @@ import torch
 from helpers.drawn_disks import draw_disk
 from helpers.multislice import MultislicePatterns, multislice_patterns, multislice_scan
 from napari_4dstem_orient.calibration.calibrate import calibrate
-from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.bragg_disks import SURE, BraggDisks
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
@@ -160,12 +160,16 @@ def test_uncertainty_and_snr_are_calibrated_and_saved(tmp_path):
     for name in ("uncertainty", "snr"):
         kept = getattr(load_rows(tmp_path / "rows.npz"), name)
         np.testing.assert_array_equal(kept, getattr(calibrated, name))
+    ordered = disks.sure().with_others(disks.where(disks.snr < SURE))
     for kind in (disks, calibrated):
         save_disks(kind, tmp_path / "disks.h5", patterns.calibration)
         loaded = load_disks(tmp_path / "disks.h5")
-        np.testing.assert_allclose(loaded.uncertainty, disks.uncertainty, rtol=1e-5)
-        np.testing.assert_array_equal(loaded.snr, disks.snr)
+        np.testing.assert_array_equal(loaded.offsets, disks.offsets)
+        np.testing.assert_allclose(loaded.uncertainty, ordered.uncertainty, rtol=1e-5)
+        np.testing.assert_array_equal(loaded.snr, ordered.snr)
+    assert 0 < len(disks.sure()) < len(disks)
     theirs = py4DSTEM.read(str(tmp_path / "disks.h5"))
+    assert len(theirs.raw[0, 3].qx) == disks.sure().counts[0, 3]
     np.testing.assert_allclose(
-        theirs.raw[0, 3].qx, load_disks(tmp_path / "disks.h5").at(0, 3)[:, 0], rtol=1e-6
+        theirs.raw[0, 3].qx, load_disks(tmp_path / "disks.h5").sure().at(0, 3)[:, 0], rtol=1e-6
     )

@@ -73,4 +73,4 @@ def test_every_suggested_value_says_why(small_scan):
     settings = suggest_settings(small_scan, probe)
     reasons = explain_settings(settings, probe)
     assert list(reasons) == [field.name for field in fields(settings)]
-    assert f"{settings.min_intensity:g} counts/px" in reasons["min_intensity"]
+    assert f"{settings.gain:.3g} counts" in reasons["gain"]

@@ -211,6 +211,20 @@ def test_the_transformer_turns_its_answer_with_the_pattern(untrained, copper):
     assert np.abs(second - first @ turn.T).max() < 2e-3
 
 
+def test_a_disk_must_stand_out_of_the_noise_where_signal_to_noise_is_known():
+    block = torch.tensor([[[0.5, 0, 1, ratio], [0, 0.5, 1, 1.5], [0.5, 0.5, 1, 1.0]] for ratio in (2.6, 2.4)])
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    assert Measured.of(block, mask, 2.0).enough(4).tolist() == [True, False]
+    assert Measured.of(block[..., :3], mask, 2.0).enough(4).tolist() == [False, False]
+    assert Measured.of(block[..., :3], mask, 2.0).enough(3).tolist() == [True, True]
+    assert Measured.of(block, mask & torch.tensor([True, False, False]), 2.0).enough(2).tolist() == [
+        False,
+        False,
+    ]
+    far = torch.cat([torch.tensor([[[9.0, 0, 1, 50]]]), block[1:]], 1)  # beyond reach: it says nothing
+    assert not Measured.of(far, torch.ones(1, 4, dtype=torch.bool), 2.0).enough(2).any()
+
+
 def test_the_transformer_leaves_out_positions_with_too_few_disks(untrained, copper):
     few = disks_of(copper, [TILTED]).at(0, 0)[:3]
     full = disks_of(copper, [TILTED]).at(0, 0)

@@ -23,7 +23,7 @@ def judged(phases, hypotheses, acceptance=None, disks=20, score=0.9):
     """The map of one position with these (rotation, phase, probability)."""
     rotation, phase_id, probability = (np.array(values)[None] for values in zip(*hypotheses, strict=True))
     scores = np.full(phase_id.shape, score)
-    found = Hypotheses(rotation, phase_id, scores, np.full(phase_id.shape, 12), probability)
+    found = Hypotheses(rotation, phase_id, scores, np.full(phase_id.shape, disks), probability)
     builder = MapBuilder((1, 1), phases, acceptance or AcceptanceSettings(), 1)
     builder.put(np.array([0]), found, np.array([disks]))
     return builder.finish("transformer", {})

@@ -254,9 +254,8 @@ def _doubts(disks: BraggDisks, fit: OriginFit, calibration: Calibration) -> list
             f"The direct beams lie {fit.residual:.2f} px ({error:.3f} Å⁻¹) from {fit.reference}, more than "
             f"{DOUBTFUL_RESIDUAL:g} Å⁻¹: orientations will suffer.{_better(fit)}"
         )
-    farthest = float(
-        np.hypot(disks.qx - fit.origin[..., 0].mean(), disks.qy - fit.origin[..., 1].mean()).max()
-    )
+    sure = disks.sure()
+    farthest = float(np.hypot(sure.qx - fit.origin[..., 0].mean(), sure.qy - fit.origin[..., 1].mean()).max())
     low, high = PLAUSIBLE_REACH
     if not low <= farthest * q_pixel <= high:
         doubts.append(
@@ -298,9 +297,10 @@ def as_calibrated(disks: BraggDisks, known: Calibration) -> BraggDisks:
             "The file's disks are in Å⁻¹ and turned already: the pixel size, rotation and flip that were given are "
             "not applied to them."
         )
-    farthest = float(np.hypot(disks.qx, disks.qy).max(initial=0))
+    sure = disks.sure()
+    farthest = float(np.hypot(sure.qx, sure.qy).max(initial=0))
     low, high = PLAUSIBLE_REACH
-    if len(disks) and not low <= farthest <= high:
+    if len(sure) and not low <= farthest <= high:
         doubts.append(
             f"The outermost disk lies at {farthest:.3g} Å⁻¹, which is unusual: are the file's disks really in Å⁻¹?"
         )

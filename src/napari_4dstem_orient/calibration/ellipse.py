@@ -114,6 +114,7 @@ def fit_ellipse(disks: BraggDisks, origin: np.ndarray | None = None) -> EllipseF
     UserError
         If there are too few disks beside the direct beam.
     """
+    disks = disks.sure()
     cells = _cells(*centred(disks, origin), disks.intensity)
     if len(cells[0]) < LEAST_CELLS:
         raise UserError(

@@ -148,6 +148,7 @@ def fit_origin(
         raise ValueError(f"surface must be one of {ORIGINS}, not {surface!r}")
     if disks.calibrated:
         raise UserError("These disks are calibrated already; their origin is the direct beam.")
+    disks = disks.sure()
     if not len(disks):
         raise UserError("There are no disks to find the direct beam in; detect disks first.")
     if position is not None:

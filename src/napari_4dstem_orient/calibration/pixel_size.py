@@ -109,6 +109,7 @@ def fit_q_pixel(
     UserError
         If there are too few disks beside the direct beam.
     """
+    disks = disks.sure()
     radius, weight, farthest, profile = over_q(
         *centred(disks, origin),
         disks.intensity,

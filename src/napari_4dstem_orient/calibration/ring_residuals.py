@@ -86,6 +86,7 @@ def ring_residuals(disks: BraggDisks, phase: Phase, q_pixel: float) -> RingResid
     UserError
         If there are too few disks beside the direct beam.
     """
+    disks = disks.sure()
     radius, weight, farthest, profile = over_q(
         disks.qx / q_pixel,
         disks.qy / q_pixel,

@@ -76,4 +76,6 @@ def detect(
     save_disks(disks, output, calibration=done.calibration)
     options.tidy(partial)
     options.warn(disks.provenance["doubts"])
-    typer.echo(f"{output}: {len(disks)} disks at {disks.counts.size} scan positions.")
+    sure, positions = len(disks.sure()), disks.counts.size
+    weak = f", and {len(disks) - sure} that may be some" if sure < len(disks) else ""
+    typer.echo(f"{output}: {sure} disks at {positions} scan positions{weak}.")

@@ -11,6 +11,10 @@ import numpy as np
 _VALUES = ("qx", "qy", "intensity", "uncertainty", "snr")
 """What each disk has; the last two where the detection told them."""
 
+SURE = 3.0
+"""Signal-to-noise ratio from which on a peak is shown and counted as a disk: of those that noise alone makes, one in
+some hundreds reaches it."""
+
 
 @dataclass(frozen=True, eq=False)
 class BraggDisks:
@@ -148,6 +152,26 @@ class BraggDisks:
         values = {name: array[part] for name, array in self.values.items()}
         origin = None if self.origin is None else self.origin[start:stop]
         return replace(self, scan_shape=(stop - start, cols), offsets=ends - ends[0], origin=origin, **values)
+
+    def sure(self, least: float = SURE) -> BraggDisks:
+        """Return the disks of at least this signal-to-noise ratio; all where it is not known.
+
+        To show, count, export and calibrate with; an indexer weighs the others too.
+        """
+        return self if self.snr is None else self.where(self.snr >= least)
+
+    def where(self, keep: np.ndarray) -> BraggDisks:
+        """Return the disks for which ``keep``, bool (n,), is true."""
+        offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets].astype(np.int64)
+        return replace(self, offsets=offsets, **{name: array[keep] for name, array in self.values.items()})
+
+    def with_others(self, others: BraggDisks) -> BraggDisks:
+        """Return these disks and others of the same scan, the strongest of each position first."""
+        owner = np.concatenate([self.owner, others.owner])
+        values = {name: np.concatenate([array, getattr(others, name)]) for name, array in self.values.items()}
+        order = np.lexsort((-values["intensity"], owner))
+        joined = {name: array[order] for name, array in values.items()}
+        return replace(self, offsets=self.offsets + others.offsets, **joined)
 
     def only(self, row: int, col: int) -> BraggDisks:
         """Return a 1 × 1 scan holding the disks of one position."""

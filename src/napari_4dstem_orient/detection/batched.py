@@ -77,7 +77,7 @@ class BatchedDetection:
         statistics = self._evidence(images, torch.cat(kept), peaks) if kept else None
         chosen = select(peaks, self.settings, statistics)
         peaks = peaks.take(chosen)
-        snr = self._snr(images, peaks) if statistics is None else statistics.snr[chosen]
+        snr = self._snr(images, peaks) if statistics is None else statistics.above_ring[chosen]
         row, col, height = parabola(peaks)
         uncertainty = np.full(len(row), np.nan)
         if self.upsampling is not None:
@@ -98,8 +98,8 @@ class BatchedDetection:
 
         Returns
         -------
-        disks : ndarray, float32, shape (n, 3)
-            (qx, qy, intensity) in px, placed by a parabola; the intensity is the one that the floors look at.
+        disks : ndarray, float32, shape (n, 4)
+            (qx, qy, intensity, snr) in px, placed by a parabola; the intensity is the one that the floors look at.
         status : ndarray, uint8, shape (n,)
             ``PeakStatus``; the accepted ones are those that a call finds.
         """
@@ -110,10 +110,13 @@ class BatchedDetection:
         inside = (peaks.row >= edge) & (peaks.row < rows - edge)
         inside &= (peaks.col >= edge) & (peaks.col < cols - edge)
         status = np.full(len(inside), PeakStatus.AT_RIM, np.uint8)
-        inner = peaks.take(inside)
-        status[inside] = status_of(inner, self.settings, self._evidence(image, blurred, inner))
+        inner, snr = peaks.take(inside), self._snr(image, peaks)
+        evidence = self._evidence(image, blurred, inner)
+        status[inside] = status_of(inner, self.settings, evidence)
+        if evidence is not None:
+            snr[inside] = evidence.above_ring
         row, col, _ = parabola(peaks)
-        return np.stack([row, col, peaks.height], axis=1).astype(np.float32), status
+        return np.stack([row, col, peaks.height, snr], axis=1).astype(np.float32), status
 
     def _evidence(self, images: torch.Tensor, blurred: torch.Tensor, peaks: Peaks) -> PeakStatistics | None:
         """Return what speaks for peaks; of those that are noise, which are most, only that."""
@@ -125,7 +128,7 @@ class BatchedDetection:
         left = peaks.take(lit)
         along[lit] = self.ridges.along(blurred, left)
         ring[lit] = self.rings.level(blurred, left, snr[lit] < FAINT)
-        return PeakStatistics(snr, along, ring)
+        return PeakStatistics(snr, along, ring, snr * (1 - ring / peaks.height))
 
     @property
     def _demanding(self) -> bool:
@@ -139,7 +142,10 @@ class BatchedDetection:
 
     def _maxima(self, blurred: torch.Tensor) -> Peaks:
         settings = self.settings
-        return local_maxima(blurred, settings.edge, settings.min_intensity, settings.min_relative_intensity)
+        lowest = settings.min_intensity
+        if self.noise is not None:
+            lowest = max(lowest, settings.min_signal_to_noise * self.noise.one_electron)
+        return local_maxima(blurred, settings.edge, lowest, settings.min_relative_intensity)
 
     def _upsampled(
         self, correlations: list[torch.Tensor], pattern: np.ndarray, row: np.ndarray, col: np.ndarray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,15 +82,8 @@ def detect_disks(
         chosen = choose_device("cpu")
 
     counts, rows = _detect_all(scan, make_engine(probe, settings, chosen), chosen, settings, progress, memory)
-    qx, qy, intensity, uncertainty, snr = np.ascontiguousarray(rows.T)
-    disks = BraggDisks(
-        scan.scan_shape,
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        qx,
-        qy,
-        intensity,
-        uncertainty=None if np.isnan(uncertainty).any() else uncertainty,
-        snr=None if np.isnan(snr).any() else snr,
+    disks = replace(
+        _made(scan.scan_shape, counts, rows),
         detector_shape=scan.detector_shape,
         provenance={
             "source": scan.source,
@@ -126,6 +119,13 @@ def detect_pattern(pattern: np.ndarray, probe: Probe, settings: DetectionSetting
     return detect_patterns(pattern[None], probe, settings)[0]
 
 
+def detect_one(pattern: np.ndarray, probe: Probe, settings: DetectionSettings) -> BraggDisks:
+    """Find the Bragg disks of one pattern as ``detect_pattern`` does, with all that is known of each: a 1 × 1 scan."""
+    from napari_4dstem_orient.core.devices import choose_device
+
+    return _made((1, 1), *make_engine(probe, settings, choose_device("cpu"))(pattern[None]))
+
+
 def detect_patterns(patterns: np.ndarray, probe: Probe, settings: DetectionSettings) -> list[np.ndarray]:
     """Find the Bragg disks of some patterns held in memory, shape (n, det_y, det_x), as ``detect_pattern`` does."""
     from napari_4dstem_orient.core.devices import choose_device
@@ -148,6 +148,20 @@ def detect_candidates(
     from napari_4dstem_orient.detection.batched import BatchedDetection
 
     return BatchedDetection(probe, settings, choose_device("cpu")).candidates(pattern)
+
+
+def _made(scan_shape: tuple[int, int], counts: np.ndarray, rows: np.ndarray) -> BraggDisks:
+    """Return what an engine found."""
+    qx, qy, intensity, uncertainty, snr = np.ascontiguousarray(rows.T)
+    return BraggDisks(
+        scan_shape,
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        qx,
+        qy,
+        intensity,
+        uncertainty=None if np.isnan(uncertainty).any() else uncertainty,
+        snr=None if np.isnan(snr).any() else snr,
+    )
 
 
 def make_engine(probe: Probe, settings: DetectionSettings, device: torch.device) -> Engine:

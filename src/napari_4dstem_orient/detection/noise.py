@@ -27,6 +27,8 @@ class Noise:
     device : torch.device
     dark : float
         The camera's own variance in a pixel, counts².
+    unrest : float
+        How many times more uneven than its noise the ground is.
     """
 
     def __init__(
@@ -36,15 +38,21 @@ class Noise:
         gain: float,
         device: torch.device,
         dark: float = 0.0,
+        unrest: float = 1.0,
     ) -> None:
-        self.gain, self.dark, self.device = gain, dark, device
+        self.gain, self.dark, self.unrest, self.device = gain, dark, unrest, device
         self.around = Surroundings(probe.kernel.shape, _reach(probe), device)
         squares = self.around.crop(probe.blurred(smoothing) ** 2).ravel()
         self.weights = torch.as_tensor(squares, dtype=torch.float32, device=device)
         self.total = float(squares.sum())
-        # Chance makes some places of a camera with noise of its own, or an offset, darker than they are.
-        electron = gain**2 * float((squares**2).sum()) / self.total
-        self.floor = max(0.1 * dark * self.total, electron if dark < 0 else 1e-37)
+        # Chance makes some places of a camera with noise of its own, or an offset, darker than they are. And where
+        # nothing is, not even one electron, rounding makes peaks.
+        self.smallest = max(0.1 * dark * self.total, gain**2 * float(squares.max()))
+
+    @property
+    def one_electron(self) -> float:
+        """Return the height below which no peak has a signal-to-noise ratio of 1."""
+        return self.unrest * float(np.sqrt(self.smallest))
 
     def signal_to_noise(
         self, images: torch.Tensor, pattern: np.ndarray, row: np.ndarray, col: np.ndarray, height: np.ndarray
@@ -65,14 +73,14 @@ class Noise:
             values, _ = self.around.read(images, *(place[part] for place in places))
             variance[part] = (values @ self.weights).cpu().numpy()
         variance = self.gain * variance + self.dark * self.total
-        return np.asarray(height / np.sqrt(np.maximum(variance, self.floor)))
+        return np.asarray(height / (self.unrest * np.sqrt(np.maximum(variance, self.smallest))))
 
 
 def noise_for(probe: Probe, settings: DetectionSettings, device: torch.device) -> Noise | None:
     """Return the noise that peaks stand out of; None where nobody knows it."""
     if settings.correlation_power != 1:
         return None  # hybrid correlations are no sums of counts
-    return Noise(probe, settings.smoothing, settings.gain, device, settings.dark_noise)
+    return Noise(probe, settings.smoothing, settings.gain, device, settings.dark_noise, settings.unrest)
 
 
 def faintest(probe: Probe, smoothing: float, gain: float, signal_to_noise: float, dark: float = 0.0) -> float:

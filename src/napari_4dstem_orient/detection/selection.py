@@ -59,6 +59,7 @@ class PeakStatistics(NamedTuple):
     snr: np.ndarray
     along: np.ndarray
     ring: np.ndarray
+    above_ring: np.ndarray
 
 
 def select(peaks: Peaks, settings: DetectionSettings, evidence: PeakStatistics | None = None) -> np.ndarray:
@@ -94,8 +95,7 @@ def status_of(
     left = drop(np.arange(len(status)), PeakStatus.TOO_WEAK, peaks.height >= settings.min_intensity)
     if evidence is not None:
         left = drop(left, PeakStatus.NOISE, evidence.snr[left] >= settings.min_signal_to_noise)
-        above_ring = evidence.snr[left] * (1 - evidence.ring[left] / peaks.height[left])
-        left = drop(left, PeakStatus.ON_RIDGE, above_ring >= settings.min_signal_to_noise)
+        left = drop(left, PeakStatus.ON_RIDGE, evidence.above_ring[left] >= settings.min_signal_to_noise)
         left = drop(
             left,
             PeakStatus.ON_RIDGE,

@@ -79,6 +79,17 @@ class DetectionSettings:
             step=None,
         ),
     ] = 0.0
+    unrest: Annotated[
+        float,
+        parameter(
+            "Uneven ground",
+            "How many times more uneven than its noise the ground between disks is: halos and rings make peaks of "
+            "their own. Signal-to-noise ratios are divided by it. Suggest measures it, too.",
+            min=1.0,
+            max=1000.0,
+            step=0.1,
+        ),
+    ] = 1.0
     min_spacing: Annotated[
         float,
         parameter(

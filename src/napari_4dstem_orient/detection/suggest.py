@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from napari_4dstem_orient.core.bragg_disks import SURE
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.direct_beam import find_direct_beam
 from napari_4dstem_orient.detection.patterns import aligned_mean, sample_patterns
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 
-LEAST_SIGNAL_TO_NOISE = 3.0
-"""Suggested where the ground between disks is smooth; where it is not, it must be so many times what that shows."""
+LEAST_SIGNAL_TO_NOISE = 1.25
+"""Suggested: fainter peaks tell nothing more, one electron alone among them."""
 
-MIN_RELATIVE_INTENSITY = 0.0001
-"""Suggested floor relative to the strongest disk: the tails of a real beam have peaks of their own."""
+MOST_DISKS = 100
+"""Suggested: more tell nothing more."""
+
+MIN_RELATIVE_INTENSITY = 1e-6
+"""Suggested floor relative to the strongest disk: what single precision makes of that."""
 
 
 def settings_for_probe(probe: Probe) -> DetectionSettings:
@@ -22,7 +26,7 @@ def settings_for_probe(probe: Probe) -> DetectionSettings:
     return DetectionSettings(
         min_spacing=round(1.5 * probe.radius, 1),
         edge=max(1, round(probe.radius)),
-        smoothing=round(min(0.25 * probe.radius, 1.5), 2),
+        smoothing=round(min(0.45 * probe.radius, 1.5), 2),
     )
 
 
@@ -42,19 +46,19 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
         By field.
     """
     return {
-        "min_intensity": f"In the dark, a disk of {settings.min_intensity:g} counts/px has the least signal-to-noise: "
-        "nothing fainter stands out.",
-        "min_relative_intensity": "The tails of a strong direct beam have peaks of their own, weaker than this.",
-        "min_signal_to_noise": "Of the peaks that noise alone makes, one in some hundreds reaches "
-        f"{LEAST_SIGNAL_TO_NOISE:g}, near the beam and far from it; it is more where the ground is uneven.",
+        "min_intensity": "None: signal-to-noise tells better what a disk is, for every dose.",
+        "min_relative_intensity": "What rounding makes of the strongest disk is weaker than this.",
+        "min_signal_to_noise": "Every peak that could be a disk is kept, and weighed by its signal-to-noise; fainter "
+        f"ones tell nothing more. From {SURE:g} on a disk is sure: it is shown and counted.",
         "gain": "In the scan's own patterns the noise on the scale of a disk is that of electrons of "
         f"{settings.gain:.3g} counts each.",
         "dark_noise": "What of that noise does not go with the counts.",
+        "unrest": "Measured on the ground between disks, where nothing but noise should be.",
         "min_spacing": f"One and a half radii of the probe's disk ({probe.radius:.2f} px).",
         "edge": f"A disk of radius {probe.radius:.2f} px is cut off when it is nearer to the rim.",
-        "smoothing": "A quarter of the disk's radius, 1.5 px at most: noise goes, neighbours stay apart.",
+        "smoothing": "0.45 of the disk's radius, 1.5 px at most: noise goes, neighbours stay apart.",
         "correlation_power": "Cross-correlation finds weak disks best.",
-        "max_disks": "More disks than a pattern of a crystal has: it should not limit anything.",
+        "max_disks": "More than a pattern of a crystal has, and more than are looked at.",
         "subpixel": "Closest to the reflection: a disk's rim stays in place when a thick crystal lights it unevenly.",
         "engine": "It finds the same disks as py4DSTEM, many patterns at once.",
     }
@@ -86,7 +90,6 @@ def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSe
 def suggest(scan: Scan, probe: Probe, samples: int = 40) -> tuple[DetectionSettings, str]:
     """Suggest settings as ``suggest_settings`` does, and say in a sentence what of them is doubtful, if anything."""
     from napari_4dstem_orient.detection.neighbours import measure_scan
-    from napari_4dstem_orient.detection.noise import faintest
     from napari_4dstem_orient.detection.unrest import unrest
 
     patterns = sample_patterns(scan, samples)
@@ -94,17 +97,16 @@ def suggest(scan: Scan, probe: Probe, samples: int = 40) -> tuple[DetectionSetti
     settings = settings_for_probe(probe)
     noise = measure_scan(scan, patterns, probe, settings.smoothing)
     gain, dark = float(f"{noise.gain:.3g}"), float(f"{noise.dark:.3g}")
-    least = LEAST_SIGNAL_TO_NOISE
-    if not noise.doubt:  # what was only estimated holds the ground's unrest already
-        least *= unrest(patterns, probe, settings.smoothing, noise)
-    floor = faintest(probe, settings.smoothing, gain, least, dark)
+    # What was only estimated holds the ground's unrest already.
+    uneven = 1.0 if noise.doubt else unrest(patterns, probe, settings.smoothing, noise)
     suggested = replace(
         settings,
-        min_intensity=float(f"{floor:.3g}"),
         min_relative_intensity=MIN_RELATIVE_INTENSITY,
-        min_signal_to_noise=float(f"{least:.3g}"),
+        min_signal_to_noise=LEAST_SIGNAL_TO_NOISE,
+        max_disks=MOST_DISKS,
         gain=gain,
         dark_noise=dark,
+        unrest=float(f"{uneven:.3g}"),
         subpixel="fit",
     )
     return suggested, noise.doubt

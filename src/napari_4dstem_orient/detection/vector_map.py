@@ -1,4 +1,4 @@
-"""All disks of a scan in one image of diffraction space."""
+"""All sure disks of a scan in one image of diffraction space."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _summed: WeakKeyDictionary[BraggDisks, np.ndarray] = WeakKeyDictionary()
 
 
 def bragg_vector_map(disks: BraggDisks, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Add up the intensities of all disks where they lie in diffraction space; in the default shape done once.
+    """Add up the intensities of all sure disks where they lie in diffraction space; in the default shape done once.
 
     Parameters
     ----------
@@ -33,6 +33,7 @@ def bragg_vector_map(disks: BraggDisks, shape: tuple[int, int] | None = None) ->
 
 
 def _sum(disks: BraggDisks, shape: tuple[int, int]) -> np.ndarray:
+    disks = disks.sure()
     step, start = vector_map_frame(disks, shape)
     row = np.floor((disks.qx - start[0]) / step[0] + 0.5).astype(np.int64)
     col = np.floor((disks.qy - start[1]) / step[1] + 0.5).astype(np.int64)
@@ -59,6 +60,7 @@ def vector_map_frame(
     """
     shape = _shape(disks, shape)
     if disks.calibrated:
+        disks = disks.sure()
         reach = float(max(np.abs(disks.qx).max(initial=0), np.abs(disks.qy).max(initial=0))) or 1.0
         step = (2.1 * reach / shape[0], 2.1 * reach / shape[1])
         return step, (-step[0] * (shape[0] // 2), -step[1] * (shape[1] // 2))

@@ -193,6 +193,7 @@ NEAR_HALF_TURN = 5.0
 RIVAL = 0.2
 """A rival is worth a warning from this share of the winner's probability."""
 FEW_DISKS = 6
+"""An answer that explains fewer is worth a warning."""
 
 
 class MapBuilder:
@@ -206,7 +207,7 @@ class MapBuilder:
     runners_up : int
         Further hypotheses to keep.
     listed : ndarray of int, shape (scan_y, scan_x), optional
-        Disks of each position's list, the direct beam among them; they tell why a position was not tried.
+        Sure disks of each position's list, the direct beam among them; they tell why a position was not tried.
     """
 
     def __init__(
@@ -233,17 +234,19 @@ class MapBuilder:
         self.ambiguity = np.zeros(positions, np.uint8)
         self.probability = np.zeros((positions, 1 + runners_up), np.float32)
 
-    def enter(self, where: np.ndarray, count: np.ndarray, found: Hypotheses | None) -> None:
-        """Enter a batch: flat scan positions, their numbers of disks, and hypotheses of those with enough of them."""
-        tried = count >= self.acceptance.min_disks
+    def enter(self, where: np.ndarray, tried: np.ndarray, found: Hypotheses | None) -> None:
+        """Enter a batch: flat scan positions, which of them have enough disks, and hypotheses of those."""
         self.leave_out(where[~tried])
         if found is not None:
-            self.put(where[tried], found, count[tried])
+            self.put(where[tried], found)
 
-    def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray) -> None:
-        """Enter the hypotheses of flat scan positions ``where``, which have ``disk_count`` disks each."""
+    def put(self, where: np.ndarray, found: Hypotheses, disk_count: np.ndarray | None = None) -> None:
+        """Enter the hypotheses of flat scan positions ``where``.
+
+        A method that has not left out positions with too few disks says how many each has (``disk_count``).
+        """
         asked = self.acceptance
-        enough = disk_count >= asked.min_disks
+        enough = np.ones(len(where), bool) if disk_count is None else disk_count >= asked.min_disks
         failed = {
             IndexingStatus.TOO_FEW_DISKS: ~enough,
             IndexingStatus.LOW_SCORE: found.score[:, 0] < asked.min_score,
@@ -252,7 +255,8 @@ class MapBuilder:
             self.certain = False
         else:
             reliability, margin, ambiguity = self._judge(found, found.probability)
-            ambiguity |= np.where(disk_count < FEW_DISKS, AmbiguityFlag.FEW_DISKS, 0).astype(np.uint8)
+            few = found.n_matched[:, 0] < FEW_DISKS
+            ambiguity |= np.where(few, AmbiguityFlag.FEW_DISKS, 0).astype(np.uint8)
             self.reliability[where] = reliability * enough
             self.phase_margin[where] = margin * enough
             self.ambiguity[where] = ambiguity * enough
@@ -303,7 +307,7 @@ class MapBuilder:
         return reliability, of_winner - second, ambiguity.astype(np.uint8)
 
     def leave_out(self, where: np.ndarray) -> None:
-        """Enter positions that have too few disks to try: of all they list, or of those that could be reflections."""
+        """Enter positions that were not tried: of all their disks, or of those that could be reflections, too few."""
         enough = self.listed[where] > self.acceptance.min_disks  # one of them is the direct beam
         self.status[where] = np.where(enough, IndexingStatus.DISKS_ELSEWHERE, IndexingStatus.TOO_FEW_DISKS)
 

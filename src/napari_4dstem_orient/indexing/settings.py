@@ -58,7 +58,8 @@ class AcceptanceSettings:
         int,
         parameter(
             "Fewest disks",
-            "Scan positions with fewer Bragg disks (direct beam apart) are not indexed.",
+            "Of disks without a signal-to-noise ratio (those of other programs): positions with fewer, the direct beam "
+            "apart, are not indexed. Of the others one must stand out of the noise.",
             min=2,
             max=30,
         ),

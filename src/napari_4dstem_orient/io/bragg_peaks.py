@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from napari_4dstem_orient.core import hdf5_access
 from napari_4dstem_orient.core.atomic import writing
-from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.bragg_disks import SURE, BraggDisks
 from napari_4dstem_orient.core.distortion import ratio_and_axis
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import inputs_of
@@ -33,6 +34,7 @@ _FIELDS = ("qx", "qy", "intensity")
 _DISK = np.dtype([(name, np.float64) for name in _FIELDS])  # py4DSTEM's own
 _EXTRA = ("uncertainty", "snr")  # further fields, which py4DSTEM reads and writes with the others
 _NOTES = "disks"
+_UNSURE = "unsure_disks"  # beside all that py4DSTEM reads
 
 
 def is_disk_file(path: str | Path) -> bool:
@@ -84,6 +86,10 @@ def open_disks(path: str | Path, name: str | None = None) -> tuple[BraggDisks, C
             provenance={**provenance, "left_out": left_out} if left_out else provenance,
             origin=origin,
         )
+        if ours is not None and _UNSURE in file and file[_UNSURE].shape == lists.shape:
+            counts, values, _ = _read(file[_UNSURE], path)
+            offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+            disks = disks.with_others(replace(disks, offsets=offsets, **values))
         return in_their_unit(disks, known, raw=ours is not None)  # of ours nobody needs to guess
 
 
@@ -95,7 +101,7 @@ def load_disks(path: str | Path, name: str | None = None) -> BraggDisks:
 def save_disks(
     disks: BraggDisks, path: str | Path, calibration: Calibration | None = None, probe: Probe | None = None
 ) -> None:
-    """Write Bragg disks as py4DSTEM's BraggVectors; ``py4DSTEM.read`` gives them back.
+    """Write Bragg disks as py4DSTEM's BraggVectors; ``py4DSTEM.read`` gives the sure ones back, ``load_disks`` all.
 
     py4DSTEM stores detector pixels and calibrates when asked. Disks in pixels are stored as they are, beside
     ``calibration`` (pixel sizes, rotation, flip). Calibrated disks are put back on pixels of
@@ -126,10 +132,16 @@ def save_disks(
             sign(file, KIND)
             name = next(_disk_lists(file)).name
             del file[name]
-            lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_dtype(disks)))
-            for row in range(disks.scan_shape[0]):
-                # Plain assignment would take lists of equal length for a second dimension.
-                lists.write_direct(_row(disks, row, origin, pixel), dest_sel=np.s_[row])
+            _write(disks.sure(), file, name, origin, pixel)
+            if disks.snr is not None:
+                _write(disks.where(disks.snr < SURE), file, _UNSURE, origin, pixel)
+
+
+def _write(disks: BraggDisks, file: h5py.File, name: str, origin: tuple[float, float], pixel: float) -> None:
+    lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_dtype(disks)))
+    for row in range(disks.scan_shape[0]):
+        # Plain assignment would take lists of equal length for a second dimension.
+        lists.write_direct(_row(disks, row, origin, pixel), dest_sel=np.s_[row])
 
 
 def _save_frame(
@@ -267,7 +279,8 @@ def _disk_lists(file: h5py.File) -> Iterator[h5py.Dataset]:
         named = getattr(listed, "names", None) or ()
         # 0.13 kept the calibrated vectors too; the raw ones usually lie beside them.
         again = "/_v_cal/" in member.name and member.name.replace("/_v_cal/", "/_v_uncal/") in file
-        if len(member.shape or ()) == 2 and set(_FIELDS) <= set(named) and not again:
+        aside = again or member.name == f"/{_UNSURE}"
+        if len(member.shape or ()) == 2 and set(_FIELDS) <= set(named) and not aside:
             yield member
 
 

@@ -236,10 +236,10 @@ def join_maps(parts: Sequence[OrientationMap]) -> OrientationMap:
 
 
 def counts_so_far(done: Mapping[Rows, BraggDisks], scan_shape: tuple[int, int]) -> np.ndarray:
-    """Return the number of disks at each position, of the rows that are done; 0 elsewhere."""
+    """Return the number of sure disks at each position, of the rows that are done; 0 elsewhere."""
     counts = np.zeros(scan_shape, np.int64)
     for (start, stop), disks in done.items():
-        counts[start:stop] = disks.counts
+        counts[start:stop] = disks.sure().counts
     return counts
 
 

@@ -125,7 +125,7 @@ def network_limit(indexer: TransformerIndexer, disks: BraggDisks, runs: int) -> 
     for where in indexer.batches(disks):
         tensor, measured = indexer.read(disks, where, reach)
         tokens, inside = strongest(tensor, measured.mask, model.tokens)
-        enough = inside.sum(1) >= indexer.acceptance.min_disks
+        enough = measured.enough(indexer.acceptance.min_disks)
         turned, _ = in_frame(tokens[enough], model.network.canonical)
         batches.append((turned * inside[enough][..., None], inside[enough]))
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, OrientationMap
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.base import FEW_DISKS, Hypotheses, MapBuilder
+from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.pooling.candidates import Candidates, apart, best_first, share
 from napari_4dstem_orient.indexing.pooling.grouping import LIKELY, Pools
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
@@ -247,7 +247,7 @@ def choose(
     builder = MapBuilder(alone.scan_shape, alone.phases, acceptance, width - 1)
     row = np.searchsorted(where, found.owner[index])
     block = _block(found, probability if alone.certainty is not None else None, index, (row, rank), width)
-    builder.put(where, block, _disk_count(alone, acceptance)[where])
+    builder.put(where, block)
     spoken = builder.finish(alone.method, alone.provenance).arrays
     after = {name: values.copy() for name, values in alone.arrays.items()}
     at = np.divmod(where, alone.scan_shape[1])
@@ -288,11 +288,3 @@ def _block(
         block(found.n_matched.clip(0), zero),
         None if probability is None else block(probability, zero),
     )
-
-
-def _disk_count(alone: OrientationMap, acceptance: AcceptanceSettings) -> np.ndarray:
-    """Return a number of disks that says what the map tells of it: whether there are few."""
-    if alone.certainty is None:
-        return np.full(alone.phase_id.size, FEW_DISKS + acceptance.min_disks)
-    few = (alone.certainty.ambiguity.ravel() & AmbiguityFlag.FEW_DISKS) > 0
-    return np.where(few, acceptance.min_disks, FEW_DISKS + acceptance.min_disks)

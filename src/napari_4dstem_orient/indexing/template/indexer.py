@@ -151,7 +151,7 @@ class TemplateMatcher:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach = reach_of(disks, self.k_max)
         runners_up = self.settings.matches * len(self.phases) - 1
-        builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, disks.counts)
+        builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, disks.sure().counts)
         counts = disks.counts.ravel()
         batches = self._batches(counts)
         if self._by_torch:
@@ -205,12 +205,11 @@ class TemplateMatcher:
     def _batch(
         self, disks: BraggDisks, where: np.ndarray, reach: float
     ) -> tuple[np.ndarray, Hypotheses | None]:
-        """Return the number of disks at each position, and hypotheses for those that have enough."""
+        """Return which positions have enough disks, and hypotheses for those."""
         measured = self._read(disks, where, reach)
-        count = measured.mask.sum(1)
-        tried = count >= self.acceptance.min_disks
+        tried = measured.enough(self.acceptance.min_disks)
         found = self._answer(measured[tried]) if bool(tried.any()) else None
-        return count.cpu().numpy(), found
+        return tried.cpu().numpy(), found
 
     def _read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> Measured:
         nearest = min(reflector.nearest for reflector in self._reflectors)

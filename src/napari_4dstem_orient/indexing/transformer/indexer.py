@@ -124,7 +124,7 @@ class TransformerIndexer:
 
     def builder(self, disks: BraggDisks) -> MapBuilder:
         """Return an empty map of a scan."""
-        return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP, disks.counts)
+        return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP, disks.sure().counts)
 
     def batches(self, disks: BraggDisks) -> list[np.ndarray]:
         """Split the scan positions by their number of disks, so that short lists do not pay for long ones."""
@@ -145,11 +145,10 @@ class TransformerIndexer:
         return tensor[..., :3], Measured.of(tensor, mask.gather(1, order), reach)
 
     def answer(self, disks: torch.Tensor, measured: Measured) -> tuple[np.ndarray, Hypotheses | None]:
-        """Return the number of disks at each position, and hypotheses for those that have enough."""
-        count = measured.mask.sum(1)
-        tried = count >= self.acceptance.min_disks
+        """Return which positions have enough disks, and hypotheses for those."""
+        tried = measured.enough(self.acceptance.min_disks)
         found = self._answer(disks[tried], measured[tried]) if bool(tried.any()) else None
-        return count.cpu().numpy(), found
+        return tried.cpu().numpy(), found
 
     @torch.inference_mode()
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:

@@ -132,13 +132,13 @@ def look(snapshot: Snapshot, row: int, col: int, prediction: PredictionSettings 
 
 
 def measured_at(snapshot: Snapshot, row: int, col: int) -> Position:
-    """Return where the disks of a scan position were measured; nothing is read, so its pattern is black."""
+    """Return where the sure disks of a scan position were measured; nothing is read, so its pattern is black."""
     detector = snapshot.detector
     seen, origin = np.zeros((0, 2)), np.array(detector.shape) // 2 + 0.0
     if snapshot.calibrated is not None:
-        seen = detector.pixels(snapshot.calibrated.at(row, col)[:, :2])
+        seen = detector.pixels(snapshot.calibrated.only(row, col).sure().at(0, 0)[:, :2])
     if snapshot.disks is not None and not snapshot.disks.calibrated:
-        pixels = snapshot.disks.at(row, col)[:, :2]
+        pixels = snapshot.disks.only(row, col).sure().at(0, 0)[:, :2]
         if len(seen) == len(pixels) > 0:
             origin = np.median(pixels - seen, axis=0)
         seen = pixels - origin

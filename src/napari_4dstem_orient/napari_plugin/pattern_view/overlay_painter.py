@@ -65,6 +65,10 @@ def _rings(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float)
             pen.setDashPattern([length / widths[index] for length in DASHES])
         if told is not None:
             pen.setColor(QColor(*told[index]))
+        if marks.opacity is not None:
+            colour = pen.color()
+            colour.setAlphaF(float(marks.opacity[index]))
+            pen.setColor(colour)
         painter.setPen(pen)
         painter.drawEllipse(QPointF(x, y), radius, radius)
 

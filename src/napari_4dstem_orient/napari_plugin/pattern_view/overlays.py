@@ -79,6 +79,8 @@ class MarkSet:
         0 to 1: the intensity of discs, the attention that rings got. None where nothing is told.
     ends : ndarray, shape (n, 2) or None
         Of arrows.
+    opacity : ndarray, shape (n,) or None
+        0 to 1, of rings: how sure each disk is.
     """
 
     kind: str
@@ -86,6 +88,7 @@ class MarkSet:
     radius: float
     strength: np.ndarray | None = None
     ends: np.ndarray | None = None
+    opacity: np.ndarray | None = None
 
     @property
     def style(self) -> Style:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -62,6 +63,8 @@ class Form(Generic[S]):
     ----------
     native : QWidget
         To be put into a layout.
+    further : QWidget
+        The fields that are seldom needed, to be put where they are out of the way.
     fields : dict of str to ValueWidget
         The field widgets by name.
 
@@ -73,14 +76,15 @@ class Form(Generic[S]):
 
     changed = Signal()
 
-    def __init__(self, settings: S) -> None:
+    def __init__(self, settings: S, further: Collection[str] = ()) -> None:
         self._type = type(settings)
-        self.native = QWidget()
+        self.native, self.further = QWidget(), QWidget()
         self.fields: dict[str, ValueWidget] = {}
-        layout = QGridLayout(self.native)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setVerticalSpacing(2)
-        layout.setColumnStretch(1, 1)
+        layouts = [QGridLayout(part) for part in (self.native, self.further)]
+        for layout in layouts:
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setVerticalSpacing(2)
+            layout.setColumnStretch(1, 1)
         for row, (name, hint) in enumerate(_hints(self._type).items()):
             field = self.fields[name] = field_widget(name, hint, getattr(settings, name))
             field.changed.connect(self._on_edited)
@@ -88,6 +92,7 @@ class Form(Generic[S]):
             label.setToolTip(field.tooltip or "")
             if isinstance(field, CheckBox):
                 field.text = ""
+            layout = layouts[name in further]
             layout.addWidget(label, row, 0)
             layout.addWidget(field.native, row, 1)
 
@@ -112,15 +117,17 @@ class Form(Generic[S]):
         self.changed.emit()
 
 
-def form_for(settings: Any) -> Form[Any]:
+def form_for(settings: Any, further: Collection[str] = ()) -> Form[Any]:
     """Make the form of a settings dataclass.
 
     Parameters
     ----------
     settings : dataclass type or instance
         A type shows its defaults. Fields are ``Annotated[type, parameter(...)]``.
+    further : collection of str
+        Fields that are seldom needed.
     """
-    return Form(settings() if isinstance(settings, type) else settings)
+    return Form(settings() if isinstance(settings, type) else settings, further)
 
 
 def field_widget(name: str, hint: Any, value: Any) -> ValueWidget:

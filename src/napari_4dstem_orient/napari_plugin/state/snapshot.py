@@ -98,9 +98,10 @@ _farthest: WeakKeyDictionary[BraggDisks, float] = WeakKeyDictionary()
 
 
 def farthest(disks: BraggDisks) -> float:
-    """Return how far the outermost of all disks is from the centre; 0 where there is none."""
+    """Return how far the outermost of all sure disks is from the centre; 0 where there is none."""
     if disks not in _farthest:
-        _farthest[disks] = float(np.hypot(disks.qx, disks.qy).max(initial=0))
+        sure = disks.sure()
+        _farthest[disks] = float(np.hypot(sure.qx, sure.qy).max(initial=0))
     return _farthest[disks]
 
 

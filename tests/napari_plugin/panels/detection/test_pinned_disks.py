@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QImage, QPainter
 
-from napari_4dstem_orient.detection.detect import detect_candidates
+from napari_4dstem_orient.detection.detect import detect_one
 from napari_4dstem_orient.napari_plugin.panels.detection.panel import DisksWidget
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.pattern_view.overlay_painter import paint_marks
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet
 from napari_4dstem_orient.workflow.session import Stage
 
 LEFT = Qt.MouseButton.LeftButton
@@ -26,18 +29,15 @@ def histogram_of(panel):
     return panel.preview.histogram
 
 
-def strengths(panel):
-    """Return how strong the candidates at the cursor are, the strongest first."""
+def disks_here(panel):
     scan, probe = panel.session.get(Stage.SCAN), panel.session.get(Stage.PROBE)
-    pattern = scan.pattern(*panel.session.position)
-    return np.sort(detect_candidates(pattern, probe, panel.form.settings())[0][:, 2])[::-1]
+    return detect_one(scan.pattern(*panel.session.position), probe, panel.form.settings())
 
 
-def drag(histogram, qtbot, name, x):
-    """Drag a line to ``x``, a few pixels at a time; return the values on the way."""
+def drag(histogram, qtbot, start, x):
+    """Drag the line from ``start`` to ``x``, a few pixels at a time; return the values on the way."""
     values = []
-    histogram.moved.connect(lambda field, value: values.append((field, value)))
-    start = round(histogram.line_at(name))
+    histogram.moved.connect(values.append)
     qtbot.mousePress(histogram, LEFT, pos=QPoint(start, 50))
     for here in np.linspace(start, x, 6)[1:]:
         qtbot.mouseMove(histogram, QPoint(round(here), 50))
@@ -45,39 +45,53 @@ def drag(histogram, qtbot, name, x):
     return values
 
 
-def test_a_dragged_line_is_the_weakest_disk_of_the_settings(ready, qtbot):
-    histogram, field = histogram_of(ready), ready.form["min_intensity"]
-    ready.form["min_relative_intensity"].value = 0.0
-    strength = strengths(ready)
-    between = float(np.sqrt(strength[2] * strength[3]))
-    values = drag(histogram, qtbot, "min_intensity", histogram.x_of(between))
-    assert [name for name, _ in values] == ["min_intensity"] * 5
+def test_a_dragged_line_is_the_least_signal_to_noise_of_the_settings(ready, qtbot):
+    histogram, field = histogram_of(ready), ready.form["min_signal_to_noise"]
+    snr = np.sort(disks_here(ready).snr)[::-1]
+    between = float(np.sqrt(snr[4] * snr[5]))  # five disks, then noise
+    assert snr[4] > 3 > snr[5]
+    assert f"5 disks, and {len(snr) - 5} that may be some at row" in ready.preview.count.text()
+    values = drag(histogram, qtbot, histogram.x_of(field.value), histogram.x_of(between))
     assert values == sorted(values)
-    assert field.value == values[-1][1] == pytest.approx(between, rel=0.05)
-    qtbot.waitUntil(lambda: "3 disks" in ready.preview.count.text(), timeout=20_000)
+    assert field.value == values[-1] == pytest.approx(between, rel=0.05)
+    qtbot.waitUntil(lambda: "5 disks at row" in ready.preview.count.text(), timeout=20_000)
+    moved = len(values)
     qtbot.mouseMove(histogram, QPoint(20, 50))
-    assert len(values) == 5
+    assert len(values) == moved
 
 
-def test_the_field_moves_the_line_and_the_dashed_one_is_relative(ready, qtbot):
-    histogram = histogram_of(ready)
-    ready.form["min_intensity"].value = 15.0
-    assert histogram.line_at("min_intensity") == pytest.approx(histogram.x_of(15.0), abs=0.5)
-    ready.form["min_relative_intensity"].value = 0.05
-    drag(histogram, qtbot, "min_relative_intensity", histogram.x_of(0.5 * strengths(ready)[0]))
-    assert ready.form["min_relative_intensity"].value == pytest.approx(0.5, rel=0.05)
-    assert ready.form["min_intensity"].value == 15.0
-    qtbot.waitUntil(lambda: "1 disks" in ready.preview.count.text(), timeout=20_000)
-
-
-def test_arrow_keys_move_the_line_and_the_left_end_is_no_floor(ready, qtbot):
-    histogram, field = histogram_of(ready), ready.form["min_intensity"]
-    ready.form["min_relative_intensity"].value = 0.0
-    field.value = 30.0
+def test_arrow_keys_move_the_line_and_the_left_end_is_no_demand(ready, qtbot):
+    histogram, field = histogram_of(ready), ready.form["min_signal_to_noise"]
+    field.value = 4.0
     qtbot.keyClick(histogram, Qt.Key.Key_Right)
-    assert field.value == pytest.approx(31.5)
-    drag(histogram, qtbot, "min_intensity", 0)
+    assert field.value == pytest.approx(4.2)
+    drag(histogram, qtbot, histogram.x_of(4.2), 0)
     assert field.value == 0.0
+
+
+def test_the_less_sure_a_disk_the_fainter_its_circle(ready, qtbot):
+    disks = disks_here(ready)
+    qtbot.waitUntil(lambda: len(marks_of(ready).where) == len(disks), timeout=20_000)
+    marks = marks_of(ready)
+    assert (marks.opacity[disks.snr >= 3] == 1).all()
+    weak = disks.snr < 3
+    np.testing.assert_allclose(marks.opacity[weak], disks.snr[weak] / 3, rtol=1e-5)
+    assert marks.opacity.min() < 0.7
+    painted = QImage(64, 64, QImage.Format.Format_RGB32)
+    red = []
+    for opacity in (1.0, 0.3):
+        painted.fill(Qt.GlobalColor.black)
+        painter = QPainter(painted)
+        one = MarkSet("measured", np.array([[32.0, 32.0]]), 10.0, opacity=np.array([opacity]))
+        paint_marks(painter, [one], lambda places: places[:, ::-1], 1.0)
+        painter.end()
+        red.append(painted.pixelColor(42, 32).red())
+    assert red[0] > 150
+    assert red[1] == pytest.approx(0.3 * red[0], abs=4)
+
+
+def marks_of(panel):
+    return next(marks for marks in panel.preview.view.canvas.marks if marks.kind == "measured")
 
 
 def test_pinned_patterns_stay_beside_and_follow_the_settings(ready, qtbot):

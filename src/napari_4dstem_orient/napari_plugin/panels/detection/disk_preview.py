@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from qtpy.QtWidgets import QTabBar, QWidget
 
+from napari_4dstem_orient.core.bragg_disks import SURE, BraggDisks
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
+from napari_4dstem_orient.detection.detect import detect_candidates, detect_one
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys, toggle_pin
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab, button, wrapped
-from napari_4dstem_orient.napari_plugin.panels.detection.intensity_histogram import LINES, IntensityHistogram
 from napari_4dstem_orient.napari_plugin.panels.detection.pinned_disks import Pin, PinnedDisks
+from napari_4dstem_orient.napari_plugin.panels.detection.sureness_histogram import SurenessHistogram
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
@@ -24,16 +26,18 @@ from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.workflow.session import Session, Stage
 
+FAINTEST = 0.15
+"""Opacity of the circles about the least sure disks."""
 MOST_REJECTED = 200
 """Rejected candidates shown, the strongest first: noise has thousands."""
 
 
 class Found(NamedTuple):
-    """A pattern, its disks (n, 3) where there is a probe, all candidates (m, 3) and the ``PeakStatus`` of each (m,)."""
+    """A pattern, its disks where there is a probe, all candidates (m, 4) and the ``PeakStatus`` of each (m,)."""
 
     position: Pin
     pattern: np.ndarray
-    disks: np.ndarray | None
+    disks: BraggDisks | None
     candidates: np.ndarray
     status: np.ndarray
 
@@ -60,7 +64,7 @@ class DiskPreview(QWidget):
             partial(toggle_pin, session),
         )
         self.pinned = PinnedDisks(session)
-        self.histogram = IntensityHistogram()
+        self.histogram = SurenessHistogram()
         words = row((self.count, 1), self.pin_button)
         column(self, self.tabs, (self.view, 1), words, self.histogram, self.pinned).setSpacing(2)
         self._finder = LatestOnly(self._show, self._on_failed)
@@ -70,7 +74,7 @@ class DiskPreview(QWidget):
     def try_settings(self, settings: DetectionSettings) -> None:
         """Preview other settings."""
         self._settings = settings
-        self.histogram.set_floors({name: getattr(settings, name) for name in LINES})
+        self.histogram.set_least(settings.min_signal_to_noise)
         self.refresh()
 
     def refresh(self) -> None:
@@ -107,7 +111,7 @@ class DiskPreview(QWidget):
         probe = self._session.get(Stage.PROBE)
         radius = max(probe.radius, 1.5) if probe is not None else 0.0
         for other in found:
-            count = "no probe" if other.disks is None else f"{len(other.disks)} disks"
+            count = "no probe" if other.disks is None else f"{len(other.disks.sure())} disks"
             self.pinned.show_disks(other.position, other.pattern, _circled(other.disks, radius), count)
         rejected, status = here.candidates[here.status > 0], here.status[here.status > 0]
         strongest = np.argsort(-rejected[:, 2])[:MOST_REJECTED]
@@ -117,19 +121,19 @@ class DiskPreview(QWidget):
             self.count.setText("No probe yet.")
             return
         row, col = here.position
-        self.count.setText(f"{len(here.disks)} disks at row {row}, column {col}{_why_not(status)}")
-        self._show_intensities(found)
+        sure = len(here.disks.sure())
+        weak = f", and {len(here.disks) - sure} that may be some" if sure < len(here.disks) else ""
+        self.count.setText(f"{sure} disks{weak} at row {row}, column {col}{_why_not(status)}")
+        self._show_sureness(found)
 
-    def _show_intensities(self, found: list[Found]) -> None:
+    def _show_sureness(self, found: list[Found]) -> None:
         """Show the candidates of all positions but those at the rim, which no floor would let in."""
         from napari_4dstem_orient.detection.selection import PeakStatus
 
         inside = [each.status != PeakStatus.AT_RIM for each in found]
-        heights = [each.candidates[which, 2] for each, which in zip(found, inside, strict=True)]
+        snr = [each.candidates[which, 3] for each, which in zip(found, inside, strict=True)]
         kept = [each.status[which] == PeakStatus.ACCEPTED for each, which in zip(found, inside, strict=True)]
-        self.histogram.show_candidates(
-            np.concatenate(heights), np.concatenate(kept), float(heights[0].max(initial=0))
-        )
+        self.histogram.show_candidates(np.concatenate(snr), np.concatenate(kept))
 
     def _show_vector_map(self) -> None:
         disks = self._session.get(Stage.DISKS)
@@ -138,7 +142,7 @@ class DiskPreview(QWidget):
             self.count.setText("")
             return
         self.view.show_pattern(bragg_vector_map(disks) ** 0.5, self._session.calibration.q_pixel, [])
-        self.count.setText(f"{len(disks):,} disks of {disks.counts.size:,} scan positions")
+        self.count.setText(f"{len(disks.sure()):,} disks of {disks.counts.size:,} scan positions")
 
     def _on_failed(self, error: BaseException) -> None:
         # In the view, not as a notification: while somebody types, every keystroke may fail.
@@ -162,22 +166,26 @@ def _find(
     read.clear()
     read.update(patterns)
     if probe is None or settings is None:
-        nothing = np.zeros((0, 3), np.float32), np.zeros(0, np.uint8)
+        nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.uint8)
         return [Found(where, patterns[where], None, *nothing) for where in positions]
     import_libraries()
     return [
         Found(
             where,
             patterns[where],
-            detect_pattern(patterns[where], probe, settings),
+            detect_one(patterns[where], probe, settings),
             *detect_candidates(patterns[where], probe, settings),
         )
         for where in positions
     ]
 
 
-def _circled(disks: np.ndarray | None, radius: float) -> list[MarkSet]:
-    return [rings(disks[:, :2], radius)] if disks is not None else []
+def _circled(disks: BraggDisks | None, radius: float) -> list[MarkSet]:
+    """Mark disks, the fainter the less sure they are."""
+    if disks is None:
+        return []
+    opacity = None if disks.snr is None else np.clip(disks.snr / SURE, FAINTEST, 1)
+    return [replace(rings(disks.at(0, 0)[:, :2], radius), opacity=opacity)]
 
 
 def _why_not(status: np.ndarray) -> str:

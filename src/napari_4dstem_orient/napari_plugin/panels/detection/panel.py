@@ -25,6 +25,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import read_disks,
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
+from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job as Running
 from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.workflow.job import Job, Key
 
+FURTHER = (
+    "min_intensity",
+    "min_relative_intensity",
+    "gain",
+    "dark_noise",
+    "unrest",
+    "correlation_power",
+    "engine",
+)
+"""Settings that hardly anybody needs to touch."""
 MOST_MEMORY = 2**20
 """MiB: a field must end somewhere."""
 FILES = "Bragg disks (*.h5 *.emd *.py4dstem);;All files (*)"
@@ -67,7 +78,7 @@ class DisksWidget(StepWidget):
         self.advice = wrapped()
         self.advice.setToolTip("What some patterns of the scan say against finding disks as usual.")
         self.advice.hide()
-        self.form = form_for(DetectionSettings)
+        self.form = form_for(DetectionSettings, further=FURTHER)
         self.form.changed.connect(self._on_edited)
         self.preview = DiskPreview(self.session)
         self.preview.histogram.moved.connect(self._on_line_moved)
@@ -89,6 +100,7 @@ class DisksWidget(StepWidget):
         self.body.addWidget(self.advice)
         self.body.addWidget(section("Detection"))
         self.body.addWidget(self.form.native)
+        self.body.addWidget(Section("Noise and more", self.form.further))
         self.body.addWidget(self.preview, 1)
         self.advanced = Advanced(self.session)
         self.advanced.form.insertRow(0, "Memory for patterns", self.memory)
@@ -149,7 +161,7 @@ class DisksWidget(StepWidget):
         """Show what there was before disks that will not be found."""
         disks = self.session.get(Stage.DISKS)
         if disks is not None:
-            show_disk_count(self.viewer, disks.counts)
+            show_disk_count(self.viewer, disks.sure().counts)
         elif (layer := find_layer(self.viewer, "disk count")) is not None:
             self.viewer.layers.remove(layer)
 
@@ -184,7 +196,8 @@ class DisksWidget(StepWidget):
         scan, probe, disks = (self.session.get(stage) for stage in (Stage.SCAN, Stage.PROBE, Stage.DISKS))
         idle = not self.jobs.running
         self.say_needs(needs_text([Stage.SCAN]) if scan is None and disks is None else "")
-        for widget in (self.probe, self.probe_button, self.form.native, self.preview.histogram):
+        forms = self.form.native, self.form.further
+        for widget in (self.probe, self.probe_button, *forms, self.preview.histogram):
             widget.setEnabled(scan is not None and idle)
         self.run_button.setEnabled(scan is not None and probe is not None and idle)
         self.load_button.setEnabled(idle)
@@ -218,10 +231,10 @@ class DisksWidget(StepWidget):
     def _take_disks(self, job: Job, disks: BraggDisks) -> Iterator[None]:
         self.session.put(Stage.DISKS, disks, job)
         yield
-        show_disk_count(self.viewer, disks.counts)
+        show_disk_count(self.viewer, disks.sure().counts)
 
-    def _on_line_moved(self, name: str, value: float) -> None:
-        self.form.set(replace(self.form.settings(), **{name: value}))
+    def _on_line_moved(self, least: float) -> None:
+        self.form.set(replace(self.form.settings(), min_signal_to_noise=least))
 
     def _on_edited(self) -> None:
         self.preview.try_settings(self.form.settings())
@@ -236,9 +249,11 @@ class DisksWidget(StepWidget):
         if disks is None or record is None:
             return ""
         made_with = record.job.detection
-        text = f"{len(disks):,} disks, {np.median(disks.counts):.0f} at a position (median)."
-        if not len(disks):
-            text += " No disk anywhere: lower the min. intensity, or check the probe."
+        sure = disks.sure()
+        text = f"{len(sure):,} disks, {np.median(sure.counts):.0f} at a position (median)"
+        text += f", and {len(disks) - len(sure):,} that may be some." if len(sure) < len(disks) else "."
+        if not len(sure):
+            text += " No disk anywhere: check the probe."
         elif self.session.is_stale(Stage.DISKS):
             text += " The probe has changed since: run again."
         elif made_with not in (None, self.form.settings()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.core.bragg_disks import SURE
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.methods import METHODS
@@ -157,7 +158,10 @@ def _attention(shown: InspectorState, snapshot: Snapshot, indexers: Indexers) ->
 
     assert isinstance(indexer, TransformerIndexer)
     phase = snapshot.job.phases[0] if answer is None or answer.phase is None else answer.phase
-    share = attention_at(indexer, snapshot.calibrated.only(*position.where), phase)
+    disks = snapshot.calibrated.only(*position.where)
+    share = attention_at(indexer, disks, phase)
+    if disks.snr is not None:
+        share = share[disks.snr >= SURE]
     if len(share) != len(position.disks):
         raise UserError("The disks were found anew since they were calibrated; press Apply in Calibration.")
     return share

@@ -170,7 +170,7 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | Non
     path, _, dataset = str(disks.provenance.get("source")).partition("::")
     session.put(stage, disks, Job(path, dataset or None))
     install_cursor(viewer)
-    show_disk_count(viewer, disks.counts)
+    show_disk_count(viewer, disks.sure().counts)
 
 
 def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str | None = None) -> None:

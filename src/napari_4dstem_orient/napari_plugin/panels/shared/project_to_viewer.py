@@ -84,7 +84,7 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
         yield
     if Stage.DISKS in state.results or Stage.CALIBRATED in state.results:
         shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))
-        show_disk_count(viewer, shown.counts)
+        show_disk_count(viewer, shown.sure().counts)
         yield
     for orientation_map in session.maps.values():
         add_map_layers(viewer, orientation_map)

@@ -200,6 +200,11 @@ def weigh(found: Candidates, voices: Voices, phases: tuple[Phase, ...]) -> tuple
         found.rotation[one], found.phase_id[one], said.rotation[voice], said.phase_id[voice], phases
     )
     one, voice = one[angle < NEAR], voice[angle < NEAR]
+    order, rank = best_first(voice, found.odds[one])
+    one, voice = (
+        one[order][rank == 0],
+        voice[order][rank == 0],
+    )  # of two that are the same the better is meant
     pools = voices.pool.max(initial=0) + 1
     _, first, pair = np.unique(one * pools + voices.pool[voice], return_index=True, return_inverse=True)
     chance = np.bincount(pair, voices.chance[voice], len(first))
@@ -232,7 +237,7 @@ def choose(
         As ``weigh`` returns them.
     acceptance : AcceptanceSettings
     """
-    can_win = (found.n_matched >= 0) & (found.score >= acceptance.min_score)
+    can_win = found.n_matched >= 0
     # Where there was no answer, as in vacuum, "none of them" is one.
     can_win &= alone.indexed.ravel()[found.owner] | (probability > 0.5)
     answerable = np.zeros(alone.phase_id.size, bool)

@@ -20,19 +20,22 @@ from napari_4dstem_orient.analysis.channels import (
 from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, ipf_colors
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
 from napari_4dstem_orient.export.images import save_channel_image
 
 
 @pytest.fixture
 def found() -> OrientationMap:
-    """Two phases, some positions without an answer, certainty known."""
-    return sure(some_map((6, 5), phases=(CU, TI)))
+    """Two phases, some positions without an answer, certainty known, and what neighbours did."""
+    verdict = (np.arange(30).reshape(6, 5) % len(PoolVerdict)).astype(np.uint8)
+    alone = sure(some_map((6, 5), phases=(CU, TI)))
+    return replace(alone, pooled=Pooled.of(verdict, alone.arrays, alone.arrays))
 
 
 def test_a_map_has_the_channels_that_it_knows(found):
     assert channels_of(found) == list(CHANNELS)
     assert channels_of(replace(found, phases=(CU,))) == [key for key in CHANNELS if key != "phase-margin"]
-    known = channels_of(replace(found, certainty=None))
+    known = channels_of(replace(found, certainty=None, pooled=None))
     assert known == ["ipf-z", "ipf-x", "ipf-y", "phase", "score", "explained"]
 
 

@@ -76,7 +76,7 @@ CHANNELS = {
     ),
     "neighbours": Channel(
         "neighbours",
-        label=", ".join(f"{int(verdict)} {verdict.text}" for verdict in PoolVerdict),
+        label=", ".join(f"{int(verdict)} {verdict.name.lower()}" for verdict in PoolVerdict),
         values=_neighbours,
     ),
 }

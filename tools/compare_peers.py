@@ -7,7 +7,8 @@
 
 ``BEDS``: what ``make_test_beds.py`` wrote. Without the pinned torch, pip brings several gigabytes of CUDA; quantem
 wants NumPy 2 and is no dependency of this program. Everything runs with one thread; rates are positions per second
-of processor time, so that a busy machine does not change them.
+of processor time, so that a busy machine does not change them; of small sets, ours are mostly the finding of probe
+and settings and the loading of models.
 
 Ours is ``map_scan(scan, phases)`` and nothing else. py4DSTEM is its own detection and matching (2°) with the floor
 for disks tuned for each bed and dose, by the truth, in its favour. quantem is its own chain at its best settings
@@ -60,13 +61,13 @@ ROWS = {
 FLOORS = (0.0, 0.01, 0.02, 0.03, 0.06, 0.12, 0.25, 0.5)
 """py4DSTEM's floors that are tried, as shares of the root of (1 + 1e-4 electrons), in counts a pixel."""
 TUNED_ON = 64
-EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
+EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, neighbours=False)
 WRONG = 180.0
 
 
 @dataclass(frozen=True, eq=False)
 class Bed:
-    """Counts and what is true of them; arrays of shape (rows, cols, …)."""
+    """Counts and what is true of them; arrays of shape (rows, cols, …). ``weight``: positions that each stands for."""
 
     scan: Scan
     phases: list[Phase]
@@ -74,6 +75,7 @@ class Bed:
     rotation: np.ndarray
     phase: np.ndarray
     kind: np.ndarray
+    weight: np.ndarray
     is_map: bool
 
     @property
@@ -82,11 +84,15 @@ class Bed:
         return self.kind > 0
 
     def part(self, most: int) -> Bed:
-        """Return at most so many positions in one row: islands and lamellae first, then some of the rest."""
-        rank = np.random.default_rng(0).permutation(self.kind.size) + 1e6 * (self.kind.ravel() < 2)
+        """Return at most so many positions in one row: islands and lamellae, and some of the rest, which weigh more."""
+        others = np.isin(self.kind.ravel(), (KINDS.index("vacuum"), KINDS.index("grain")))
+        rank = np.random.default_rng(0).permutation(self.kind.size) + 1e6 * others
         chosen = np.sort(np.argsort(rank)[:most])
-        values = {name: getattr(self, name) for name in ("rotation", "phase", "kind")}
+        values = {name: getattr(self, name) for name in ("rotation", "phase", "kind", "weight")}
         cut = {name: item.reshape(-1, *item.shape[2:])[chosen][None] for name, item in values.items()}
+        for kind in range(len(KINDS)):
+            drawn = cut["kind"] == kind
+            cut["weight"] = np.where(drawn, (self.kind == kind).sum() / max(drawn.sum(), 1), cut["weight"])
         counts = np.asarray(self.scan.data).reshape(-1, *self.scan.detector_shape)[chosen][None]
         return replace(self, scan=in_memory(self.scan, counts), is_map=False, **cut)
 
@@ -113,14 +119,20 @@ class Answer:
     def line(self) -> str:
         """Return a row of the table."""
         bed, angle = self.bed, self.angles()
-        crystal = angle[bed.crystal]
+        crystal, weight = angle[bed.crystal], bed.weight[bed.crystal]
+        order = np.argsort(crystal)
+        median = crystal[order][np.searchsorted(weight[order].cumsum(), weight.sum() / 2)]
+
+        def part(which: np.ndarray) -> str:
+            return f"{np.average(which, weights=weight):.1%}"
+
         cells = [
             self.name,
             str(crystal.size),
-            *(f"{(crystal < limit).mean():.1%}" for limit in (5, 2)),
-            f"{np.median(crystal):.2f}°" if np.median(crystal) < WRONG else "no answer",
-            f"{(crystal > 34.4).mean():.1%}",
-            f"{(self.phase == bed.phase)[bed.crystal].mean():.1%}",
+            *(part(crystal < limit) for limit in (5, 2)),
+            f"{median:.2f}°" if median < WRONG else "no answer",
+            part(crystal > 34.4),
+            part((self.phase == bed.phase)[bed.crystal]),
             *(share(angle[bed.kind == KINDS.index(kind)] < 5) for kind in ("single", "pair", "lamella")),
             share(self.phase[~bed.crystal] >= 0),
             f"{self.detection:.0f}",
@@ -190,6 +202,7 @@ def make_bed(sets: list[MultislicePatterns], crystals: tuple[str, ...], dose: fl
         rotation=np.concatenate(rotations, axis=1),
         phase=np.concatenate(numbers, axis=1),
         kind=np.concatenate([one.kind for one in sets], axis=1),
+        weight=np.concatenate([np.ones(one.scan_shape) for one in sets], axis=1),
         is_map=sets[0].scan_shape[0] > 1,
     )
 

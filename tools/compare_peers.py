@@ -70,6 +70,7 @@ class Bed:
     """Counts and what is true of them; arrays of shape (rows, cols, …). ``weight``: positions that each stands for."""
 
     scan: Scan
+    crystals: tuple[str, ...]
     phases: list[Phase]
     probe: np.ndarray
     rotation: np.ndarray
@@ -197,6 +198,7 @@ def make_bed(sets: list[MultislicePatterns], crystals: tuple[str, ...], dose: fl
     numbers = [np.where(one.kind > 0, crystals.index(one.crystal.lower()), -1) for one in sets]
     return Bed(
         scan=in_memory(scans[0], counts),
+        crystals=crystals,
         phases=[orient.find_phase(name) for name in crystals],
         probe=sets[0].probe,
         rotation=np.concatenate(rotations, axis=1),
@@ -283,7 +285,8 @@ def quantem(bed: Bed, options: argparse.Namespace) -> list[Answer]:
         source, target = Path(folder) / "in.h5", Path(folder) / "out.h5"
         with h5py.File(source, "w") as file:
             file["counts"], file["probe"] = np.asarray(bed.scan.data), bed.probe
-            crystals = [str(bundled()[phase.name]) for phase in bed.phases]
+            cifs = {name.lower(): str(path) for name, path in bundled().items()}
+            crystals = [cifs[name] for name in bed.crystals]
             known = bed.scan.calibration
             file.attrs.update(
                 voltage=known.voltage,

@@ -21,6 +21,8 @@ from napari_4dstem_orient.detection.selection import (
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.upsampling import Upsampling
 
+FITTED = 2.0
+"""Signal-to-noise ratio from which on a disk's rim is fitted; fainter ones are many, and the fit hardly moves them."""
 CACHE_BYTES = 2**19
 """Patterns that a CPU correlates together: what fits in its cache."""
 
@@ -85,7 +87,12 @@ class BatchedDetection:
             order = strongest_first(peaks.pattern, height)
             row, col, height, snr = row[order], col[order], height[order], snr[order]
         if self.fit is not None:
-            row, col, uncertainty = self.fit.refine(images, peaks.pattern, row, col)
+            # Where the rim of a faint disk lies nobody can tell: it stays where the correlation put it.
+            clear = np.flatnonzero(~(snr < FITTED))
+            uncertainty[:] = self.fit.unfitted
+            row[clear], col[clear], uncertainty[clear] = self.fit.refine(
+                images, peaks.pattern[clear], row[clear], col[clear]
+            )
         counts = np.bincount(peaks.pattern, minlength=len(patterns))
         return counts, np.stack([row, col, height, uncertainty, snr], axis=1).astype(np.float32)
 

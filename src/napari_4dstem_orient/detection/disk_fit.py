@@ -62,6 +62,8 @@ class DiskFit:
         self.drawn = drawn.reshape(SUBPIXEL**2, 6, -1).to(device)
         shift, tilt = (USUAL_SHIFT * self.radius) ** -2, USUAL_TILT**-2
         self.usual = torch.tensor([0, 0, shift, shift, tilt, tilt], device=device)
+        self.unfitted = USUAL_SHIFT * self.radius
+        """Standard deviation of a place along either axis, in px, where no fit was made."""
 
     def refine(
         self, images: torch.Tensor, pattern: np.ndarray, row: np.ndarray, col: np.ndarray

@@ -26,7 +26,7 @@ def settings_for_probe(probe: Probe) -> DetectionSettings:
     return DetectionSettings(
         min_spacing=round(1.5 * probe.radius, 1),
         edge=max(1, round(probe.radius)),
-        smoothing=round(min(0.45 * probe.radius, 1.5), 2),
+        smoothing=round(max(min(0.45 * probe.radius, 1.0), min(0.25 * probe.radius, 1.5)), 2),
     )
 
 
@@ -56,7 +56,7 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
         "unrest": "Measured on the ground between disks, where nothing but noise should be.",
         "min_spacing": f"One and a half radii of the probe's disk ({probe.radius:.2f} px).",
         "edge": f"A disk of radius {probe.radius:.2f} px is cut off when it is nearer to the rim.",
-        "smoothing": "0.45 of the disk's radius, 1.5 px at most: noise goes, neighbours stay apart.",
+        "smoothing": "A quarter of the disk's radius, of small disks up to half: noise goes, neighbours stay apart.",
         "correlation_power": "Cross-correlation finds weak disks best.",
         "max_disks": "More than a pattern of a crystal has, and more than are looked at.",
         "subpixel": "Closest to the reflection: a disk's rim stays in place when a thick crystal lights it unevenly.",

@@ -168,7 +168,7 @@ def test_a_failed_export_is_told_at_the_end_with_all_others_written(scan_file, m
 
 
 def test_what_is_done_is_kept_until_the_exports_are_there(scan_file, monkeypatch):
-    words = ["map", "scan.h5", *MAP, "-o", "r.h5", "--export", "csv"]
+    words = ["map", "scan.h5", *MAP, "--alone", "-o", "r.h5", "--export", "csv"]  # pools are made anew
     with monkeypatch.context() as patched:
         patched.setattr("napari_4dstem_orient.export.table.CSV", replace(FORMATS["csv"], write=killed))
         assert CliRunner().invoke(app, words).exit_code != 0

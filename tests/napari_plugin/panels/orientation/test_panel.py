@@ -89,7 +89,7 @@ def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtb
     show_channel(layer, "ipf-x")
     np.testing.assert_allclose(layer.data[2, 1, :3] / 255, ipf_rgb(LEFT[None], silver, "x")[0], atol=0.01)
     assert "23 of 24 positions indexed" in panel.results["transformer"].text()
-    assert "median reliability 93%" in panel.results["transformer"].text()
+    assert "median reliability 100%" in panel.results["transformer"].text()
 
 
 def test_a_layer_has_its_channels_name_and_the_scans_unit(make_napari_viewer, silver):

@@ -13,6 +13,7 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
+from napari_4dstem_orient.training.counting import Counter, CountingSettings
 from napari_4dstem_orient.training.plan import THICKNESS
 
 Range = tuple[float, float]
@@ -23,6 +24,8 @@ THICKNESSES = 4
 BEAMS_PER_VOLUME = 4.0
 """Beams in a Bloch-wave calculation for each Å³ of primitive cell, within ``BEAMS``."""
 BEAMS = (36, 72)
+COUNTED_BEAMS = 1.5
+"""So many times as many where electrons are counted: many of them see faint disks."""
 
 CONE_AZIMUTHS = 6
 """Directions on a precession cone."""
@@ -71,6 +74,8 @@ class SynthesisSettings:
         Share of patterns overlaid with another crystal's weaker one.
     edge : (float, float)
         Where the detector ends, as a share of k_max (uniform).
+    counting : CountingSettings, optional
+        Electrons are counted: this decides scatter, noise and what is found, in place of ``scatter`` and ``threshold``.
     """
 
     thickness: Range = THICKNESS
@@ -90,6 +95,7 @@ class SynthesisSettings:
     false_intensity: Range = (0.0005, 0.5)
     second_crystal: float = 0.06
     edge: Range = (0.75, 1.0)
+    counting: CountingSettings | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -120,11 +126,14 @@ class Batch:
     mask : Tensor, bool, shape (n, tokens)
     rotation : Tensor, shape (n, 3, 3)
         The true orientation, in the same frame.
+    snr : Tensor, shape (n, tokens), or None
+        Signal-to-noise ratio where electrons are counted, 0 where it is not known.
     """
 
     disks: torch.Tensor
     mask: torch.Tensor
     rotation: torch.Tensor
+    snr: torch.Tensor | None = None
 
 
 class PatternSource:
@@ -160,7 +169,12 @@ class PatternSource:
         self.reflector = Reflector.of(phase, voltage, k_max, precession, device)
         self.waves = BlochWaves.of(phase, voltage, k_max, device=device)
         volume = 4 / 3 * math.pi * k_max**3 / len(self.reflector.g)
+        self.counter = (
+            Counter(settings.counting, self.reflector.nearest, k_max) if settings.counting else None
+        )
         self.beams = int(min(max(BEAMS_PER_VOLUME / volume, BEAMS[0]), BEAMS[1]))
+        if self.counter is not None:
+            self.beams = int(COUNTED_BEAMS * self.beams)
 
     def draw(self, count: int, tokens: int, generator: torch.Generator, canonical: bool = True) -> Batch:
         """Draw ``count`` patterns of random orientation, at most ``tokens`` disks each; frame: see ``in_frame``."""
@@ -170,14 +184,18 @@ class PatternSource:
         q = q @ turn[:, :2, :2]  # R turned by `turn` sees g_lab turned back
         rotation = zones.repeat_interleave(THICKNESSES, 0) @ turn
         disks, mask = self._disturb(q[:count], intensity[:count], generator, tokens)
-        turned, back = in_frame(disks, canonical)
+        turned, back = in_frame(disks[..., :3], canonical)
+        snr = disks[..., 3] * mask if self.settings.counting else None
         # R_lab = R_frame @ back, hence the transpose
-        return Batch(turned * mask[..., None], mask, rotation[:count] @ back.transpose(1, 2))
+        return Batch(turned * mask[..., None], mask, rotation[:count] @ back.transpose(1, 2), snr)
 
     def detect(
         self, rotation: torch.Tensor, generator: torch.Generator, tokens: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Simulate what a detection would find for given orientations: disks (n, tokens, 3) and their mask."""
+        """Simulate what a detection would find for given orientations: disks (n, tokens, 3) and their mask.
+
+        Where electrons are counted, disks are (n, tokens, 4): their signal-to-noise comes last.
+        """
         return self._disturb(*self._diffract(rotation, 1, generator), generator, tokens)
 
     def _diffract(
@@ -205,13 +223,16 @@ class PatternSource:
             g_lab[:, None, :, :2].expand(-1, times, -1, -1), 2, index[..., None].expand(-1, -1, -1, 2)
         )
         q = torch.where(kinematic[..., None], g_xy, q[:, None])
-        intensity = torch.where(kinematic, top, intensity).flatten(0, 1)
-        return q.flatten(0, 1), intensity / intensity.amax(1, keepdim=True).clamp_min(1e-9)
+        if self.settings.counting:
+            top = self.settings.counting.kinematic_share * top
+        return q.flatten(0, 1), torch.where(kinematic, top, intensity).flatten(0, 1)
 
     def _disturb(
         self, q: torch.Tensor, intensity: torch.Tensor, generator: torch.Generator, tokens: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Do to perfect patterns what specimens and detection do: disks (n, tokens, 3) and their mask."""
+        """Do to perfect patterns what specimens and detection do: disks (n, tokens, 3 or 4) and their mask."""
+        strongest_share = intensity.amax(1, keepdim=True).clamp_min(1e-9)
+        intensity = intensity / strongest_share
         disturbed = self._uniform((len(q), 1), generator) >= self.settings.clean_share
         if self.settings.second_crystal:
             # Another pattern of the batch stands for the other crystal.
@@ -225,13 +246,18 @@ class PatternSource:
         q, intensity = self._add_false_peaks(
             self._disturb_position(q, disturbed, generator), intensity, disturbed, generator
         )
-        threshold = self._between(self.settings.threshold, (len(q), 1), generator)
+        counter, columns = self.counter, [intensity[..., None]]
+        if counter is None:
+            seen = intensity > self._between(self.settings.threshold, (len(q), 1), generator)
+        else:
+            q, intensity, snr, seen = counter.count(q, strongest_share * intensity, generator)
+            columns = [intensity[..., None], snr[..., None]]
         nearest, farthest = self.settings.edge
         edge = self.k_max * (nearest + (farthest - nearest) * self._uniform((len(q), 1), generator))
-        seen = (intensity > threshold) & (q.norm(dim=-1) < edge)
+        seen = seen & (q.norm(dim=-1) < edge)
         # A pattern keeps its strongest disk whatever happens: a network needs something to look at.
         seen.scatter_(1, intensity.argmax(1, keepdim=True), True)
-        return strongest(torch.cat([q, intensity[..., None]], -1), seen, tokens)
+        return strongest(torch.cat([q, *columns], -1), seen, tokens)
 
     def _disturb_intensity(
         self, q: torch.Tensor, intensity: torch.Tensor, disturbed: torch.Tensor, generator: torch.Generator
@@ -263,6 +289,8 @@ class PatternSource:
     ) -> torch.Tensor:
         each = (len(q), 1, 1)
         scatter = disturbed[..., None] * self._between(self.settings.scatter, each, generator)
+        if self.counter is not None:
+            scatter = torch.zeros_like(scatter)
         uneven = 1 + (self.settings.uneven - 1) * self._uniform(each, generator)
         outward = torch.nn.functional.normalize(q, dim=-1)
         offset = scatter * self._normal(q.shape, generator)

@@ -12,12 +12,14 @@ def strongest(disks: torch.Tensor, mask: torch.Tensor, count: int) -> tuple[torc
 
     Parameters
     ----------
-    disks : Tensor, shape (n, d, 3)
-        qx, qy in Å⁻¹ and intensity.
+    disks : Tensor, shape (n, d, 3 or more)
+        qx, qy in Å⁻¹, intensity and what else is known.
     mask : Tensor, bool, shape (n, d)
     """
     index = by_strength(disks, mask, count)
-    return torch.gather(disks, 1, index[..., None].expand(-1, -1, 3)), torch.gather(mask, 1, index)
+    return torch.gather(disks, 1, index[..., None].expand(-1, -1, disks.shape[-1])), torch.gather(
+        mask, 1, index
+    )
 
 
 def by_strength(disks: torch.Tensor, mask: torch.Tensor, count: int) -> torch.Tensor:

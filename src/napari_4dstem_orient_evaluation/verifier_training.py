@@ -14,16 +14,14 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, from_vector
 from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
-from napari_4dstem_orient.indexing.scoring import Measured
+from napari_4dstem_orient.indexing.scoring import Measured, without_direct_beam
 from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import WIDTH, Verifier, repeated
 from napari_4dstem_orient.training.loss import misorientation_angle
 from napari_4dstem_orient.training.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.training.synthesis import PatternSource
 
-PASSES = 2
-"""Corrections in a row that are trained together."""
-EACH_PAIR = 2
+EACH_PAIR = 1
 """Hypotheses made from each pair of disks."""
 BLUR = 0.03
 """Å⁻¹; pairs of reflections that fit two disks this much worse than the best are suggested too."""
@@ -34,10 +32,14 @@ UNSURE = math.radians(4)
 BASIN = math.radians(12)
 """From farther away nobody expects a correction to find the truth."""
 RIGHT = math.radians(3)
-FINEST = math.radians(0.3)
+CORRECTING = 0.6
+"""Weight of the loss of corrections beside that of the ranking."""
+FINEST = math.radians(0.1)
 """Angle at which the loss of a correction passes from linear to logarithmic."""
-HALF_TURNED, ABSENT = 0.3, 0.15
-"""Shares of patterns where the hypothesis near the truth is turned by 180° about the beam, or left out."""
+ABSENT = 0.15
+"""Share of patterns where the hypothesis near the truth is left out; that of its half turn about the beam stays."""
+LISTED = 64
+"""Peaks of a pattern."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +95,21 @@ class Case:
         pieces = [self._of(index.to(self.truth.device)) for index in order.split(size)]
         return [pieces[number] for number in torch.randperm(len(pieces), generator=generator)]
 
-    def _of(self, index: torch.Tensor) -> Case:
-        longest = max(int(self.measured.mask[index].sum(1).max()), 1)
-        measured = Measured(
-            self.measured.q[index, :longest],
-            self.measured.intensity[index, :longest],
-            self.measured.mask[index, :longest],
-            self.measured.reach,
+    @torch.no_grad()
+    def refined(self, verifier: Verifier, max_peaks: int) -> Case:
+        """Return the case with its hypotheses corrected once, as those are that a verifier ranks in the end."""
+        rotations = tuple(
+            verifier(self.measured, PoseHypothesis.of(rotation), suspect.reflector, max_peaks)[1].rotation
+            for suspect, rotation in zip(self.suspects, self.rotations, strict=True)
         )
+        return Case(self.measured, self.truth, self.suspects, rotations)
+
+    def _of(self, index: torch.Tensor) -> Case:
+        part = self.measured[index]
+        longest = max(int(part.mask.sum(1).max()), 1)
+        snr = None if part.snr is None else part.snr[:, :longest]
+        q, intensity, mask = part.q[:, :longest], part.intensity[:, :longest], part.mask[:, :longest]
+        measured = Measured(q, intensity, mask, part.reach, snr)
         rotations = tuple(rotation[index] for rotation in self.rotations)
         return Case(measured, self.truth[index], self.suspects, rotations)
 
@@ -108,9 +117,13 @@ class Case:
 @torch.no_grad()
 def make_case(source: PatternSource, phases: Sequence[Phase], count: int, generator: torch.Generator) -> Case:
     """Simulate ``count`` patterns of one crystal and make hypotheses of each of ``phases`` for them."""
-    batch = source.draw(count, MAX_PEAKS, generator)
-    measured = Measured.of(batch.disks, batch.mask, source.k_max)
-    pairs = pairs_of(batch.disks[..., :2] * batch.mask[..., None])
+    batch = source.draw(count, LISTED, generator)
+    disks = batch.disks if batch.snr is None else torch.cat([batch.disks, batch.snr[..., None]], -1)
+    mask = without_direct_beam(disks, batch.mask, source.reflector.nearest)
+    listed = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
+    disks, mask = disks.gather(1, listed[..., None].expand_as(disks)), mask.gather(1, listed)
+    measured = Measured.of(disks, mask, source.k_max).surest_first()
+    pairs = pairs_of(measured.q * measured.mask[..., None])
     suspects = tuple(Suspect.of(phase, source) for phase in phases)
     rotations = tuple(_suggest(each, pairs, batch.rotation, generator) for each in suspects)
     return Case(measured, batch.rotation, suspects, rotations)
@@ -119,17 +132,21 @@ def make_case(source: PatternSource, phases: Sequence[Phase], count: int, genera
 def _suggest(
     suspect: Suspect, pairs: Sequence[torch.Tensor], truth: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Return hypotheses (n, h, 3, 3): from pairs of disks, and one from the truth."""
+    """Return hypotheses (n, h, 3, 3): from pairs of disks, one from the truth, and one from its half turn."""
     count, device = len(truth), truth.device
     table = PairTable(suspect.reflector, suspect.symmetry)
     made = torch.cat([table.hypotheses(pair, EACH_PAIR, BLUR, generator) for pair in pairs], 1)
     made = made @ turned_up_to(UNSURE, made.shape[:2], generator, device)
     near = truth @ turned_up_to(WIDEST, (count,), generator, device)
     chance = torch.rand(count, generator=generator).to(device)
-    near = near @ about_beam((chance < HALF_TURNED) * math.pi)
+    twin = (
+        truth
+        @ turned_up_to(WIDEST, (count,), generator, device)
+        @ about_beam(truth.new_full((count,), math.pi))
+    )
     far = turned_up_to(math.pi, (count,), generator, device)
-    near = torch.where((chance > 1 - ABSENT)[:, None, None], far, near)
-    return torch.cat([made, near[:, None]], 1)
+    near = torch.where((chance < ABSENT)[:, None, None], far, near)
+    return torch.cat([made, near[:, None], twin[:, None]], 1)
 
 
 def turned_up_to(
@@ -140,45 +157,45 @@ def turned_up_to(
     return from_vector((axis * (angle * torch.rand(*shape, 1, generator=generator))).to(device))
 
 
-def verifier_loss(verifier: Verifier, case: Case) -> tuple[torch.Tensor, list[tuple[float, ...]]]:
-    """Return the loss of a batch, and for each pass ranking loss, correction loss and accuracy of the choice."""
-    poses, total = [PoseHypothesis.of(rotation) for rotation in case.rotations], case.truth.new_zeros(())
-    figures: list[tuple[float, ...]] = []
-    for _ in range(PASSES):
-        verdicts = [_verdict(verifier, case, *each) for each in zip(case.suspects, poses, strict=True)]
-        poses = [verdict.pose for verdict in verdicts]
-        correction = sum((verdict.correction for verdict in verdicts), total.new_zeros(()))
-        evidence = torch.cat([total.new_zeros(len(case.truth), 1), *(each.evidence for each in verdicts)], 1)
-        right = torch.cat([verdict.right for verdict in verdicts], 1)
-        answer = torch.cat([~right.any(1, keepdim=True), right], 1)
-        ranking = (evidence.logsumexp(1) - torch.where(answer, evidence, -1e4).logsumexp(1)).mean()
-        total = total + ranking + 0.3 * correction
-        chosen = answer.gather(1, evidence.argmax(1, keepdim=True)).float().mean()
-        figures.append((ranking.item(), correction.item(), chosen.item()))
-    return total, figures
+def verifier_loss(
+    verifier: Verifier, case: Case, max_peaks: int = MAX_PEAKS
+) -> tuple[torch.Tensor, tuple[float, ...]]:
+    """Return the loss of a batch; and its ranking loss, correction loss and the accuracy of the choice."""
+    none = case.truth.new_zeros(len(case.truth), 1)
+    verdicts = [
+        _verdict(verifier, case, suspect, PoseHypothesis.of(rotation), max_peaks)
+        for suspect, rotation in zip(case.suspects, case.rotations, strict=True)
+    ]
+    correction = torch.stack([verdict.correction for verdict in verdicts]).sum()
+    evidence = torch.cat([none, *(each.evidence for each in verdicts)], 1)
+    right = torch.cat([verdict.right for verdict in verdicts], 1)
+    answer = torch.cat([~right.any(1, keepdim=True), right], 1)
+    ranking = (evidence.logsumexp(1) - torch.where(answer, evidence, -1e4).logsumexp(1)).mean()
+    chosen = answer.gather(1, evidence.argmax(1, keepdim=True)).float().mean()
+    return ranking + CORRECTING * correction, (ranking.item(), correction.item(), chosen.item())
 
 
 @dataclass(frozen=True, eq=False)
 class _Verdict:
-    """What the verifier says of one suspect's hypotheses: evidence and right (n, h), and the next pose."""
+    """What the verifier says of one suspect's hypotheses: evidence and right (n, h), and the loss of corrections."""
 
     evidence: torch.Tensor
     right: torch.Tensor
     correction: torch.Tensor
-    pose: PoseHypothesis
 
 
-def _verdict(verifier: Verifier, case: Case, suspect: Suspect, pose: PoseHypothesis) -> _Verdict:
+def _verdict(
+    verifier: Verifier, case: Case, suspect: Suspect, pose: PoseHypothesis, max_peaks: int
+) -> _Verdict:
     truth, symmetry = case.truth[:, None], suspect.symmetry
     before = misorientation_angle(pose.rotation, truth, symmetry)
     again = repeated(pose.rotation, symmetry)
-    logit, pose = verifier(case.measured, pose, suspect.reflector)
+    logit, pose = verifier(case.measured, pose, suspect.reflector, max_peaks)
     after = misorientation_angle(pose.rotation, truth, symmetry)
     within = (before < BASIN) & suspect.guilty
     correction = (torch.log1p(after / FINEST) * within).sum() / within.sum().clamp_min(1)
     right = (after.detach() < RIGHT) & ~again & suspect.guilty
-    moved = PoseHypothesis(pose.rotation.detach(), pose.scale.detach(), pose.origin.detach())
-    return _Verdict(torch.where(again, -1e4, logit), right, correction, moved)
+    return _Verdict(torch.where(again, -1e4, logit), right, correction)
 
 
 @dataclass(frozen=True)
@@ -189,6 +206,10 @@ class VerifierSettings:
     ----------
     width : int
         Of the network.
+    max_peaks : int
+        Disks and reflections that it looks at.
+    refined : int
+        So many times, at most, hypotheses are corrected before; a quarter of them is not.
     steps : int
         Of the optimizer.
     batch : int
@@ -205,10 +226,12 @@ class VerifierSettings:
     """
 
     width: int = WIDTH
+    max_peaks: int = MAX_PEAKS
+    refined: int = 2
     steps: int = 12000
     batch: int = 128
-    cases: int = 6
-    patterns: int = 1024
+    cases: int = 4
+    patterns: int = 768
     epochs: int = 2
     learning_rate: float = 3e-3
     impostors: float = 0.1
@@ -237,16 +260,20 @@ class VerifierTrainer:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.step = 0
 
-    def round(self) -> list[tuple[float, ...]]:
+    def round(self) -> list[float]:
         """Simulate patterns, learn from them, and return the mean figures of ``verifier_loss``."""
         cases = [batch for _ in range(self.settings.cases) for batch in self._case()]
+        for number, case in enumerate(cases):
+            for _ in range(min(number % 4, self.settings.refined)):
+                case = case.refined(self.verifier, self.settings.max_peaks)
+            cases[number] = case
         figures = []
         for _ in range(self.settings.epochs):
             for number in torch.randperm(len(cases), generator=self.generator):
-                loss, found = verifier_loss(self.verifier, cases[number])
+                loss, found = verifier_loss(self.verifier, cases[number], self.settings.max_peaks)
                 self._descend(loss)
                 figures.append(found)
-        return [tuple(map(float, row)) for row in torch.tensor(figures).mean(0)]
+        return [float(mean) for mean in torch.tensor(figures).mean(0)]
 
     def _case(self) -> list[Case]:
         source, other = self._any_source(), self._any_source().phase

@@ -74,6 +74,17 @@ class Measured:
         snr = None if self.snr is None else self.snr[index]
         return Measured(self.q[index], self.intensity[index], self.mask[index], self.reach, snr)
 
+    def surest_first(self) -> Measured:
+        """Return the disks by falling signal-to-noise ratio; where it is not known they stay as they are."""
+        if self.snr is None:
+            return self
+        order = torch.where(self.mask & (self.snr > 0), self.snr, -1.0 * ~self.mask)
+        order = order.argsort(dim=1, descending=True, stable=True)
+        q = self.q.gather(1, order[..., None].expand_as(self.q))
+        rest = (values.gather(1, order) for values in (self.intensity, self.mask, self.snr))
+        intensity, mask, snr = rest
+        return Measured(q, intensity, mask, self.reach, snr)
+
 
 def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:
     """Return the mask without disks that lie closer to the centre than any reflection (``nearest``, Å⁻¹).

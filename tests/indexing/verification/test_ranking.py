@@ -1,4 +1,4 @@
-"""The last correction of patterns with many disks is taken where it explains them better; reliability is its own."""
+"""A correction that costs evidence is taken back; what is said of a pose is said of that pose."""
 
 import math
 
@@ -17,7 +17,7 @@ from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.scoring import Measured, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
-from napari_4dstem_orient.indexing.verification.ranking import MORE_PEAKS, Candidate, Shortlist, rank
+from napari_4dstem_orient.indexing.verification.ranking import Candidate, Shortlist, rank
 
 SCORING = ScoreSettings()
 
@@ -38,41 +38,38 @@ def many_disks():
     return Measured.of(disks, disks[..., 2] > 0, 2.1), truth[chosen], cuprite
 
 
-def judged(many_disks, start, step, verdict, closer_verdict=0.0):
-    """Judge one hypothesis each, 2° off by default, with a verifier that turns it by ``step`` when it looks closer."""
+def judged(many_disks, start, step, verdict, later_verdict):
+    """Judge one hypothesis each with a verifier that turns it by ``step``, once, and then says ``later_verdict``."""
     measured, _, cuprite = many_disks
 
     def verifier(seen, pose, reflector, max_peaks=MAX_PEAKS):
-        close = max_peaks == MORE_PEAKS
-        rotation = pose.rotation @ from_vector(torch.tensor(step)) if close else pose.rotation
+        assert seen.mask.sum(1).min() > max_peaks - 4
         moved = (pose.rotation[:, 0] - start[: len(pose.rotation)]).abs().flatten(1).amax(1) > 1e-4
-        told = torch.where(moved, closer_verdict, verdict)[:, None].expand(-1, pose.scale.shape[1])
-        return told, PoseHypothesis(rotation, pose.scale, pose.origin)
+        turn = from_vector(torch.where(moved[:, None], 0.0, torch.tensor(step)))
+        told = torch.where(moved, later_verdict, verdict)[:, None].expand(-1, pose.scale.shape[1])
+        return told, PoseHypothesis(pose.rotation @ turn[:, None], pose.scale, pose.origin)
 
     reflector = Reflector.of(cuprite, 200.0, 2.1)
     candidate = Candidate(
         0, start[:, None], reflector, torch.as_tensor(cuprite.symmetry, dtype=torch.float32)
     )
     short = Shortlist(candidate, PoseHypothesis.of(start[:, None]), torch.ones(8, 1))
-    found = rank(measured, [short], verifier, SCORING, 1, 1)
-    return found, reflector
+    return rank(measured, [short], verifier, SCORING, 3, 1), reflector
 
 
-def test_a_closer_look_that_explains_the_disks_worse_is_not_taken(many_disks):
+def test_a_correction_that_costs_evidence_is_taken_back(many_disks):
     _, truth, _ = many_disks
-    found, _ = judged(many_disks, truth, [0.03, 0.0, 0.0], verdict=1.5, closer_verdict=9.0)
+    found, _ = judged(many_disks, truth, [0.03, 0.0, 0.0], verdict=1.5, later_verdict=-2.0)
     np.testing.assert_allclose(found.rotation[:, 0], truth.numpy(), atol=1e-6)
     np.testing.assert_allclose(found.probability, 1 / (1 + math.exp(-1.5)), atol=1e-4)
     assert found.score.min() > 0.9
 
 
-@pytest.mark.parametrize("verdict", [-1.0, 2.5])
-def test_what_is_said_of_a_closer_look_that_is_taken_is_said_of_its_pose(many_disks, verdict):
+@pytest.mark.parametrize("verdict", [1.4, 2.5])
+def test_what_is_said_of_a_correction_that_is_taken_is_said_of_its_pose(many_disks, verdict):
     measured, truth, _ = many_disks
-    half = from_vector(torch.tensor([-0.02, 0.0, 0.0]))
-    found, reflector = judged(
-        many_disks, truth @ half @ half, [0.02, 0.0, 0.0], verdict=1.5, closer_verdict=verdict
-    )
+    back = from_vector(torch.tensor([-0.02, 0.0, 0.0]))
+    found, reflector = judged(many_disks, truth @ back, [0.02, 0.0, 0.0], verdict=1.5, later_verdict=verdict)
     np.testing.assert_allclose(found.rotation[:, 0], truth.numpy(), atol=1e-5)
     np.testing.assert_allclose(found.probability, 1 / (1 + math.exp(-verdict)), atol=1e-4)
     expected = score(measured, truth[:, None], reflector, SCORING)

@@ -142,7 +142,7 @@ class TransformerIndexer:
         # The direct beam is the strongest of all: left in its place, pairs would be made with it.
         order = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
         tensor = tensor.gather(1, order[..., None].expand_as(tensor))
-        return tensor[..., :3], Measured.of(tensor, mask.gather(1, order), reach)
+        return tensor[..., :3], Measured.of(tensor, mask.gather(1, order), reach).surest_first()
 
     def answer(self, disks: torch.Tensor, measured: Measured) -> tuple[np.ndarray, Hypotheses | None]:
         """Return which positions have enough disks, and hypotheses for those."""

@@ -11,17 +11,28 @@ import torch
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.scoring import Measured
 
-MAX_PEAKS = 24
-"""Measured disks that are looked at, strongest first, and reflections, those that two-beam theory makes strongest."""
+MAX_PEAKS = 40
+"""Measured disks that are looked at, surest first, and reflections, those that two-beam theory makes strongest."""
+FEWER_PEAKS = 24
+"""The same for the first look at all hypotheses."""
 
 PAIRING = 0.025
 """Å⁻¹; a disk belongs to the reflection for which distance and weakness together cost least."""
 KERNELS = (0.0004, 0.0015, 0.005, 0.012, 0.03)
 """Å⁻¹; distances are seen through Gaussians of these widths."""
-FEATURES = 14 + len(KERNELS)
-COSINES = ((0.008, 0.25), (0.008, 0.5), (0.02, 0.25), (0.02, 0.5))
-"""Width of the excitation error (Å⁻¹) and power of the intensities."""
-EXTENT = 5 + len(COSINES)
+FEATURES = 16 + len(KERNELS)
+LISTED = 64
+"""Disks and reflections of which cosines are made: many weak ones together say much."""
+COSINES = (
+    (0.008, 0.25, PAIRING),
+    (0.008, 0.5, PAIRING),
+    (0.02, 0.25, PAIRING),
+    (0.02, 0.5, PAIRING),
+    (0.04, 0.25, 0.05),
+    (0.06, 0.25, 0.05),
+)
+"""Widths of the excitation error (Å⁻¹), powers of the intensities, and widths of what counts as near (Å⁻¹)."""
+EXTENT = 9 + len(COSINES)
 CONE = 6
 """Directions of a half precession cone over which a strength is averaged."""
 NOWHERE = 1.0
@@ -67,6 +78,14 @@ class PoseHypothesis:
             other.rotation,
             other.scale,
             other.origin,
+        )
+
+    def where(self, which: torch.Tensor, other: PoseHypothesis) -> PoseHypothesis:
+        """Return these hypotheses where ``which`` (bool, n, h) is true, elsewhere the other ones."""
+        return PoseHypothesis(
+            torch.where(which[..., None, None], self.rotation, other.rotation),
+            torch.where(which, self.scale, other.scale),
+            torch.where(which[..., None], self.origin, other.origin),
         )
 
     def joined(self, other: PoseHypothesis) -> PoseHypothesis:
@@ -121,21 +140,23 @@ def view_of(
     measured: Measured, pose: PoseHypothesis, reflector: Reflector, max_peaks: int = MAX_PEAKS
 ) -> View:
     """Pair the disks of n patterns with the reflections of their hypotheses, up to ``max_peaks`` of each."""
-    disks = min(measured.q.shape[1], max_peaks)
-    mask = measured.mask[:, :disks]
-    light = measured.intensity[:, :disks].clamp_min(1e-5).log()
-    q = (measured.q[:, None, :disks] - pose.origin[:, :, None]) / (1 + pose.scale[..., None, None])
-    expected = _expect(pose.rotation, reflector, measured.reach, max_peaks)
+    listed = min(measured.q.shape[1], max(LISTED, max_peaks))
+    mask = measured.mask[:, :listed]
+    light = measured.intensity[:, :listed].clamp_min(1e-5).log()
+    sure = _sureness(measured)
+    q = (measured.q[:, None, :listed] - pose.origin[:, :, None]) / (1 + pose.scale[..., None, None])
+    expected = _expect(pose.rotation, reflector, measured.reach, max(LISTED, max_peaks))
     of_disk, of_reflection = _partners(q, light, mask, expected)
 
-    hypotheses = q.shape[1]
+    hypotheses, disks = q.shape[1], min(listed, max_peaks)
     lit = mask[:, None, :, None].expand(-1, hypotheses, -1, -1)
-    disk_rows = torch.cat([q, lit, (light / 3)[:, None, :, None].expand_as(lit)], -1)
+    seen = torch.cat([(light / 3)[..., None], sure[:, :listed]], -1)[:, None].expand(-1, hypotheses, -1, -1)
+    disk_rows = torch.cat([q, lit, seen], -1)
     shining = (expected.strength > 0)[..., None]
     reflection_rows = torch.cat([expected.g, shining, _seen_of_reflections(expected)], -1)
-    left = torch.cat([disk_rows, _rows_of(disk_rows, of_reflection)], 2)
-    right = torch.cat([_rows_of(reflection_rows, of_disk), reflection_rows], 2)
-    present = torch.cat([lit, shining], 2)[..., 0]
+    left = torch.cat([disk_rows[:, :, :disks], _rows_of(disk_rows, of_reflection[..., :max_peaks])], 2)
+    right = torch.cat([_rows_of(reflection_rows, of_disk[..., :disks]), reflection_rows[:, :, :max_peaks]], 2)
+    present = torch.cat([lit[:, :, :disks], shining[:, :, :max_peaks]], 2)[..., 0]
 
     paired = present & (left[..., 2] > 0)
     g = right[..., :3]
@@ -153,9 +174,34 @@ def view_of(
         + [torch.tanh(offsets / unit) for unit in (0.01, 0.04)],
         -1,
     )
-    near = torch.exp(far[:, :, :disks, 0] / (-2 * PAIRING**2)) * present[:, :, :disks]
-    extent = _extent(pose, present[:, :, :disks], light.exp() * mask, expected, of_disk, near)
-    return View(features, present, disks, g, apart, extent)
+    off = q - _rows_of(expected.g[..., :2], of_disk)
+    extent = _extent(pose, mask, light.exp() * mask, expected, of_disk, off.square().sum(-1))
+    whole = _of_pattern(measured.mask, sure)[:, None].expand(-1, hypotheses, -1)
+    return View(features, present, disks, g, apart, torch.cat([extent, whole], -1))
+
+
+def _sureness(measured: Measured) -> torch.Tensor:
+    """Return what the network is told of each disk's signal-to-noise, and whether it is known: (n, d, 2)."""
+    if measured.snr is None:
+        return torch.zeros_like(measured.q)
+    known = measured.snr > 0
+    ratio = torch.where(known, measured.snr, 1.0).clamp(0.2, 1e3)
+    return torch.stack([ratio.log() / 2, known.to(ratio)], -1)
+
+
+def _of_pattern(mask: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
+    """Return what the network is told of the list as a whole, whatever the hypothesis: (n, 4)."""
+    ratio, known = sure.unbind(-1)
+    count = mask.sum(1)
+    return torch.stack(
+        [
+            count / 40.0,
+            (known * mask).amax(1),
+            torch.where(mask, ratio, -1.0).amax(1),
+            (ratio * mask).sum(1) / count.clamp_min(1),
+        ],
+        1,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,25 +301,30 @@ def _rows_of(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
 
 def _extent(
     pose: PoseHypothesis,
-    present: torch.Tensor,
+    mask: torch.Tensor,
     found: torch.Tensor,
     expected: _Expected,
     of_disk: torch.Tensor,
-    near: torch.Tensor,
+    far: torch.Tensor,
 ) -> torch.Tensor:
-    """Return what the network is told of the hypothesis as a whole: (n, h, EXTENT)."""
-    off = pose.origin.norm(dim=-1) / 0.005
+    """Return what the network is told of the hypothesis as a whole: (n, h, 5 + len(COSINES))."""
+    off, count = pose.origin.norm(dim=-1) / 0.005, mask.sum(1)
     extent = [
-        present.sum(-1) / 20.0,
-        expected.strength.sum(-1) / 10.0,
+        (count.clamp_max(MAX_PEAKS) / 20.0)[:, None].expand_as(off),
+        expected.strength[..., :MAX_PEAKS].sum(-1) / 10.0,
         torch.tanh(off),
         torch.tanh(off / 4),
         torch.tanh(pose.scale.abs() / 0.01),
     ]
-    for width, power in COSINES:
-        envelope = torch.exp(-0.5 * (expected.error / width).square())
-        wanted = (expected.squared * envelope * (expected.strength > 0)).clamp_min(1e-12) ** power
+    error, shining = expected.error.square(), expected.strength > 0
+    # A detection that found n disks would not have seen reflections much beyond the n brightest.
+    last = (1.25 * count + 2).long().clamp_max(error.shape[-1] - 1)[:, None, None].expand(-1, off.shape[1], 1)
+    for width, power, near in COSINES:
+        wanted = expected.squared * torch.exp(-0.5 / width**2 * error) * shining
+        floor = wanted.sort(dim=-1, descending=True).values.gather(2, last)
+        wanted = (wanted * (wanted >= floor)).clamp_min(1e-12) ** power
         weight = found**power
-        matched = (wanted.gather(2, of_disk) * weight[:, None] * near).sum(-1)
+        close = torch.exp(far * (-0.5 / near**2))
+        matched = (wanted.gather(2, of_disk) * weight[:, None] * close).sum(-1)
         extent.append(matched / (wanted.norm(dim=-1) * weight.norm(dim=-1)[:, None]).clamp_min(1e-9))
     return torch.stack(extent, -1)

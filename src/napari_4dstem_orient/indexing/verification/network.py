@@ -154,6 +154,8 @@ def load_verifier(device: torch.device | str = "cpu", path: str | Path | None = 
         weights = load_file(path)
         if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
             raise ValueError("its weights are not finite numbers")
+        if weights["read.0.weight"].shape[1] != FEATURES:
+            raise ValueError("it belongs to another version of the program")
         width = weights["rows.weight"].shape[1]
         if not 0 < width <= weights["rows.weight"].numel() <= _MOST_ROWS:
             raise ValueError(f"it is {width} wide")

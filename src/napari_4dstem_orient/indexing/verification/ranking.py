@@ -13,7 +13,7 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.base import Hypotheses
 from napari_4dstem_orient.indexing.scoring import SCORE_WEIGHT, Measured, Score, score
 from napari_4dstem_orient.indexing.settings import ScoreSettings
-from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
+from napari_4dstem_orient.indexing.verification.features import FEWER_PEAKS, MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import Verifier, repeated
 
 SEEDED = 8
@@ -31,12 +31,11 @@ HOPELESS = 5.0
 SETTLED = math.radians(0.01)
 """A correction of so little is the last: the next would change neither the verdict nor the answer."""
 
-MORE_PEAKS = 40
-"""Disks and reflections by which the best hypothesis of a pattern with more than ``MAX_PEAKS`` is corrected at the end:
-the outer ones, weak though they are, tell a tilt best. Trained with fewer, the verifier ranks worse with so many."""
-
 CLOSER = 2
-"""Corrections with so many."""
+"""Corrections that only the best hypothesis of each phase gets in the end."""
+
+LOSS = 0.3
+"""Evidence that a correction may cost: less is what a verdict changes by chance."""
 
 ASKED = {"cpu": 512, "cuda": 1 << 17, "mps": 1 << 14}
 """Hypotheses at a time: on a CPU few, so that they stay in its cache."""
@@ -114,7 +113,7 @@ def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, 
     """Look at all proposals of a phase once, and keep the best."""
     pose = PoseHypothesis.of(candidate.rotation)
     worth = ~repeated(pose.rotation, candidate.symmetry, NEARLY_ALIKE)
-    logit, moved = _ask(pre_verifier, measured, pose, candidate.reflector, worth)
+    logit, moved = _ask(pre_verifier, measured, pose, candidate.reflector, worth, FEWER_PEAKS)
     logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
     return Shortlist(candidate, (moved if iterations else pose).pick(index), logit)
 
@@ -150,10 +149,6 @@ def rank(
         Verdict(pose, logit, score(measured, pose.rotation, short.candidate.reflector, scoring))
         for short, (pose, logit) in zip(shortlists, found, strict=True)
     ]
-    ranks = _likely(verdicts)
-    if iterations:
-        for short, verdict, place in zip(shortlists, verdicts, ranks, strict=True):
-            _look_closer(measured, short.candidate.reflector, verdict, place.argmax(1), verifier, scoring)
     parts = [
         Hypotheses(
             verdict.pose.rotation.cpu().numpy(),
@@ -164,8 +159,7 @@ def rank(
         )
         for short, verdict, probability in zip(shortlists, verdicts, _likely(verdicts), strict=True)
     ]
-    # What the closer look found is likely or not, but no reason to take a neighbour that was not looked at.
-    return likeliest_first(parts, keep, [place.cpu().numpy() for place in ranks])
+    return likeliest_first(parts, keep)
 
 
 def _likely(verdicts: Sequence[Verdict]) -> Sequence[torch.Tensor]:
@@ -180,9 +174,7 @@ def _likely(verdicts: Sequence[Verdict]) -> Sequence[torch.Tensor]:
     return likely.split([verdict.logit.shape[1] for verdict in verdicts], dim=1)
 
 
-def likeliest_first(
-    parts: Sequence[Hypotheses], keep: int, ranks: Sequence[np.ndarray] | None = None
-) -> Hypotheses:
+def likeliest_first(parts: Sequence[Hypotheses], keep: int) -> Hypotheses:
     """Join the hypotheses of several phases: those of the phase that is likeliest as a whole, then the others.
 
     Parameters
@@ -191,48 +183,13 @@ def likeliest_first(
         One for each phase, with probabilities.
     keep : int
         Hypotheses to return.
-    ranks : sequence of ndarray, shape (n, h), optional
-        Between 0 and 1: decide within a phase instead of the probabilities.
     """
     probabilities = [part.probability for part in parts if part.probability is not None]
     likeliest = np.stack([probability.sum(1) for probability in probabilities]).argmax(0)
     preference = [
-        place + (likeliest == number)[:, None] for number, place in enumerate(ranks or probabilities)
+        probability + (likeliest == number)[:, None] for number, probability in enumerate(probabilities)
     ]
     return Hypotheses.join(list(parts), keep, preference)
-
-
-def _look_closer(
-    measured: Measured,
-    reflector: Reflector,
-    verdict: Verdict,
-    best: torch.Tensor,
-    verifier: Verifier,
-    scoring: ScoreSettings,
-) -> None:
-    """Correct, in place, the best hypothesis (n) of patterns with many disks by more of them, where the score rises.
-
-    Of many disks half may be noise, which misleads. The score tells, for it sees all of them; the verifier sees the
-    strongest alone, and judges the pose that is kept.
-    """
-    many = (measured.mask.sum(1) > MAX_PEAKS).nonzero()[:, 0]
-    if not len(many):
-        return
-    seen, best = measured[many], best[many]
-    pose = verdict.pose[many, best][:, None]
-    for _ in range(CLOSER):
-        _, pose = verifier(seen, pose, reflector, MORE_PEAKS)
-    closer = score(seen, pose.rotation, reflector, scoring)
-    better = closer.value > verdict.score.value[many, best][:, None]
-    logit, _ = _ask(verifier, seen, pose, reflector, better)
-    taken = better[:, 0]
-    where = many[taken], best[taken]
-    verdict.pose.put(where, pose[taken, 0])
-    verdict.logit[where] = logit[taken, 0]
-    verdict.score.value[where], verdict.score.n_matched[where] = (
-        closer.value[taken, 0],
-        closer.n_matched[taken, 0],
-    )
 
 
 def _finalists(
@@ -244,30 +201,41 @@ def _finalists(
         min(FINALISTS, short.logit.shape[1]), dim=1
     )
     pose = pose.pick(index)
-    moving = torch.ones_like(logit, dtype=torch.bool)
-    for left in range(max(iterations - 1, 0), -1, -1):
-        worth = logit > logit.amax(1, keepdim=True) - HOPELESS
-        asked = worth & moving
-        told, moved = _ask(verifier, measured, pose, candidate.reflector, asked)
-        logit = torch.where(asked, told, logit)
-        best = torch.where(worth, logit, IMPOSSIBLE).amax(1, keepdim=True)
-        logit = torch.where(worth, logit, torch.minimum(logit, best - HOPELESS))
+    hopeless = logit <= logit.amax(1, keepdim=True) - HOPELESS
+    before, moving = pose, ~hopeless
+    for left in range(iterations - 1 + CLOSER if iterations else 0, -1, -1):
+        told, moved = _ask(verifier, measured, pose, candidate.reflector, moving)
+        # A correction that loses evidence is taken back, and is the last.
+        lost = moving & (pose is not before) & (told < logit - LOSS)
+        pose, moving = before.where(lost, pose), moving & ~lost
+        logit = torch.where(moving, told, logit)
+        best = torch.where(hopeless, IMPOSSIBLE, logit).amax(1, keepdim=True)
+        logit = torch.where(hopeless, torch.minimum(logit, best - HOPELESS), logit)
+        if left > CLOSER:
+            hopeless = logit <= best - HOPELESS
+        worth = ~hopeless if left > CLOSER else logit == best
         if left:
-            moving, pose = asked & (pose.turn_to(moved) > SETTLED), moved
+            before, moving = pose, moving & worth & (pose.turn_to(moved) > SETTLED)
+            pose = moved.where(moving, pose)
     logit, order = logit.sort(dim=1, descending=True)
     pose = pose.pick(order)
     return pose, torch.where(repeated(pose.rotation, symmetry), IMPOSSIBLE, logit)
 
 
 def _ask(
-    verifier: Verifier, measured: Measured, pose: PoseHypothesis, reflector: Reflector, worth: torch.Tensor
+    verifier: Verifier,
+    measured: Measured,
+    pose: PoseHypothesis,
+    reflector: Reflector,
+    worth: torch.Tensor,
+    max_peaks: int = MAX_PEAKS,
 ) -> tuple[torch.Tensor, PoseHypothesis]:
     """Ask a verifier about the hypotheses (n, h) that are worth it; the others stay, with an impossible logit."""
     logit, moved = torch.full_like(pose.scale, IMPOSSIBLE), pose.copy()
     places = worth.nonzero()
     for asked in places.split(ASKED[worth.device.type]) if len(places) else ():
         pattern, which = asked.unbind(1)
-        told, corrected = verifier(measured[pattern], pose[pattern, which][:, None], reflector)
+        told, corrected = verifier(measured[pattern], pose[pattern, which][:, None], reflector, max_peaks)
         logit[pattern, which] = told[:, 0]
         moved.put((pattern, which), corrected[:, 0])
     return logit, moved

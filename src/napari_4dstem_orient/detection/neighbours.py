@@ -19,6 +19,7 @@ from napari_4dstem_orient.detection.noise_level import (
     ROUNDING,
     TINY,
     NoiseLevel,
+    is_white,
     measure_noise,
     smallest_step,
 )
@@ -145,10 +146,12 @@ def measure_scan(scan: Scan, patterns: np.ndarray, probe: Probe, smoothing: floa
     between = _between(rows, SECOND, probe, smoothing, step)
     if between is None:
         return alone
-    there, (common, blur) = _typical(patterns, probe.radius), _blur(rows)
+    there, white = _typical(patterns, probe.radius), is_white(np.asarray(patterns, np.float64))
     wider = _between(rows, WIDER, probe, smoothing, step)
     shared = wider is None or wider.variance(there) > SHARED * between.variance(there)
     doubt = "Neighbours share noise." if shared else between.doubt
+    # Crystals that differ seem blurred too, but single patterns then show that no camera does it.
+    blur = 0.0 if white else _blur(rows)
     even = _between(rows, SECOND, probe, smoothing, step, blur) if blur else None
     if even is not None:  # a blur makes most places differ from what light makes of noise everywhere
         most = min(between.variance(there) / even.variance(there), 1.0)
@@ -159,13 +162,13 @@ def measure_scan(scan: Scan, patterns: np.ndarray, probe: Probe, smoothing: floa
     excess = between.variance(there) / max(alone.variance(there), 1e-30)
     if doubt:  # where crystals differ, noise can only seem stronger
         return between._replace(doubt=alone.doubt) if alone.doubt and excess < 1 else alone
-    if not alone.doubt and common < WHITE and between.gain >= COUNTED * step and MORE[0] < excess < MORE[1]:
+    if not alone.doubt and white and between.gain >= COUNTED * step and MORE[0] < excess < MORE[1]:
         return alone
     return between
 
 
-def _blur(rows: np.ndarray) -> tuple[float, float]:
-    """Return what pixels next to each other share of the noise of rows, and the camera's blur in px.
+def _blur(rows: np.ndarray) -> float:
+    """Return the camera's blur in px, 0 where pixels next to each other share none of the noise of rows.
 
     It is the Gaussian one that leaves as much in common with the next pixel but one as with the next.
     """
@@ -181,8 +184,8 @@ def _blur(rows: np.ndarray) -> tuple[float, float]:
     quiet = square <= np.quantile(square[square > 0], QUIET) if square.any() else square > 0
     here, beside, beyond = (float(part[quiet & (square > 0)].sum()) for part in (square, *common))
     if beside <= WHITE * here or beyond <= 0:
-        return beside / max(here, 1e-30), 0.0
-    return beside / here, float(min(WIDEST, np.sqrt(0.75 / max(np.log(beside / beyond), 1e-3))))
+        return 0.0
+    return float(min(WIDEST, np.sqrt(0.75 / max(np.log(beside / beyond), 1e-3))))
 
 
 def _typical(patterns: np.ndarray, radius: float) -> float:

@@ -158,7 +158,7 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
         return _estimated(images, probe, smoothing, rounding)
     gain, dark = _gain_and_dark(pixels)
     typical = float(np.median(pixels.counts))
-    white = _correlation(images) < WHITE
+    white = is_white(images)
     tiles = [pixels]
     if not (white or pixels.few or pixels.together > 1):  # counted electrons so few are not blurred
         blocks = [size for size in BLOCKS if ROOM * size <= min(images.shape[1:])] or [1]
@@ -222,8 +222,11 @@ def _most(images: np.ndarray) -> float:
     return float(images.sum(axis=(1, 2)).mean()) / FEWEST
 
 
-def _correlation(images: np.ndarray) -> float:
-    """Return how much second differences go with those beside them in quiet tiles: of white noise, about -0.62."""
+def is_white(images: np.ndarray) -> bool:
+    """Return whether pixels of images, shape (n, det_y, det_x), share no noise: no camera blurs or interpolates them.
+
+    Second differences of white noise go with those beside them by about -0.62, in quiet tiles.
+    """
     seen = _along_both(images, 1, -2.0)
     here, beside = seen[:, :-1, :-1], (seen[:, 1:, :-1] + seen[:, :-1, 1:]) / 2
     light = np.abs(_along_both(images, 1, 4.0)[:, :-1, :-1])
@@ -231,7 +234,7 @@ def _correlation(images: np.ndarray) -> float:
     lit = light > 1e-6 * light.max(initial=0)
     square, product = square[lit] / light[lit], product[lit] / light[lit]
     quiet = square <= np.quantile(square, 0.5) if lit.any() else lit[lit]
-    return float(product[quiet].sum() / max(square[quiet].sum(), 1e-30))
+    return bool(product[quiet].sum() < WHITE * square[quiet].sum())
 
 
 def _tiles(images: np.ndarray, block: int, step: float) -> Tiles:

@@ -11,7 +11,7 @@ from napari_4dstem_orient.detection.patterns import aligned_mean, sample_pattern
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 
-LEAST_SIGNAL_TO_NOISE = 1.25
+LEAST_SIGNAL_TO_NOISE = 0.8
 """Suggested: fainter peaks tell nothing more, one electron alone among them."""
 
 MOST_DISKS = 100

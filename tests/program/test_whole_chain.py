@@ -52,9 +52,9 @@ def test_the_transformer_is_ahead_of_template_matching_on_every_row(crystal, dos
     assert (ours > 34.4).mean() <= (theirs > 34.4).mean()
 
 
-@pytest.mark.parametrize(("dose", "least"), [(5e3, 0.32), (1e4, 0.46)])
+@pytest.mark.parametrize(("dose", "least"), [(5e3, 0.66), (1e4, 0.73)])
 def test_patterns_of_few_electrons_each_alone(dose, least):
-    """Bars are what is reached; a floor for disks loses most answers here, so they are there to be raised."""
+    """With diffuse light, as suggested; bars lie four points below what is reached, and are there to be raised."""
     angles, _ = answers("cu", dose)
     right = (angles["transformer"] < 5).mean()
     print(dose, f"{right:.3f}")

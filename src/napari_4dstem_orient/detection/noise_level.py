@@ -184,12 +184,11 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
     if white:
         return noise
     shown = ground(images, probe, smoothing, noise)
-    if shown > MORE:
-        shown = min(shown, max(_most(images) / noise.gain, 1.0))
-        return NoiseLevel(noise.gain * shown, noise.dark * shown, doubt)
     few = shares[-1] < PLAIN or shares[-1] * len(tiles[-1].counts) < PLAIN_TILES
-    if blur > WIDEST or (blur > BLURRED and few):
-        return noise._replace(doubt=doubt)
+    if shown > MORE or blur > WIDEST or (blur > BLURRED and few):
+        # No more than leaves electrons enough for a pattern that can be indexed.
+        scale = min(shown if shown > MORE else 1.0, _most(images) / noise.gain)
+        return NoiseLevel(noise.gain * scale, noise.dark * scale, doubt)
     return noise
 
 

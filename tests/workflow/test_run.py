@@ -37,7 +37,7 @@ def test_results_are_seen_to_grow_by_rows(small_chunks, job):
     maps = [grown for stage, grown in seen if stage is not Stage.DISKS]
     assert len(counts) == len(maps) == 8  # a row each
     for number, (grown, found) in enumerate(zip(counts, maps, strict=True), start=1):
-        np.testing.assert_array_equal(grown[:number], done.disks.counts[:number])
+        np.testing.assert_array_equal(grown[:number], done.disks.sure().counts[:number])
         assert not grown[number:].any()
         np.testing.assert_array_equal(found.rotation[:number], alone.rotation[:number])
         assert (found.status[number:] == IndexingStatus.NOT_RUN).all()

@@ -181,7 +181,7 @@ def test_a_map_with_another_scout_begins_anew_and_says_which(
     done.clear()
     another(own_resources / "pre_verifier.safetensors")
     after, _ = map_scan(scan_file, [copper], device="cpu", partial=Partial(output), **KNOWN)
-    assert done == [("Indexing", row) for row in range(8)]
+    assert done[:8] == [("Indexing", row) for row in range(8)]  # pools follow
     sha = hashlib.sha256((own_resources / "pre_verifier.safetensors").read_bytes()).hexdigest()
     assert after.provenance["verifiers"]["pre_verifier"] == sha
     assert after.provenance["code"] == program.code()[:12]

@@ -97,7 +97,8 @@ def live(make_napari_viewer, silver, path, order, stay, qtbot):
     quiet(qtbot)
     if not stay:
         assert slots(session) == before, "a closed panel still listens"
-    held = (viewer, session, *(session.get(stage) for stage in Stage if stage is not Stage.PROBE))
+    results = [session.get(stage) for stage in Stage if stage not in (Stage.PROBE, Stage.MAP)]
+    held = (viewer, session, *results, *session.maps.values())
     viewer.close()
     return references + [(type(each).__name__, weakref.ref(each)) for each in held]
 

@@ -119,7 +119,7 @@ def after(chapter: Callable[[Walk], None]):
 def states(walk: Walk) -> dict[str, str]:
     """Return what the overview says of each step."""
     steps = walk.panel("Overview").steps
-    return {title: made.text().partition(": ")[2] for title, (_, made) in steps.items()}
+    return {title: made.text().partition(": ")[2] for title, made in steps.items()}
 
 
 @after(chapters.open_silver)
@@ -168,7 +168,7 @@ def every_crystal_has_disks(walk):
     yield
     disks = walk.session.get(Stage.DISKS)
     assert np.median(disks.counts) > 5
-    np.testing.assert_array_equal(find_layer(walk.viewer, "disk count").data, disks.counts)
+    np.testing.assert_array_equal(find_layer(walk.viewer, "disk count").data, disks.sure().counts)
     assert (states(walk)["Bragg disks"], states(walk)["Calibration"]) == ("current", "ready")
 
 
@@ -179,7 +179,7 @@ def the_disks_found_before_are_kept(walk):
     assert walk.session.get(Stage.DISKS) is before
     assert states(walk)["Bragg disks"] == "current"
     assert says(walk.panel("Bragg disks"), "The settings have changed since")
-    np.testing.assert_array_equal(find_layer(walk.viewer, "disk count").data, before.counts)
+    np.testing.assert_array_equal(find_layer(walk.viewer, "disk count").data, before.sure().counts)
 
 
 @after(chapters.calibrate)

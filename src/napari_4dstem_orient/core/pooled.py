@@ -70,4 +70,5 @@ class Pooled:
 
 
 def _flat(values: np.ndarray) -> np.ndarray:
-    return values.reshape(-1, *values.shape[2:])
+    rows, cols, *rest = values.shape  # of runners-up there may be none
+    return values.reshape(rows * cols, *rest)

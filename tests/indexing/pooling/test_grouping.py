@@ -4,7 +4,7 @@ import numpy as np
 
 from helpers.made_maps import CU, rotations, turn
 from napari_4dstem_orient.indexing.pooling.candidates import Candidates
-from napari_4dstem_orient.indexing.pooling.grouping import links, pools_of
+from napari_4dstem_orient.indexing.pooling.grouping import Pools, _once, links, pools_of
 
 
 def candidates(owner, rotation):
@@ -69,3 +69,11 @@ def test_what_is_not_linked_is_not_pooled_and_few_make_no_pool():
         assert len(set(pools.members[pools.pool == number] % 8 < 4)) == 1
     assert len(pools_of(chain(1, 3), (1, 3), 8)) == 0
     assert len(pools_of(np.zeros((0, 2), int), (5, 5), 8)) == 0
+
+
+def test_pools_of_other_members_are_kept_whatever_their_sums():
+    """Both have four members of the same sum and the same sum of squares."""
+    one, other = [0, 4, 5, 10], [1, 2, 6, 10]
+    pools = _once(Pools(np.array(one + other + one), np.array([0, 4, 8, 12])))
+    assert pools.members.tolist() == one + other
+    assert pools.offsets.tolist() == [0, 4, 8]

@@ -123,10 +123,9 @@ def _parts_of(
 
 
 def _once(pools: Pools) -> Pools:
-    """Return each pool once: two with the same members have the same sums."""
-    place, pool = pools.members.astype(np.float64), pools.pool
-    keys = [np.bincount(pool, values) for values in (place * 0 + 1, place, place**2)]
-    _, first = np.unique(np.stack(keys, 1), axis=0, return_index=True)
+    """Return each pool once: those with the same members have the same sum of the members' random numbers."""
+    number = np.random.default_rng(0).integers(2**62, size=pools.members.max() + 1)
+    _, first = np.unique(np.add.reduceat(number[pools.members], pools.offsets[:-1]), return_index=True)
     first.sort()
-    kept = np.isin(pool, first)
+    kept = np.isin(pools.pool, first)
     return Pools(pools.members[kept], np.concatenate([[0], np.cumsum(pools.size[first])]))

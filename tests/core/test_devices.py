@@ -31,3 +31,17 @@ def test_a_single_pattern_that_is_too_large_is_an_error():
 
     with pytest.raises(torch.OutOfMemoryError):
         list(each_batch(compute, [np.arange(4)], torch.device("cpu")))
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_each_batch_has_one_thread_because_rounding_depends_on_their_number(batches):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = list(
+            each_batch(lambda _: torch.get_num_threads(), [np.arange(4)] * batches, torch.device("cpu"))
+        )
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert [threads for _, threads in found] == [1] * batches

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
@@ -86,12 +86,16 @@ def each_batch(
     batches : iterable
     device : torch.device
     most : int, optional
-        No more batches at a time than this, where memory is short. Each still has one thread: rounding depends on
-        the number of threads, and answers shall not depend on memory.
+        No more batches at a time than this, where memory is short.
 
     Yields
     ------
     batch, result
+
+    Notes
+    -----
+    Each batch has one thread, a single one too: rounding depends on the number of threads, and answers shall depend
+    neither on memory nor on whether a worker computes them.
     """
 
     def in_halves(batch: Item) -> list[tuple[Item, Result]]:
@@ -105,7 +109,7 @@ def each_batch(
         return in_halves(batch[:half]) + in_halves(batch[half:])
 
     threads = at_a_time(device)
-    if threads == 1 or (isinstance(batches, Sequence) and len(batches) == 1):
+    if threads == 1:
         for batch in batches:
             yield from in_halves(batch)
         return

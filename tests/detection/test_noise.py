@@ -35,14 +35,14 @@ def test_noise_is_what_the_correlation_scatters_by_at_each_place(gain, readout):
     images = torch.as_tensor(counts, dtype=torch.float32)
     settings = DetectionSettings(smoothing=SMOOTHING)
     # without the cut at 0, which makes scatter in the dark smaller than that of a sum
-    height = Correlator(PROBE, replace(settings, smoothing=0.0), CPU).correlate(images)
+    height = Correlator(PROBE, replace(settings, smoothing=0.0), CPU).correlate(torch.fft.rfft2(images))
     height = torch.as_tensor(
         np.fft.ifft2(np.fft.fft2(height) * np.fft.fft2(gaussian())).real, dtype=torch.float32
     )
     noise = Noise(PROBE, SMOOTHING, gain, CPU, readout**2)
     for row, col in PLACES:
         place = (np.arange(1500), np.full(1500, row), np.full(1500, col))
-        deviation = 1 / noise.signal_to_noise(images, *place, np.ones(1500))
+        deviation = 1 / noise.signal_to_noise(torch.fft.rfft2(images), *place, np.ones(1500))
         scatter = float(height[:, row, col].std())
         assert np.sqrt((deviation**2).mean()) == pytest.approx(scatter, rel=0.06)
 
@@ -54,7 +54,7 @@ def gaussian():
 
 
 def test_peaks_far_below_any_demand_have_their_exact_ratio_too():
-    images = torch.as_tensor(expected()[None], dtype=torch.float32)
+    images = torch.fft.rfft2(torch.as_tensor(expected()[None], dtype=torch.float32))
     place = [np.zeros(4, np.int64), *PLACES.T]
     noise = Noise(PROBE, SMOOTHING, 2.0, CPU)
     one, tiny = (noise.signal_to_noise(images, *place, np.full(4, height)) for height in (1.0, 1e-3))

@@ -23,8 +23,8 @@ from napari_4dstem_orient.detection.upsampling import Upsampling
 
 FITTED = 2.0
 """Signal-to-noise ratio from which on a disk's rim is fitted; fainter ones are many, and the fit hardly moves them."""
-CACHE_BYTES = 2**19
-"""Patterns that a CPU correlates together: what fits in its cache."""
+CACHE_BYTES = 2**21
+"""Patterns that a CPU correlates together: few, for its cache, but not so few that starting operations takes longer."""
 
 
 class BatchedDetection:
@@ -63,23 +63,22 @@ class BatchedDetection:
             (qx, qy, intensity, uncertainty of qx and qy, snr) in px, pattern by pattern, the strongest first; NaN
             where disks are not fitted or their noise is not known.
         """
-        found, correlations, kept = [], [], []
+        found, statistics, correlations = [], [], []
         step = self._together(patterns)
         images = torch.as_tensor(patterns).to(self.device, torch.float32)
         for start in range(0, len(patterns), step):
-            correlation = self.correlator.correlate(images[start : start + step])
+            transforms = torch.fft.rfft2(images[start : start + step])
+            correlation = self.correlator.correlate(transforms)
             blurred = self.correlator.blur(correlation)
             peaks = self._maxima(blurred)
-            if self._demanding:
-                kept.append(blurred)
+            statistics.append(self._statistics(transforms, blurred, peaks))
             found.append(peaks._replace(pattern=peaks.pattern + start))
             if self.upsampling is not None:
                 correlations.append(correlation)
         peaks = Peaks(*map(np.concatenate, zip(*found, strict=True)))
-        statistics = self._evidence(images, torch.cat(kept), peaks) if kept else None
-        chosen = select(peaks, self.settings, statistics)
-        peaks = peaks.take(chosen)
-        snr = self._snr(images, peaks) if statistics is None else statistics.above_ring[chosen]
+        evidence = PeakStatistics(*map(np.concatenate, zip(*statistics, strict=True)))
+        chosen = select(peaks, self.settings, evidence if self._demanding else None)
+        peaks, snr = peaks.take(chosen), evidence.above_ring[chosen]
         row, col, height = parabola(peaks)
         uncertainty = np.full(len(row), np.nan)
         if self.upsampling is not None:
@@ -110,28 +109,27 @@ class BatchedDetection:
         status : ndarray, uint8, shape (n,)
             ``PeakStatus``; the accepted ones are those that a call finds.
         """
-        image = torch.as_tensor(pattern[None]).to(self.device, torch.float32)
-        blurred = self.correlator.blur(self.correlator.correlate(image))
+        transform = torch.fft.rfft2(torch.as_tensor(pattern[None]).to(self.device, torch.float32))
+        blurred = self.correlator.blur(self.correlator.correlate(transform))
         peaks = local_maxima(blurred, 1, 0.0, 0.0)
         edge, (rows, cols) = self.settings.edge, pattern.shape
         inside = (peaks.row >= edge) & (peaks.row < rows - edge)
         inside &= (peaks.col >= edge) & (peaks.col < cols - edge)
         status = np.full(len(inside), PeakStatus.AT_RIM, np.uint8)
-        inner, snr = peaks.take(inside), self._snr(image, peaks)
-        evidence = self._evidence(image, blurred, inner)
-        status[inside] = status_of(inner, self.settings, evidence)
-        if evidence is not None:
-            snr[inside] = evidence.above_ring
+        inner, snr = peaks.take(inside), self._snr(transform, peaks)
+        evidence = self._statistics(transform, blurred, inner)
+        status[inside] = status_of(inner, self.settings, evidence if self._demanding else None)
+        snr[inside] = evidence.above_ring
         row, col, _ = parabola(peaks)
         return np.stack([row, col, peaks.height, snr], axis=1).astype(np.float32), status
 
-    def _evidence(self, images: torch.Tensor, blurred: torch.Tensor, peaks: Peaks) -> PeakStatistics | None:
+    def _statistics(self, transforms: torch.Tensor, blurred: torch.Tensor, peaks: Peaks) -> PeakStatistics:
         """Return what speaks for peaks; of those that are noise, which are most, only that."""
-        if not self._demanding:
-            return None
-        snr = self._snr(images, peaks)
-        lit = np.flatnonzero(snr >= self.settings.min_signal_to_noise)
+        snr = self._snr(transforms, peaks)
         along, ring = np.zeros(len(snr)), np.zeros(len(snr))
+        if not self._demanding:
+            return PeakStatistics(snr, along, ring, snr)
+        lit = np.flatnonzero(snr >= self.settings.min_signal_to_noise)
         left = peaks.take(lit)
         along[lit] = self.ridges.along(blurred, left)
         ring[lit] = self.rings.level(blurred, left, snr[lit] < FAINT)
@@ -142,10 +140,10 @@ class BatchedDetection:
         """Whether disks must stand out of the noise."""
         return self.noise is not None and self.settings.min_signal_to_noise > 0
 
-    def _snr(self, images: torch.Tensor, peaks: Peaks) -> np.ndarray:
+    def _snr(self, transforms: torch.Tensor, peaks: Peaks) -> np.ndarray:
         if self.noise is None:
             return np.full(len(peaks.row), np.nan)
-        return self.noise.signal_to_noise(images, peaks.pattern, peaks.row, peaks.col, peaks.height)
+        return self.noise.signal_to_noise(transforms, peaks.pattern, peaks.row, peaks.col, peaks.height)
 
     def _maxima(self, blurred: torch.Tensor) -> Peaks:
         settings = self.settings

@@ -30,19 +30,20 @@ class Correlator:
         self.power = settings.correlation_power
         self.taps = gaussian_taps(settings.smoothing)
 
-    def correlate(self, patterns: torch.Tensor) -> torch.Tensor:
+    def correlate(self, transforms: torch.Tensor) -> torch.Tensor:
         """Return the correlation of each pattern with the template.
 
         Parameters
         ----------
-        patterns : Tensor, float32, shape (n, det_y, det_x)
+        transforms : Tensor, complex64, shape (n, det_y, det_x // 2 + 1)
+            Of the patterns, by ``torch.fft.rfft2``.
 
         Returns
         -------
         Tensor, float32, shape (n, det_y, det_x)
             Negative where a pattern is darker in the disk than around it.
         """
-        product = torch.fft.rfft2(patterns).mul_(self.template)
+        product = transforms * self.template
         if self.power != 1:
             # |m|^p exp(i arg m), without the angle
             product *= product.abs().clamp_min_(1e-30).pow_(self.power - 1)

@@ -59,7 +59,9 @@ class DiskFit:
         self.dark = dark / gain
         self.around = Surroundings(probe.kernel.shape, int(np.ceil(probe.radius)), device)
         drawn = torch.as_tensor(_drawn(probe, self.around), dtype=torch.float32)
-        self.drawn = drawn.reshape(SUBPIXEL**2, 6, -1).to(device)
+        self.drawn = drawn.reshape(SUBPIXEL**2, 6, -1).transpose(1, 2).contiguous().to(device)
+        self.disk = self.drawn[:, :, 1].contiguous()
+        self.squares = (self.drawn[..., None] * self.drawn[:, :, None]).flatten(2)
         shift, tilt = (USUAL_SHIFT * self.radius) ** -2, USUAL_TILT**-2
         self.usual = torch.tensor([0, 0, shift, shift, tilt, tilt], device=device)
         self.unfitted = USUAL_SHIFT * self.radius
@@ -86,10 +88,7 @@ class DiskFit:
         """
         start = torch.as_tensor(np.stack([row, col], 1), dtype=torch.float32, device=self.device)
         which = torch.as_tensor(pattern, device=self.device)
-        parts = [
-            self._fit(images, which[part], start[part])
-            for part in self.around.parts(len(start), self.drawn.shape[1])
-        ]
+        parts = [self._fit(images, which[part], start[part]) for part in self.around.parts(len(start))]
         place, spread = map(torch.cat, zip(*parts, strict=True)) if parts else (start, start[:, 0])
         moved = place.cpu().numpy().astype(np.float64)
         return moved[:, 0], moved[:, 1], spread.cpu().numpy().astype(np.float64)
@@ -102,16 +101,15 @@ class DiskFit:
             pixel = place.round().long()
             slot = ((place - pixel + 0.5) * SUBPIXEL).long().clamp(0, SUBPIXEL - 1)
             drawn_at = pixel + (slot + 0.5) / SUBPIXEL - 0.5
+            slot = slot[:, 0] * SUBPIXEL + slot[:, 1]
             light, inside = self.around.read(images, pattern, pixel[:, 0], pixel[:, 1])
-            drawn = self.drawn[slot[:, 0] * SUBPIXEL + slot[:, 1]]
-            brightness, ground = self._brightness(light, inside, drawn[:, 1])
+            disk = self.disk[slot]
+            brightness, ground = self._brightness(light, inside, disk)
             # In units of the disk's brightness, so that single precision will do.
-            electrons = ground[:, None] + brightness[:, None] * drawn[:, 1] + self.dark
+            electrons = ground[:, None] + brightness[:, None] * disk + self.dark
             variance = self.noise * (electrons.clamp(min=0) + DARK * self.noise)
             weight = inside / (variance / brightness[:, None] ** 2 + MODEL_ERROR**2)
-            weighted = drawn * weight[:, None]
-            matrix = torch.bmm(weighted, drawn.transpose(1, 2))
-            right = torch.bmm(weighted, (light / brightness[:, None])[:, :, None])[:, :, 0]
+            matrix, right = self._normal(slot, weight, light / brightness[:, None])
             matrix.diagonal(dim1=1, dim2=2).add_(self.usual + 1e-6)
             right[:, 2:4] += (start - drawn_at) * self.usual[2:4]
             sides = [right[:, :, None]]
@@ -125,6 +123,18 @@ class DiskFit:
             ).clamp(max=1)
         spread = ((answer[:, 2, 1] + answer[:, 3, 2]) / 2).clamp(min=0).sqrt()
         return place, spread
+
+    def _normal(
+        self, slot: torch.Tensor, weight: torch.Tensor, light: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the normal equations (m, 6, 6) and (m, 6) of weighted fits, those drawn at one place together."""
+        order = slot.argsort()
+        parts = slot.bincount(minlength=SUBPIXEL**2).tolist()
+        weight, weighted = weight[order].split(parts), (weight * light)[order].split(parts)
+        matrix, right = light.new_empty(len(slot), 36), light.new_empty(len(slot), 6)
+        matrix[order] = torch.cat(list(map(torch.mm, weight, self.squares)))
+        right[order] = torch.cat(list(map(torch.mm, weighted, self.drawn)))
+        return matrix.unflatten(1, (6, 6)), right
 
     def _brightness(
         self, light: torch.Tensor, inside: torch.Tensor, disk: torch.Tensor

@@ -59,7 +59,7 @@ class Py4DSTEMDetection:
             return np.full(len(rows), np.nan)
         row, col = np.rint(rows[:, :2].T).astype(np.int64)
         images = torch.as_tensor(np.asarray(patterns, np.float32))
-        return noise.signal_to_noise(images, pattern, row, col, rows[:, 2])
+        return noise.signal_to_noise(torch.fft.rfft2(images), pattern, row, col, rows[:, 2])
 
     def _detect(self, pattern: np.ndarray) -> np.ndarray:
         settings = self.settings

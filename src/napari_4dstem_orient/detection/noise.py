@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from napari_4dstem_orient.detection.probe import TRENCH, Probe
+from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.detection.surroundings import Surroundings
 
 
 class Noise:
@@ -40,14 +39,14 @@ class Noise:
         dark: float = 0.0,
         unrest: float = 1.0,
     ) -> None:
-        self.gain, self.dark, self.unrest, self.device = gain, dark, unrest, device
-        self.around = Surroundings(probe.kernel.shape, _reach(probe), device)
-        squares = self.around.crop(probe.blurred(smoothing) ** 2).ravel()
-        self.weights = torch.as_tensor(squares, dtype=torch.float32, device=device)
-        self.total = float(squares.sum())
+        self.unrest, self.shape = unrest, probe.kernel.shape
+        squares = probe.blurred(smoothing) ** 2
+        weights = gain * np.conj(np.fft.rfft2(squares))
+        self.weights = torch.as_tensor(weights, dtype=torch.complex64, device=device)
+        self.dark = dark * float(squares.sum())
         # Chance makes some places of a camera with noise of its own, or an offset, darker than they are. And where
         # nothing is, not even one electron, rounding makes peaks.
-        self.smallest = max(0.1 * dark * self.total, gain**2 * float(squares.max()))
+        self.smallest = max(0.1 * self.dark, gain**2 * float(squares.max()))
 
     @property
     def one_electron(self) -> float:
@@ -55,24 +54,27 @@ class Noise:
         return self.unrest * float(np.sqrt(self.smallest))
 
     def signal_to_noise(
-        self, images: torch.Tensor, pattern: np.ndarray, row: np.ndarray, col: np.ndarray, height: np.ndarray
+        self,
+        transforms: torch.Tensor,
+        pattern: np.ndarray,
+        row: np.ndarray,
+        col: np.ndarray,
+        height: np.ndarray,
     ) -> np.ndarray:
         """Return the height of peaks over the noise at their place, shape (n,).
 
         Parameters
         ----------
-        images : Tensor, float32, shape (n, det_y, det_x)
-            Patterns.
+        transforms : Tensor, complex64, shape (m, det_y, det_x // 2 + 1)
+            Of the patterns, by ``torch.fft.rfft2``.
         pattern, row, col : ndarray, int64, shape (n,)
         height : ndarray, shape (n,)
             Of the blurred correlation.
         """
-        places = [torch.as_tensor(part, device=self.device) for part in (pattern, row, col)]
-        variance = np.zeros(len(height))
-        for part in self.around.parts(len(height)):
-            values, _ = self.around.read(images, *(place[part] for place in places))
-            variance[part] = (values @ self.weights).cpu().numpy()
-        variance = self.gain * variance + self.dark * self.total
+        rows, cols = self.shape
+        counted = torch.fft.irfft2(transforms * self.weights, s=self.shape).reshape(-1)
+        at = torch.as_tensor((pattern * rows + row) * cols + col, device=counted.device)
+        variance = counted.index_select(0, at).cpu().numpy().astype(np.float64) + self.dark
         return np.asarray(height / (self.unrest * np.sqrt(np.maximum(variance, self.smallest))))
 
 
@@ -93,7 +95,3 @@ def faintest(probe: Probe, smoothing: float, gain: float, signal_to_noise: float
     # intensity² = ratio² (gain · intensity · share + dark variance)
     half = 0.5 * signal_to_noise**2 * gain * (disk**2).sum() / disk.sum()
     return float(half + np.sqrt(half**2 + signal_to_noise**2 * max(dark, 0.0) * (template**2).sum()))
-
-
-def _reach(probe: Probe) -> int:
-    return int(np.ceil(TRENCH * probe.radius)) + 1

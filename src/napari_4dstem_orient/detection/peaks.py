@@ -40,8 +40,7 @@ class Peaks(NamedTuple):
 def local_maxima(images: torch.Tensor, edge: int, floor: float, relative_floor: float) -> Peaks:
     """Find pixels that exceed their eight neighbours.
 
-    Of equal neighbours the one further left counts as the higher, or else the one further up. Only pixels above the
-    floors are looked at, which makes this cheap.
+    Of equal neighbours the one further left counts as the higher, or else the one further up.
 
     Parameters
     ----------
@@ -70,11 +69,10 @@ def local_maxima(images: torch.Tensor, edge: int, floor: float, relative_floor: 
             lowest = torch.where(relative > rim * relative_floor, relative.clamp(min=floor), lowest)
     # A little less: rounding is left to the exact comparison that follows.
     lowest = (lowest * (1 - 1e-6)).clamp_(min=torch.finfo(images.dtype).tiny)
-    values, at = images.reshape(-1), _bright_places(images, lowest, edge)
-    middle = values.take(at)
-    at = at[(middle > values.take(at - 1)) & (middle >= values.take(at + 1))]
+    at = _unexceeded(images, lowest, edge)
     step = torch.arange(-1, 2, device=images.device)
-    around = values.take((step[:, None] * cols + step).reshape(-1, 1) + at)
+    places = (step[:, None] * cols + step).reshape(-1, 1) + at
+    around = images.reshape(-1).index_select(0, places.reshape(-1)).view(places.shape)
     peak = (around[4] > around[EARLIER]).all(0) & (around[4] >= around[LATER]).all(0)
     pattern, rest = np.divmod(at[peak].cpu().numpy(), rows * cols)
     heights = around[:, peak].T.cpu().numpy().astype(np.float64)
@@ -86,16 +84,22 @@ def _sides(images: torch.Tensor, width: int) -> list[torch.Tensor]:
     return [images[:, :width], images[:, -width:], images[:, :, :width], images[:, :, -width:]]
 
 
-def _bright_places(images: torch.Tensor, lowest: torch.Tensor, edge: int) -> torch.Tensor:
-    """Return the flat indices of pixels that reach their image's floor and lie off the rim."""
-    on_cpu = images.device.type == "cpu"
-    if on_cpu:  # NumPy compares and collects several times faster than torch
-        bright = torch.from_numpy(images.numpy() >= lowest.numpy()[:, None, None])
-    else:
-        bright = images >= lowest[:, None, None]
-    for side in _sides(bright, edge):
+def _unexceeded(images: torch.Tensor, lowest: torch.Tensor, edge: int) -> torch.Tensor:
+    """Return the flat indices of pixels off the rim that reach their image's floor and no pixel beside them exceeds."""
+    cols, flat = images.shape[2], images.reshape(-1)
+    # Beyond a row's end another begins, but pixels there belong to the rim.
+    inner = flat[cols:-cols]
+    beside = torch.maximum(flat[cols - 1 : -cols - 1], flat[cols + 1 : flat.numel() - cols + 1])
+    for other in (flat[: -2 * cols], flat[2 * cols :]):
+        torch.maximum(beside, other, out=beside)
+    beside.clamp_(min=float(lowest.min()))
+    stands = torch.zeros(flat.shape, dtype=torch.bool, device=images.device)
+    torch.ge(inner, beside, out=stands[cols:-cols])
+    for side in _sides(stands.view(images.shape), edge):
         side.zero_()
-    return torch.from_numpy(np.flatnonzero(bright.numpy())) if on_cpu else bright.reshape(-1).nonzero()[:, 0]
+    on_cpu = images.device.type == "cpu"  # there NumPy collects several times faster than torch
+    at = torch.from_numpy(np.flatnonzero(stands.numpy())) if on_cpu else stands.nonzero()[:, 0]
+    return at[flat[at] >= lowest[at.div(images[0].numel(), rounding_mode="floor")]]
 
 
 def parabola(peaks: Peaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

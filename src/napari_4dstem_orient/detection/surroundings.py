@@ -57,10 +57,11 @@ class Surroundings:
         line = pattern[:, None] * rows + y.clamp(0, rows - 1)
         at = line[:, :, None] * cols + x.clamp(0, cols - 1)[:, None, :]
         inside = (on_y[:, :, None] & on_x[:, None, :]).flatten(1).float()
-        return images.reshape(-1).take(at).flatten(1) * inside, inside
+        values = images.reshape(-1).index_select(0, at.reshape(-1)).view(inside.shape)
+        return values.mul_(inside), inside
 
-    def parts(self, count: int, layers: int = 1) -> Iterator[slice]:
-        """Yield slices of ``count`` peaks small enough to hold so many layers of their pixels."""
-        step = max(1, VALUES_AT_ONCE // (self.side**2 * layers))
+    def parts(self, count: int) -> Iterator[slice]:
+        """Yield slices of ``count`` peaks few enough to hold their pixels."""
+        step = max(1, VALUES_AT_ONCE // self.side**2)
         for start in range(0, count, step):
             yield slice(start, min(start + step, count))

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_4dstem_orient.calibration.beam_search import extent, find_place, pairs_of, strongest_disks
 from napari_4dstem_orient.calibration.quality import Quality
+from napari_4dstem_orient.calibration.surfaces import TERMS, fit_surface, smoothest
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import parts
@@ -24,12 +25,6 @@ REFERENCES = {
     "given": "the given place",
 }
 """What direct beams are compared with, by how they were found."""
-
-TERMS = {"constant": 1, "plane": 3, "parabola": 6}
-"""Smooth surfaces over the scan, and how many terms they have along each axis of the detector."""
-
-WORTH = 4.0
-"""F value from which the further terms of a surface are taken."""
 
 SEARCH_SHARE = 0.15
 """Farthest search radius around the surface, as a share of the detector."""
@@ -168,8 +163,8 @@ def fit_origin(
         measured = _middles(disks, flat, np.tile(place.pairs, (len(flat), 1)), _reach(disks))
     else:
         measured = _follow(disks, place.beam, place.blur)
-    chosen = _smoothest(disks.scan_shape, measured) if surface in ("auto", "each") else surface
-    surface_fit = _surface(disks.scan_shape, chosen, measured)[0]
+    chosen = smoothest(disks.scan_shape, measured) if surface in ("auto", "each") else surface
+    surface_fit = fit_surface(disks.scan_shape, chosen, measured)[0]
     residual = _rms(measured - surface_fit)
     sample = _sample(disks)
     shift, _ = _shift(disks, sample, surface_fit)
@@ -255,7 +250,7 @@ def _follow(disks: BraggDisks, start: np.ndarray, blur: float) -> np.ndarray:
         chosen = _strongest(disks, near, chance)
         enough = (chosen >= 0).sum() >= 4 * TERMS[name]
         measured = _beams(disks, chosen)
-        surface, spread = _surface(disks.scan_shape, name if enough else "constant", measured)
+        surface, spread = fit_surface(disks.scan_shape, name if enough else "constant", measured)
         spread = max(spread, 0.5)
         tolerance = float(np.clip(5 * spread, LEAST_TOLERANCE, farthest))
     chosen[~(np.hypot(*(measured - surface).T) < tolerance)] = -1
@@ -292,50 +287,6 @@ def _strongest(disks: BraggDisks, index: np.ndarray, strength: np.ndarray) -> np
         winner = np.flatnonzero(strength == top)
         best[owner[winner]] = index[winner]
     return best
-
-
-def _design(scan_shape: tuple[int, int], surface: str) -> np.ndarray:
-    """Return the surface's terms at every scan position, shape (n, terms)."""
-    row, col = (np.linspace(-1, 1, size) if size > 1 else np.zeros(1) for size in scan_shape)
-    row, col = (part.ravel() for part in np.meshgrid(row, col, indexing="ij"))
-    terms = [np.ones_like(row), row, col, row**2, row * col, col**2]
-    return np.stack(terms[: TERMS[surface]], axis=1)
-
-
-def _surface(scan_shape: tuple[int, int], surface: str, measured: np.ndarray) -> tuple[np.ndarray, float]:
-    """Fit by iteratively reweighted least squares; return the surface everywhere and the residuals' spread."""
-    found = np.isfinite(measured[:, 0])
-    if not found.any():
-        raise UserError(
-            "No pattern has a disk near the middle of all patterns, so there is no direct beam to centre on; "
-            "check the detection, or give the origin."
-        )
-    design = _design(scan_shape, surface)
-    terms, target = design[found], measured[found]
-    weight = np.ones(len(terms))
-    for _ in range(15):
-        weighted = (terms * weight[:, None]).T
-        coefficients, *_ = np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)
-        distance = np.hypot(*(target - terms @ coefficients).T)
-        # The nearest quarter is direct beams even where most candidates are not; 0.76 of Rayleigh's width.
-        spread = max(float(np.quantile(distance, 0.25)) / 0.76, 0.05)
-        weight = 1 / (1 + (distance / (2 * spread)) ** 2) ** 2
-    return design @ coefficients, spread
-
-
-def _smoothest(scan_shape: tuple[int, int], measured: np.ndarray) -> str:
-    """Return the surface whose further terms are still worth it: an F test, deaf to outliers."""
-    found = int(np.isfinite(measured[:, 0]).sum())
-    chosen, left = "constant", np.inf
-    for name, terms in TERMS.items():
-        if name != "constant" and found < 4 * terms:
-            break
-        surface, spread = _surface(scan_shape, name, measured)
-        square = np.nansum(np.minimum(((measured - surface) ** 2).sum(axis=1), (4 * spread) ** 2))
-        gained = (left - square) / (terms - TERMS[chosen]) if name != chosen else np.inf
-        if gained > WORTH * square / (found - terms if found > terms else 1):
-            chosen, left = name, square
-    return chosen
 
 
 def _sample(disks: BraggDisks) -> np.ndarray:

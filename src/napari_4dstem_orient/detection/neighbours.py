@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.detection.counted import counts_electrons
 from napari_4dstem_orient.detection.noise_level import (
     COUNTED,
     DOUBT,
@@ -57,6 +58,8 @@ WHITE, WIDEST = 0.015, 3.0
 px."""
 UNEVEN = 0.7
 """Where a blur leaves most places less than this of what light makes of noise everywhere, no number stands for both."""
+EMPTY = 0.1
+"""Share of pixels that hold the very same number, the least of all, from which this is taken for an offset."""
 LEAST = 20
 """Places that tell, at least."""
 
@@ -140,15 +143,46 @@ def measure_scan(scan: Scan, patterns: np.ndarray, probe: Probe, smoothing: floa
     smoothing : float
         Of the correlation, in px.
     """
-    alone = measure_noise(patterns, probe, smoothing)
-    rows, step = sample_rows(scan, min(ROWS, PIXELS // patterns[0].size)), smallest_step(patterns)
+    rows = sample_rows(scan, min(ROWS, PIXELS // patterns[0].size))
     rows = rows[np.isfinite(rows).all(axis=(1, 2, 3))]  # others are refused when disks are looked for
+    offset = _offset(patterns)
+    found = _measure(patterns - offset, rows - offset, probe, smoothing)
+    return found._replace(dark=found.dark - found.gain * offset)
+
+
+def _offset(patterns: np.ndarray) -> float:
+    """Return what a camera adds to every pixel, where many hold nothing else."""
+    lowest = patterns.min()
+    return float(lowest) if lowest > 0 and (patterns == lowest).mean() > EMPTY else 0.0
+
+
+def _measure(patterns: np.ndarray, rows: np.ndarray, probe: Probe, smoothing: float) -> NoiseLevel:
+    """Measure the noise of some patterns, and of rows of three neighbours, (n, 3, det_y, det_x)."""
+    step = smallest_step(patterns)
+    counted = counts_electrons(patterns, step)
+    if counted:
+        return NoiseLevel(step)
+    alone = measure_noise(patterns, probe, smoothing)
     between = _between(rows, SECOND, probe, smoothing, step)
     if between is None:
         return alone
     there, white = _typical(patterns, probe.radius), is_white(np.asarray(patterns, np.float64))
     wider = _between(rows, WIDER, probe, smoothing, step)
+    if counted is False and there < step:  # most noise is rounded away
+        return NoiseLevel(
+            max(step, between.gain), max(between.dark, 0.0), DOUBT.format(", because of coarse rounding")
+        )
     shared = wider is None or wider.variance(there) > SHARED * between.variance(there)
+    if (
+        shared
+        and wider is not None
+        and wider.doubt
+        and not between.doubt
+        and wider.variance(there) < alone.variance(there)
+    ):
+        return wider._replace(
+            doubt=DOUBT.format(", because neighbours may share it")
+        )  # or differ: rather too much
     doubt = "Neighbours share noise." if shared else between.doubt
     # Crystals that differ seem blurred too, but single patterns then show that no camera does it.
     blur = 0.0 if white else _blur(rows)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TILE = 4.0
 """Side, in disk radii, of the tiles that are looked at."""
-DARKEST, STRAY, ROUNDS = 0.1, 3.0, 6
+DARKEST, STRAY, ROUNDS = 0.1, 2.2, 6
 """Share of tiles that are surely without a disk; then those are counted in that stray no farther than so many times."""
 MOST = 1.5
 """Where tiles show more, disks reach every one of them."""

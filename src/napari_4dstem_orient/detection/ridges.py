@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from napari_4dstem_orient.core.devices import sorted_rows
 from napari_4dstem_orient.detection.peaks import Peaks
 
 LINES = 8
@@ -149,19 +150,12 @@ class Rings:
         unseen = y.sub_(on_y).abs_().add_(x.sub_(on_x).abs_()).add_(own).mul_(NEVER).clamp_(max=1)
         at = on_y.long().add_(pattern * rows).mul_(cols).add_(on_x.long())
         values = images.reshape(-1).index_select(0, at.reshape(-1)).view(at.shape)
-        ordered = _sorted(values.add_(unseen, alpha=NEVER))
+        ordered = sorted_rows(values.add_(unseen, alpha=NEVER))
         count = AROUND - unseen.ceil_().sum(1, keepdim=True).long()
         low, middle = (ordered.gather(1, count * share // 4) for share in (1, 2))
         disks = (count / AROUND * torch.pi * length / self.radius).clamp(min=1)
         level = middle - MEDIAN_ERROR * (middle - low) / disks.sqrt()
         return torch.where(count > 0, level.clamp(min=0), torch.zeros_like(level))[:, 0]
-
-
-def _sorted(values: torch.Tensor) -> torch.Tensor:
-    """Return each row by rising values."""
-    if values.device.type == "cpu":  # NumPy takes a tenth of torch's time
-        return torch.from_numpy(np.sort(values.numpy(), axis=1))
-    return values.sort(dim=1).values
 
 
 def _strongest(peaks: Peaks) -> np.ndarray:

@@ -31,7 +31,7 @@ from napari_4dstem_orient.indexing.verification.ranking import (
 )
 from napari_4dstem_orient.indexing.verification.second_look import look_again
 
-BATCH = {"cpu": 192, "cuda": 4096, "mps": 1024}
+BATCH = {"cpu": 384, "cuda": 4096, "mps": 1024}
 """Patterns at a time: on a CPU few, so that they stay in its cache."""
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from napari_4dstem_orient.core.devices import least_in_rows, sorted_rows
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.scoring import Measured
 
@@ -24,15 +25,13 @@ FEATURES = 16 + len(KERNELS)
 LISTED = 64
 """Disks and reflections of which cosines are made: many weak ones together say much."""
 COSINES = (
-    (0.008, 0.25, PAIRING),
-    (0.008, 0.5, PAIRING),
-    (0.02, 0.25, PAIRING),
-    (0.02, 0.5, PAIRING),
-    (0.04, 0.25, 0.05),
-    (0.06, 0.25, 0.05),
+    (0.008, PAIRING, (0.25, 0.5)),
+    (0.02, PAIRING, (0.25, 0.5)),
+    (0.04, 0.05, (0.25,)),
+    (0.06, 0.05, (0.25,)),
 )
-"""Widths of the excitation error (Å⁻¹), powers of the intensities, and widths of what counts as near (Å⁻¹)."""
-EXTENT = 9 + len(COSINES)
+"""Widths of the excitation error and of what counts as near (Å⁻¹), and powers of the intensities."""
+EXTENT = 9 + sum(len(powers) for *_, powers in COSINES)
 CONE = 6
 """Directions of a half precession cone over which a strength is averaged."""
 NOWHERE = 1.0
@@ -264,13 +263,15 @@ def _partners(
     flat = expected.g[..., :2]
     dark = torch.where(mask, -0.5 * light, ABSENT)[:, None]
     faint = -0.5 * expected.strength.clamp_min(1e-9).log()
-    # One matrix serves both: what is added to a row or a column as a whole decides nothing within it.
+    return _cheapest(q, flat, faint), _cheapest(flat, q, dark)
+
+
+def _cheapest(here: torch.Tensor, there: torch.Tensor, extra: torch.Tensor) -> torch.Tensor:
+    """Return which place there (n, h, k, 2) is nearest to each place here (n, h, d, 2), extra costs (n, h, k) added."""
+    # Of the distance's square, here² - 2 here there + there², what is the same for all there decides nothing.
     unit = 2 * PAIRING**2
-    of_q = torch.stack([*(-2 / unit * q).unbind(-1), q.square().sum(-1) / unit + dark], -1)
-    of_g = torch.stack([*flat.unbind(-1), torch.ones_like(faint)], -1)
-    cost = of_q @ of_g.transpose(-1, -2)
-    cost += (flat.square().sum(-1) / unit + faint)[:, :, None]
-    return cost.argmin(-1), cost.min(-2).indices  # argmin is slow along the rows
+    there = torch.cat([(-2 / unit) * there, (there.square().sum(-1) / unit + extra)[..., None]], -1)
+    return least_in_rows(torch.nn.functional.pad(here, (0, 1), value=1.0) @ there.transpose(-1, -2))
 
 
 def _seen_of_reflections(expected: _Expected) -> torch.Tensor:
@@ -307,7 +308,7 @@ def _extent(
     of_disk: torch.Tensor,
     far: torch.Tensor,
 ) -> torch.Tensor:
-    """Return what the network is told of the hypothesis as a whole: (n, h, 5 + len(COSINES))."""
+    """Return what the network is told of the hypothesis as a whole: (n, h, EXTENT - 4)."""
     off, count = pose.origin.norm(dim=-1) / 0.005, mask.sum(1)
     extent = [
         (count.clamp_max(MAX_PEAKS) / 20.0)[:, None].expand_as(off),
@@ -318,13 +319,16 @@ def _extent(
     ]
     error, shining = expected.error.square(), expected.strength > 0
     # A detection that found n disks would not have seen reflections much beyond the n brightest.
-    last = (1.25 * count + 2).long().clamp_max(error.shape[-1] - 1)[:, None, None].expand(-1, off.shape[1], 1)
-    for width, power, near in COSINES:
+    most = error.shape[-1] - 1
+    last = most - (1.25 * count + 2).long().clamp_max(most)[:, None, None].expand(-1, off.shape[1], 1)
+    weights = {power: found**power for *_, powers in COSINES for power in powers}
+    close = {near: torch.exp(far * (-0.5 / near**2)) for _, near, _ in COSINES}
+    for width, near, powers in COSINES:
         wanted = expected.squared * torch.exp(-0.5 / width**2 * error) * shining
-        floor = wanted.sort(dim=-1, descending=True).values.gather(2, last)
-        wanted = (wanted * (wanted >= floor)).clamp_min(1e-12) ** power
-        weight = found**power
-        close = torch.exp(far * (-0.5 / near**2))
-        matched = (wanted.gather(2, of_disk) * weight[:, None] * close).sum(-1)
-        extent.append(matched / (wanted.norm(dim=-1) * weight.norm(dim=-1)[:, None]).clamp_min(1e-9))
+        floor = sorted_rows(wanted).gather(2, last)
+        wanted = (wanted * (wanted >= floor)).clamp_min(1e-12)
+        for power in powers:
+            strength, weight = wanted**power, weights[power]
+            matched = (strength.gather(2, of_disk) * weight[:, None] * close[near]).sum(-1)
+            extent.append(matched / (strength.norm(dim=-1) * weight.norm(dim=-1)[:, None]).clamp_min(1e-9))
     return torch.stack(extent, -1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from napari_4dstem_orient.core.devices import least_in_rows
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 
@@ -126,7 +127,7 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     predicted = _weight(relative, settings.intensity_power)
     weight = _weight(measured.intensity, settings.intensity_power)
     distance, nearest = _nearest(measured.q, position, predicted > 0)
-    kernel = torch.exp(-0.5 * distance / settings.tolerance**2)
+    kernel = gaussian(distance, settings.tolerance)
     matched = (weight[:, None] * torch.gather(predicted, 2, nearest) * kernel).sum(-1)
     norm = weight.norm(dim=1)[:, None] * predicted.norm(dim=-1)
     explained = ((distance < (3 * settings.tolerance) ** 2) & measured.mask[:, None]).sum(-1)
@@ -143,6 +144,11 @@ def odds_by_score(value: np.ndarray, best: np.ndarray) -> np.ndarray:
     return np.asarray(SURE * np.exp(SCORE_WEIGHT * (value.astype(np.float64) - best)))
 
 
+def gaussian(squared: torch.Tensor, width: torch.Tensor | float) -> torch.Tensor:
+    """Return exp(-x²/2σ²) of x²; beyond 11 σ it stays as it is there, for smaller numbers take ten times as long."""
+    return torch.exp((squared * (-0.5 / width**2)).clamp_(min=-60))
+
+
 def _weight(intensity: torch.Tensor, power: float) -> torch.Tensor:
     return torch.where(intensity > 0, intensity.clamp_min(1e-12) ** power, torch.zeros_like(intensity))
 
@@ -151,12 +157,10 @@ def _nearest(
     q: torch.Tensor, position: torch.Tensor, present: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return squared distance and index of the predicted disk nearest to each measured one, shape (n, h, d)."""
-    apart = (
-        q.square().sum(-1)[:, None, :, None]
-        + torch.where(present, position.square().sum(-1), torch.full_like(position[..., 0], 1e6))[
-            :, :, None, :
-        ]
-        - 2 * q[:, None] @ position.transpose(-1, -2)
-    )
-    distance, nearest = apart.min(-1)
+    # Distance² is q² - 2 q p + p²; q² decides nothing among the places.
+    absent = torch.where(present, position.square().sum(-1), 1e6)
+    place = torch.cat([-2 * position, absent[..., None]], -1)
+    apart = torch.nn.functional.pad(q, (0, 1), value=1.0)[:, None] @ place.transpose(-1, -2)
+    nearest = least_in_rows(apart)
+    distance = apart.gather(-1, nearest[..., None])[..., 0] + q.square().sum(-1)[:, None]
     return distance.clamp_min(0), nearest

@@ -10,7 +10,7 @@ import torch
 
 from napari_4dstem_orient.core.devices import least_in_rows, sorted_rows
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.indexing.scoring import Measured
+from napari_4dstem_orient.indexing.scoring import Measured, gaussian
 
 MAX_PEAKS = 40
 """Measured disks that are looked at, surest first, and reflections, those that two-beam theory makes strongest."""
@@ -25,13 +25,15 @@ FEATURES = 16 + len(KERNELS)
 LISTED = 64
 """Disks and reflections of which cosines are made: many weak ones together say much."""
 COSINES = (
-    (0.008, PAIRING, (0.25, 0.5)),
-    (0.02, PAIRING, (0.25, 0.5)),
-    (0.04, 0.05, (0.25,)),
-    (0.06, 0.05, (0.25,)),
+    (0.008, 0.25, PAIRING),
+    (0.008, 0.5, PAIRING),
+    (0.02, 0.25, PAIRING),
+    (0.02, 0.5, PAIRING),
+    (0.04, 0.25, 0.05),
+    (0.06, 0.25, 0.05),
 )
-"""Widths of the excitation error and of what counts as near (Å⁻¹), and powers of the intensities."""
-EXTENT = 9 + sum(len(powers) for *_, powers in COSINES)
+"""Widths of the excitation error (Å⁻¹), powers of the intensities, and widths of what counts as near (Å⁻¹)."""
+EXTENT = 9 + len(COSINES)
 CONE = 6
 """Directions of a half precession cone over which a strength is averaged."""
 NOWHERE = 1.0
@@ -164,7 +166,7 @@ def view_of(
     length = right[..., 4:5].clamp_min(1e-3)
     along = (apart * g[..., :2]).sum(-1, keepdim=True) / length
     across = (apart[..., 1:] * g[..., :1] - apart[..., :1] * g[..., 1:2]) / length
-    kernels = torch.exp(far * far.new_tensor([-0.5 / width**2 for width in KERNELS]))
+    kernels = gaussian(far, far.new_tensor(KERNELS))
     offsets = torch.cat([along, across], -1)
     which = torch.zeros_like(far)
     which[:, :, disks:] = 1.0
@@ -285,7 +287,7 @@ def _seen_of_reflections(expected: _Expected) -> torch.Tensor:
             s.abs().clamp_min(1e-4).log() / 2 + 2,
             expected.coupling.clamp_min(1e-6).log() / 2 + 3,
             expected.strength.clamp_min(1e-6).log() / 3,
-            torch.exp(-(s / 0.008).square()),
+            gaussian(2 * s.square(), 0.008),
             expected.sweep / 0.02,
         ],
         -1,
@@ -308,7 +310,7 @@ def _extent(
     of_disk: torch.Tensor,
     far: torch.Tensor,
 ) -> torch.Tensor:
-    """Return what the network is told of the hypothesis as a whole: (n, h, EXTENT - 4)."""
+    """Return what the network is told of the hypothesis as a whole: (n, h, 5 + len(COSINES))."""
     off, count = pose.origin.norm(dim=-1) / 0.005, mask.sum(1)
     extent = [
         (count.clamp_max(MAX_PEAKS) / 20.0)[:, None].expand_as(off),
@@ -321,14 +323,13 @@ def _extent(
     # A detection that found n disks would not have seen reflections much beyond the n brightest.
     most = error.shape[-1] - 1
     last = most - (1.25 * count + 2).long().clamp_max(most)[:, None, None].expand(-1, off.shape[1], 1)
-    weights = {power: found**power for *_, powers in COSINES for power in powers}
-    close = {near: torch.exp(far * (-0.5 / near**2)) for _, near, _ in COSINES}
-    for width, near, powers in COSINES:
-        wanted = expected.squared * torch.exp(-0.5 / width**2 * error) * shining
-        floor = sorted_rows(wanted).gather(2, last)
-        wanted = (wanted * (wanted >= floor)).clamp_min(1e-12)
-        for power in powers:
-            strength, weight = wanted**power, weights[power]
-            matched = (strength.gather(2, of_disk) * weight[:, None] * close[near]).sum(-1)
-            extent.append(matched / (strength.norm(dim=-1) * weight.norm(dim=-1)[:, None]).clamp_min(1e-9))
+    close = {near: gaussian(far, near) for near in {near for *_, near in COSINES}}
+    visible = {}
+    for width in {width for width, *_ in COSINES}:
+        wanted = expected.squared * gaussian(error, width) * shining
+        visible[width] = (wanted * (wanted >= sorted_rows(wanted).gather(2, last))).clamp_min(1e-12)
+    for width, power, near in COSINES:
+        wanted, weight = visible[width] ** power, found**power
+        matched = (wanted.gather(2, of_disk) * weight[:, None] * close[near]).sum(-1)
+        extent.append(matched / (wanted.norm(dim=-1) * weight.norm(dim=-1)[:, None]).clamp_min(1e-9))
     return torch.stack(extent, -1)

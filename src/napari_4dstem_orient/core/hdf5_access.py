@@ -8,13 +8,14 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from napari_4dstem_orient.core import packed
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import (
     LARGEST_DESCRIPTION,
@@ -31,6 +32,8 @@ _CACHE = 64 * 2**20
 _NUMBERED = re.compile(r"%\d*b")  # stands for the number of a virtual dataset's part
 _MOST_VIRTUAL = 1000  # datasets that are put together, one from another
 _DENSEST = 1100  # times that gzip makes anything smaller, at most
+_UNPACKED = 2**25  # bytes that are unpacked to see whether there are more
+_BITSHUFFLE = 32008
 _MOST_PIECES = 5_000  # of a dataset, that are looked at before one is read
 _LookedAt = dict[tuple[int, int], bool]
 
@@ -205,7 +208,9 @@ def _outside(
 
 
 def _check_pieces(dataset: h5py.Dataset) -> None:
-    """Refuse packed pieces that take more room in the file than what they hold: HDF5 unpacks to the end whatever comes.
+    """Refuse packed pieces that take more room in the file than what they hold, or tell that they unpack to more.
+
+    HDF5 unpacks to the end whatever comes.
 
     Raises
     ------
@@ -215,18 +220,44 @@ def _check_pieces(dataset: h5py.Dataset) -> None:
     if dataset.chunks is None or not dataset.id.get_create_plist().get_nfilters():
         return
     holds = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    looked_at = count()
+    most = holds + holds // 50 + 4096
+    pieces: list[Any] = []
 
     def look(piece: Any) -> int | None:
         """Return what ends the search: the size of a piece that is too large, or 0 after many."""
-        if piece.size > holds + holds // 50 + 4096:
+        pieces.append(piece)
+        if piece.size > most:
             return int(piece.size)
-        return 0 if next(looked_at) == _MOST_PIECES else None
+        return 0 if len(pieces) > _MOST_PIECES else None
 
     if found := dataset.id.chunk_iter(look):
         raise UserError(
             f"{dataset.name} packs {holds:,} bytes into {found:,}, which no honest file does; ask for another copy."
         )
+    if any(_unpacks_to_more(dataset, pieces, most)):
+        raise UserError(
+            f"A piece of {dataset.name} holds {holds:,} bytes and unpacks to more than {most:,}, which no honest file "
+            "does; ask for another copy."
+        )
+
+
+def _unpacks_to_more(dataset: h5py.Dataset, pieces: list[Any], most: int) -> Iterator[bool]:
+    """Tell of each piece, as far as that is quick, whether what packed it last would make more of it."""
+    filters = dataset.id.get_create_plist()
+    number, _, values, _ = filters.get_filter(filters.get_nfilters() - 1)
+    tells = packed.HDF5_FILTERS.get(number)
+    if number == packed.BZIP2:
+        for piece in pieces[: max(1, _UNPACKED // most)]:
+            yield packed.bzip2_exceeds(dataset.id.read_direct_chunk(piece.chunk_offset)[1], most)
+    elif tells is not None and (number != _BITSHUFFLE or (len(values) > 4 and values[4])):
+        with open(dataset.file.filename, "rb") as file:
+            for piece in pieces:
+                if dataset.file.userblock_size:  # where pieces lie is counted from its end, or not
+                    start = dataset.id.read_direct_chunk(piece.chunk_offset)[1][:20]
+                else:
+                    file.seek(piece.byte_offset)
+                    start = file.read(min(20, piece.size))
+                yield piece.filter_mask == 0 and tells(start.ljust(20, b"\0")) > most
 
 
 def _check_storage(dataset: h5py.Dataset, looked_at: _LookedAt) -> None:

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 
 import h5py
+import hdf5plugin
 import numcodecs
 import numpy as np
 import pytest
@@ -263,6 +264,42 @@ def test_a_piece_of_hdf5_that_takes_more_room_than_it_holds(tmp_path):
         load(tmp_path / "a.h5")
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
+
+
+def hdf5_filter(name):
+    return getattr(hdf5plugin, name)()
+
+
+@pytest.mark.parametrize("userblock", [0, 512])
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [
+        ("Zstd", bytes(numcodecs.Zstd(9).encode(bytes(2**26)))),
+        ("BZip2", bz2.compress(bytes(2**26))),
+        ("Blosc", b"\2\1!\2" + struct.pack("<III", 2**26, 2**18, 40) + bytes(40)),
+        ("LZ4", struct.pack(">QI", 2**40, 2**26) + bytes(40)),
+        ("Bitshuffle", struct.pack(">QI", 2**26, 2**13) + bytes(40)),
+    ],
+)
+def test_a_small_piece_of_hdf5_that_would_unpack_to_more_than_it_holds(tmp_path, name, packed, userblock):
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=userblock) as file:
+        data = file.create_dataset("data", data=DATA, chunks=(1, 1, 10, 12), **hdf5_filter(name))
+        data.id.write_direct_chunk((2, 3, 0, 0), packed)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"^a.h5: A piece of /data holds \d+ bytes and unpacks to more"):
+        load(tmp_path / "a.h5")
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("userblock", [0, 512])
+@pytest.mark.parametrize("name", ["Zstd", "BZip2", "Blosc", "LZ4", "Bitshuffle", "Blosc2"])
+@pytest.mark.parametrize("noise", [True, False])
+def test_honest_pieces_of_every_filter_are_read(tmp_path, name, userblock, noise):
+    values = np.random.default_rng(1).integers(0, 2**16 if noise else 2, (3, 4, 16, 16), np.uint16)
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=userblock) as file:
+        file.create_dataset("data", data=values, chunks=(1, 1, 16, 16), **hdf5_filter(name))
+    np.testing.assert_array_equal(load(tmp_path / "a.h5").pattern(2, 3), values[2, 3])
 
 
 @pytest.mark.parametrize("packing", [{"compression": "gzip"}, {"compression": "lzf"}, {"shuffle": True}])

@@ -20,6 +20,7 @@ import numpy as np
 
 from napari_4dstem_orient.core import hdf5_access
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.packed import blosc_size, zstd_size
 from napari_4dstem_orient.core.reading import LARGEST_DESCRIPTION, LARGEST_PIECE
 from napari_4dstem_orient.core.units import kilovolts, positive, text
 from napari_4dstem_orient.io.formats import ScanFormat
@@ -188,17 +189,10 @@ class _Bounded:
         return out
 
 
-def _zstd_size(start: bytes) -> int:
-    """Return the size that the header of a Zstandard frame tells (RFC 8878, 3.1.1.1)."""
-    told, single = start[4], start[4] >> 5 & 1
-    place, length = 6 - single + (0, 1, 2, 4)[told & 3], (single, 2, 4, 8)[told >> 6]
-    return int.from_bytes(start[place : place + length], "little") + (256 if length == 2 else 0)
-
-
 _TOLD: dict[str, Callable[[bytes], int]] = {
-    "blosc": lambda start: int.from_bytes(start[4:8], "little"),
+    "blosc": blosc_size,
     "lz4": lambda start: int.from_bytes(start[:4], "little"),
-    "zstd": _zstd_size,
+    "zstd": zstd_size,
 }
 """What the beginning of a packed chunk tells of its size."""
 

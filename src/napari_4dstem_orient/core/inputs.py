@@ -28,7 +28,7 @@ def refuse_inputs(output: str | Path, inputs: Iterable[str | Path]) -> None:
     """
     for given in inputs:
         source = file_of(given)
-        if source.is_file() or source.is_dir():
+        if os.path.isfile(source) or os.path.isdir(source):
             _refuse(Path(output).expanduser(), source)
 
 
@@ -67,6 +67,6 @@ def _refuse(output: Path, source: Path) -> None:
             f"The output {output} is the input {source} where capitals and small letters are the same; "
             "choose another name."
         )
-    within = Path(os.path.realpath(output)).parents if source.is_dir() else ()
+    within = Path(os.path.realpath(output)).parents if os.path.isdir(source) else ()
     if any(_is_one(folder, source) for folder in within):
         raise UserError(f"The output {output} lies in the input {source}; choose another folder.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,7 @@ def look_up(name_or_path: str | Path) -> CifReading:
     if wanted.lower() in by_lower:
         return _read_bundled(by_lower[wanted.lower()])
     file, _, block = wanted.partition(BLOCK_AFTER)
-    if Path(file).suffix.lower() == ".cif" or Path(file).exists():
+    if Path(file).suffix.lower() == ".cif" or os.path.exists(file):
         return inspect_cif(file, block or None)
     near = [by_lower[name].stem for name in get_close_matches(wanted.lower(), by_lower, n=3, cutoff=0.5)]
     hint = f" (nearest: {', '.join(near)})" if near else ""

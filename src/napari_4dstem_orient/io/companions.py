@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +32,7 @@ def files_of(given: str | Path) -> list[Path]:
         May have a ``::/dataset`` after it.
     """
     path = file_of(given)
-    if path.is_dir():
+    if os.path.isdir(path):
         return [path] if path.suffix else []  # no scan: not everything in it is an input
     if not is_regular(path):
         return []

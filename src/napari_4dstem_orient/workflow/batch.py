@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields, replace
 from itertools import count
 from pathlib import Path
@@ -47,7 +48,7 @@ def scans_in(folder: str | Path) -> list[Path]:
         for path in members
         if any(one.names(path) for one in FORMATS.values())
         and not path.name.startswith(".")
-        and (path.is_file() or path.is_dir())  # no pipe, no device
+        and (os.path.isfile(path) or os.path.isdir(path))  # no pipe, no device
         and not (is_map_file(path) or is_project_file(path))
     ]
 
@@ -124,7 +125,7 @@ def result_of(path: Path, folder: Path) -> Path:
 
     for number in count(1):
         target = folder / f"{path.stem}{f'_{number}' if number > 1 else ''}_orientation.h5"
-        if not target.exists() or made_from(target) == path.absolute():
+        if not os.path.exists(target) or made_from(target) == path.absolute():
             return target
     raise AssertionError("numbers do not end")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def check_replaceable(path: str | Path) -> None:
     UserError
     """
     check_writable(path := Path(path).expanduser())
-    if path.exists() and not made_here(path, KIND):
+    if os.path.exists(path) and not made_here(path, KIND):
         raise UserError(
             f"{path} exists and was not made by this program; move it away, or run the script in another folder."
         )
@@ -57,7 +58,7 @@ def check_outputs(
     for path, name in wanted:
         check_writable(path)
         kind = FORMATS[name].hdf5 if name in FORMATS else ""
-        if path.exists() and not force and not made_here(path, kind):
+        if os.path.exists(path) and not force and not made_here(path, kind):
             raise UserError(
                 f"{path} exists and was not made by this command; choose another name, or add --force to replace it."
             )

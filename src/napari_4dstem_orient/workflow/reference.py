@@ -81,7 +81,7 @@ def fingerprint_of(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     check_regular(path, folder=True)
     told, size, digest = path.stat(), 0, hashlib.sha256()
-    if path.is_dir():
+    if os.path.isdir(path):
         files = sorted(member for member in path.rglob("*") if member.is_file())
         for member in files:
             size += member.stat().st_size
@@ -149,7 +149,7 @@ def _find(reference: Mapping[str, Any], beside: Path) -> Path:
         *([beside / reference["relative"]] if reference.get("relative") else []),
         beside / told.name,
     ]
-    there = [path for path in ways if path.exists()]
+    there = [path for path in ways if os.path.exists(path)]
     if not there:
         raise UserError(
             f"The scan {told} is not there; put it beside the project file and open the project again, to see patterns."

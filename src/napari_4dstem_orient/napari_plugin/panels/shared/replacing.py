@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def refuse_what_is_open(paths: Iterable[Path], session: Session) -> None:
 
 def may_replace(parent: QWidget, paths: Sequence[Path]) -> bool:
     """Ask whether those of the files that exist may be replaced; True where none does."""
-    there = [path for path in paths if path.exists()]
+    there = [path for path in paths if os.path.exists(path)]
     if not there:
         return True
     names = [path.name for path in there[:_NAMED]]

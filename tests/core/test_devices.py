@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_4dstem_orient.core.devices import each_batch
+from napari_4dstem_orient.core.devices import each_batch, least_in_rows, sorted_rows
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -45,3 +45,12 @@ def test_each_batch_has_one_thread_because_rounding_depends_on_their_number(batc
     finally:
         torch.set_num_threads(before)
     assert [threads for _, threads in found] == [1] * batches
+
+
+def test_rows_are_sorted_and_their_least_found_as_torch_does():
+    values = torch.rand(3, 2, 40, generator=torch.Generator().manual_seed(0)).round(
+        decimals=1
+    )  # many are equal
+    assert torch.equal(sorted_rows(values), values.sort(dim=-1).values)
+    assert torch.equal(values.gather(-1, least_in_rows(values)[..., None])[..., 0], values.amin(-1))
+    assert sorted_rows(values.swapaxes(0, 2)).shape == (40, 2, 3)  # whatever the strides

@@ -30,6 +30,8 @@ def test_every_format_is_written_where_asked(tmp_path):
             "grain_score.png",
             "grain_reliability.png",
             "grain_phase-margin.png",
+            "grain_precision-best.png",
+            "grain_precision-worst.png",
             "grain_explained.png",
             "grain_phase.png",
             "grain_ipf-x.tif",

@@ -150,7 +150,8 @@ def test_hyperspys_reader_reads_signals_with_axes(made, tmp_path):
         signal["metadata"]["General"]["title"]: signal for signal in file_reader(tmp_path / "map.hspy")
     }
     assert set(signals) == {
-        *("orientation", "phase", "score", "reliability", "phase margin", "explained disks", "Bragg disks")
+        *("orientation", "phase", "score", "reliability", "phase margin", "explained disks", "Bragg disks"),
+        *("precision, best axis", "precision, worst axis"),
     }
     angles = np.rad2deg(bunge_angles(made.rotation))
     lost = ~made.indexed

@@ -115,6 +115,9 @@ def sure(orientation_map, seed=0):
         reliability=(tried * random.uniform(0.01, 1, shape)).astype(np.float32),
         phase_margin=(tried * random.uniform(-0.5, 1, shape)).astype(np.float32),
         ambiguity=(tried * random.integers(0, 32, shape)).astype(np.uint8),
+        precision=np.where(
+            orientation_map.indexed[..., None], np.sort(random.uniform(0.02, 1.5, (*shape, 2))), np.nan
+        ).astype(np.float32),
     )
     return replace(orientation_map, certainty=certainty)
 

@@ -44,6 +44,14 @@ def _of_certainty(name: str) -> Callable[[OrientationMap], np.ndarray | None]:
     return lambda found: getattr(found.certainty, name, None)
 
 
+def _precision(axis: int) -> Callable[[OrientationMap], np.ndarray | None]:
+    def of(found: OrientationMap) -> np.ndarray | None:
+        known = None if found.certainty is None else found.certainty.precision
+        return None if known is None or np.isnan(known).all() else known[..., axis]
+
+    return of
+
+
 def _neighbours(found: OrientationMap) -> np.ndarray | None:
     return None if found.pooled is None else found.pooled.verdict
 
@@ -52,6 +60,9 @@ def _phase_margin(found: OrientationMap) -> np.ndarray | None:
     known = found.certainty is not None and len(found.phases) > 1
     return found.certainty.phase_margin if known and found.certainty is not None else None
 
+
+IMPRECISE = 1.0
+"""Degrees; the end of the colour bar of precision."""
 
 CHANNELS = {
     "ipf-z": Channel("IPF-Z (out-of-plane)", axis="z"),
@@ -69,6 +80,18 @@ CHANNELS = {
         "phase margin",
         label="probability above the next phase's",
         values=_phase_margin,
+        colormap="cividis",
+    ),
+    "precision-best": Channel(
+        "precision, best axis",
+        label="standard deviation about the best axis, degrees",
+        values=_precision(0),
+        colormap="cividis",
+    ),
+    "precision-worst": Channel(
+        "precision, worst axis",
+        label="standard deviation about the worst axis, degrees",
+        values=_precision(1),
         colormap="cividis",
     ),
     "explained": Channel(
@@ -104,6 +127,8 @@ def scalar_limits(orientation_map: OrientationMap, key: str) -> tuple[float, flo
     """Return the values at the ends of a scalar channel's colour bar."""
     if key == "neighbours":
         return 0.0, float(max(PoolVerdict))
+    if key.startswith("precision"):
+        return 0.0, IMPRECISE
     if key != "explained":
         return 0.0, 1.0
     return 0.0, float(max(1, orientation_map.n_matched.max(initial=1)))

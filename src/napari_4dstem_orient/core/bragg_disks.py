@@ -200,8 +200,9 @@ class BraggDisks:
 
         Returns
         -------
-        block : ndarray, float32, shape (n, length, 3 or 4)
-            (qx, qy, intensity), and snr where the disks have it; zero beyond the last disk.
+        block : ndarray, float32, shape (n, length, 3 to 5)
+            (qx, qy, intensity), then snr where the disks have it, then uncertainty where they have that too; zero
+            beyond the last disk.
         mask : ndarray, bool, shape (n, length)
             True where there is a disk.
         """
@@ -211,7 +212,9 @@ class BraggDisks:
         place = np.arange(width)
         inside = place < counts[:, None]
         index = np.where(inside, self.offsets[flat][:, None] + place, 0)
-        columns = [self.qx, self.qy, self.intensity] + ([] if self.snr is None else [self.snr])
+        columns = [self.qx, self.qy, self.intensity]
+        if self.snr is not None:
+            columns += [self.snr] if self.uncertainty is None else [self.snr, self.uncertainty]
         block = np.zeros((len(flat), width, len(columns)), np.float32)
         if len(self):
             for axis, values in enumerate(columns):

@@ -88,12 +88,17 @@ class Certainty:
         ``AmbiguityFlag`` flags.
     probability : ndarray, float32, shape (scan_y, scan_x, 1 + n), or None
         Of the answer itself and of each runner-up; what a position refuses has one too. None in files of 0.1.0.
+    precision : ndarray, float32, shape (scan_y, scan_x, 2), or None
+        Standard deviation in degrees of an answer that is right, about its best and its worst determined axis (see
+        ``indexing.verification.precision``); what a position refuses has one too. NaN where nothing was tried or
+        refined; None in files of former versions.
     """
 
     reliability: np.ndarray
     phase_margin: np.ndarray
     ambiguity: np.ndarray
     probability: np.ndarray | None = None
+    precision: np.ndarray | None = None
 
     def ambiguity_at(self, row: int, col: int) -> AmbiguityFlag:
         """Return the flags of one position."""
@@ -181,8 +186,11 @@ class OrientationMap:
         empty = _empty(self, _ARRAYS, scan_shape)
         empty["rotation"][:], empty["runner_up"][:] = np.eye(3), np.eye(3)
         empty["phase_id"][:], empty["status"][:] = -1, IndexingStatus.NOT_RUN
-        known = self.certainty
-        certainty = None if known is None else Certainty(**_empty(known, _names([known]), scan_shape))
+        known, certainty = self.certainty, None
+        if known is not None:
+            certainty = Certainty(**_empty(known, _names([known]), scan_shape))
+            if certainty.precision is not None:
+                certainty.precision[:] = np.nan
         return replace(self, **empty, certainty=certainty, pooled=None)
 
     @property
@@ -311,7 +319,7 @@ def _file_format() -> Any:
     return import_module("napari_4dstem_orient.io.result")
 
 
-_CERTAINTY = ("reliability", "phase_margin", "ambiguity", "probability")
+_CERTAINTY = ("reliability", "phase_margin", "ambiguity", "probability", "precision")
 _ARRAYS = ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score")
 
 

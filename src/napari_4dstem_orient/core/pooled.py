@@ -53,7 +53,8 @@ class Pooled:
         """Remember what differs between the arrays of two maps of the same scan."""
         where = {}
         for name, values in before.items():
-            differs = (values != after[name]).reshape(verdict.size, -1).any(1)
+            nan = (values != values) & (after[name] != after[name])
+            differs = ((values != after[name]) & ~nan).reshape(verdict.size, -1).any(1)
             where[name] = np.flatnonzero(differs)
         return cls(verdict, where, {name: _flat(values)[where[name]] for name, values in before.items()})
 

@@ -104,12 +104,15 @@ class Verified:
         How much likelier the disks make it than that no hypothesis is right.
     score : ndarray, float32, shape (n,)
     n_matched : ndarray, int32, shape (n,)
+    precision : ndarray, float32, shape (n, 2)
+        As ``Certainty.precision``.
     """
 
     rotation: np.ndarray
     odds: np.ndarray
     score: np.ndarray
     n_matched: np.ndarray
+    precision: np.ndarray
 
     @classmethod
     def nothing(cls, count: int) -> Verified:
@@ -119,6 +122,7 @@ class Verified:
             np.zeros(count),
             np.zeros(count, np.float32),
             np.zeros(count, np.int32),
+            np.full((count, 2), np.nan, np.float32),
         )
 
     @classmethod
@@ -146,6 +150,8 @@ class Hypotheses:
     n_matched : ndarray, int, shape (n, h)
     probability : ndarray, shape (n, h), or None
         That the hypothesis is right, where the method knows it; what is missing to 1 says that none of them is.
+    precision : ndarray, shape (n, 2), or None
+        Of the first, as ``Certainty.precision``, where the method knows it.
     """
 
     rotation: np.ndarray
@@ -153,6 +159,7 @@ class Hypotheses:
     score: np.ndarray
     n_matched: np.ndarray
     probability: np.ndarray | None = None
+    precision: np.ndarray | None = None
 
     @classmethod
     def join(
@@ -233,6 +240,7 @@ class MapBuilder:
         self.phase_margin = np.zeros(positions, np.float32)
         self.ambiguity = np.zeros(positions, np.uint8)
         self.probability = np.zeros((positions, 1 + runners_up), np.float32)
+        self.precision = np.full((positions, 2), np.nan, np.float32)
 
     def enter(self, where: np.ndarray, tried: np.ndarray, found: Hypotheses | None) -> None:
         """Enter a batch: flat scan positions, which of them have enough disks, and hypotheses of those."""
@@ -267,6 +275,8 @@ class MapBuilder:
         self.status[where] = reason
         indexed = reason == IndexingStatus.INDEXED
         self.phase_id[where] = np.where(indexed, found.phase_id[:, 0], -1)
+        if found.precision is not None:
+            self.precision[where] = np.where(enough[:, None], found.precision, np.nan)
         own = found.of_winning_phase(self.rotation.shape[1])
         count = own.rotation.shape[1]
         self.rotation[where, :count] = np.where(indexed[:, None, None, None], own.rotation, np.eye(3))
@@ -319,6 +329,7 @@ class MapBuilder:
             self.phase_margin.reshape(shape),
             self.ambiguity.reshape(shape),
             self.probability.reshape(*shape, -1),
+            self.precision.reshape(*shape, 2),
         )
         return OrientationMap(
             phases=self.phases,

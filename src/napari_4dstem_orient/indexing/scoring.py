@@ -44,6 +44,8 @@ class Measured:
         |q| in Å⁻¹ up to which disks could have been seen.
     snr : Tensor, shape (n, d), or None
         Signal-to-noise ratio, 0 where there is no disk; None where it is not known.
+    spread : Tensor, shape (n, d), or None
+        Standard deviation of a disk's place along either axis, Å⁻¹; None where it is not known.
     """
 
     q: torch.Tensor
@@ -51,15 +53,17 @@ class Measured:
     mask: torch.Tensor
     reach: float
     snr: torch.Tensor | None = None
+    spread: torch.Tensor | None = None
 
     @classmethod
     def of(cls, disks: torch.Tensor, mask: torch.Tensor, reach: float) -> Measured:
-        """Prepare disks (n, d, 3), or (n, d, 4) with their snr; those beyond ``reach`` are ignored."""
+        """Prepare disks, (n, d, 3 to 5) as ``BraggDisks.padded`` gives them; those beyond ``reach`` are ignored."""
         mask = mask & (disks[..., :2].norm(dim=-1) <= reach)
         intensity = disks[..., 2].clamp_min(0) * mask
         relative = intensity / intensity.amax(1, keepdim=True).clamp_min(1e-12)
         snr = disks[..., 3] * mask if disks.shape[-1] > 3 else None
-        return cls(disks[..., :2], relative, mask, reach, snr)
+        spread = disks[..., 4] if disks.shape[-1] > 4 else None
+        return cls(disks[..., :2], relative, mask, reach, snr, spread)
 
     def enough(self, min_disks: int) -> torch.Tensor:
         """Tell which patterns may be a crystal's, bool (n,): two disks, of which one stands out of the noise.
@@ -72,8 +76,8 @@ class Measured:
         return (count >= 2) & (self.snr.amax(1) >= STANDS_OUT)
 
     def __getitem__(self, index: torch.Tensor) -> Measured:
-        snr = None if self.snr is None else self.snr[index]
-        return Measured(self.q[index], self.intensity[index], self.mask[index], self.reach, snr)
+        snr, spread = (None if each is None else each[index] for each in (self.snr, self.spread))
+        return Measured(self.q[index], self.intensity[index], self.mask[index], self.reach, snr, spread)
 
     def surest_first(self) -> Measured:
         """Return the disks by falling signal-to-noise ratio; where it is not known they stay as they are."""
@@ -84,7 +88,8 @@ class Measured:
         q = self.q.gather(1, order[..., None].expand_as(self.q))
         rest = (values.gather(1, order) for values in (self.intensity, self.mask, self.snr))
         intensity, mask, snr = rest
-        return Measured(q, intensity, mask, self.reach, snr)
+        spread = None if self.spread is None else self.spread.gather(1, order)
+        return Measured(q, intensity, mask, self.reach, snr, spread)
 
 
 def without_direct_beam(disks: torch.Tensor, mask: torch.Tensor, nearest: float) -> torch.Tensor:

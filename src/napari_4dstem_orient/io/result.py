@@ -13,6 +13,8 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
     /orientation/phase_margin    float32 (ny, nx)           how much likelier its phase is than the next *
     /orientation/doubt           uint8   (ny, nx)           flags; attribute ``meaning`` spells them out *
     /orientation/probability     float32 (ny, nx, 1 + n)    of the answer itself and of each runner-up *
+    /orientation/precision       float32 (ny, nx, 2)        standard deviation of a right answer about its best and
+                                                            worst determined axis, degrees; NaN where unknown *
     /orientation/runner_up       float32 (ny, nx, n, 3, 3)  further hypotheses, best first
     /orientation/runner_up_score float32 (ny, nx, n)
     /orientation/neighbours      uint8   (ny, nx)           what they did to the answer; attribute ``meaning`` **
@@ -74,6 +76,7 @@ _CERTAINTY = {
     "phase_margin": np.float32,
     "doubt": np.uint8,
     "probability": np.float32,
+    "precision": np.float32,
 }
 _ATTRIBUTES = {"reason": "status", "explained": "n_matched", "doubt": "ambiguity"}
 """What the program calls the arrays that the file calls otherwise."""
@@ -91,6 +94,7 @@ _RANGES = {
     "phase_margin": (-_SCORE[1], _SCORE[1]),
     "doubt": (0, sum(AmbiguityFlag)),
     "probability": _SCORE,
+    "precision": (0, 180),
 }
 _METHOD = re.compile(r"\w[\w -]{,39}")
 """What a method may be called; which there are depends on what is installed."""
@@ -277,6 +281,7 @@ def _check(arrays: dict[str, np.ndarray], phases: int) -> None:
         "runner_up": (*shape, *hypotheses, 3, 3),
         "runner_up_score": (*shape, *hypotheses),
         "probability": (*shape, *(1 + count for count in hypotheses)),
+        "precision": (*shape, 2),
     }
     for name, values in arrays.items():
         if len(shape) != 2 or len(hypotheses) != 1 or values.shape != expected.get(name, shape):
@@ -284,6 +289,8 @@ def _check(arrays: dict[str, np.ndarray], phases: int) -> None:
     ranges = {**_RANGES, "phase_id": (-1, phases - 1)}
     for name, values in arrays.items():
         low, high = ranges[name]
+        if name == "precision":
+            values = values[~np.isnan(values)]
         # Written so that NaN is outside.
         if values.size and not (low <= values.min() and values.max() <= high):
             raise ValueError(f"{name} holds values outside {low} to {high}")

@@ -29,6 +29,7 @@ def candidates(rotation, odds, matched=9):
         np.array(odds, float),
         np.full(count, 0.8, np.float32),
         np.broadcast_to(np.array(matched, np.int32), count),
+        np.zeros((count, 2), np.float32),
     )
 
 

@@ -16,6 +16,7 @@ def candidates(owner, rotation):
         np.ones(count),
         np.ones(count, np.float32),
         np.zeros(count, np.int32),
+        np.zeros((count, 2), np.float32),
     )
 
 

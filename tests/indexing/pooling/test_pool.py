@@ -19,6 +19,10 @@ GRAINS = rotations(12, seed=4)
 ACCEPTED = AcceptanceSettings()
 
 
+OWN, VERIFIED = 0.1, 0.3
+"""Degrees; precision of what positions answer, and of what is verified for them."""
+
+
 def answers(truth, right, sure):
     """A map in which some positions took the twin; ``truth`` counts into GRAINS, -1 is vacuum."""
     shape = truth.shape
@@ -29,7 +33,9 @@ def answers(truth, right, sure):
     probability[..., 0], probability[..., 1] = sure, 0.98 - sure
     there = truth >= 0
     probability[~there] = 0
-    certainty = Certainty(probability[..., 0], probability[..., 0], np.zeros(shape, np.uint8), probability)
+    flags, precision = np.zeros(shape, np.uint8), np.full((*shape, 2), OWN, np.float32)
+    precision[~there] = np.nan
+    certainty = Certainty(probability[..., 0], probability[..., 0], flags, probability, precision)
     return OrientationMap(
         phases=(CU,),
         rotation=np.where(there[..., None, None], np.where(pick, own, twin), np.eye(3, dtype=np.float32)),
@@ -78,6 +84,7 @@ def verify(offered):
         np.where(fits, 20.0, 1e-4),
         np.where(fits, 0.8, 0.5).astype(np.float32),
         np.full(len(fits), 9, np.int32),
+        np.full((len(fits), 2), VERIFIED, np.float32),
     )
 
 
@@ -108,6 +115,9 @@ def test_twins_follow_what_their_grain_measured(shape):
     np.testing.assert_array_equal(changed, ~is_right(alone, truth))
     assert (found.pooled.verdict[~changed] == PoolVerdict.CONFIRMED).all()
     assert (found.certainty.reliability > alone.certainty.reliability).all()
+    # Every answer is as precise as it was found to be when it was verified.
+    expected = np.where(changed, VERIFIED, OWN)[..., None].repeat(2, -1)
+    np.testing.assert_allclose(found.certainty.precision, expected, rtol=1e-6)
     # The own answer that was given up is the first runner-up.
     np.testing.assert_array_equal(found.runner_up[changed, 0], alone.rotation[changed])
 

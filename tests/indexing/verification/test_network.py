@@ -100,7 +100,7 @@ def test_a_correction_with_perfect_rows_finds_the_truth(source, symmetry):
         rows = torch.stack(
             [torch.atanh(change), torch.full_like(change, 2.0), torch.full_like(change, 2.0)], -1
         )
-        pose = module._corrected(pose, view, rows)
+        pose = module._corrected(pose, module._equations(view, rows))
     angle = torch.rad2deg(misorientation_angle(pose.rotation[:, 0], truth, symmetry))
     assert angle.median() < 0.05
 

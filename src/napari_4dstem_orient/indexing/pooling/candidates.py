@@ -31,6 +31,8 @@ class Candidates:
     score : ndarray, float32, shape (m,)
     n_matched : ndarray, int32, shape (m,)
         -1 where it was not counted; such a candidate cannot become the answer.
+    precision : ndarray, float32, shape (m, 2)
+        As ``Certainty.precision``; NaN where it is not known.
     """
 
     owner: np.ndarray
@@ -39,6 +41,7 @@ class Candidates:
     odds: np.ndarray
     score: np.ndarray
     n_matched: np.ndarray
+    precision: np.ndarray
 
     @classmethod
     def of(cls, answers: OrientationMap) -> Candidates:
@@ -58,7 +61,11 @@ class Candidates:
         phase_id = answers.phase_id.ravel()[owner]
         counted = (which == 0) & (phase_id >= 0)
         matched = np.where(counted, answers.n_matched.ravel()[owner], -1).astype(np.int32)
-        return cls(owner, rotation[owner, which], phase_id, odds[owner, which], score[owner, which], matched)
+        precision = np.full((len(owner), 2), np.nan, np.float32)
+        if certainty is not None and certainty.precision is not None:
+            precision[counted] = certainty.precision.reshape(-1, 2)[owner[counted]]
+        answer = rotation[owner, which], phase_id, odds[owner, which], score[owner, which]
+        return cls(owner, *answer, matched, precision)
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -66,6 +66,7 @@ class Voices:
             empty,
             empty.astype(np.float32),
             empty.astype(np.int32),
+            np.zeros((0, 2), np.float32),
         )
         return cls(said, empty, empty.astype(np.int64), empty, np.zeros(positions), np.zeros(positions, bool))
 
@@ -292,4 +293,5 @@ def _block(
         block(found.score, zero),
         block(found.n_matched.clip(0), zero),
         None if probability is None else block(probability, zero),
+        found.precision[index[place[1] == 0]],
     )

@@ -84,4 +84,5 @@ def _verified(
         return wanted
     against = alone.score.ravel()[wanted.owner]
     told = verify(Offered(disks.take(wanted.owner), wanted.rotation, wanted.phase_id, against))
-    return Candidates(wanted.owner, told.rotation, wanted.phase_id, told.odds, told.score, told.n_matched)
+    answer = told.rotation, wanted.phase_id, told.odds, told.score, told.n_matched, told.precision
+    return Candidates(wanted.owner, *answer)

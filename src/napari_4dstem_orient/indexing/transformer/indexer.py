@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSett
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 from napari_4dstem_orient.indexing.verification.network import Verifiers
+from napari_4dstem_orient.indexing.verification.precision import deviations, turn_covariance
 from napari_4dstem_orient.indexing.verification.ranking import (
     FINALISTS,
     Candidate,
@@ -163,12 +164,31 @@ class TransformerIndexer:
             more = self._look(measured[unsure], further)
             found = [one.joined(unsure, other) for one, other in zip(found, more, strict=True)]
         keep = FINALISTS * len(found)  # all: their probabilities and that of none of them add up to 1
-        return rank(
+        ranked = rank(
             measured, found, self._verifiers.verifier, self.scoring, self.settings.refinement_iterations, keep
         )
+        best = torch.from_numpy(ranked.rotation[:, 0]).to(self.device)
+        return replace(ranked, precision=self._deviations(measured, best, ranked.phase_id[:, 0]))
+
+    def _deviations(self, measured: Measured, rotation: torch.Tensor, phase_id: np.ndarray) -> np.ndarray:
+        """Return ``Certainty.precision`` of one answer to each of n patterns; NaN where nothing is refined."""
+        if not self.settings.refinement_iterations:
+            return np.full((len(phase_id), 2), np.nan, np.float32)
+        return deviations(self.covariance(measured, rotation, phase_id))
+
+    def covariance(self, measured: Measured, rotation: torch.Tensor, phase_id: np.ndarray) -> torch.Tensor:
+        """Return the covariance (n, 3, 3) of one answer to each of n patterns; see ``turn_covariance``."""
+        covariance = torch.zeros_like(rotation)
+        for number, reflector in enumerate(self._reflectors):
+            rows = torch.from_numpy(phase_id == number).to(self.device).nonzero()[:, 0]
+            if len(rows):
+                covariance[rows] = turn_covariance(
+                    measured[rows], rotation[rows], reflector, self._verifiers.verifier
+                )
+        return covariance
 
     def _verify(self, offered: Offered, where: np.ndarray, reach: float) -> tuple[np.ndarray, ...]:
-        """Return the rotations, odds, scores and numbers of matched disks of some offers."""
+        """Return the rotations, odds, scores, numbers of matched disks and precision of some offers."""
         _, measured = self.read(offered.disks, where, reach)
         rotation = torch.from_numpy(offered.rotation[where]).to(self.device)
         against = torch.from_numpy(offered.against[where]).to(self.device)
@@ -188,7 +208,8 @@ class TransformerIndexer:
                 )
                 value[rows], n_matched[rows] = scored.value, scored.n_matched
         answers = (rotation, logit.double().clamp(-50, 50).exp(), value, n_matched)
-        return tuple(values.cpu().numpy() for values in answers)
+        precision = self._deviations(measured, rotation, offered.phase_id[where])
+        return *(values.cpu().numpy() for values in answers), precision
 
     def _propose(
         self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]

@@ -83,12 +83,23 @@ class Verifier(nn.Module):
         pose : PoseHypothesis
             The hypotheses, corrected.
         """
+        view, tokens, context = self._look(measured, pose, reflector, max_peaks)
+        logit = self.head(torch.cat([_pool(tokens, view), context, view.extent], -1))[..., 0]
+        return logit, _corrected(pose, _equations(view, self.rows(tokens).float()))
+
+    def equations(self, measured: Measured, pose: PoseHypothesis, reflector: Reflector) -> Equations:
+        """Return the least-squares problem by which hypotheses are corrected."""
+        view, tokens, _ = self._look(measured, pose, reflector, MAX_PEAKS)
+        return _equations(view, self.rows(tokens).float())
+
+    def _look(
+        self, measured: Measured, pose: PoseHypothesis, reflector: Reflector, max_peaks: int
+    ) -> tuple[View, torch.Tensor, torch.Tensor]:
+        """Return what there is to see of hypotheses, each pair as the network reads it, and all pairs together."""
         view = view_of(measured, pose, reflector, max_peaks)
         tokens = self.read(view.features)
         context = self.context(torch.cat([_pool(tokens, view), view.extent], -1))
-        tokens = self.again(self.reread(tokens) + context[..., None, :])
-        logit = self.head(torch.cat([_pool(tokens, view), context, view.extent], -1))[..., 0]
-        return logit, _corrected(pose, view, self.rows(tokens).float())
+        return view, self.again(self.reread(tokens) + context[..., None, :]), context
 
 
 def repeated(rotation: torch.Tensor, symmetry: torch.Tensor, alike: float = ALIKE) -> torch.Tensor:
@@ -176,34 +187,63 @@ def _pool(tokens: torch.Tensor, view: View) -> torch.Tensor:
     return torch.cat(pooled, -1)
 
 
-def _corrected(pose: PoseHypothesis, view: View, rows: torch.Tensor) -> PoseHypothesis:
-    """Correct the hypotheses by one weighted least-squares step whose rows the network has filled.
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """A weighted least-squares problem, whose weights and some targets the network has filled.
 
     Unknowns: a small turn ω (g → g + ω × g), and changes of scale and origin. A reflection's row says by how much its
-    excitation error should change; a disk's two rows say that it lies on its reflection.
+    excitation error should change; a disk's two rows say that it lies on its reflection, along lab x and y.
+
+    Attributes
+    ----------
+    matrix : Tensor, shape (n, h, reflections + 2 disks, 6)
+        In ``S_UNIT`` and ``POSITION_UNIT``, as the targets are.
+    weight, target : Tensor, shape (n, h, reflections + 2 disks)
+    g : Tensor, shape (n, h, disks, 3)
+        Each disk's reflection in the lab frame, Å⁻¹.
     """
+
+    matrix: torch.Tensor
+    weight: torch.Tensor
+    target: torch.Tensor
+    g: torch.Tensor
+
+    @property
+    def prior(self) -> torch.Tensor:
+        """Inverse variances of the unknowns before anything is measured, shape (6,)."""
+        return 1 / self.matrix.new_tensor(PRIOR).square()
+
+    @property
+    def normal(self) -> torch.Tensor:
+        """The normal matrix, shape (n, h, 6, 6)."""
+        weighted = self.matrix * self.weight[..., None]
+        return weighted.transpose(-1, -2) @ self.matrix + torch.diag(self.prior)
+
+
+def _equations(view: View, rows: torch.Tensor) -> Equations:
     g, disks = view.g, view.disks
     present = view.present.float()
     zero, one = torch.zeros_like(g[..., 0]), torch.ones_like(g[..., 0])
     x, y, z = g.unbind(-1)
     change = torch.stack([y, -x, zero, zero, zero, zero], -1)[:, :, disks:] / S_UNIT
     wanted = 0.03 * torch.tanh(rows[:, :, disks:, 0]) / S_UNIT
-    trust = (rows[:, :, disks:, 1].clamp(-10, 6).exp() * present[:, :, disks:])[..., None]
+    trust = rows[:, :, disks:, 1].clamp(-10, 6).exp() * present[:, :, disks:]
     in_x = torch.stack([zero, z, -y, x, one, zero], -1)[:, :, :disks] / POSITION_UNIT
     in_y = torch.stack([-z, zero, x, y, zero, one], -1)[:, :, :disks] / POSITION_UNIT
     near = (view.apart.square().sum(-1) < (4 * PAIRING) ** 2)[:, :, :disks]
-    sure = (rows[:, :, :disks, 2].clamp(-10, 8).exp() * present[:, :, :disks] * near)[..., None]
+    sure = rows[:, :, :disks, 2].clamp(-10, 8).exp() * present[:, :, :disks] * near
     apart = view.apart[:, :, :disks] / POSITION_UNIT
     matrix = torch.cat([change, in_x, in_y], 2)
     target = torch.cat([wanted, apart[..., 0], apart[..., 1]], 2)
-    weighted = matrix * torch.cat([trust, sure, sure], 2)
-    precision = 1 / g.new_tensor(PRIOR).square()
+    return Equations(matrix, torch.cat([trust, sure, sure], 2), target, g[:, :, :disks])
+
+
+def _corrected(pose: PoseHypothesis, fit: Equations) -> PoseHypothesis:
+    """Correct the hypotheses by one step of weighted least squares."""
     # Scale and origin are expected near zero altogether, a turn near zero each time.
-    so_far = torch.cat([torch.zeros_like(g[:, :, 0]), pose.scale[..., None], pose.origin], -1)
-    normal = weighted.transpose(-1, -2) @ matrix + torch.diag(precision)
-    step = torch.linalg.solve(
-        normal, weighted.transpose(-1, -2) @ target[..., None] - (precision * so_far)[..., None]
-    )[..., 0]
+    so_far = torch.cat([torch.zeros_like(pose.rotation[..., 0]), pose.scale[..., None], pose.origin], -1)
+    right = fit.matrix.transpose(-1, -2) @ (fit.weight * fit.target)[..., None]
+    step = torch.linalg.solve(fit.normal, right - (fit.prior * so_far)[..., None])[..., 0]
     turn = step[..., :3]
     length = turn.norm(dim=-1, keepdim=True).clamp_min(1e-9)
     turn = turn * (LARGEST_TURN * torch.tanh(length / LARGEST_TURN) / length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -215,6 +215,8 @@ class MapBuilder:
         Further hypotheses to keep.
     listed : ndarray of int, shape (scan_y, scan_x), optional
         Sure disks of each position's list, the direct beam among them; they tell why a position was not tried.
+    calibrate : callable, optional
+        What a reliability is to become, elementwise; probabilities are left as they are.
     """
 
     def __init__(
@@ -224,7 +226,9 @@ class MapBuilder:
         acceptance: AcceptanceSettings,
         runners_up: int,
         listed: np.ndarray | None = None,
+        calibrate: Callable[[np.ndarray], np.ndarray] = lambda reliability: reliability,
     ) -> None:
+        self.calibrate = calibrate
         positions = scan_shape[0] * scan_shape[1]
         self.listed = np.zeros(positions, int) if listed is None else listed.ravel()
         self.scan_shape = scan_shape
@@ -262,7 +266,8 @@ class MapBuilder:
         if found.probability is None:
             self.certain = False
         else:
-            reliability, margin, ambiguity = self._judge(found, found.probability)
+            believed, margin, ambiguity = self._judge(found, found.probability)
+            reliability = self.calibrate(believed)
             few = found.n_matched[:, 0] < FEW_DISKS
             ambiguity |= np.where(few, AmbiguityFlag.FEW_DISKS, 0).astype(np.uint8)
             self.reliability[where] = reliability * enough

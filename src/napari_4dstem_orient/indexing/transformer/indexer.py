@@ -30,6 +30,7 @@ from napari_4dstem_orient.indexing.verification.ranking import (
     rank,
     shortlist,
 )
+from napari_4dstem_orient.indexing.verification.reliability import calibrated
 from napari_4dstem_orient.indexing.verification.second_look import look_again
 
 BATCH = {"cpu": 384, "cuda": 4096, "mps": 1024}
@@ -125,7 +126,8 @@ class TransformerIndexer:
 
     def builder(self, disks: BraggDisks) -> MapBuilder:
         """Return an empty map of a scan."""
-        return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP, disks.sure().counts)
+        listed = disks.sure().counts
+        return MapBuilder(disks.scan_shape, self.phases, self.acceptance, RUNNERS_UP, listed, calibrated)
 
     def batches(self, disks: BraggDisks) -> list[np.ndarray]:
         """Split the scan positions by their number of disks, so that short lists do not pay for long ones."""

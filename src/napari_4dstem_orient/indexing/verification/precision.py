@@ -10,12 +10,13 @@ from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.verification.features import PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import POSITION_UNIT, Equations, Verifier
 
-READ = 5.0
+READ = 5.1
 """Standard deviation of what the network reads from intensities, over what its weight stands for: reflections of one
-pattern err together. From multislice patterns of Cu, Ti and Cu2O (tools/measure_certainty.py)."""
+pattern err together. From multislice patterns of Cu, Ti and Cu2O (``tools/measure_certainty.py``)."""
 
-BELIEVED, FITTED = 2.0, 3.0
-"""Disks that their own uncertainties count for beside those that are matched; unknowns fitted to their places."""
+BELIEVED, FITTED = 2.0, 5.0
+"""Disks that their own uncertainties count for beside those that are matched; so many of those the fit, which also
+chose the partners, has used up."""
 
 
 @torch.inference_mode()

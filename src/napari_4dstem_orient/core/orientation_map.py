@@ -80,8 +80,9 @@ class Certainty:
     Attributes
     ----------
     reliability : ndarray, float32, shape (scan_y, scan_x)
-        Probability that the answer is right: that of all hypotheses within 10° of it, against those elsewhere, those
-        of other phases, and none of them. 0 where nothing was tried.
+        Probability that the answer is right, within 5°: that of all hypotheses that are nearly the same, against those
+        elsewhere, those of other phases, and none of them, calibrated (``indexing.verification.reliability``). 0 where
+        nothing was tried.
     phase_margin : ndarray, float32, shape (scan_y, scan_x)
         Probability of the answer's phase less that of the next likely one.
     ambiguity : ndarray, uint8, shape (scan_y, scan_x)

@@ -1,4 +1,4 @@
-"""Training the verifier on hypotheses that pairs of disks suggest, for simulated patterns of many crystals."""
+"""Training the verifier on hypotheses that templates suggest, for simulated patterns of many crystals."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, from_vector
-from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured, without_direct_beam
+from napari_4dstem_orient.indexing.template.coarse import coarse_library
+from napari_4dstem_orient.indexing.template.library import Templates
+from napari_4dstem_orient.indexing.template.matching import likeliest
 from napari_4dstem_orient.indexing.verification.features import MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import WIDTH, Verifier, repeated
 from napari_4dstem_orient.training.loss import misorientation_angle
 from napari_4dstem_orient.training.resumable import read_story, restore_state, save_state
 from napari_4dstem_orient.training.synthesis import PatternSource
 
-EACH_PAIR = 1
-"""Hypotheses made from each pair of disks."""
-BLUR = 0.03
-"""Å⁻¹; pairs of reflections that fit two disks this much worse than the best are suggested too."""
+LOOKALIKES = 16
+"""Zone axes whose templates a pattern looks like; half of them, by chance, are hypotheses."""
 WIDEST = math.radians(8)
 """A hypothesis made from the truth lies at most this far from it."""
-UNSURE = math.radians(4)
-"""Hypotheses made from pairs are turned by up to this."""
 BASIN = math.radians(12)
 """From farther away nobody expects a correction to find the truth."""
 RIGHT = math.radians(3)
@@ -50,12 +48,14 @@ class Suspect:
     ----------
     reflector : Reflector
     symmetry : Tensor, shape (k, 3, 3)
+    library : Templates
     guilty : bool
         The patterns are this crystal's; of any other every hypothesis is wrong.
     """
 
     reflector: Reflector
     symmetry: torch.Tensor
+    library: Templates
     guilty: bool
 
     @classmethod
@@ -67,7 +67,7 @@ class Suspect:
             own if guilty else Reflector.of(phase, source.voltage, source.k_max, own.precession, own.g.device)
         )
         symmetry = torch.as_tensor(phase.symmetry, dtype=torch.float32, device=own.g.device)
-        return cls(reflector, symmetry, guilty)
+        return cls(reflector, symmetry, coarse_library(phase, reflector), guilty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,20 +123,19 @@ def make_case(source: PatternSource, phases: Sequence[Phase], count: int, genera
     listed = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     disks, mask = disks.gather(1, listed[..., None].expand_as(disks)), mask.gather(1, listed)
     measured = Measured.of(disks, mask, source.k_max).surest_first()
-    pairs = pairs_of(measured.q * measured.mask[..., None])
     suspects = tuple(Suspect.of(phase, source) for phase in phases)
-    rotations = tuple(_suggest(each, pairs, batch.rotation, generator) for each in suspects)
+    rotations = tuple(_suggest(each, measured, batch.rotation, generator) for each in suspects)
     return Case(measured, batch.rotation, suspects, rotations)
 
 
 def _suggest(
-    suspect: Suspect, pairs: Sequence[torch.Tensor], truth: torch.Tensor, generator: torch.Generator
+    suspect: Suspect, measured: Measured, truth: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Return hypotheses (n, h, 3, 3): from pairs of disks, one from the truth, and one from its half turn."""
+    """Return hypotheses (n, h, 3, 3): from templates, the truth, and its half turn."""
     count, device = len(truth), truth.device
-    table = PairTable(suspect.reflector, suspect.symmetry)
-    made = torch.cat([table.hypotheses(pair, EACH_PAIR, BLUR, generator) for pair in pairs], 1)
-    made = made @ turned_up_to(UNSURE, made.shape[:2], generator, device)
+    alike = likeliest(suspect.library, measured.q, measured.intensity, measured.mask, LOOKALIKES)
+    some = torch.rand(alike.shape[:2], generator=generator).argsort(1)[:, : LOOKALIKES // 2].to(device)
+    alike = alike.gather(1, some[..., None, None].expand(-1, -1, 3, 3))
     near = truth @ turned_up_to(WIDEST, (count,), generator, device)
     chance = torch.rand(count, generator=generator).to(device)
     twin = (
@@ -146,7 +145,7 @@ def _suggest(
     )
     far = turned_up_to(math.pi, (count,), generator, device)
     near = torch.where((chance < ABSENT)[:, None, None], far, near)
-    return torch.cat([made, near[:, None], twin[:, None]], 1)
+    return torch.cat([alike, near[:, None], twin[:, None]], 1)
 
 
 def turned_up_to(

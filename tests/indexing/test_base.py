@@ -205,7 +205,7 @@ def test_the_transformer_turns_its_answer_with_the_pattern(untrained, copper):
     """Whatever the network says, a pattern turned about the beam gets the answer turned about the beam."""
     turn = Rotation.from_rotvec([0, 0, np.deg2rad(33)]).as_matrix()
     disks = disks_of(copper, [TILTED, TILTED @ turn.T])
-    settings = TransformerSettings(reference_disks=2, refinement_iterations=0)
+    settings = TransformerSettings(reference_disks=2, refinement_iterations=0, template_hypotheses=0)
     indexer = TransformerIndexer([untrained], settings, AcceptanceSettings(2, 0.0), device="cpu")
     first, second = indexer.index(disks).rotation[0]
     assert np.abs(second - first @ turn.T).max() < 2e-3
@@ -330,5 +330,7 @@ def test_without_the_referee_the_networks_first_choice_stands(untrained, copper,
     disks = disks_of(copper, [TILTED])
     quick = TransformerIndexer([untrained], TransformerSettings(verify=False), device="cpu").index(disks)
     assert np.allclose(quick.rotation[0, 0], TILTED, atol=1e-6)
-    assert quick.score[0, 0] > 0.9
+    assert (
+        quick.score[0, 0] > 0.85
+    )  # a kinematic pattern: without precession the score expects dynamical ones
     assert quick.certainty is None

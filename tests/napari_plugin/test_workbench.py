@@ -45,11 +45,11 @@ def test_the_command_opens_a_panel_at_a_time_and_arranges_them(make_napari_viewe
     turns, clock = [], QTimer()
     clock.timeout.connect(lambda: turns.append(1))
     clock.start(0)
-    qtbot.waitUntil(lambda: set(viewer.window.dock_widgets) >= set(TITLES), timeout=20000)
+    qtbot.waitUntil(lambda: set(viewer.window.dock_widgets) >= set(TITLES), timeout=60_000)
     assert len(turns) >= len(TITLES) - 1  # the window answered between any two
     clock.stop()
     data = viewer.window.dock_widgets["Data"]
-    qtbot.waitUntil(lambda: data.isVisible() and not behind_a_tab(data), timeout=20000)
+    qtbot.waitUntil(lambda: data.isVisible() and not behind_a_tab(data), timeout=60_000)
     for panel in viewer.window.dock_widgets.values():
         panel.close_step()
 
@@ -58,7 +58,7 @@ def test_a_window_closed_while_panels_open_gets_no_more(make_napari_viewer, qtbo
     viewer, opened, open_one = make_napari_viewer(show=True), [], docks._open
     monkeypatch.setattr(docks, "_open", lambda *what: opened.append(what[1]) or open_one(*what))
     open_all_panels(viewer)
-    qtbot.waitUntil(lambda: len(opened) > 0, timeout=20000)
+    qtbot.waitUntil(lambda: len(opened) > 0, timeout=60_000)
     viewer.close()
     before = len(opened)
     qtbot.wait(200)
@@ -86,7 +86,7 @@ def test_the_steps_are_tabs_on_the_right_and_the_inspector_is_below(bench, qtbot
     assert key.y() == inspector.y()
     assert key.x() > inspector.x()
     show_panel(panels["Map"])
-    qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty(), timeout=20000)
+    qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty(), timeout=60_000)
     assert panels["Data"].visibleRegion().isEmpty()
     assert panels["Map"].mapTo(window, panels["Map"].rect().bottomLeft()).y() > 0.85 * window.height()
 
@@ -152,12 +152,12 @@ def test_a_panel_behind_another_tab_follows_when_it_is_shown(bench, qtbot, silve
         return shows(preview.view, scan.pattern(*session.position))
 
     show_panel(panels["Bragg disks"])
-    qtbot.waitUntil(shows_the_position, timeout=20000)
+    qtbot.waitUntil(shows_the_position, timeout=60_000)
     show_panel(panels["Map"])
-    qtbot.waitUntil(lambda: behind_a_tab(preview), timeout=20000)
+    qtbot.waitUntil(lambda: behind_a_tab(preview), timeout=60_000)
     session.move_to(2, 1)
     show_panel(panels["Bragg disks"])
-    qtbot.waitUntil(shows_the_position, timeout=20000)
+    qtbot.waitUntil(shows_the_position, timeout=60_000)
 
 
 def test_the_demo_opens_a_window_that_fits_the_screen(monkeypatch, make_napari_viewer):

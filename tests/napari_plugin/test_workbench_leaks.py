@@ -37,7 +37,7 @@ def settle():
 
 def quiet(qtbot):
     """Wait until no work is under way."""
-    qtbot.waitUntil(lambda: not threads.at_work, timeout=20000)
+    qtbot.waitUntil(lambda: not threads.at_work, timeout=60_000)
 
 
 def open_files():
@@ -139,5 +139,5 @@ def test_what_is_closed_while_at_work_is_neither_heard_nor_kept(qtbot):
     latest.ask(gate.wait)
     latest.close()
     gate.set()
-    qtbot.waitUntil(lambda: latest not in threads.at_work, timeout=20000)
+    qtbot.waitUntil(lambda: latest not in threads.at_work, timeout=60_000)
     assert not told

@@ -65,7 +65,7 @@ def test_the_steps_titles_are_whole_and_in_sight(bench):
 def test_the_overview_shows_all_without_scrolling_and_leaves_room(bench, qtbot):
     viewer, panels = bench
     bar = panels["Overview"]._scroll.verticalScrollBar()
-    qtbot.waitUntil(lambda: bar.maximum() == 0, timeout=20_000)
+    qtbot.waitUntil(lambda: bar.maximum() == 0, timeout=60_000)
     assert panels["Overview"].height() < 0.33 * viewer.window.geometry()[3]
 
 
@@ -129,7 +129,7 @@ def test_tab_reaches_every_field_of_every_panel(bench, qtbot):
     viewer, panels = bench
     open_more(viewer)
     viewer.window.activate()
-    qtbot.waitUntil(panels["Overview"].isActiveWindow, timeout=20_000)
+    qtbot.waitUntil(panels["Overview"].isActiveWindow, timeout=60_000)
     for panel in viewer.window.dock_widgets.values():
         show_panel(panel)
         QApplication.processEvents()
@@ -151,7 +151,7 @@ def test_tab_reaches_every_field_of_every_panel(bench, qtbot):
 def test_keys_alone_go_to_a_step(bench, qtbot):
     viewer, panels = bench
     viewer.window.activate()
-    qtbot.waitUntil(panels["Overview"].isActiveWindow, timeout=20_000)
+    qtbot.waitUntil(panels["Overview"].isActiveWindow, timeout=60_000)
     QTest.keyClick(panels["Overview"], Qt.Key.Key_4, Qt.KeyboardModifier.AltModifier)
-    qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty(), timeout=20_000)
+    qtbot.waitUntil(lambda: not panels["Map"].visibleRegion().isEmpty(), timeout=60_000)
     assert panels["Map"].isAncestorOf(QApplication.focusWidget())

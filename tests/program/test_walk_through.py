@@ -92,7 +92,7 @@ def test_a_stall_is_counted_and_its_place_named(qtbot):
         time.sleep(0.3)
     meter.begin("sleep")
     QTimer.singleShot(0, lambda: time.sleep(0.3))
-    qtbot.waitUntil(lambda: meter.chapters["sleep"].longest >= 0.3, timeout=20_000)
+    qtbot.waitUntil(lambda: meter.chapters["sleep"].longest >= 0.3, timeout=60_000)
     meter.close()
     assert meter.chapters["sleep"].count >= 1
     assert "test_walk_through" in meter.chapters["sleep"].where

@@ -39,7 +39,8 @@ def from_plain(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     kind : type
         A dataclass of plain values.
     values : dict
-        By field; what is left out has its default. A class may say in ``FORMERLY`` what its fields were called.
+        By field; what is left out has its default. A class may say in ``FORMERLY`` what its fields were called,
+        and that (None) one is no more.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def from_plain(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
     if not isinstance(values, Mapping):
         raise ValueError(f"{kind.__name__} cannot be made of a {type(values).__name__}")
     former = getattr(kind, "FORMERLY", {})
-    values = {former.get(name, name): value for name, value in values.items()}
+    values = {known: value for name, value in values.items() if (known := former.get(name, name))}
     try:
         # As JSON, for there a list is a tuple and everything else exactly what it is.
         read = _model(cast(Any, kind)).model_validate_json(json.dumps(values))

@@ -14,9 +14,8 @@ from napari_4dstem_orient.indexing.settings import ScoreSettings
 CLOSEST = 0.85
 """Disks closer to the centre than this share of the shortest reflection are none: leaves room for a wrong scale."""
 
-SCORE_WEIGHT, PRECESSED_WEIGHT = 15.0, 40.0
-"""Evidence that a difference of one in score stands for. Multislice patterns do not mind from 15 to 25; precession
-makes intensities kinematic, as the score takes them, and real silver with 50 disks needs 40 for all to be right."""
+SCORE_WEIGHT = 60.0
+"""Evidence that a difference of one in score stands for; multislice patterns do not mind from 40 to 100."""
 
 SURE = 1e6
 """Odds of the best hypothesis of a method that knows no probabilities."""
@@ -25,7 +24,13 @@ STANDS_OUT = 2.5
 """Signal-to-noise ratio of the surest disk: fifty peaks of noise hardly ever have it, and more have no score; of
 crystals' patterns of 3,000 electrons 97 % do."""
 
-PREDICTED = 48
+ALIKE = 0.999
+"""Share of an intensity that rounding leaves at least: equivalent reflections are kept or left out together."""
+
+MATCHED = 0.1
+"""Å⁻¹ within which a measured and a predicted disk count as the same."""
+
+PREDICTED = 64
 """Predicted disks that a score looks at."""
 
 
@@ -124,10 +129,10 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     settings : ScoreSettings
     """
     position, intensity = reflector.brightest(rotation, settings.excitation_width, measured.reach, PREDICTED)
-    count = measured.mask.sum(1)
-    # A detection that found n disks would not have seen reflections much beyond the n brightest.
-    rank = torch.arange(intensity.shape[-1], device=intensity.device)
-    intensity = intensity * (rank < (1.25 * count[:, None, None] + 2))
+    # A detection that found n disks would not have seen reflections much weaker than the n brightest.
+    last = (1.25 * measured.mask.sum(1) + 1).long().clamp_max(intensity.shape[-1] - 1)
+    faintest = intensity.gather(2, last[:, None, None].expand(*intensity.shape[:2], 1))
+    intensity = intensity * (intensity >= ALIKE * faintest)
     relative = intensity / intensity[..., :1].clamp_min(1e-12)
     predicted = _weight(relative, settings.intensity_power)
     weight = _weight(measured.intensity, settings.intensity_power)
@@ -135,13 +140,8 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     kernel = gaussian(distance, settings.tolerance)
     matched = (weight[:, None] * torch.gather(predicted, 2, nearest) * kernel).sum(-1)
     norm = weight.norm(dim=1)[:, None] * predicted.norm(dim=-1)
-    explained = ((distance < (3 * settings.tolerance) ** 2) & measured.mask[:, None]).sum(-1)
+    explained = ((distance < MATCHED**2) & measured.mask[:, None]).sum(-1)
     return Score((matched / norm.clamp_min(1e-12)).clamp(0, 1), explained)
-
-
-def score_weight(reflector: Reflector) -> float:
-    """Return the evidence that a difference of one in score stands for under a reflector's beam."""
-    return PRECESSED_WEIGHT if reflector.precession else SCORE_WEIGHT
 
 
 def odds_by_score(value: np.ndarray, best: np.ndarray) -> np.ndarray:

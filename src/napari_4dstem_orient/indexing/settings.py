@@ -49,6 +49,14 @@ class ScoreSettings:
         ),
     ] = 0.4
 
+    @classmethod
+    def under(cls, precession: float) -> ScoreSettings:
+        """Return what tells hypotheses apart best under so much precession (half-angle in degrees).
+
+        Without it intensities are those of dynamical scattering, and so the score trusts them and the places less.
+        """
+        return cls() if precession else cls(tolerance=0.05, excitation_width=0.04, intensity_power=0.25)
+
 
 @dataclass(frozen=True)
 class AcceptanceSettings:
@@ -108,9 +116,10 @@ class AcceptanceSettings:
 class TransformerSettings:
     """How the network's answers are used."""
 
-    FORMERLY: ClassVar[dict[str, str]] = {
+    FORMERLY: ClassVar[dict[str, str | None]] = {
         "frames": "reference_disks",
-        "pairs": "two_disk_seeds",
+        "pairs": None,
+        "two_disk_seeds": None,
         "corrections": "refinement_iterations",
         "referee": "verify",
     }
@@ -119,22 +128,22 @@ class TransformerSettings:
         int,
         parameter(
             "Reference disks",
-            "Read a pattern up to this many times, turned so that its strongest, second strongest … disk lies on +x, "
-            "where the first reading convinces nobody.",
+            "Without verification: read a pattern up to this many times, turned so that its strongest, second "
+            "strongest … disk lies on +x.",
             min=1,
             max=5,
         ),
     ] = 3
-    two_disk_seeds: Annotated[
+    template_hypotheses: Annotated[
         int,
         parameter(
-            "Two-disk seeds",
-            "Where the network's first hypotheses convince nobody, try so many that the places of two disks suggest, "
-            "for each of three pairs.",
+            "Template hypotheses",
+            "Where the network's first hypotheses convince nobody, try so many zone axes of a coarse template "
+            "library too.",
             min=0,
-            max=8,
+            max=64,
         ),
-    ] = 4
+    ] = 16
     refinement_iterations: Annotated[
         int,
         parameter(

@@ -11,7 +11,6 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.kinematic import excitation_error
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.rotations import about_beam, from_vector, random_rotations
-from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.verification import network as module
@@ -127,15 +126,6 @@ def test_hypotheses_that_repeat_an_earlier_one_are_told_symmetry_included(symmet
     same = symmetry[5] @ first
     other = first @ symmetry[5]
     assert repeated(torch.stack([first, same, other])[None], symmetry).tolist() == [[False, True, False]]
-
-
-def test_pairs_of_disks_suggest_the_truth(source, symmetry):
-    measured, truth = patterns(source, 128)
-    table = PairTable(source.reflector, symmetry)
-    pairs = pairs_of(measured.q * measured.mask[..., None])
-    found = torch.cat([table.hypotheses(pair, 4) for pair in pairs], 1)
-    best = torch.rad2deg(misorientation_angle(found, truth[:, None], symmetry).amin(1))
-    assert (best[measured.mask.sum(1) >= 6] < 10).float().mean() > 0.8
 
 
 def test_a_referee_learns_and_goes_on_after_a_stop(source, tmp_path):

@@ -30,7 +30,7 @@ def inspector(dock, qtbot, silver):
         replace(found, runner_up=off[:, :, None].astype(np.float32), runner_up_score=scores),
     )
     session.move_to(2, 1)
-    qtbot.waitUntil(lambda: widget.predicted["template"].hypotheses.count() == 2, timeout=10000)
+    qtbot.waitUntil(lambda: widget.predicted["template"].hypotheses.count() == 2, timeout=60_000)
     return widget
 
 
@@ -73,7 +73,7 @@ def test_p_pins_and_unpins_and_a_click_on_a_pin_goes_there(inspector, qtbot):
     qtbot.keyClick(view, Qt.Key.Key_P)
     assert session.pins == ((2, 1), (0, 4))
     assert [strip.item(n).text() for n in range(strip.count())] == ["2, 1", "0, 4"]
-    qtbot.waitUntil(lambda: not strip.item(0).icon().isNull(), timeout=10000)
+    qtbot.waitUntil(lambda: not strip.item(0).icon().isNull(), timeout=60_000)
     qtbot.waitUntil(strip.isVisible)
     place = strip.visualItemRect(strip.item(0)).center()
     qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=place)
@@ -89,7 +89,7 @@ def test_choosing_a_hypothesis_shows_its_pattern_in_that_methods_view(inspector,
     other = inspector.predicted["transformer"].view.canvas
     before, others = grabbed(column.view.canvas), grabbed(other)
     qtbot.keyClick(column.hypotheses, Qt.Key.Key_Down)
-    qtbot.waitUntil(lambda: "score 0.60" in column.words.text(), timeout=10000)
+    qtbot.waitUntil(lambda: "score 0.60" in column.words.text(), timeout=60_000)
     assert not np.array_equal(before, grabbed(column.view.canvas))
     np.testing.assert_array_equal(others, grabbed(other))
     turned = inspector._shown.answers["template"].rotation
@@ -97,5 +97,5 @@ def test_choosing_a_hypothesis_shows_its_pattern_in_that_methods_view(inspector,
         7, abs=0.01
     )
     inspector.session.move_to(2, 4)  # elsewhere the first is shown again
-    qtbot.waitUntil(lambda: "row 2, column 4" in inspector.measured.words.text(), timeout=10000)
+    qtbot.waitUntil(lambda: "row 2, column 4" in inspector.measured.words.text(), timeout=60_000)
     assert column.hypotheses.currentIndex() == 0

@@ -188,11 +188,11 @@ def test_a_measured_pattern_has_its_own_contrast_and_tells_its_counts(view, qtbo
     assert np.median(view.canvas.picture) > 100  # weak disks show beside the beam
     x, y = view.canvas.to_screen(np.array([20.0, 7.0]))
     qtbot.mouseMove(view.canvas, QPoint(round(x), round(y)))
-    qtbot.waitUntil(QToolTip.isVisible, timeout=5000)
+    qtbot.waitUntil(QToolTip.isVisible, timeout=60_000)
     assert QToolTip.text() == "row 20, column 7: 1e+06"
     view.clear("nothing")
     qtbot.mouseMove(view.canvas, QPoint(round(x) + 9, round(y)))
-    qtbot.waitUntil(lambda: not QToolTip.isVisible() or not QToolTip.text(), timeout=5000)
+    qtbot.waitUntil(lambda: not QToolTip.isVisible() or not QToolTip.text(), timeout=60_000)
     assert view.canvas.picture is None
     assert view.message == "nothing"
 
@@ -207,7 +207,7 @@ def test_the_mouse_is_told_what_lies_there(view, qtbot):
     view.on_hover(lambda place: asked.append(place) or "a disk")
     x, y = view.canvas.to_screen(np.array([4.0, -6.0]))
     qtbot.mouseMove(view.canvas, QPoint(round(x), round(y)))
-    qtbot.waitUntil(QToolTip.isVisible, timeout=5000)
+    qtbot.waitUntil(QToolTip.isVisible, timeout=60_000)
     assert QToolTip.text() == "a disk"
     np.testing.assert_allclose(asked[-1], [4.0, -6.0], atol=0.2)
 

@@ -28,9 +28,9 @@ def test_steps_are_taken_one_a_turn_and_their_end_is_told(qtbot):
     owner, seen, ended = QObject(), [], []
     EventLoopSteps(owner, pytest.fail).take(counting(seen, 3), lambda: ended.append(list(seen)))
     assert seen == []
-    qtbot.waitUntil(lambda: seen == [0], timeout=5000)
+    qtbot.waitUntil(lambda: seen == [0], timeout=60_000)
     assert not ended
-    qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    qtbot.waitUntil(lambda: bool(ended), timeout=60_000)
     assert ended == [[0, 1, 2]]
 
 
@@ -38,9 +38,9 @@ def test_what_is_asked_later_ends_what_is_under_way(qtbot):
     owner, former, newer, ended = QObject(), [], [], []
     turns = EventLoopSteps(owner, pytest.fail)
     turns.take(counting(former, 1000), lambda: ended.append("former"))
-    qtbot.waitUntil(lambda: len(former) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(former) == 2, timeout=60_000)
     turns.take(counting(newer, 2), lambda: ended.append("newer"))
-    qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    qtbot.waitUntil(lambda: bool(ended), timeout=60_000)
     assert (ended, len(former), newer, turns.isActive()) == (["newer"], 2, [0, 1], False)
 
 
@@ -48,8 +48,8 @@ def test_an_end_may_begin_something_else(qtbot):
     owner, seen = QObject(), []
     turns = EventLoopSteps(owner, pytest.fail)
     turns.take(counting([], 1), lambda: turns.take(counting(seen, 2)))
-    qtbot.waitUntil(lambda: seen == [0, 1], timeout=5000)
-    qtbot.waitUntil(lambda: not turns.isActive(), timeout=5000)
+    qtbot.waitUntil(lambda: seen == [0, 1], timeout=60_000)
+    qtbot.waitUntil(lambda: not turns.isActive(), timeout=60_000)
 
 
 def test_a_step_that_fails_is_told_and_is_the_last(qtbot):
@@ -59,7 +59,7 @@ def test_a_step_that_fails_is_told_and_is_the_last(qtbot):
 
     owner, told, ended = QObject(), [], []
     EventLoopSteps(owner, told.append).take(steps(), lambda: ended.append(1))
-    qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    qtbot.waitUntil(lambda: bool(ended), timeout=60_000)
     assert [str(error) for error in told] == ["broken"]
 
 
@@ -67,7 +67,7 @@ def test_steps_given_up_end_and_say_nothing(qtbot):
     owner, seen, ended = QObject(), [], []
     turns = EventLoopSteps(owner, pytest.fail)
     turns.take(counting(seen, 1000), lambda: ended.append(1))
-    qtbot.waitUntil(lambda: len(seen) == 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(seen) == 2, timeout=60_000)
     turns.give_up()
     QTest.qWait(100)
     assert (len(seen), ended) == (2, [])

@@ -30,7 +30,7 @@ def test_a_job_reports_progress_and_hands_its_result_to_the_main_thread(qtbot):
     job = bar.run("Counting", lambda result: results.append((result, threading.current_thread())), steps, 100)
     job.progress.connect(lambda done, total: seen.append((done, total)))
     assert bar.isVisibleTo(bar.parentWidget()) or bar.isVisible()
-    qtbot.waitUntil(lambda: bool(results), timeout=20000)
+    qtbot.waitUntil(lambda: bool(results), timeout=60_000)
     assert results == [(100, threading.main_thread())]
     assert seen
     assert seen[-1][1] == 100
@@ -45,7 +45,7 @@ def test_cancel_stops_a_job_and_its_result_is_not_taken(qtbot):
     job = bar.run("Counting", taken.append, steps, 10_000, gate)
     qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
     gate.set()
-    qtbot.waitUntil(lambda: not bar.running, timeout=20000)
+    qtbot.waitUntil(lambda: not bar.running, timeout=60_000)
     job.wait(5)
     assert taken == []
 
@@ -64,7 +64,7 @@ def test_a_paused_job_stands_still_until_it_goes_on(qtbot):
 
     bar.pause_button.show()
     bar.run("Counting", taken.append, count)
-    qtbot.waitUntil(lambda: bool(counted), timeout=20000)
+    qtbot.waitUntil(lambda: bool(counted), timeout=60_000)
     qtbot.mouseClick(bar.pause_button, Qt.MouseButton.LeftButton)
     assert (bar.label.text(), bar.pause_button.text()) == ("Counting: paused", "Resume")
     qtbot.wait(50)  # the step under way ends
@@ -72,7 +72,7 @@ def test_a_paused_job_stands_still_until_it_goes_on(qtbot):
     qtbot.wait(100)
     assert len(counted) == before < 1000
     qtbot.mouseClick(bar.pause_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: taken == ["all"], timeout=20000)
+    qtbot.waitUntil(lambda: taken == ["all"], timeout=60_000)
 
 
 def test_a_paused_job_can_be_cancelled(qtbot):
@@ -81,7 +81,7 @@ def test_a_paused_job_can_be_cancelled(qtbot):
     job = bar.run("Counting", lambda result: None, steps, 10_000)
     bar.pause_or_resume()
     qtbot.mouseClick(bar.cancel_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not bar.running, timeout=20000)
+    qtbot.waitUntil(lambda: not bar.running, timeout=60_000)
     job.wait(5)
     assert not job.running
 
@@ -129,7 +129,7 @@ def test_what_the_user_can_mend_is_one_sentence(qtbot, notified):
     qtbot.addWidget(bar)
     taken = []
     bar.run("Failing", taken.append, fail, UserError("The file is empty; choose another."))
-    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
+    qtbot.waitUntil(lambda: bool(notified), timeout=60_000)
     assert notified[0].message == "The file is empty; choose another."
     assert taken == []
     assert not bar.running
@@ -139,7 +139,7 @@ def test_an_unexpected_error_reaches_naparis_own_notification(qtbot, notified):
     bar = JobBar()
     qtbot.addWidget(bar)
     bar.run("Failing", lambda result: None, fail, ZeroDivisionError("ours"))
-    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
+    qtbot.waitUntil(lambda: bool(notified), timeout=60_000)
     assert isinstance(notified[0].exception, ZeroDivisionError)
 
 
@@ -169,7 +169,7 @@ def test_a_result_may_be_taken_step_by_step_while_the_window_answers(qtbot):
 
     bar.running_changed.connect(lambda running: said.append(running))
     bar.run("Counting", take, steps, 2)
-    qtbot.waitUntil(lambda: not bar.running, timeout=5000)
+    qtbot.waitUntil(lambda: not bar.running, timeout=60_000)
     clock.stop()
     assert said == [True, (0, 2, True), (1, 2, True), (2, 2, True), False]
     assert {2, 3, 4} <= set(turns)
@@ -186,7 +186,7 @@ def test_a_step_that_fails_is_the_last_and_told(qtbot, notified, error):
         raise error
 
     bar.run("Counting", take, steps, 2)
-    qtbot.waitUntil(lambda: not bar.running, timeout=5000)
+    qtbot.waitUntil(lambda: not bar.running, timeout=60_000)
     assert said == [2]
     assert str(error) in str(notified[0].message)
 
@@ -201,7 +201,7 @@ def test_an_abandoned_result_takes_no_more_steps(qtbot):
             yield
 
     bar.run("Counting", take, steps, 2)
-    qtbot.waitUntil(lambda: len(said) > 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(said) > 2, timeout=60_000)
     bar.abandon()
     before = len(said)
     qtbot.wait(50)
@@ -221,9 +221,9 @@ def test_the_newest_request_wins(qtbot):
     for number in range(20):
         latest.ask(lambda number=number: answer(number))
         if number == 0:
-            qtbot.waitUntil(lambda: asked == [0], timeout=20000)
+            qtbot.waitUntil(lambda: asked == [0], timeout=60_000)
     gate.set()
-    qtbot.waitUntil(lambda: answers == [0, 19], timeout=20000)
+    qtbot.waitUntil(lambda: answers == [0, 19], timeout=60_000)
     assert asked == [0, 19]
 
 
@@ -234,7 +234,7 @@ def test_a_dropped_request_is_not_answered(qtbot):
     latest.drop()
     gate.set()
     latest.ask(lambda: "after")
-    qtbot.waitUntil(lambda: answers == ["after"], timeout=20000)
+    qtbot.waitUntil(lambda: answers == ["after"], timeout=60_000)
 
 
 def test_what_is_not_wanted_any_more_stops_where_it_tells_its_progress(qtbot):
@@ -254,7 +254,7 @@ def test_what_is_not_wanted_any_more_stops_where_it_tells_its_progress(qtbot):
         gate.set()
         latest.wait(20)
         assert not latest.running
-        qtbot.waitUntil(lambda: answers == ["newer"], timeout=20000)
+        qtbot.waitUntil(lambda: answers == ["newer"], timeout=60_000)
         gate.clear()
         begun.clear()
     assert failures == []
@@ -265,7 +265,7 @@ def test_a_job_that_tells_no_progress_is_run_all_the_same(qtbot):
     qtbot.addWidget(bar)
     results = []
     bar.run("Adding", results.append, sum, (1, 2))
-    qtbot.waitUntil(lambda: results == [3], timeout=20000)
+    qtbot.waitUntil(lambda: results == [3], timeout=60_000)
 
 
 def test_time_left_in_words(monkeypatch):

@@ -119,7 +119,7 @@ def test_the_wheel_scrolls_the_panel_over_a_field_and_changes_one_that_was_click
     panel = Panel(viewer)
     viewer.window.add_dock_widget(panel, name="panel", area="right")
     show_panel(panel)
-    qtbot.waitUntil(lambda: not panel.field.visibleRegion().isEmpty(), timeout=20_000)
+    qtbot.waitUntil(lambda: not panel.field.visibleRegion().isEmpty(), timeout=60_000)
     bar = panel._scroll.verticalScrollBar()
     turn(panel.field)
     assert panel.field.value() == 5
@@ -127,7 +127,7 @@ def test_the_wheel_scrolls_the_panel_over_a_field_and_changes_one_that_was_click
     bar.setValue(0)
     panel.window().activateWindow()
     panel.field.setFocus()
-    qtbot.waitUntil(panel.field.hasFocus, timeout=20_000)
+    qtbot.waitUntil(panel.field.hasFocus, timeout=60_000)
     qtbot.wait(20)
     now = panel.field.value()
     turn(panel.field, 1)
@@ -145,6 +145,6 @@ def test_fields_that_come_later_are_guarded_too(viewer, qtbot):
     inner.setParent(box)
     inner.show()
     box.setMinimumSize(100, 40)
-    qtbot.waitUntil(lambda: not inner.visibleRegion().isEmpty(), timeout=20_000)
+    qtbot.waitUntil(lambda: not inner.visibleRegion().isEmpty(), timeout=60_000)
     turn(inner)
     assert inner.currentText() == "one"

@@ -35,10 +35,9 @@ def _make(asked: Asked) -> Indexer:
 
 
 def _files(asked: Asked) -> list[Path]:
-    from napari_4dstem_orient.core.resource_files import resource
-    from napari_4dstem_orient.indexing.verification.network import PRE_VERIFIER, VERIFIER
+    from napari_4dstem_orient.indexing.verification.network import verifier_files
 
-    return [*(use.path for use in _uses(asked)), resource(PRE_VERIFIER), resource(VERIFIER)]
+    return [*(use.path for use in _uses(asked)), *verifier_files(asked.precession)]
 
 
 TRANSFORMER = Method(

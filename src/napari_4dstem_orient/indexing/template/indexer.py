@@ -28,7 +28,7 @@ from napari_4dstem_orient.indexing.settings import (
     ScoreSettings,
     TemplateSettings,
 )
-from napari_4dstem_orient.indexing.template.library import Templates
+from napari_4dstem_orient.indexing.template.library import SHELL, Templates
 from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
 from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_triangles
 
@@ -36,8 +36,6 @@ CHUNK = 16
 """Scan positions between two progress reports where py4DSTEM matches."""
 OFFERED = 1024
 """Hypotheses from elsewhere at a time."""
-SHELL = 0.01
-"""Å⁻¹ between py4DSTEM's radial shells."""
 MAKING, KEPT = 40, {"torch": 6, "py4DSTEM": 32}
 """Bytes for each zone axis, shell and angle: of the part that is being made, and of all parts; measured."""
 
@@ -83,7 +81,7 @@ class TemplateMatcher:
         self.precession = precession
         self.settings = settings or TemplateSettings()
         self.acceptance = acceptance or AcceptanceSettings()
-        self.scoring = ScoreSettings()
+        self.scoring = ScoreSettings.under(precession)
         if self.settings.engine not in ENGINES:
             raise UserError(
                 f"There is no engine {self.settings.engine!r}; choose one of {', '.join(ENGINES)}."

@@ -1,4 +1,4 @@
-"""A template library as torch matches it: taken once from py4DSTEM's orientation plan, put on a device."""
+"""A template library as torch matches it: py4DSTEM's orientation plan, or made of reflections."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from napari_4dstem_orient.crystals.kinematic import Reflector
 
 FAINT = 1e-4
 """Frequencies that a disk's angular profile holds less of than this, relatively, are left out."""
+SHELL = 0.01
+"""Å⁻¹ between radial shells; those of py4DSTEM's plan lie as far apart."""
 SHARPNESS = 1.2
 """The blurred templates have frequencies up to this many over the narrowest disk's angular width."""
 
@@ -60,7 +62,7 @@ class Templates:
         radius = torch.as_tensor(crystal.orientation_shell_radii, dtype=torch.float64)
         profile = _profile(radius, steps, kernel)
         frequencies = min(len(profile), steps // 2 + 1)
-        coarse = min(math.ceil(SHARPNESS * float(radius.max()) / kernel) + 1, frequencies)
+        coarse = _coarse(float(radius.max()), kernel, frequencies)
         plan = torch.as_tensor(crystal.orientation_ref[..., :frequencies])
         waves = torch.view_as_real(plan).float().permute(2, 0, 3, 1).contiguous()
         return cls(
@@ -74,6 +76,57 @@ class Templates:
             float(crystal.orientation_power_intensity_experiment),
             float(crystal.orientation_sigma_excitation_error),
             _reflector(crystal).to(device),
+        )
+
+    @classmethod
+    def made(
+        cls,
+        reflector: Reflector,
+        zones: torch.Tensor,
+        in_plane_step: float,
+        kernel: float,
+        power: float,
+        width: float,
+    ) -> Templates:
+        """Make a library of kinematic patterns, each normalised.
+
+        Parameters
+        ----------
+        reflector : Reflector
+        zones : Tensor, shape (z, 3, 3)
+            Orientation matrices, one for each zone axis.
+        in_plane_step : float
+            Degrees.
+        kernel, width : float
+            Å⁻¹.
+        power : float
+        """
+        length = reflector.g.norm(dim=1)
+        radius, shell = torch.unique((length / SHELL).round(), return_inverse=True)
+        g_lab = reflector.in_lab(zones)
+        weight = reflector.excite(g_lab, width) ** power
+        weight = weight / weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        steps = round(360 / in_plane_step)
+        profile = _profile(SHELL * radius.double().cpu(), steps, kernel).float().to(zones.device)
+        frequencies = min(len(profile), steps // 2 + 1)
+        azimuth = torch.atan2(g_lab[..., 1], g_lab[..., 0])
+        waves = zones.new_zeros(frequencies, len(zones), 2, len(radius))
+        for frequency in range(frequencies):
+            turned = frequency * azimuth
+            waves[frequency, :, 0].index_add_(1, shell, weight * turned.cos())
+            waves[frequency, :, 1].index_add_(1, shell, weight * turned.sin())
+        coarse = _coarse(SHELL * float(radius.max()), kernel, frequencies)
+        return cls(
+            zones,
+            SHELL * radius.float(),
+            steps,
+            waves,
+            waves[:coarse].permute(0, 3, 2, 1).flatten(2).contiguous(),
+            profile,
+            kernel,
+            power,
+            width,
+            reflector,
         )
 
     @classmethod
@@ -91,6 +144,11 @@ class Templates:
     def device(self) -> torch.device:
         """Where the templates are."""
         return self.waves.device
+
+
+def _coarse(largest: float, kernel: float, frequencies: int) -> int:
+    """Return how many frequencies the blurred templates have."""
+    return min(math.ceil(SHARPNESS * largest / kernel) + 1, frequencies)
 
 
 def _profile(radius: torch.Tensor, steps: int, kernel: float) -> torch.Tensor:

@@ -57,6 +57,26 @@ def match(
     return torch.stack(found, 1)
 
 
+def likeliest(
+    templates: Templates, q: torch.Tensor, intensity: torch.Tensor, mask: torch.Tensor, count: int
+) -> torch.Tensor:
+    """Return the orientations of the zone axes, mirrored or not, that match each pattern best: (n, count, 3, 3).
+
+    Parameters: see ``match``.
+    """
+    spectrum = _spectrum(templates, q, intensity, mask)
+    finalists = _finalists(templates, spectrum, count)
+    top, angle = _scores(templates, spectrum, finalists).max(-1)
+    top, order = top.flatten(1).topk(min(count, 2 * finalists.shape[1]), dim=1)
+    best = Best(
+        top,
+        finalists.gather(1, order // 2),
+        angle.flatten(1).gather(1, order) * (2 * math.pi / templates.steps),
+        (order % 2).bool(),
+    )
+    return best.rotation(templates)
+
+
 def batch_sizes(
     libraries: Sequence[Templates], counts: np.ndarray, matches: int, memory: float | None = None
 ) -> list[int]:
@@ -96,7 +116,7 @@ def _bytes(templates: Templates, disks: int, matches: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """Best score, zone axis, in-plane angle (radians) and whether the mirrored pattern matched, shape (n,)."""
+    """Score, zone axis, in-plane angle (radians) and whether the mirrored pattern matched, of any shape."""
 
     score: torch.Tensor
     zone: torch.Tensor
@@ -104,22 +124,24 @@ class Best:
     mirrored: torch.Tensor
 
     def rotation(self, templates: Templates) -> torch.Tensor:
-        """Return orientation matrices in py4DSTEM's convention, shape (n, 3, 3)."""
+        """Return orientation matrices in py4DSTEM's convention, (..., 3, 3)."""
         turned = templates.zones[self.zone] @ about_beam(-self.angle - math.pi * self.mirrored)
         # A mirrored pattern is that of the crystal turned by half a turn about x.
         half_turn = torch.tensor([1.0, -1.0, -1.0], device=turned.device)
-        return torch.where(self.mirrored[:, None, None], turned * half_turn, turned)
+        return torch.where(self.mirrored[..., None, None], turned * half_turn, turned)
 
 
 def _best(templates: Templates, q: torch.Tensor, intensity: torch.Tensor, mask: torch.Tensor) -> Best:
     spectrum = _spectrum(templates, q, intensity, mask)
-    zones = len(templates.zones)
-    if zones > FINALISTS:
-        # In order, so that of equal scores the first zone wins.
-        finalists = _blurred(templates, spectrum).topk(FINALISTS).indices.sort().values
-    else:
-        finalists = torch.arange(zones, device=q.device).expand(len(q), zones)
-    return _exact(templates, spectrum, finalists)
+    return _exact(templates, spectrum, _finalists(templates, spectrum, FINALISTS))
+
+
+def _finalists(templates: Templates, spectrum: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the zone axes that are worth an exact look, (n, k), in order, so that of equal scores the first wins."""
+    zones, patterns = len(templates.zones), spectrum.shape[2]
+    if zones > count:
+        return _blurred(templates, spectrum).topk(count).indices.sort().values
+    return torch.arange(zones, device=spectrum.device).expand(patterns, zones)
 
 
 def _spectrum(
@@ -181,8 +203,8 @@ def _blurred(templates: Templates, spectrum: torch.Tensor) -> torch.Tensor:
     return torch.maximum(as_is, mirrored, out=as_is).amax(1)
 
 
-def _exact(templates: Templates, spectrum: torch.Tensor, finalists: torch.Tensor) -> Best:
-    """Return the best of the finalists (n, k)."""
+def _scores(templates: Templates, spectrum: torch.Tensor, finalists: torch.Tensor) -> torch.Tensor:
+    """Return the scores of the finalists (n, k), as they are and mirrored, at all angles: (n, k, 2, steps)."""
     steps, (count, kept) = templates.steps, finalists.shape
     frequencies = len(templates.waves)
     # (f, n, 2k, s) @ (f, n, s, 2)
@@ -197,7 +219,12 @@ def _exact(templates: Templates, spectrum: torch.Tensor, finalists: torch.Tensor
         ],
         2,
     )
-    score = torch.fft.irfft(spectra, n=steps).clamp_min(0)
+    return torch.fft.irfft(spectra, n=steps).clamp_min(0)
+
+
+def _exact(templates: Templates, spectrum: torch.Tensor, finalists: torch.Tensor) -> Best:
+    """Return the best of the finalists (n, k)."""
+    steps, score = templates.steps, _scores(templates, spectrum, finalists)
     top, angle = _first_of_best(score)
     top, mirrored = _first_of_best(top)
     top, place = _first_of_best(top)

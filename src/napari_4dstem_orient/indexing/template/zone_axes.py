@@ -49,6 +49,35 @@ def zone_count(triangles: np.ndarray, step: float) -> int:
     return int(((rows + 1) * (rows + 2) // 2).sum())
 
 
+def zone_rotations(phase: Phase, step: float) -> np.ndarray:
+    """Return an orientation matrix for each of a crystal's zone axes, about ``step`` degrees apart: (z, 3, 3)."""
+    axes = np.concatenate([_filled(corners, step) for corners in zone_triangles(phase)])
+    aside = np.eye(3)[np.abs(axes).argmin(1)]
+    x = np.cross(aside, axes)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    return np.stack([x, np.cross(axes, x), axes], axis=2)
+
+
+def _filled(corners: np.ndarray, step: float) -> np.ndarray:
+    """Return unit vectors all over a triangle (3, 3): rows parallel to the side across from its first corner."""
+    sides = np.degrees(np.arccos((corners[1:] @ corners[0]).clip(-1, 1)))
+    rows = max(int(np.ceil(sides.max() / step)), 1)
+    share = np.arange(1, rows + 1) / rows
+    left, right = (_between(corners[0], corner, share) for corner in corners[1:])
+    lines = [
+        _between(one, other, np.arange(number + 2) / (number + 1))
+        for number, (one, other) in enumerate(zip(left, right, strict=True))
+    ]
+    return np.concatenate([corners[:1], *lines])
+
+
+def _between(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return unit vectors on the arc from one to another."""
+    arc = np.arccos((one @ other).clip(-1, 1))
+    mixed = np.sin((1 - share) * arc)[:, None] * one + np.sin(share * arc)[:, None] * other
+    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+
+
 def _wedges(start: float, end: float) -> list[list[tuple[float, float, float]]]:
     """Divide a wedge about z into such as py4DSTEM can fill: of at most 90°."""
     parts = int(np.ceil(abs(end - start) / 90))

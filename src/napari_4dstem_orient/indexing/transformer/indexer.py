@@ -16,9 +16,10 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
-from napari_4dstem_orient.indexing.pairs import PairTable, pairs_of
 from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
+from napari_4dstem_orient.indexing.template.coarse import coarse_library
+from napari_4dstem_orient.indexing.template.matching import likeliest
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
 from napari_4dstem_orient.indexing.verification.network import Verifiers
@@ -38,7 +39,7 @@ BATCH = {"cpu": 384, "cuda": 4096, "mps": 1024}
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
-SURE = 2.0
+SURE = 4.0
 """Logit of the pre-verifier from which the network's first proposals are enough."""
 
 
@@ -75,19 +76,20 @@ class TransformerIndexer:
         self.models = [model.to(self.device) for model in models]
         self._precision = half_precision(self.device)
         self._fast = [model.in_half(self._precision) for model in self.models]
-        self._verifiers = Verifiers.bundled(self.device)
         self._reflectors = [reflector for model in self.models for reflector in model.reflectors]
+        precession = self._reflectors[0].precession
+        self._verifiers = Verifiers.bundled(self.device, precession)
         self._symmetries = [
             torch.as_tensor(crystal.symmetry, dtype=torch.float32, device=self.device)
             for crystal in self.phases
         ]
-        self._tables = [
-            PairTable(reflector, symmetry)
-            for reflector, symmetry in zip(self._reflectors, self._symmetries, strict=True)
+        self._libraries = [
+            coarse_library(phase, reflector)
+            for phase, reflector in zip(self.phases, self._reflectors, strict=True)
         ]
         self.settings = settings or TransformerSettings()
         self.acceptance = acceptance or AcceptanceSettings()
-        self.scoring = ScoreSettings()
+        self.scoring = ScoreSettings.under(precession)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -161,9 +163,8 @@ class TransformerIndexer:
             )
         found = self._look(measured, self._propose(disks, measured, range(1)))
         unsure = torch.cat([short.logit for short in found], 1).amax(1) < SURE
-        further = self._propose_more(disks[unsure], measured[unsure])
-        if further:
-            more = self._look(measured[unsure], further)
+        if self.settings.template_hypotheses and bool(unsure.any()):
+            more = self._look(measured[unsure], self._propose_more(measured[unsure]))
             found = [one.joined(unsure, other) for one, other in zip(found, more, strict=True)]
         keep = FINALISTS * len(found)  # all: their probabilities and that of none of them add up to 1
         ranked = rank(
@@ -223,18 +224,10 @@ class TransformerIndexer:
             for rotations in propose(model, disks, measured.mask, reference_disks)
         ]
 
-    def _propose_more(self, disks: torch.Tensor, measured: Measured) -> list[torch.Tensor]:
-        """Return each phase's hypotheses from further frames and from pairs of disks, or no list at all."""
-        proposed: list[list[torch.Tensor]] = []
-        reference_disks = range(1, self.settings.reference_disks)
-        if len(disks) and reference_disks:
-            proposed.append(self._propose(disks, measured, reference_disks))
-        if len(disks) and self.settings.two_disk_seeds:
-            for pair in pairs_of(measured.q * measured.mask[..., None]):
-                proposed.append(
-                    [table.hypotheses(pair, self.settings.two_disk_seeds) for table in self._tables]
-                )
-        return [torch.cat(each, 1) for each in zip(*proposed, strict=True)]
+    def _propose_more(self, measured: Measured) -> list[torch.Tensor]:
+        """Return each phase's hypotheses from its templates."""
+        disks, count = (measured.q, measured.intensity, measured.mask), self.settings.template_hypotheses
+        return [likeliest(library, *disks, count) for library in self._libraries]
 
     def _look(self, measured: Measured, proposed: Sequence[torch.Tensor]) -> list[Shortlist]:
         """Let the pre-verifier look at each phase's proposals."""

@@ -25,14 +25,17 @@ FEATURES = 16 + len(KERNELS)
 LISTED = 64
 """Disks and reflections of which cosines are made: many weak ones together say much."""
 COSINES = (
-    (0.008, 0.25, PAIRING),
-    (0.008, 0.5, PAIRING),
-    (0.02, 0.25, PAIRING),
-    (0.02, 0.5, PAIRING),
-    (0.04, 0.25, 0.05),
-    (0.06, 0.25, 0.05),
+    (0.008, 0.25, PAIRING, 0.0),
+    (0.008, 0.5, PAIRING, 0.0),
+    (0.02, 0.25, PAIRING, 0.0),
+    (0.02, 0.5, PAIRING, 0.0),
+    (0.04, 0.25, 0.05, 0.0),
+    (0.06, 0.25, 0.05, 0.0),
+    (0.04, 0.25, 0.05, 1.5),
+    (0.03, 0.25, 0.035, 1.5),
 )
-"""Widths of the excitation error (Å⁻¹), powers of the intensities, and widths of what counts as near (Å⁻¹)."""
+"""Widths of the excitation error (Å⁻¹), powers of the intensities, widths of what counts as near (Å⁻¹), and the
+signal-to-noise at which a disk counts half."""
 EXTENT = 9 + len(COSINES)
 CONE = 6
 """Directions of a half precession cone over which a strength is averaged."""
@@ -176,7 +179,9 @@ def view_of(
         -1,
     )
     off = q - _rows_of(expected.g[..., :2], of_disk)
-    extent = _extent(pose, mask, light.exp() * mask, expected, of_disk, off.square().sum(-1))
+    found = light.exp() * mask
+    ratio = None if measured.snr is None else measured.snr[:, :listed]
+    extent = _extent(pose, mask, found, ratio, expected, of_disk, off.square().sum(-1))
     whole = _of_pattern(measured.mask, sure)[:, None].expand(-1, hypotheses, -1)
     return View(features, present, disks, g, apart, torch.cat([extent, whole], -1))
 
@@ -306,6 +311,7 @@ def _extent(
     pose: PoseHypothesis,
     mask: torch.Tensor,
     found: torch.Tensor,
+    ratio: torch.Tensor | None,
     expected: _Expected,
     of_disk: torch.Tensor,
     far: torch.Tensor,
@@ -323,13 +329,20 @@ def _extent(
     # A detection that found n disks would not have seen reflections much beyond the n brightest.
     most = error.shape[-1] - 1
     last = most - (1.25 * count + 2).long().clamp_max(most)[:, None, None].expand(-1, off.shape[1], 1)
-    close = {near: gaussian(far, near) for near in {near for *_, near in COSINES}}
+    close = {near: gaussian(far, near) for near in {near for *_, near, _ in COSINES}}
     visible = {}
     for width in {width for width, *_ in COSINES}:
         wanted = expected.squared * gaussian(error, width) * shining
         visible[width] = (wanted * (wanted >= sorted_rows(wanted).gather(2, last))).clamp_min(1e-12)
-    for width, power, near in COSINES:
-        wanted, weight = visible[width] ** power, found**power
+    for width, power, near, half in COSINES:
+        wanted, weight = visible[width] ** power, found**power * _counting(ratio, half)
         matched = (wanted.gather(2, of_disk) * weight[:, None] * close[near]).sum(-1)
         extent.append(matched / (wanted.norm(dim=-1) * weight.norm(dim=-1)[:, None]).clamp_min(1e-9))
     return torch.stack(extent, -1)
+
+
+def _counting(ratio: torch.Tensor | None, half: float) -> torch.Tensor | float:
+    """Return how much disks of a signal-to-noise ratio count, where one of ``half`` counts half: (n, d), or 1."""
+    if ratio is None or not half:
+        return 1.0
+    return torch.where(ratio > 0, ratio.square() / (ratio.square() + half**2), 1.0)

@@ -36,6 +36,8 @@ FORMAT = "napari-4dstem-orient referee 1"
 
 VERIFIER, PRE_VERIFIER = "verifier.safetensors", "pre_verifier.safetensors"
 """Their files among the resources."""
+PRECESSED_VERIFIER = "precessed_verifier.safetensors"
+"""The verifier's under precession, which makes intensities kinematic."""
 WIDTH = 48
 
 PRIOR = (0.05, 0.05, 0.05, 0.01, 0.005, 0.005)
@@ -140,14 +142,19 @@ class Verifiers:
     verifier: Verifier
 
     @classmethod
-    def bundled(cls, device: torch.device | str = "cpu") -> Verifiers:
-        """Read those that ship with the program."""
-        return cls(load_verifier(device, resource(PRE_VERIFIER)), load_verifier(device))
+    def bundled(cls, device: torch.device | str = "cpu", precession: float = 0.0) -> Verifiers:
+        """Read those that ship with the program, for so much precession (half-angle in degrees)."""
+        return cls(*(load_verifier(device, path) for path in verifier_files(precession)))
 
     @property
     def sha256(self) -> dict[str, str]:
         """Hashes of both files."""
         return {"pre_verifier": self.pre_verifier.sha256, "verifier": self.verifier.sha256}
+
+
+def verifier_files(precession: float) -> list[Path]:
+    """Return the files of the pre-verifier and the verifier for so much precession (half-angle in degrees)."""
+    return [resource(PRE_VERIFIER), resource(PRECESSED_VERIFIER if precession else VERIFIER)]
 
 
 def load_verifier(device: torch.device | str = "cpu", path: str | Path | None = None) -> Verifier:

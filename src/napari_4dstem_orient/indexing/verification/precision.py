@@ -10,7 +10,7 @@ from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.verification.features import PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import POSITION_UNIT, Equations, Verifier
 
-READ = 5.1
+READ = 4.5
 """Standard deviation of what the network reads from intensities, over what its weight stands for: reflections of one
 pattern err together. From multislice patterns of Cu, Ti and Cu2O (``tools/measure_certainty.py``)."""
 

@@ -103,8 +103,7 @@ def marks(
     if len(spots):
         from scipy.spatial import cKDTree
 
-        from napari_4dstem_orient.indexing.scoring import PREDICTED
-        from napari_4dstem_orient.indexing.settings import ScoreSettings
+        from napari_4dstem_orient.indexing.scoring import MATCHED, PREDICTED
 
         where = detector.pixels(spots[:, :2])
         on_detector = (where + origin >= 0) & (where + origin <= np.array(detector.shape) - 1)
@@ -112,7 +111,7 @@ def marks(
         # A detection that found n disks would not have seen reflections much beyond the n brightest.
         which = np.flatnonzero(looked_for)[: min(PREDICTED, int(1.25 * len(disks) + 2))]
         if len(which) and len(disks):
-            within = 3 * ScoreSettings().tolerance / detector.q_pixel
+            within = MATCHED / detector.q_pixel
             apart, nearest = cKDTree(where[which]).query(disks)
             reflection = np.where(apart < within, nearest, -1)
     missing = np.ones(len(which), bool)

@@ -37,9 +37,9 @@ def panel(dock, silver, knowing):
 @pytest.fixture
 def compared(panel, qtbot):
     click(qtbot, panel.run_buttons["template"])
-    qtbot.waitUntil(lambda: panel.compare_button.isEnabled(), timeout=20000)
+    qtbot.waitUntil(lambda: panel.compare_button.isEnabled(), timeout=60_000)
     click(qtbot, panel.compare_button)
-    qtbot.waitUntil(lambda: panel.found is not None and not panel.jobs.running, timeout=20000)
+    qtbot.waitUntil(lambda: panel.found is not None and not panel.jobs.running, timeout=60_000)
     return panel
 
 
@@ -85,9 +85,9 @@ def test_comparing_can_be_cancelled_and_leaves_what_was_there(compared, qtbot, m
     former = compared.found
     monkeypatch.setattr(compare, "compare_maps", create_autospec(compare.compare_maps, side_effect=for_ever))
     click(qtbot, compared.compare_button)
-    qtbot.waitUntil(lambda: "%" in compared.jobs.label.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "%" in compared.jobs.label.text(), timeout=60_000)
     click(qtbot, compared.jobs.cancel_button)
-    qtbot.waitUntil(lambda: not compared.jobs.running, timeout=20000)
+    qtbot.waitUntil(lambda: not compared.jobs.running, timeout=60_000)
     assert compared.found is former
 
 
@@ -99,7 +99,7 @@ def test_another_map_makes_the_comparison_stale_until_it_is_made_anew(compared, 
     assert not compared.stale.isHidden()
     assert "Compare again" in compared.stale.text()
     click(qtbot, compared.compare_button)
-    qtbot.waitUntil(lambda: compared.found is not former and not compared.jobs.running, timeout=20000)
+    qtbot.waitUntil(lambda: compared.found is not former and not compared.jobs.running, timeout=60_000)
     assert compared.stale.isHidden()
     assert find_layer(compared.viewer, DIFFERENCE).data[2, 2] == pytest.approx(0, abs=0.1)
 

@@ -38,7 +38,7 @@ def plots(make_napari_viewer_proxy, qtbot, silver):
         section.toggle.setChecked(True)
     widget.take(compare_maps(*maps))
     widget.show_measure("score")
-    qtbot.waitUntil(lambda: widget.correlations.save_button.isEnabled(), timeout=20000)
+    qtbot.waitUntil(lambda: widget.correlations.save_button.isEnabled(), timeout=60_000)
     for plot in widget.plots:
         plot.canvas.draw()
     yield widget

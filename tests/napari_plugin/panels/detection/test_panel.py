@@ -89,14 +89,14 @@ def test_the_preview_circles_the_disks_and_follows_the_settings(ready, qtbot):
     distance = np.linalg.norm(circles(ready)[:, None] - expected, axis=-1)
     assert distance.min(axis=0).max() < 0.7
     ready.form["min_relative_intensity"].value = 0.5
-    qtbot.waitUntil(lambda: len(circles(ready)) == 1, timeout=20000)
+    qtbot.waitUntil(lambda: len(circles(ready)) == 1, timeout=60_000)
     assert "1 disks at row 1, column 2" in ready.preview.count.text()
 
 
 def test_the_preview_follows_the_position(ready, qtbot):
     strong_settings(ready)
     ready.session.move_to(0, 0)
-    qtbot.waitUntil(lambda: "row 0, column 0" in ready.preview.count.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "row 0, column 0" in ready.preview.count.text(), timeout=60_000)
     assert shows(ready.preview.view, ready.session.get(Stage.SCAN).pattern(0, 0))
 
 
@@ -104,7 +104,7 @@ def test_arrow_keys_on_the_preview_walk_over_the_scan(ready, qtbot):
     ready.session.move_to(1, 1)
     qtbot.keyClick(ready.preview.view.canvas, Qt.Key.Key_Right)
     assert ready.session.position == (1, 2)
-    qtbot.waitUntil(lambda: "row 1, column 2" in ready.preview.count.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "row 1, column 2" in ready.preview.count.text(), timeout=60_000)
 
 
 def test_the_whole_scan_gives_disks_a_count_layer_and_a_vector_map(ready, qtbot):
@@ -148,7 +148,7 @@ def test_cancel_keeps_the_disks_that_were_there(ready, qtbot, small_scan, monkey
     qtbot.mouseClick(ready.run_button, LEFT)
     layer = find_layer(ready.viewer, "disk count")
     first = np.where(np.indices((3, 4))[0] == 0, before.counts, 0)
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, first), timeout=20000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, first), timeout=60_000)
     assert ready.jobs.cancel_button.isVisible()
     assert not ready.run_button.isEnabled()
     qtbot.mouseClick(ready.jobs.cancel_button, LEFT)
@@ -181,7 +181,7 @@ def test_closing_the_window_while_a_job_runs_stops_it(make_napari_viewer, qtbot)
     job = panel.jobs.run("Endless", lambda result: None, endless)
     del panel
     viewer.close()
-    qtbot.waitUntil(lambda: not job.running, timeout=20000)
+    qtbot.waitUntil(lambda: not job.running, timeout=60_000)
 
 
 def test_a_new_scan_ends_the_work_on_the_former_one(ready, qtbot, small_scan):

@@ -54,7 +54,7 @@ def test_a_dragged_line_is_the_least_signal_to_noise_of_the_settings(ready, qtbo
     values = drag(histogram, qtbot, histogram.x_of(field.value), histogram.x_of(between))
     assert values == sorted(values)
     assert field.value == values[-1] == pytest.approx(between, rel=0.05)
-    qtbot.waitUntil(lambda: "5 disks at row" in ready.preview.count.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "5 disks at row" in ready.preview.count.text(), timeout=60_000)
     moved = len(values)
     qtbot.mouseMove(histogram, QPoint(20, 50))
     assert len(values) == moved
@@ -71,7 +71,7 @@ def test_arrow_keys_move_the_line_and_the_left_end_is_no_demand(ready, qtbot):
 
 def test_the_less_sure_a_disk_the_fainter_its_circle(ready, qtbot):
     disks = disks_here(ready)
-    qtbot.waitUntil(lambda: len(marks_of(ready).where) == len(disks), timeout=20_000)
+    qtbot.waitUntil(lambda: len(marks_of(ready).where) == len(disks), timeout=60_000)
     marks = marks_of(ready)
     assert (marks.opacity[disks.snr >= 3] == 1).all()
     weak = disks.snr < 3
@@ -114,15 +114,15 @@ def test_pinned_patterns_stay_beside_and_follow_the_settings(ready, qtbot):
             f"2, 3\n{count} disks",
         ]
 
-    qtbot.waitUntil(lambda: said(5), timeout=20_000)
+    qtbot.waitUntil(lambda: said(5), timeout=60_000)
     first, second = buttons.values()
     assert first.isVisible()
     assert first.y() == second.y()
     assert first.x() < second.x()
     before = first.icon().pixmap(80, 80).toImage()
-    qtbot.waitUntil(lambda: preview.histogram.candidates > 2 * alone, timeout=20_000)
+    qtbot.waitUntil(lambda: preview.histogram.candidates > 2 * alone, timeout=60_000)
     ready.form["min_relative_intensity"].value = 0.5
-    qtbot.waitUntil(lambda: said(1), timeout=20_000)
+    qtbot.waitUntil(lambda: said(1), timeout=60_000)
     assert first.icon().pixmap(80, 80).toImage() != before
     qtbot.mouseClick(second, LEFT)
     assert session.position == (2, 3)

@@ -68,7 +68,7 @@ def test_all_formats_are_written_and_listed(panel, qtbot, tmp_path, found, silve
 def test_only_what_is_ticked_is_written(panel, qtbot, tmp_path):
     tick(panel, "ang")
     panel.export_button.click()
-    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=60_000)
     assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".ang"]
     tick(panel)
     assert not panel.export_button.isEnabled()
@@ -80,7 +80,7 @@ def test_the_chosen_map_is_the_one_written(panel, qtbot, tmp_path, silver):
     panel.maps.setCurrentIndex(panel.maps.findData("template"))
     tick(panel, "h5")
     panel.export_button.click()
-    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=60_000)
     with h5py.File(tmp_path / "out" / "grains.h5") as file:
         assert file["orientation/score"][1, 1] == 0.5
 
@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_written_is_told(panel, qtbot, tmp_path, notifie
     panel.folder.setText(str(blocked))
     tick(panel, "h5", "ang")
     panel.export_button.click()
-    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
+    qtbot.waitUntil(lambda: bool(notified), timeout=60_000)
     assert str(blocked) in notified[0].message
     assert panel.written.text() == ""
     assert panel.export_button.isEnabled()
@@ -141,12 +141,12 @@ def test_files_that_are_there_are_replaced_only_if_the_user_says_so(panel, qtbot
     assert (out / "grains.h5").read_text() == "mine"
     asked.answer = QMessageBox.StandardButton.Yes
     panel.export_button.click()
-    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=60_000)
     assert OrientationMap.load(out / "grains.h5").scan_shape == (4, 6)
     assert (out / "grains.ctf").read_text() == "mine"
     panel.export_button.click()  # our own files too
     assert "these 3 files" in asked[-1]
-    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
 
 
 def test_many_files_are_asked_about_at_once(panel, tmp_path, asked):
@@ -219,7 +219,7 @@ def test_what_fails_is_told_and_the_others_are_listed(panel, qtbot, tmp_path, no
     monkeypatch.setattr("napari_4dstem_orient.export.ebsd.ANG", replace(FORMATS["ang"], write=broken))
     tick(panel, "ang", "ctf", "csv")
     panel.export_button.click()
-    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=60_000)
     assert [name in panel.written.text() for name in ("grains.ang", "grains.ctf", "grains.csv")] == [
         False,
         True,

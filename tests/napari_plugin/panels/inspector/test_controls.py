@@ -18,7 +18,7 @@ def inspector(dock, qtbot, silver):
     fill(session, silver)
     session.put(Stage.MAP, made_map(silver, "template"))
     session.move_to(2, 1)
-    qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=60_000)
     return widget
 
 
@@ -64,16 +64,16 @@ def test_the_prediction_follows_the_sliders(inspector, qtbot):
     width = controls.sliders["excitation_width"].slider
     for _ in range(3):
         qtbot.keyClick(width, Qt.Key.Key_PageUp)
-    qtbot.waitUntil(lambda: len(strengths(inspector)) > len(usual), timeout=20000)
+    qtbot.waitUntil(lambda: len(strengths(inspector)) > len(usual), timeout=60_000)
     qtbot.keyClick(controls.physics, Qt.Key.Key_Down)
-    qtbot.waitUntil(lambda: inspector._shown.look.prediction.physics == "two-beam", timeout=20000)
+    qtbot.waitUntil(lambda: inspector._shown.look.prediction.physics == "two-beam", timeout=60_000)
     thin = np.sort(strengths(inspector))
     for _ in range(2):
         qtbot.keyClick(controls.sliders["thickness"].slider, Qt.Key.Key_PageUp)
-    qtbot.waitUntil(lambda: inspector._shown.look == controls.look, timeout=20000)
+    qtbot.waitUntil(lambda: inspector._shown.look == controls.look, timeout=60_000)
     assert not np.array_equal(np.sort(strengths(inspector)), thin)
     inspector.session.move_to(2, 4)  # the next position is predicted alike
-    qtbot.waitUntil(lambda: inspector._shown.position.where == (2, 4), timeout=20000)
+    qtbot.waitUntil(lambda: inspector._shown.position.where == (2, 4), timeout=60_000)
     assert inspector._shown.look == controls.look
 
 
@@ -85,14 +85,14 @@ def test_labels_and_residuals_come_and_go(inspector, qtbot):
         (inspector.controls.residuals, lambda: any(each.kind == "residuals" for each in view.marks)),
     ):
         tick(qtbot, box)
-        qtbot.waitUntil(there, timeout=20000)
+        qtbot.waitUntil(there, timeout=60_000)
         assert not np.array_equal(grabbed(view), bare)
         tick(qtbot, box)
-        qtbot.waitUntil(lambda there=there: not there(), timeout=20000)
+        qtbot.waitUntil(lambda there=there: not there(), timeout=60_000)
     np.testing.assert_array_equal(grabbed(view), bare)
 
 
 def test_attention_that_cannot_be_had_is_told_in_words(inspector, qtbot):
     tick(qtbot, inspector.controls.attention)
     words = inspector.measured.words
-    qtbot.waitUntil(lambda: "No crystal phase is chosen" in words.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "No crystal phase is chosen" in words.text(), timeout=60_000)

@@ -141,7 +141,7 @@ def use(monkeypatch, **made):
 def settled(inspector, qtbot, where):
     """Wait until the inspector shows a position."""
     words = f"row {where[0]}, column {where[1]}<"
-    qtbot.waitUntil(lambda: words in inspector.measured.words.text(), timeout=10000)
+    qtbot.waitUntil(lambda: words in inspector.measured.words.text(), timeout=60_000)
 
 
 def test_before_anything_is_open_it_says_what_to_do(inspector):
@@ -165,7 +165,7 @@ def test_both_maps_are_shown_with_their_misorientation(inspector, qtbot, silver)
     session.put(Stage.MAP, made_map(silver, "transformer", rotation=off))
     session.move_to(2, 1)
     settled(inspector, qtbot, (2, 1))
-    qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "differ by" in inspector.measured.words.text(), timeout=60_000)
     assert "<b>7.0°</b>" in inspector.measured.words.text()
     words = inspector.predicted["template"].words.text()
     assert "zone axis" in words
@@ -214,7 +214,7 @@ def test_a_stale_map_is_said_to_be_stale(inspector, qtbot, silver):
     calibrated = fill(session, silver)
     session.put(Stage.MAP, made_map(silver, "template"))
     session.put(Stage.CALIBRATED, replace(calibrated))
-    qtbot.waitUntil(lambda: "stale" in inspector.predicted["template"].words.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "stale" in inspector.predicted["template"].words.text(), timeout=60_000)
 
 
 def test_without_a_map_the_clicked_position_is_matched_at_once(inspector, qtbot, silver, monkeypatch):
@@ -260,7 +260,7 @@ def test_rapid_moves_end_with_the_last_position(inspector, qtbot, silver, monkey
         session.move_to(*where)
         QApplication.processEvents()
     settled(inspector, qtbot, (2, 1))
-    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text(), timeout=60_000)
     shown = inspector._shown.answers["template"].rotation
     np.testing.assert_allclose(shown, LEFT, atol=1e-4)
     assert template.asked < len(moves)
@@ -274,11 +274,11 @@ def test_an_answer_that_comes_too_late_is_not_shown(inspector, qtbot, silver, mo
     fill(session, silver)
     session.move_to(2, 1)
     inspector.session.choose(phases=(silver,))
-    qtbot.waitUntil(lambda: slow.asked == 1, timeout=20000)
+    qtbot.waitUntil(lambda: slow.asked == 1, timeout=60_000)
     session.move_to(2, 4)
     settled(inspector, qtbot, (2, 4))
     gate.set()
-    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text(), timeout=20000)
+    qtbot.waitUntil(lambda: "zone axis" in inspector.predicted["template"].words.text(), timeout=60_000)
     np.testing.assert_allclose(inspector._shown.answers["template"].rotation, RIGHT, atol=1e-4)
 
 
@@ -344,7 +344,7 @@ def test_a_click_on_the_map_shows_the_pattern_there(make_napari_viewer_proxy, qt
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
     qtbot.mouseMove(canvas, middle)
     qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=middle)
-    qtbot.waitUntil(lambda: session.position != VACUUM, timeout=20000)
+    qtbot.waitUntil(lambda: session.position != VACUUM, timeout=60_000)
     assert session.position[0] in (1, 2)
     assert session.position[1] in (2, 3)
     settled(widget, qtbot, session.position)
@@ -358,7 +358,7 @@ def test_closing_while_a_position_is_matched_is_quiet(inspector, qtbot, silver, 
     session = session_for(inspector.viewer)
     fill(session, silver)
     inspector.session.choose(phases=(silver,))
-    qtbot.waitUntil(lambda: slow.asked == 1, timeout=20000)
+    qtbot.waitUntil(lambda: slow.asked == 1, timeout=60_000)
     inspector.viewer.window.remove_dock_widget(inspector)
     gate.set()
     end = time.monotonic() + 0.3

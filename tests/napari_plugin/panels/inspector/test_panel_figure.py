@@ -22,8 +22,8 @@ def inspector(dock, qtbot, silver):
     fill(session, silver)
     session.put(Stage.MAP, made_map(silver, "template"))
     session.move_to(2, 1)
-    qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=10000)
-    qtbot.waitUntil(lambda: "row 2, column 1<" in widget.measured.words.text(), timeout=10000)
+    qtbot.waitUntil(lambda: "zone axis" in widget.predicted["template"].words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "row 2, column 1<" in widget.measured.words.text(), timeout=60_000)
     return widget
 
 
@@ -32,7 +32,7 @@ def hover(inspector, qtbot, place):
     canvas = inspector.predicted["template"].view.canvas
     x, y = canvas.to_screen(place)
     qtbot.mouseMove(canvas, QPoint(round(x), round(y)))
-    qtbot.waitUntil(QToolTip.isVisible, timeout=10000)
+    qtbot.waitUntil(QToolTip.isVisible, timeout=60_000)
     return QToolTip.text()
 
 

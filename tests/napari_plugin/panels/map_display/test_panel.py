@@ -45,7 +45,7 @@ def choose(box, key):
 
 def choose_beside(panel, key, qtbot):
     choose(panel.beside, key)
-    qtbot.waitUntil(lambda: not panel.turns.isActive(), timeout=5000)
+    qtbot.waitUntil(lambda: not panel.turns.isActive(), timeout=60_000)
 
 
 def layer_of(panel):
@@ -56,7 +56,7 @@ def test_every_channel_is_shown_by_the_one_layer(panel, qtbot):
     found = panel.session.get(MapBy("transformer"))
     for key in channels.channels_of(found):
         choose(panel.channel, key)
-        qtbot.waitUntil(lambda key=key: layer_of(panel).metadata[KIND] == key, timeout=20000)
+        qtbot.waitUntil(lambda key=key: layer_of(panel).metadata[KIND] == key, timeout=60_000)
         np.testing.assert_array_equal(layer_of(panel).data, channel_colors(found, key))
         assert len(map_layers(panel.viewer)) == 1
 
@@ -103,7 +103,7 @@ def test_a_second_channel_stands_beside_the_first(panel, qtbot):
     choose_beside(panel, "nothing", qtbot)
     assert len(map_layers(panel.viewer)) == 1
     choose(panel.channel, "ipf-x")  # while the other layer is still there
-    qtbot.waitUntil(lambda: layer_of(panel).metadata[KIND] == "ipf-x", timeout=5000)
+    qtbot.waitUntil(lambda: layer_of(panel).metadata[KIND] == "ipf-x", timeout=60_000)
     assert layer_of(panel).name == "IPF-X (in-plane, down) · transformer"
     assert not panel.viewer.canvas.grid.enabled
 
@@ -115,8 +115,8 @@ def test_a_layer_that_comes_ends_the_side_by_side(panel, qtbot):
     )  # would get a place of its own in the grid
     assert not panel.viewer.canvas.grid.enabled
     assert len(map_layers(panel.viewer)) == 1
-    qtbot.waitUntil(lambda: len(panel.viewer.layers) == 2, timeout=5000)
-    qtbot.waitUntil(lambda: panel.beside.currentData() == "nothing", timeout=5000)
+    qtbot.waitUntil(lambda: len(panel.viewer.layers) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: panel.beside.currentData() == "nothing", timeout=60_000)
 
 
 def test_a_layer_that_comes_while_a_channel_is_put_beside_ends_that(panel, qtbot):

@@ -43,7 +43,7 @@ def panel(dock, knowing, qtbot, silver):
     widget = dock(OrientationWidget)
     widget.disks = fill(widget.session, silver)
     widget.choose_phase("Ag")
-    qtbot.waitUntil(lambda: bool(widget.session.job.models), timeout=20000)
+    qtbot.waitUntil(lambda: bool(widget.session.job.models), timeout=60_000)
     return widget
 
 
@@ -52,7 +52,7 @@ def press(panel, method):
 
 
 def wait_for(panel, stage, qtbot):
-    qtbot.waitUntil(lambda: panel.session.get(stage) is not None and not panel.jobs.running, timeout=20000)
+    qtbot.waitUntil(lambda: panel.session.get(stage) is not None and not panel.jobs.running, timeout=60_000)
 
 
 def test_without_disks_the_panel_says_what_it_needs(dock, knowing):
@@ -71,7 +71,7 @@ def test_a_model_that_does_not_fit_is_grey_and_says_why(panel):
 
 def test_without_a_fitting_model_only_template_matching_can_run(panel, qtbot):
     panel.choose_phase("Cu")
-    qtbot.waitUntil(lambda: panel.why_no_model.text() == "No model fits.", timeout=20000)
+    qtbot.waitUntil(lambda: panel.why_no_model.text() == "No model fits.", timeout=60_000)
     assert not panel.run_buttons["transformer"].isEnabled()
     assert panel.run_buttons["template"].isEnabled()
 
@@ -126,7 +126,7 @@ def test_a_cancelled_run_keeps_the_former_map(panel, qtbot, knowing):
     assert not panel.run_buttons["transformer"].isEnabled()
     panel.jobs.cancel_button.click()
     knowing["template"].gate.set()
-    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
     assert panel.session.get(MapBy("template")) is before
     assert panel.run_buttons["template"].isEnabled()
 
@@ -138,7 +138,7 @@ def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, q
     monkeypatch.setattr(chunks, "PARTS", 4)
     knowing["template"].gate, knowing["template"].free = threading.Event(), 1
     press(panel, "template")
-    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=20000)
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=60_000)
     (layer,) = map_layers(panel.viewer, "template")
     seen = layer.metadata[MAP]
     np.testing.assert_array_equal(seen.status == IndexingStatus.NOT_RUN, np.indices(SHAPE)[0] > 0)
@@ -147,7 +147,7 @@ def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, q
     assert panel.session.get(MapBy("template")) is None
     panel.jobs.cancel_button.click()
     knowing["template"].gate.set()
-    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=20000)
+    qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
     assert not map_layers(panel.viewer, "template")
     press(panel, "template")
     wait_for(panel, MapBy("template"), qtbot)
@@ -176,7 +176,7 @@ def test_new_disks_make_the_map_stale_and_the_panel_says_so(panel, qtbot):
 
 def test_a_new_scan_takes_the_old_map_away(panel, qtbot):
     press(panel, "transformer")
-    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)), timeout=20000)
+    qtbot.waitUntil(lambda: bool(map_layers(panel.viewer)), timeout=60_000)
     panel.session.put(Stage.SCAN, panel.session.get(Stage.SCAN))
     assert not map_layers(panel.viewer)
 
@@ -196,7 +196,7 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
     panel.add_model(broken)
-    qtbot.waitUntil(lambda: bool(notified), timeout=20000)
+    qtbot.waitUntil(lambda: bool(notified), timeout=60_000)
     assert "broken.safetensors" in notified[0].message
     assert not panel.indexers.more_models  # it must not spoil the comparison of the others
 
@@ -222,7 +222,7 @@ def test_settings_reach_the_indexers(panel, silver, monkeypatch):
 
 
 def test_the_automatic_device_says_what_it_is(panel, qtbot):
-    qtbot.waitUntil(lambda: panel.devices.itemText(0).startswith("Automatic: "), timeout=20000)
+    qtbot.waitUntil(lambda: panel.devices.itemText(0).startswith("Automatic: "), timeout=60_000)
     panel.devices.setCurrentIndex(panel.devices.findData("cpu"))
     panel.devices.activated.emit(panel.devices.currentIndex())
     assert panel.session.job.device == "cpu"

@@ -343,7 +343,7 @@ def test_queue_export_and_saving_go_on_when_another_scan_comes(bench, qtbot, sil
     mapping = panels["Map"].jobs.run("Mapping", done.append, long)
     open_scan(viewer, numbered_scan((3, 3)))
     gate.set()
-    qtbot.waitUntil(lambda: len(done) == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: len(done) == 3, timeout=60_000)
     mapping.wait(10)
     qtbot.wait(50)
     assert done == ["done"] * 3

@@ -73,7 +73,7 @@ def test_positions_picked_go_with_their_scan(bench, qtbot, silver, notified):
     section.pick_button.setChecked(True)
     for where in ((1, 1), (3, 5)):
         click_scan(viewer, *where)
-    qtbot.waitUntil(lambda: "B (row 3, column 5)" in section.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "B (row 3, column 5)" in section.words.text(), timeout=60_000)
     open_scan(viewer, numbered_scan(SMALLER))
     quiet(viewer, qtbot)
     assert (section.picked, section.words.text()) == ([], NOTHING_YET)
@@ -98,7 +98,7 @@ def test_positions_picked_stay_when_the_same_scan_is_mapped_again(bench, qtbot, 
     turned = made_map(silver, "template", rotation=np.broadcast_to(truth()[1, 1], (*SHAPE, 3, 3)))
     list(panels["Map"].showing_map(turned))
     assert section.picked == [(1, 1), (3, 5)]
-    qtbot.waitUntil(lambda: " 0.0°" in section.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: " 0.0°" in section.words.text(), timeout=60_000)
 
 
 def test_words_at_the_mouse_go_with_what_they_are_of(bench, qtbot, silver):
@@ -106,14 +106,14 @@ def test_words_at_the_mouse_go_with_what_they_are_of(bench, qtbot, silver):
     work(viewer, panels, silver, qtbot)
     overlay = viewer.canvas.overlays[HOVER]
     mouse(viewer, "move", 2, 1)
-    qtbot.waitUntil(lambda: "row 2, column 1" in overlay.text, timeout=20_000)
+    qtbot.waitUntil(lambda: "row 2, column 1" in overlay.text, timeout=60_000)
     for layer in map_layers(viewer):
         layer.visible = False
     assert (overlay.text, overlay.visible) == ("", False)
     map_layers(viewer)[-1].visible = True
     qtbot.wait(20)
     mouse(viewer, "move", 1, 2)
-    qtbot.waitUntil(lambda: "row 1, column 2" in overlay.text, timeout=20_000)
+    qtbot.waitUntil(lambda: "row 1, column 2" in overlay.text, timeout=60_000)
     open_scan(viewer, numbered_scan(SMALLER))
     assert (overlay.text, overlay.visible) == ("", False)
 
@@ -126,8 +126,8 @@ def test_the_inspector_and_the_panels_say_and_show_nothing_of_the_former_scan(be
     session, inspector = work(viewer, panels, silver, qtbot), panels["Inspector"]
     quiet(viewer, qtbot)
     session.move_to(3, 5)
-    qtbot.waitUntil(lambda: "row 3, column 5" in inspector.measured.words.text(), timeout=20_000)
-    qtbot.waitUntil(lambda: virtual.selected is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: "row 3, column 5" in inspector.measured.words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: virtual.selected is not None, timeout=60_000)
     compare.compare()
     qtbot.waitUntil(lambda: compare.found is not None and not compare.jobs.running, timeout=60_000)
     panels["Calibration"].apply()
@@ -147,7 +147,7 @@ def test_the_inspector_and_the_panels_say_and_show_nothing_of_the_former_scan(be
     assert panels["Calibration"].state.text() == ""
     assert panels["Bragg disks"].advice.isHidden()
     assert panels["Overview"].said.text() == ""
-    qtbot.waitUntil(lambda: "row 1, column 1" in inspector.measured.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "row 1, column 1" in inspector.measured.words.text(), timeout=60_000)
     assert marked(inspector.predicted["template"].view, "predicted").shape == (0, 2)
     quiet(viewer, qtbot)
 
@@ -233,15 +233,15 @@ def test_there_is_no_reciprocal_scale_bar_where_the_pixel_size_is_unknown(bench,
     scan = scan_of(calibrated).with_calibration(Calibration(voltage=200.0))
     open_scan(viewer, scan)
     session.put(Stage.DISKS, detected_disks(calibrated))
-    qtbot.waitUntil(lambda: "row 2" in inspector.measured.words.text(), timeout=20_000)
-    qtbot.waitUntil(lambda: len(marked(inspector.measured.view, "measured")) > 5, timeout=20_000)
+    qtbot.waitUntil(lambda: "row 2" in inspector.measured.words.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: len(marked(inspector.measured.view, "measured")) > 5, timeout=60_000)
     assert {column.view.canvas.q_pixel for column in inspector.columns} == {0.0}
     text = inspector.measured.pane.text_at(marked(inspector.measured.view, "measured")[0])
     assert text.endswith("px from the direct beam")
     figure = pattern_figure(look(Snapshot.of(session), 2, 1), {})
     assert not [line for axes in figure.axes for line in axes.lines if line.get_gid() == "scale bar"]
     session.set_calibration(session.calibration.with_(q_pixel=0.03, q_pixel_from="typed"))
-    qtbot.waitUntil(lambda: inspector.measured.view.canvas.q_pixel == 0.03, timeout=20_000)
+    qtbot.waitUntil(lambda: inspector.measured.view.canvas.q_pixel == 0.03, timeout=60_000)
     figure = pattern_figure(look(Snapshot.of(session), 2, 1), {})
     assert [line for axes in figure.axes for line in axes.lines if line.get_gid() == "scale bar"]
     quiet(viewer, qtbot)
@@ -271,7 +271,7 @@ def marker_shown(viewer):
 def choose_beside(display, key, qtbot):
     display.beside.setCurrentIndex(display.beside.findData(key))
     display.beside.activated.emit(display.beside.currentIndex())
-    qtbot.waitUntil(lambda: not display.turns.isActive(), timeout=20_000)
+    qtbot.waitUntil(lambda: not display.turns.isActive(), timeout=60_000)
 
 
 @pytest.mark.parametrize("ending", ["the user takes it away", "another scan", "nothing beside it"])
@@ -280,7 +280,7 @@ def test_the_marker_is_back_when_a_map_is_shown_once_again(bench, qtbot, silver,
     session = work(viewer, panels, silver, qtbot)
     mine = viewer.add_points([[1, 1]], name="mine", visible=False)
     session.move_to(1, 1)
-    qtbot.waitUntil(lambda: marker_shown(viewer), timeout=20_000)
+    qtbot.waitUntil(lambda: marker_shown(viewer), timeout=60_000)
     choose_beside(panels["Map display"], "ipf-x", qtbot)
     assert viewer.canvas.grid.enabled
     assert not find_layer(viewer, MARKER).visible
@@ -291,7 +291,7 @@ def test_the_marker_is_back_when_a_map_is_shown_once_again(bench, qtbot, silver,
         choose_beside(panels["Map display"], "nothing", qtbot)
     else:
         viewer.layers.remove(map_layers(viewer, "transformer")[0])
-    qtbot.waitUntil(lambda: marker_shown(viewer), timeout=20_000)
+    qtbot.waitUntil(lambda: marker_shown(viewer), timeout=60_000)
     assert not viewer.canvas.grid.enabled
     assert not mine.visible  # it was hidden by the user
     click_scan(viewer, 1, 2)
@@ -314,7 +314,7 @@ def test_the_marker_of_a_project_is_shown_though_it_was_saved_with_two_maps_besi
     other = make_napari_viewer(show=True)
     for _ in show_project(other, old):
         QApplication.processEvents()  # the window lives between the steps
-    qtbot.waitUntil(lambda: marker_shown(other), timeout=20_000)
+    qtbot.waitUntil(lambda: marker_shown(other), timeout=60_000)
     quiet(other, qtbot)
     for panel in list(other.window.dock_widgets.values()):
         panel.close_step()
@@ -374,7 +374,7 @@ def test_an_update_says_that_it_was_cancelled_or_overtaken(
 
     monkeypatch.setattr(panel, "apply", lambda: panel.jobs.run("Calibrating", take, slowly))
     shown.update_steps()
-    qtbot.waitUntil(lambda: panel.jobs.running, timeout=20_000)
+    qtbot.waitUntil(lambda: panel.jobs.running, timeout=60_000)
     if ends == "cancelled":
         panel.jobs.cancel_button.click()
     gate.set()

@@ -89,7 +89,7 @@ def training_panel(window, qtbot):
 
 
 def click(qtbot, button):
-    qtbot.waitUntil(lambda: button.isVisible() and button.isEnabled(), timeout=20000)
+    qtbot.waitUntil(lambda: button.isVisible() and button.isEnabled(), timeout=60_000)
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
@@ -123,7 +123,7 @@ def test_a_trained_model_is_in_the_map_panels_list_at_once(window, training_pane
     assert "Ag_200kV.safetensors is trained" in training_panel.state.text()
     assert training_panel.curves.isVisible()
     assert len(training_panel._history) == STEPS
-    qtbot.waitUntil(lambda: map_panel.session.job.models == (str(trained),), timeout=20000)
+    qtbot.waitUntil(lambda: map_panel.session.job.models == (str(trained),), timeout=60_000)
     listed = [
         map_panel.models.item(row).data(Qt.ItemDataRole.UserRole) for row in range(map_panel.models.count())
     ]

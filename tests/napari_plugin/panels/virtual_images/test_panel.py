@@ -23,7 +23,7 @@ def ready(panel, qtbot, small_scan, request, monkeypatch):
         monkeypatch.setattr(virtual_images, "AUTOMATIC_BYTES", 0)
     open_scan(panel.viewer, small_scan)
     qtbot.waitUntil(lambda: panel.selected is not None and not panel.jobs.running, timeout=60_000)
-    qtbot.waitUntil(lambda: panel.view.canvas.picture is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: panel.view.canvas.picture is not None, timeout=60_000)
     qtbot.wait(200)
     return panel
 
@@ -36,7 +36,7 @@ def wait_for_sum(panel, qtbot, scan, number=1):
         layer = find_layer(panel.viewer, f"virtual image {number}")
         return layer is not None and np.allclose(layer.data, expected)
 
-    qtbot.waitUntil(shown, timeout=20_000)
+    qtbot.waitUntil(shown, timeout=60_000)
 
 
 def test_the_bright_field_comes_by_itself_and_is_the_sum(ready, qtbot, small_scan):
@@ -79,7 +79,7 @@ def test_an_image_that_waits_is_not_forgotten_for_another(ready, qtbot, small_sc
             np.allclose(layer.data, image) for layer, image in zip(layers, expected, strict=True)
         )
 
-    qtbot.waitUntil(all_shown, timeout=20_000)
+    qtbot.waitUntil(all_shown, timeout=60_000)
 
 
 def test_fields_and_buttons_are_the_exact_way(ready, qtbot, small_scan):
@@ -106,10 +106,10 @@ def test_a_rectangle_on_the_scan_shows_its_mean_pattern_and_follows(ready, qtbot
     layer = find_layer(ready.viewer, RECTANGLE)
     assert str(layer.mode) == "add_rectangle"
     layer.add_rectangles(np.array([[-0.4, 0.6], [-0.4, 2.4], [1.3, 2.4], [1.3, 0.6]]))
-    qtbot.waitUntil(lambda: shows(ready.view, data[:2, 1:3].mean((0, 1))), timeout=20_000)
+    qtbot.waitUntil(lambda: shows(ready.view, data[:2, 1:3].mean((0, 1))), timeout=60_000)
     assert ready.shown.currentText() == "Mean of the rectangle"
     assert str(layer.mode) == "pan_zoom"
     layer.data = [np.array([[1.6, 2.6], [1.6, 3.4], [2.4, 3.4], [2.4, 2.6]])]
-    qtbot.waitUntil(lambda: shows(ready.view, data[2, 3]), timeout=20_000)
+    qtbot.waitUntil(lambda: shows(ready.view, data[2, 3]), timeout=60_000)
     ready.viewer.layers.remove(layer)
-    qtbot.waitUntil(lambda: "Draw a rectangle" in ready.view.message, timeout=20_000)
+    qtbot.waitUntil(lambda: "Draw a rectangle" in ready.view.message, timeout=60_000)

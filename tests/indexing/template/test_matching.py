@@ -16,6 +16,7 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
+from napari_4dstem_orient.indexing.base import Offered
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
@@ -280,3 +281,18 @@ def test_a_detector_that_ends_at_the_first_reflection_is_matched(copper):
             1,
             1,
         )
+
+
+def test_hypotheses_from_elsewhere_are_scored_as_they_are(copper):
+    disks = as_scan(*simulated(copper, 1.6, NOISY, 12))
+    matcher = TemplateMatcher(
+        [copper], 300, 1.6, settings=TemplateSettings(zone_axis_step=8), acceptance=EVERY_ANSWER, device="cpu"
+    )
+    found = matcher.index(disks)
+    offered = Offered(disks, found.rotation[0], found.phase_id[0].astype(np.int32), found.score[0] - 0.1)
+    told = matcher.verify(offered)
+    assert np.array_equal(told.rotation, found.rotation[0])
+    assert np.allclose(told.score, found.score[0], atol=1e-6)
+    assert (told.odds > 1e6).all()  # better by 0.1 than what the disks have for an answer
+    assert np.isnan(told.precision).all()
+    assert told.precision.shape == (12, 2)

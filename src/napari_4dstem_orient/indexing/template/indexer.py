@@ -188,7 +188,8 @@ class TemplateMatcher:
             value[rows], n_matched[rows] = scored.value[:, 0], scored.n_matched[:, 0]
         found = value.cpu().numpy()
         odds = odds_by_score(found, offered.against[where])
-        return offered.rotation[where], odds, found, n_matched.cpu().numpy()
+        unknown = np.full((len(where), 2), np.nan, np.float32)
+        return offered.rotation[where], odds, found, n_matched.cpu().numpy(), unknown
 
     def _batches(self, counts: np.ndarray) -> list[np.ndarray]:
         """Split scan positions, longest lists of disks first, so that short lists do not pay for long ones."""

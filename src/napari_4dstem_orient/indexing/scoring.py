@@ -14,8 +14,9 @@ from napari_4dstem_orient.indexing.settings import ScoreSettings
 CLOSEST = 0.85
 """Disks closer to the centre than this share of the shortest reflection are none: leaves room for a wrong scale."""
 
-SCORE_WEIGHT = 60.0
-"""Evidence that a difference of one in score stands for; multislice patterns do not mind from 40 to 100."""
+SCORE_WEIGHT, PRECESSED_WEIGHT = 60.0, 100.0
+"""Evidence that a difference of one in score stands for. Multislice patterns do not mind from 40 to 100; precession
+makes intensities kinematic, as the score takes them, and real silver with 50 disks needs 100 for all to be right."""
 
 SURE = 1e6
 """Odds of the best hypothesis of a method that knows no probabilities."""
@@ -142,6 +143,11 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     norm = weight.norm(dim=1)[:, None] * predicted.norm(dim=-1)
     explained = ((distance < MATCHED**2) & measured.mask[:, None]).sum(-1)
     return Score((matched / norm.clamp_min(1e-12)).clamp(0, 1), explained)
+
+
+def score_weight(reflector: Reflector) -> float:
+    """Return the evidence that a difference of one in score stands for under a reflector's beam."""
+    return PRECESSED_WEIGHT if reflector.precession else SCORE_WEIGHT
 
 
 def odds_by_score(value: np.ndarray, best: np.ndarray) -> np.ndarray:

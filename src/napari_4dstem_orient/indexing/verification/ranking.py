@@ -11,7 +11,7 @@ import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.indexing.base import Hypotheses
-from napari_4dstem_orient.indexing.scoring import SCORE_WEIGHT, Measured, Score, score
+from napari_4dstem_orient.indexing.scoring import Measured, Score, score, score_weight
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.verification.features import FEWER_PEAKS, MAX_PEAKS, PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import Verifier, repeated
@@ -149,7 +149,7 @@ def rank(
         Verdict(pose, logit, score(measured, pose.rotation, short.candidate.reflector, scoring))
         for short, (pose, logit) in zip(shortlists, found, strict=True)
     ]
-    likely = _likely(verdicts)
+    likely = _likely(verdicts, score_weight(shortlists[0].candidate.reflector))
     parts = [
         Hypotheses(
             verdict.pose.rotation.cpu().numpy(),
@@ -163,14 +163,14 @@ def rank(
     return likeliest_first(parts, keep)
 
 
-def _likely(verdicts: Sequence[Verdict]) -> Sequence[torch.Tensor]:
+def _likely(verdicts: Sequence[Verdict], weight: float) -> Sequence[torch.Tensor]:
     """Return, for each phase, the probabilities of its hypotheses (n, h) among those of all phases."""
     logits = torch.cat([verdict.logit for verdict in verdicts], 1)
     scores = torch.cat([verdict.score.value for verdict in verdicts], 1)
     # The verifier sees the strongest disks, the score all of them. Relative to the best one's it speaks about the
     # choice among hypotheses and not about "none of them".
-    best = (logits + SCORE_WEIGHT * scores).argmax(1, keepdim=True)
-    logits = logits + SCORE_WEIGHT * (scores - scores.gather(1, best))
+    best = (logits + weight * scores).argmax(1, keepdim=True)
+    logits = logits + weight * (scores - scores.gather(1, best))
     likely = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1).softmax(1)[:, 1:]
     return likely.split([verdict.logit.shape[1] for verdict in verdicts], dim=1)
 

@@ -7,7 +7,7 @@ import math
 import torch
 
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.indexing.scoring import SCORE_WEIGHT, Measured, Score, score
+from napari_4dstem_orient.indexing.scoring import Measured, Score, score, score_weight
 from napari_4dstem_orient.indexing.settings import ScoreSettings
 from napari_4dstem_orient.indexing.verification.features import PoseHypothesis
 from napari_4dstem_orient.indexing.verification.network import Verifier
@@ -45,13 +45,14 @@ def look_again(
     score : Score, shape (n,)
     """
     start = pose = PoseHypothesis.of(rotation[:, None])
+    weight = score_weight(reflector)
     logit, moved = verifier(measured, pose, reflector)
     found = score(measured, pose.rotation, reflector, scoring)
-    evidence = logit + SCORE_WEIGHT * (found.value - against[:, None])
+    evidence = logit + weight * (found.value - against[:, None])
     for _ in range(iterations):
         logit, further = verifier(measured, moved, reflector)
         scored = score(measured, moved.rotation, reflector, scoring)
-        told = logit + SCORE_WEIGHT * (scored.value - against[:, None])
+        told = logit + weight * (scored.value - against[:, None])
         better = (told > evidence) & (start.turn_to(moved) < STAYS)
         pose = pose.copy()
         pose.put(better, moved[better])

@@ -168,7 +168,12 @@ class TransformerIndexer:
             found = [one.joined(unsure, other) for one, other in zip(found, more, strict=True)]
         keep = FINALISTS * len(found)  # all: their probabilities and that of none of them add up to 1
         ranked = rank(
-            measured, found, self._verifiers.verifier, self.scoring, self.settings.refinement_iterations, keep
+            measured,
+            found,
+            self._verifiers.verifier,
+            self._scoring(measured),
+            self.settings.refinement_iterations,
+            keep,
         )
         best = torch.from_numpy(ranked.rotation[:, 0]).to(self.device)
         return replace(ranked, precision=self._deviations(measured, best, ranked.phase_id[:, 0]))
@@ -205,7 +210,7 @@ class TransformerIndexer:
                     rotation[rows],
                     reflector,
                     self._verifiers.verifier,
-                    self.scoring,
+                    self._scoring(measured),
                     self.settings.refinement_iterations,
                     against[rows],
                 )
@@ -213,6 +218,10 @@ class TransformerIndexer:
         answers = (rotation, logit.double().clamp(-50, 50).exp(), value, n_matched)
         precision = self._deviations(measured, rotation, offered.phase_id[where])
         return *(values.cpu().numpy() for values in answers), precision
+
+    def _scoring(self, measured: Measured) -> ScoreSettings:
+        """Return how to score; where no signal-to-noise is known, faint disks may be false and count less."""
+        return ScoreSettings() if measured.snr is None else self.scoring
 
     def _propose(
         self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]
@@ -241,7 +250,7 @@ class TransformerIndexer:
         parts = []
         for phase_id, rotations in enumerate(proposed):
             first = rotations[:, :1]
-            scored = score(measured, first, self._reflectors[phase_id], self.scoring)
+            scored = score(measured, first, self._reflectors[phase_id], self._scoring(measured))
             phase_ids = np.full(first.shape[:2], phase_id, np.int32)
             answers = (values.cpu().numpy() for values in (scored.value, scored.n_matched))
             parts.append(Hypotheses(first.cpu().numpy(), phase_ids, *answers))

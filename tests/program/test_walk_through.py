@@ -31,7 +31,7 @@ from napari_4dstem_orient.workflow.session import MapBy, Stage
 STRIDE = {SILVER.title: 4, COPPER.title: 2}
 """The samples in miniature: only every so many positions along both axes."""
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-OF_OTHER_TOOLS = {"frames"}
+OF_OTHER_TOOLS = {"certainty", "frames"}
 
 
 def miniature(scan: Scan, stride: int) -> Scan:

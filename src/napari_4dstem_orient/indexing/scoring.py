@@ -145,6 +145,17 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     return Score((matched / norm.clamp_min(1e-12)).clamp(0, 1), explained)
 
 
+def scoring_for(reflector: Reflector, snr_known: bool) -> ScoreSettings:
+    """Return what tells hypotheses apart best under a reflector's beam.
+
+    Without precession intensities are those of dynamical scattering, so the score trusts them and the places less.
+    Where no signal-to-noise is known faint disks may be false, and have to count for less.
+    """
+    if reflector.precession or not snr_known:
+        return ScoreSettings()
+    return ScoreSettings(tolerance=0.05, excitation_width=0.04, intensity_power=0.25)
+
+
 def score_weight(reflector: Reflector) -> float:
     """Return the evidence that a difference of one in score stands for under a reflector's beam."""
     return PRECESSED_WEIGHT if reflector.precession else SCORE_WEIGHT

@@ -49,14 +49,6 @@ class ScoreSettings:
         ),
     ] = 0.4
 
-    @classmethod
-    def under(cls, precession: float) -> ScoreSettings:
-        """Return what tells hypotheses apart best under so much precession (half-angle in degrees).
-
-        Without it intensities are those of dynamical scattering, and so the score trusts them and the places less.
-        """
-        return cls() if precession else cls(tolerance=0.05, excitation_width=0.04, intensity_power=0.25)
-
 
 @dataclass(frozen=True)
 class AcceptanceSettings:

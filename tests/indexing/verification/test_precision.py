@@ -75,12 +75,18 @@ def test_more_electrons_make_answers_more_precise():
     assert (many < few).all()
 
 
-def test_precision_is_of_the_answer_alone_and_turns_with_it():
+def some_right_answers():
+    """Return a map, 40 of its positions, their disks, rotations and phases."""
     found, disks, _, right = mapped(1e5)
     where = np.flatnonzero(right)[:40]
     _, measured = indexer().read(disks, where, indexer().reach(disks))
     rotation = torch.from_numpy(found.rotation.reshape(-1, 3, 3)[where])
     phase_id = np.zeros(len(where), int)
+    return found, where, measured, rotation, phase_id
+
+
+def test_precision_is_of_the_answer_alone_and_turns_with_it():
+    found, where, measured, rotation, phase_id = some_right_answers()
     covariance = indexer().covariance(measured, rotation, phase_id)
     told = found.certainty.precision.reshape(-1, 2)[where]
     np.testing.assert_allclose(deviations(covariance), told, rtol=0.02)
@@ -91,11 +97,7 @@ def test_precision_is_of_the_answer_alone_and_turns_with_it():
 
 
 def test_places_that_are_known_half_as_well_tell_the_turn_about_the_beam_half_as_well():
-    found, disks, _, right = mapped(1e5)
-    where = np.flatnonzero(right)[:40]
-    _, measured = indexer().read(disks, where, indexer().reach(disks))
-    rotation = torch.from_numpy(found.rotation.reshape(-1, 3, 3)[where])
-    phase_id = np.zeros(len(where), int)
+    _, _, measured, rotation, phase_id = some_right_answers()
     # So large that what lies beside its reflection by less makes no difference.
     about = [
         indexer().covariance(replace(measured, spread=scale * measured.spread), rotation, phase_id)

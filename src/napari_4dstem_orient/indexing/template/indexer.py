@@ -21,7 +21,13 @@ from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
-from napari_4dstem_orient.indexing.scoring import Measured, odds_by_score, score, without_direct_beam
+from napari_4dstem_orient.indexing.scoring import (
+    Measured,
+    odds_by_score,
+    score,
+    scoring_for,
+    without_direct_beam,
+)
 from napari_4dstem_orient.indexing.settings import (
     ENGINES,
     AcceptanceSettings,
@@ -81,7 +87,6 @@ class TemplateMatcher:
         self.precession = precession
         self.settings = settings or TemplateSettings()
         self.acceptance = acceptance or AcceptanceSettings()
-        self.scoring = ScoreSettings.under(precession)
         if self.settings.engine not in ENGINES:
             raise UserError(
                 f"There is no engine {self.settings.engine!r}; choose one of {', '.join(ENGINES)}."
@@ -161,7 +166,7 @@ class TemplateMatcher:
             builder.enter(where, *answer)
             done += len(where)
             progress(done, len(counts))
-        return builder.finish(self.name, self._provenance())
+        return builder.finish(self.name, self._provenance(disks))
 
     def verify(self, offered: Offered, progress: Progress = silent) -> Verified:
         """Score hypotheses from elsewhere, as they are; see ``Verifies.verify``."""
@@ -184,7 +189,7 @@ class TemplateMatcher:
         n_matched = torch.zeros(len(where), dtype=torch.int64, device=self.device)
         for phase_id, reflector in enumerate(self._reflectors):
             rows = torch.from_numpy(offered.phase_id[where] == phase_id).to(self.device).nonzero()[:, 0]
-            scored = score(measured[rows], rotation[rows], reflector, self.scoring)
+            scored = score(measured[rows], rotation[rows], reflector, self._scoring(measured.snr is not None))
             value[rows], n_matched[rows] = scored.value[:, 0], scored.n_matched[:, 0]
         found = value.cpu().numpy()
         odds = odds_by_score(found, offered.against[where])
@@ -221,7 +226,7 @@ class TemplateMatcher:
         found = []
         for phase_id, reflector in enumerate(self._reflectors):
             rotation = self._match(phase_id, measured)
-            scored = score(measured, rotation, reflector, self.scoring)
+            scored = score(measured, rotation, reflector, self._scoring(measured.snr is not None))
             phase_ids = np.full(rotation.shape[:2], phase_id, np.int32)
             value, explained = scored.value.cpu().numpy(), scored.n_matched.cpu().numpy()
             found.append(Hypotheses(rotation.cpu().numpy(), phase_ids, value, explained))
@@ -229,6 +234,9 @@ class TemplateMatcher:
         later = 2.0 * np.arange(self.settings.matches)
         preference = [part.score[:, :1] - later for part in found]
         return Hypotheses.join(found, self.settings.matches * len(self.phases), preference)
+
+    def _scoring(self, snr_known: bool) -> ScoreSettings:
+        return scoring_for(self._reflectors[0], snr_known)
 
     def _match(self, phase_id: int, measured: Measured) -> torch.Tensor:
         """Return orientations (n, matches, 3, 3) of one phase, best first."""
@@ -244,7 +252,7 @@ class TemplateMatcher:
             ]
         return torch.from_numpy(np.stack(matched).astype(np.float32))
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self, disks: BraggDisks) -> dict[str, Any]:
         import py4DSTEM
 
         library = f"py4DSTEM {py4DSTEM.__version__}"
@@ -258,7 +266,7 @@ class TemplateMatcher:
             "device": describe(self.device) if self._by_torch else "CPU",
             "settings": asdict(self.settings),
             "acceptance": asdict(self.acceptance),
-            "scoring": asdict(self.scoring),
+            "scoring": asdict(self._scoring(disks.snr is not None)),
         }
 
 

@@ -16,7 +16,7 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
-from napari_4dstem_orient.indexing.scoring import Measured, score, without_direct_beam
+from napari_4dstem_orient.indexing.scoring import Measured, score, scoring_for, without_direct_beam
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
 from napari_4dstem_orient.indexing.template.coarse import coarse_library
 from napari_4dstem_orient.indexing.template.matching import likeliest
@@ -77,8 +77,7 @@ class TransformerIndexer:
         self._precision = half_precision(self.device)
         self._fast = [model.in_half(self._precision) for model in self.models]
         self._reflectors = [reflector for model in self.models for reflector in model.reflectors]
-        precession = self._reflectors[0].precession
-        self._verifiers = Verifiers.bundled(self.device, precession)
+        self._verifiers = Verifiers.bundled(self.device, self._reflectors[0].precession)
         self._symmetries = [
             torch.as_tensor(crystal.symmetry, dtype=torch.float32, device=self.device)
             for crystal in self.phases
@@ -89,7 +88,6 @@ class TransformerIndexer:
         ]
         self.settings = settings or TransformerSettings()
         self.acceptance = acceptance or AcceptanceSettings()
-        self.scoring = ScoreSettings.under(precession)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -106,7 +104,7 @@ class TransformerIndexer:
             builder.enter(where, *answer)
             done += len(where)
             progress(done, disks.counts.size)
-        return builder.finish(self.name, self._provenance())
+        return builder.finish(self.name, self._provenance(disks))
 
     def verify(self, offered: Offered, progress: Progress = silent) -> Verified:
         """Verify hypotheses from elsewhere; see ``Verifies.verify``."""
@@ -171,7 +169,7 @@ class TransformerIndexer:
             measured,
             found,
             self._verifiers.verifier,
-            self._scoring(measured),
+            self._scoring(measured.snr is not None),
             self.settings.refinement_iterations,
             keep,
         )
@@ -210,7 +208,7 @@ class TransformerIndexer:
                     rotation[rows],
                     reflector,
                     self._verifiers.verifier,
-                    self._scoring(measured),
+                    self._scoring(measured.snr is not None),
                     self.settings.refinement_iterations,
                     against[rows],
                 )
@@ -219,9 +217,8 @@ class TransformerIndexer:
         precision = self._deviations(measured, rotation, offered.phase_id[where])
         return *(values.cpu().numpy() for values in answers), precision
 
-    def _scoring(self, measured: Measured) -> ScoreSettings:
-        """Return how to score; where no signal-to-noise is known, faint disks may be false and count less."""
-        return ScoreSettings() if measured.snr is None else self.scoring
+    def _scoring(self, snr_known: bool) -> ScoreSettings:
+        return scoring_for(self._reflectors[0], snr_known)
 
     def _propose(
         self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]
@@ -250,13 +247,15 @@ class TransformerIndexer:
         parts = []
         for phase_id, rotations in enumerate(proposed):
             first = rotations[:, :1]
-            scored = score(measured, first, self._reflectors[phase_id], self._scoring(measured))
+            scored = score(
+                measured, first, self._reflectors[phase_id], self._scoring(measured.snr is not None)
+            )
             phase_ids = np.full(first.shape[:2], phase_id, np.int32)
             answers = (values.cpu().numpy() for values in (scored.value, scored.n_matched))
             parts.append(Hypotheses(first.cpu().numpy(), phase_ids, *answers))
         return Hypotheses.join(parts, len(parts))
 
-    def _provenance(self) -> dict[str, object]:
+    def _provenance(self, disks: BraggDisks) -> dict[str, object]:
         return {
             "method": self.name,
             "models": [{"title": model.card.title, "sha256": model.sha256} for model in self.models],
@@ -265,7 +264,7 @@ class TransformerIndexer:
             "precision": str(self._precision).removeprefix("torch."),
             "settings": asdict(self.settings),
             "acceptance": asdict(self.acceptance),
-            "scoring": asdict(self.scoring),
+            "scoring": asdict(self._scoring(disks.snr is not None)),
         }
 
 

@@ -22,7 +22,7 @@ class Evil:
 
 def zspy(path, **packing):
     group = zarr.open_group(str(path), mode="w").create_group("Experiments/scan")
-    group.create_dataset("data", data=DATA, chunks=(1, 4, 10, 12), **packing)
+    group.create_dataset("data", data=DATA, **{"chunks": (1, 4, 10, 12), **packing})
     return path
 
 
@@ -124,3 +124,43 @@ def test_what_lies_beside_a_scan_is_a_small_regular_file_or_not_read(tmp_path):
     os.mkfifo(tmp_path / "a.hdr")
     with pytest.raises(UserError, match=r"a\.hdr is a pipe"):
         load(path)
+
+
+@pytest.mark.parametrize("spoil", ["pipe", "device", "link to nothing", "folder", "huge"])
+def test_a_zarr_chunk_that_is_no_regular_file_is_refused_not_taken_for_zeros(tmp_path, spoil):
+    path = zspy(tmp_path / "a.zspy", chunks=(1, 1, 10, 12))
+    chunk = path / "Experiments/scan/data/0.1.0.0"
+    chunk.unlink()
+    if spoil == "pipe":
+        os.mkfifo(chunk)
+    elif spoil == "folder":
+        chunk.mkdir()
+    elif spoil == "huge":
+        with chunk.open("wb") as file:
+            file.truncate(2**40)
+    else:
+        chunk.symlink_to("/dev/zero" if spoil == "device" else tmp_path / "nothing")
+    said = {
+        "pipe": r"0\.1\.0\.0 is a pipe, not a regular file",
+        "device": r"0\.1\.0\.0 is a device, not a regular file",
+        "link to nothing": r"0\.1\.0\.0 does not exist",
+        "folder": r"0\.1\.0\.0 is a folder",
+        "huge": r"a\.zspy packs 1,099,511,627,776 bytes into one piece",
+    }
+    with pytest.raises(UserError, match=said[spoil]):
+        load(path).read(slice(0, 1), slice(0, 3))
+
+
+def test_a_description_of_zarr_that_is_a_pipe_is_refused(tmp_path):
+    path = zspy(tmp_path / "a.zspy")
+    described = path / "Experiments/scan/data/.zarray"
+    described.unlink()
+    os.mkfifo(described)
+    with pytest.raises(UserError, match=r"\.zarray is a pipe, not a regular file"):
+        load(path)
+
+
+def test_zarr_chunks_that_were_never_written_are_zeros(tmp_path):
+    path = zspy(tmp_path / "a.zspy", chunks=(1, 1, 10, 12))
+    (path / "Experiments/scan/data/0.1.0.0").unlink()
+    assert not load(path).pattern(0, 1).any()

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+import zarr
 
 from helpers.format_files import UNITS, abtem, dm, emd, hspy, zspy
 from napari_4dstem_orient.calibration.calibrate import to_scan_frame
@@ -94,13 +95,29 @@ def test_angles_say_that_they_need_the_voltage(tmp_path):
 
 
 @pytest.mark.parametrize("write", [hspy, zspy])
-def test_an_axis_that_says_nothing_is_as_the_other(tmp_path, write):
-    for scales, units in (((1.0, 0.3), ("", "1/nm")), ((0.3, 1.0), ("1/nm", "<undefined>"))):
+def test_an_axis_that_says_nothing_is_not_taken_to_be_as_the_other(tmp_path, write):
+    for scales, units, said in (
+        ((1.0, 0.3), ("", "1/nm"), "1.0 '' and 0.3 '1/nm'"),
+        ((0.3, 1.0), ("1/nm", "<undefined>"), "0.3 '1/nm' and 1.0 '<undefined>'"),
+    ):
         known = load(write(tmp_path, (2.0, 1.0, *scales), ("nm", "", *units))).calibration
-        assert (known.q_pixel, known.r_pixel, known.unclear) == (pytest.approx(0.03), 2.0, "")
-    known = load(write(tmp_path, (2.0, 0.7, 0.5, 0.3), ("nm", "", "", "1/nm"))).calibration
-    assert (known.q_pixel, known.r_pixel) == (None, None)
-    assert known.unclear == "detector pixels of 0.5 '' and 0.3 '1/nm'; scan steps of 2.0 'nm' and 0.7 ''"
+        assert (known.q_pixel, known.r_pixel) == (None, None)
+        assert known.unclear == f"detector pixels of {said}; scan steps of 2.0 'nm' and 1.0 ''"
+
+
+@pytest.mark.parametrize("open_file", [h5py.File, zarr.open])
+@pytest.mark.parametrize(("axis", "what"), [(0, "scan steps"), (1, "scan steps"), (2, "detector pixels")])
+def test_a_missing_scale_is_said(tmp_path, open_file, axis, what):
+    path = (hspy if open_file is h5py.File else zspy)(tmp_path, (2.0, 2.0, 0.3, 0.3), UNITS)
+    root = open_file(str(path), mode="a")
+    (signal,) = root["Experiments"].values()
+    del signal[f"axis-{axis}"].attrs["scale"]
+    if open_file is h5py.File:
+        root.close()
+    known = load(path).calibration
+    assert known.unclear.startswith(f"{what} of ")
+    assert "no size" in known.unclear
+    assert (known.q_pixel is None, known.r_pixel is None) == (axis > 1, axis < 2)
 
 
 def test_unevenly_spaced_positions_are_no_step(tmp_path):

@@ -63,18 +63,16 @@ def detector_first(axes: Axes) -> bool:
 def _both(
     axes: Axes, read: Callable[[Any, Any], float | None], what: str
 ) -> tuple[tuple[float, float] | None, str]:
-    """Return the sizes along two axes, and what they tell that cannot be read.
-
-    An axis that says nothing is taken to be as the other; one that says something else is not.
-    """
+    """Return the sizes along two axes, and what they tell that cannot be read; one says nothing of the other."""
     sizes = [read(*axis) for axis in axes]
     known = [size for size in sizes if size is not None]
-    silent = [_silent(*axis) for axis, size in zip(axes, sizes, strict=True) if size is None]
-    if not all(silent):
-        spelled = dict.fromkeys(f"{text(size)} {text(units)!r}" for size, units in axes)
-        need = ", which need the voltage" if any(is_angle(units) for _, units in axes) else ""
-        return None, f"{what} of {' and '.join(spelled)}{need}"
-    return ((known[0], known[-1]) if known else None), ""
+    if axes and len(known) == len(axes):
+        return (known[0], known[-1]), ""
+    if all(_silent(*axis) for axis in axes):
+        return None, ""
+    spelled = dict.fromkeys(f"{text(size) or 'no size'} {text(units)!r}" for size, units in axes)
+    need = ", which need the voltage" if any(is_angle(units) for _, units in axes) else ""
+    return None, f"{what} of {' and '.join(spelled)}{need}"
 
 
 def _silent(size: Any, units: Any) -> bool:

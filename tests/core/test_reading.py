@@ -101,9 +101,15 @@ def test_only_regular_files_are_opened(tmp_path):
     [
         ((2**20, 2**20, 64, 64), 2, 0, "maps of 1,099,511,627,776 scan positions"),
         ((2**62, 8, 8), 2, 0, "scan positions would take"),
-        ((4, 4, 2**20, 2**20), 1, 0, "larger than any detector"),
+        ((4, 4, 2**20, 2**20), 1, 0, "1,048,576 pixels are larger than can be worked on; bin them"),
         ((4, 4, -8, -8), 1, 0, "cannot have the shape"),
         ((4, -4, 64, 64), 1, 0, "cannot have the shape"),
+        (
+            (2, 2, 8192, 8192),
+            2,
+            0,
+            "8,192 × 8,192 pixels are larger than can be worked on; bin them, such as 2 × 2",
+        ),
         ((64, 64, 256, 256), 4, 2**30, "keeps 1 GiB together"),
     ],
 )
@@ -115,13 +121,13 @@ def test_sizes_that_no_memory_holds_are_refused(shape, itemsize, together, said)
 def test_plausible_sizes_pass(monkeypatch):
     monkeypatch.setattr(edge, "room", lambda: 8 * 2**30)
     check_scan((4096, 4096, 256, 256), 2, 32 * 2**20)
-    check_scan((2, 2, 8192, 8192), 2)
+    check_scan((2, 2, 5760, 4092), 2)
     check_room(8 * 2**30, "It")
     monkeypatch.setattr(edge, "room", lambda: 2**30)
     with pytest.raises(
-        UserError, match=r"Work on patterns of 8,192 × 8,192 pixels would take 4 GiB of memory and 1 GiB"
+        UserError, match=r"Work on patterns of 5,760 × 4,092 pixels would take 1.4 GiB of memory and 1 GiB"
     ):
-        check_scan((2, 2, 8192, 8192), 2)
+        check_scan((2, 2, 5760, 4092), 2)
 
 
 class Failing:

@@ -26,8 +26,8 @@ EXPLAINED = (
 
 BATCH_BYTES = 32 * 2**20
 """Patterns read at once."""
-SAMPLE_BYTES = 512 * 2**20
-"""Patterns that are looked at before the whole scan is run: 32 of 2048 × 2048 pixels."""
+SAMPLE_BYTES = 128 * 2**20
+"""Patterns that are looked at before the whole scan is run: 32 of 1024 × 1024 pixels."""
 MOST_READ = 256
 """Patterns read at once for the detection, and those that a GPU computes together."""
 TOGETHER_BYTES = 8 * 2**20

@@ -22,8 +22,8 @@ _QUOTED = 200
 
 LARGEST_PIECE = 2**29
 """Bytes that a file may keep in one compressed piece (an HDF5 chunk, say): it is unpacked whole for one pattern."""
-LARGEST_PATTERN = 2**29
-"""Bytes of one pattern in single precision: 11,585 × 11,585 pixels."""
+LARGEST_PATTERN = 2**27
+"""Bytes of one pattern in single precision: 5,792 × 5,792 pixels, more than detectors have that record scans."""
 WORK = 16
 """Times as much as one pattern that finding its disks takes, of large ones; measured."""
 RESULT_BYTES = 128
@@ -237,7 +237,8 @@ def check_scan(shape: Sequence[int], itemsize: int, together: int = 0) -> None:
     pattern = pixels * max(itemsize, 4)
     if pattern > LARGEST_PATTERN:
         raise UserError(
-            f"A pattern of {rows:,} × {cols:,} pixels is larger than any detector; the file is damaged."
+            f"Patterns of {rows:,} × {cols:,} pixels are larger than can be worked on; bin them, such as 2 × 2, and "
+            "save the scan again."
         )
     check_room(WORK * pattern, f"Work on patterns of {rows:,} × {cols:,} pixels")
     if together > LARGEST_PIECE:

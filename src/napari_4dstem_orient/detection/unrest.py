@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.detection.probe import TRENCH, Probe
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ DARKEST, STRAY, ROUNDS = 0.1, 2.2, 6
 """Share of tiles that are surely without a disk; then those are counted in that stray no farther than so many times."""
 MOST = 1.5
 """Where tiles show more, disks reach every one of them."""
+PIXELS = 2**22
+"""Pixels of patterns that are correlated together: bounds memory."""
 
 
 def unrest(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLevel) -> float:
@@ -39,15 +42,14 @@ def unrest(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
 
 def ground(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLevel) -> float:
     """Return the mean square of the correlation, where there are no disks, over what ``unrest``'s noise makes there."""
-    from scipy import ndimage
-
     kernel = probe.blurred(smoothing)
     tile = max(3, round(TILE * probe.radius))
-    seen = correlate(patterns, kernel) ** 2
-    expected = noise.gain * correlate(patterns, kernel**2) + noise.dark * (kernel**2).sum()
+    together = parts(len(patterns), max(1, PIXELS // patterns[0].size))
     square, variance = (
-        ndimage.uniform_filter(values[:, *inside(probe)], (0, tile, tile))[:, ::tile, ::tile]
-        for values in (seen, expected)
+        np.concatenate(each)
+        for each in zip(
+            *(_tiles(patterns[part], kernel, noise, inside(probe), tile) for part in together), strict=True
+        )
     )
     lit = variance > 1e-9 * variance.max(initial=1e-30)
     if not lit.any():
@@ -57,6 +59,21 @@ def ground(patterns: np.ndarray, probe: Probe, smoothing: float, noise: NoiseLev
     for _ in range(ROUNDS):
         found = float(ratio[ratio <= STRAY * found].mean())
     return found
+
+
+def _tiles(
+    images: np.ndarray, kernel: np.ndarray, noise: NoiseLevel, part: tuple[slice, slice], tile: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean square of the correlation of patterns in their tiles, and what noise makes of it."""
+    from scipy import ndimage
+
+    seen = correlate(images, kernel) ** 2
+    expected = noise.gain * correlate(images, kernel**2) + noise.dark * (kernel**2).sum()
+    square, variance = (
+        ndimage.uniform_filter(values[:, *part], (0, tile, tile))[:, ::tile, ::tile]
+        for values in (seen, expected)
+    )
+    return square, variance
 
 
 def correlate(images: np.ndarray, template: np.ndarray) -> np.ndarray:

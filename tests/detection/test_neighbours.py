@@ -119,13 +119,22 @@ def test_offsets_and_readout_noise_stronger_than_electrons(counts, offset, reado
         assert found.variance(counts * electrons + offset) == pytest.approx(right, rel=0.2)
 
 
-@pytest.mark.parametrize(("electrons", "step"), [(1e5, 4), (1e6, 32)])
-def test_a_coarse_8_bit_camera(electrons, step):
-    """Bright places have the electrons' noise, dim ones no less than that of rounding."""
+@pytest.mark.parametrize(("electrons", "step", "doubted"), [(1e5, 4, False), (1e6, 32, True)])
+def test_a_coarse_8_bit_camera(electrons, step, doubted):
+    """Bright places have the electrons' noise, dim ones no less than that of rounding; if most are dim, that is said."""
     found = measured(np.clip(np.floor(counted(bent(), electrons) / step), 0, 255))
-    assert found.doubt == ""
+    assert ("coarse rounding" in found.doubt) is doubted
     for value in (3, 20):
         assert found.variance(value) == pytest.approx(value / step + 1 / 12, rel=0.2)
+
+
+@pytest.mark.parametrize("halo", [0.05, 0.1])
+@pytest.mark.parametrize("step", [1.5, 2, 16])
+def test_an_8_bit_camera_with_a_faint_halo_is_doubted(halo, step):
+    """Single patterns take for noise what is rounded there, half of all electrons."""
+    found = measured(np.clip(np.floor(counted(bent(halo), 1e5) / step), 0, 255))
+    assert "could only be estimated" in found.doubt
+    assert found.gain == pytest.approx(1 / step, rel=0.2)
 
 
 def test_rows_of_nothing_are_no_neighbours():

@@ -143,7 +143,7 @@ def test_declared_scans_that_no_memory_holds_are_refused_at_once(tmp_path):
     for name, said in (
         ("wide", "scan positions"),
         ("piece", "together in one piece"),
-        ("pixels", "any detector"),
+        ("pixels", "larger than can be worked on"),
     ):
         with pytest.raises(UserError, match=rf"{name}\.h5: .*{said}"):
             load(tmp_path / f"{name}.h5")

@@ -46,9 +46,13 @@ PIXELS = 2**22
 """Pixels of a third of the rows, at most: bounds time and memory."""
 STRONG, BLOTS = 1 / 4, 1.5
 """Variance, in squared steps, of noise that shows through rounding; how many times stronger blots of that are."""
+HIDDEN = 0.8
+"""Share of pixels with less, from which on the noise is doubtful: it may be far less than what rounding can make."""
 MORE = 1.15, 4.0
 """Single patterns that tell of noise so many times less are believed: differing neighbours add to it everywhere, but no
 more while most places seem alike."""
+LESS = 0.6
+"""Differing neighbours that tell of so much less than single patterns are believed: these take rounding for noise."""
 SHARED = 2.0
 """Where positions two apart differ by so many times more than neighbours, these share noise (a smoothed scan)."""
 SMOOTH, SIDE, QUIET = (2.0, 2.0), 6, 0.7
@@ -147,7 +151,17 @@ def measure_scan(scan: Scan, patterns: np.ndarray, probe: Probe, smoothing: floa
     rows = rows[np.isfinite(rows).all(axis=(1, 2, 3))]  # others are refused when disks are looked for
     offset = _offset(patterns)
     found = _measure(patterns - offset, rows - offset, probe, smoothing)
+    if not found.doubt and _rounded_away(patterns - offset, found, probe):
+        found = found._replace(doubt=DOUBT.format(", because of coarse rounding"))
     return found._replace(dark=found.dark - found.gain * offset)
+
+
+def _rounded_away(patterns: np.ndarray, noise: NoiseLevel, probe: Probe) -> bool:
+    """Tell whether most places have so little noise that rounding makes it anything from nothing to a step."""
+    step = smallest_step(patterns)
+    light = patterns.mean(axis=0, dtype=np.float64)[inside(probe)]
+    weak = noise.gain * light < STRONG * step**2
+    return bool(noise.gain < COUNTED * step and weak.mean() > HIDDEN)
 
 
 def _offset(patterns: np.ndarray) -> float:
@@ -195,7 +209,13 @@ def _measure(patterns: np.ndarray, rows: np.ndarray, probe: Probe, smoothing: fl
             between = between._replace(doubt=DOUBT.format(", because the camera blurs disks into each other"))
     excess = between.variance(there) / max(alone.variance(there), 1e-30)
     if doubt:  # where crystals differ, noise can only seem stronger
-        return between._replace(doubt=alone.doubt) if alone.doubt and excess < 1 else alone
+        if alone.doubt and excess < 1:
+            return between._replace(doubt=alone.doubt)
+        if not shared and between.gain < LESS * alone.gain:
+            return between._replace(
+                doubt=DOUBT.format(", for single patterns tell of more than neighbours do")
+            )
+        return alone
     if not alone.doubt and white and between.gain >= COUNTED * step and MORE[0] < excess < MORE[1]:
         return alone
     return between

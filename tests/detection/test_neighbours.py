@@ -121,7 +121,7 @@ def test_offsets_and_readout_noise_stronger_than_electrons(counts, offset, reado
 
 @pytest.mark.parametrize(("electrons", "step", "doubted"), [(1e5, 4, False), (1e6, 32, True)])
 def test_a_coarse_8_bit_camera(electrons, step, doubted):
-    """Bright places have the electrons' noise, dim ones no less than that of rounding; if most are dim, that is said."""
+    """Bright places have the electrons' noise, dim ones no less than rounding's; if most are dim, it is said."""
     found = measured(np.clip(np.floor(counted(bent(), electrons) / step), 0, 255))
     assert ("coarse rounding" in found.doubt) is doubted
     for value in (3, 20):

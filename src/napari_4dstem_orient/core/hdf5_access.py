@@ -244,12 +244,27 @@ def _check_pieces(dataset: h5py.Dataset) -> None:
 def _unpacks_to_more(dataset: h5py.Dataset, pieces: list[Any], most: int) -> Iterator[bool]:
     """Tell of each piece, as far as that is quick, whether what packed it last would make more of it."""
     filters = dataset.id.get_create_plist()
-    number, _, values, _ = filters.get_filter(filters.get_nfilters() - 1)
+    used = [filters.get_filter(each)[::2] for each in range(filters.get_nfilters())]
+    used = [(number, values) for number, values in used if number != packed.CHECKSUM]
+    packing = [place for place, one in enumerate(used) if _packs(*one)]
+    if not packing:
+        return
+    if packing != [len(used) - 1]:
+        raise UserError(
+            f"{dataset.name} is packed twice, so that nobody can tell what it unpacks to; save it again, packed once."
+        )
+    number, _ = used[-1]
     tells = packed.HDF5_FILTERS.get(number)
-    if number == packed.BZIP2:
-        for piece in pieces[: max(1, _UNPACKED // most)]:
-            yield packed.bzip2_exceeds(dataset.id.read_direct_chunk(piece.chunk_offset)[1], most)
-    elif tells is not None and (number != _BITSHUFFLE or (len(values) > 4 and values[4])):
+    if number in packed.UNTOLD:
+        # The largest first: gzip makes no more than so many times as much of a piece.
+        doubtful = [
+            piece for piece in pieces if number != 1 or piece.size * _DENSEST > max(most, LARGEST_PIECE)
+        ]
+        for piece in sorted(doubtful, key=lambda piece: -piece.size)[: max(1, _UNPACKED // most)]:
+            yield packed.exceeds(
+                packed.UNTOLD[number](), dataset.id.read_direct_chunk(piece.chunk_offset)[1], most
+            )
+    elif tells is not None:
         with open(dataset.file.filename, "rb") as file:
             for piece in pieces:
                 if dataset.file.userblock_size:  # where pieces lie is counted from its end, or not
@@ -258,6 +273,11 @@ def _unpacks_to_more(dataset: h5py.Dataset, pieces: list[Any], most: int) -> Ite
                     file.seek(piece.byte_offset)
                     start = file.read(min(20, piece.size))
                 yield piece.filter_mask == 0 and tells(start.ljust(20, b"\0")) > most
+
+
+def _packs(number: int, values: tuple[int, ...]) -> bool:
+    """Tell whether a filter packs; bitshuffle may only put bits in another order."""
+    return number in packed.PACKERS and (number != _BITSHUFFLE or (len(values) > 4 and values[4] > 0))
 
 
 def _check_storage(dataset: h5py.Dataset, looked_at: _LookedAt) -> None:

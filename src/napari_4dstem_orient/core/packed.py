@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bz2
+import zlib
 from collections.abc import Callable
+from typing import Any
 
 
 def zstd_size(start: bytes) -> int:
@@ -30,13 +32,17 @@ HDF5_FILTERS: dict[int, Callable[[bytes], int]] = {
 }
 """What the first 20 bytes of a piece tell that an HDF5 filter, by its number, unpacks to, and makes room for."""
 
-BZIP2 = 307
-"""HDF5 filter whose pieces do not tell."""
+UNTOLD: dict[int, Callable[[], Any]] = {1: zlib.decompressobj, 307: bz2.BZ2Decompressor}
+"""HDF5 filters whose pieces do not tell (gzip, bzip2), and what unpacks them as far as is wanted."""
+PACKERS = {*UNTOLD, *HDF5_FILTERS, 4, 32000, 32026}
+"""HDF5 filters of which a piece may come out larger than it goes in: also szip, LZF and Blosc2."""
+CHECKSUM = 3
+"""HDF5 filter that only adds some bytes at the end."""
 
 
-def bzip2_exceeds(packed: bytes, most: int) -> bool:
-    """Tell whether bzip2 unpacks to more than so many bytes; what is damaged, the reader finds."""
+def exceeds(unpacking: Any, packed: bytes, most: int) -> bool:
+    """Tell whether something unpacks to more than so many bytes; what is damaged, the reader finds."""
     try:
-        return len(bz2.BZ2Decompressor().decompress(packed, most + 1)) > most
-    except (OSError, ValueError):
+        return len(unpacking.decompress(packed, most + 1)) > most
+    except (OSError, ValueError, zlib.error):
         return False

@@ -292,6 +292,39 @@ def test_a_small_piece_of_hdf5_that_would_unpack_to_more_than_it_holds(tmp_path,
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("checksum", [False, True])
+def test_a_large_piece_that_gzip_would_make_far_more_of(tmp_path, checksum):
+    random = np.random.default_rng(1).bytes(2**20)
+    packing = zlib.compressobj()
+    packed = packing.compress(random) + packing.compress(bytes(2**27)) + packing.flush()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset(
+            "data",
+            (2, 2, 1024, 1024),
+            "u2",
+            chunks=(1, 1, 1024, 1024),
+            compression="gzip",
+            fletcher32=checksum,
+        )
+        data.id.write_direct_chunk((1, 1, 0, 0), packed)
+    with pytest.raises(UserError, match=r"^a.h5: A piece of /data holds 2,097,152 bytes and unpacks to more"):
+        load(tmp_path / "a.h5")
+
+
+def test_gzip_within_gzip_is_refused(tmp_path):
+    packed = zlib.compress(zlib.compress(bytes(2**30 // 4)))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_chunk((1, 1, 64, 64))
+        for _ in range(2):
+            how.set_filter(1, 0, (4,))
+        space = h5py.h5s.create_simple((2, 2, 64, 64))
+        made = h5py.h5d.create(file.id, b"data", h5py.h5t.NATIVE_UINT16, space, how)
+        made.write_direct_chunk((1, 1, 0, 0), packed)
+    with pytest.raises(UserError, match=r"^a.h5: /data is packed twice"):
+        load(tmp_path / "a.h5")
+
+
 @pytest.mark.parametrize("userblock", [0, 512])
 @pytest.mark.parametrize("name", ["Zstd", "BZip2", "Blosc", "LZ4", "Bitshuffle", "Blosc2"])
 @pytest.mark.parametrize("noise", [True, False])

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ from napari_4dstem_orient.core.memory import LEAST_MEMORY
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.core.temporaries import temporary_beside
+from napari_4dstem_orient.detection import patterns
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
@@ -315,3 +317,32 @@ def test_a_folder_has_a_fingerprint_too(tmp_path):
     before = file_fingerprint(tmp_path)
     (tmp_path / "a").write_text("three")
     assert file_fingerprint(tmp_path) != before
+
+
+def test_a_file_deep_in_a_folder_counts(tmp_path):
+    deep = tmp_path / "a.zspy/Experiments/scan/data"
+    deep.mkdir(parents=True)
+    (deep / "0.0.0.0").write_text("one")
+    before = file_fingerprint(tmp_path / "a.zspy")
+    (deep / "0.0.0.0").write_text("three")
+    assert file_fingerprint(tmp_path / "a.zspy") != before
+
+
+def test_a_changed_file_that_a_master_links_to_begins_anew(tmp_path, monkeypatch):
+    """At a place of which no pattern is looked at before."""
+    with h5py.File(tmp_path / "part.h5", "w") as file:
+        file["data"] = polycrystal()
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("part.h5", "data")
+    scan = load(tmp_path / "master.h5")
+    looked_at = patterns.sample_patterns(scan)
+    monkeypatch.setattr(patterns, "sample_patterns", lambda scan: looked_at)
+    step = Detection(synthetic_probe(3.0, scan.detector_shape), DISKS)
+
+    def name():
+        return step.kept(scan, Partial(tmp_path / "r.h5")).name
+
+    before = name()
+    assert name() == before
+    os.utime(tmp_path / "part.h5", ns=(1, 1))
+    assert name() != before

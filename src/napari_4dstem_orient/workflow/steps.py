@@ -57,13 +57,15 @@ class Detection:
         if store is None or (origin := scan.reopens) is None:
             return None
         from napari_4dstem_orient.detection.patterns import sample_patterns
+        from napari_4dstem_orient.io.companions import files_of
         from napari_4dstem_orient.workflow.store import file_fingerprint
 
-        file = file_fingerprint(origin.arguments["path"])
+        there = sorted(path for path in files_of(origin.arguments["path"]) if path.exists())
+        files = [file_fingerprint(path) for path in there]
         read = [origin.arguments[name] for name in ("dataset", "scan_shape")]
-        # Patterns too: a file that only points to others does not change with them.
+        # Patterns too: links may lead farther than is looked.
         found_by = self.probe, self.settings, _computed_on(self.device)
-        return store.disks(found_by, file, read, origin.rows, sample_patterns(scan), identity())
+        return store.disks(found_by, files, read, origin.rows, sample_patterns(scan), identity())
 
     def begin(self) -> ChunkFunction:
         """Return what finds the disks of some rows; rows without any are no error, the others may have some."""

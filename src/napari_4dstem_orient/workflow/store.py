@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -233,10 +232,10 @@ def fingerprint(*values: Any) -> str:
 
 
 def file_fingerprint(path: str | Path) -> tuple[str, list[tuple[str, int, int]]]:
-    """Return what tells a file, or a folder, from its next version: names, sizes and times of change (ns)."""
+    """Return what tells a file, or all of a folder, from its next version: names, sizes and times of change (ns)."""
     path = Path(path)
-    members = sorted(path.iterdir()) if os.path.isdir(path) else [path]
-    stats = [(member.name, member.stat()) for member in members]
+    members = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stats = [(str(member.relative_to(path.parent)), member.lstat()) for member in members]
     return str(path.absolute()), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 

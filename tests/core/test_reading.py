@@ -125,7 +125,7 @@ def test_plausible_sizes_pass(monkeypatch):
     check_room(8 * 2**30, "It")
     monkeypatch.setattr(edge, "room", lambda: 2**30)
     with pytest.raises(
-        UserError, match=r"Work on patterns of 5,760 × 4,092 pixels would take 1.4 GiB of memory and 1 GiB"
+        UserError, match=r"Work on patterns of 5,760 × 4,092 pixels would take 2.46 GiB of memory and 1 GiB"
     ):
         check_scan((2, 2, 5760, 4092), 2)
 

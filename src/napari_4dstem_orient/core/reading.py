@@ -24,8 +24,8 @@ LARGEST_PIECE = 2**29
 """Bytes that a file may keep in one compressed piece (an HDF5 chunk, say): it is unpacked whole for one pattern."""
 LARGEST_PATTERN = 2**27
 """Bytes of one pattern in single precision: 5,792 × 5,792 pixels, more than detectors have that record scans."""
-WORK = 16
-"""Times as much as one pattern that finding its disks takes, of large ones; measured."""
+WORK = 28
+"""Times as much as one pattern that suggesting settings and finding its disks takes, of large ones; measured."""
 RESULT_BYTES = 128
 """What is at least kept in memory of each scan position: disks, a map."""
 LARGEST_DESCRIPTION = 2**24

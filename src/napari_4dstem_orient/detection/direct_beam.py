@@ -105,7 +105,7 @@ def _grown(image: np.ndarray, start: tuple[int, int], level: float) -> tuple[np.
     """Return the patch (mask) that grew, or shrank, from a first level, and the ground around it."""
     from scipy import ndimage
 
-    rows, cols = np.indices(image.shape)
+    rows, cols = np.ogrid[: image.shape[0], : image.shape[1]]
     patch, ground = np.zeros(image.shape, bool), 0.0
     for _ in range(30):
         labels, _ = ndimage.label(image > min(level, 0.99 * image[start]))

@@ -209,12 +209,9 @@ def _measure(patterns: np.ndarray, rows: np.ndarray, probe: Probe, smoothing: fl
             between = between._replace(doubt=DOUBT.format(", because the camera blurs disks into each other"))
     excess = between.variance(there) / max(alone.variance(there), 1e-30)
     if doubt:  # where crystals differ, noise can only seem stronger
-        if alone.doubt and excess < 1:
-            return between._replace(doubt=alone.doubt)
-        if not shared and between.gain < LESS * alone.gain:
-            return between._replace(
-                doubt=DOUBT.format(", for single patterns tell of more than neighbours do")
-            )
+        if excess < 1 and (alone.doubt or (not shared and between.gain < LESS * alone.gain)):
+            doubt = alone.doubt or DOUBT.format(", for single patterns tell of more than neighbours do")
+            return between._replace(doubt=doubt)
         return alone
     if not alone.doubt and white and between.gain >= COUNTED * step and MORE[0] < excess < MORE[1]:
         return alone

@@ -56,6 +56,10 @@ ROWS = {
     "random_ti": (("ti",), (1e5,)),
     "random_tio2": (("tio2",), (1e5,)),
     "random_fe": (("fe",), (1e5,)),
+    "random_zno": (("zno",), (1e5,)),
+    "random_zro2": (("zro2",), (1e5,)),
+    "random_bi": (("bi",), (1e5,)),
+    "random_mg2sio4": (("mg2sio4",), (1e5,)),
 }
 """Beds: crystals that there may be, electrons in a pattern."""
 FLOORS = (0.0, 0.01, 0.02, 0.03, 0.06, 0.12, 0.25, 0.5)
@@ -199,7 +203,7 @@ def make_bed(sets: list[MultislicePatterns], crystals: tuple[str, ...], dose: fl
     return Bed(
         scan=in_memory(scans[0], counts),
         crystals=crystals,
-        phases=[orient.find_phase(name) for name in crystals],
+        phases=[orient.find_phase(cif_of(name)) for name in crystals],
         probe=sets[0].probe,
         rotation=np.concatenate(rotations, axis=1),
         phase=np.concatenate(numbers, axis=1),
@@ -207,6 +211,13 @@ def make_bed(sets: list[MultislicePatterns], crystals: tuple[str, ...], dose: fl
         weight=np.concatenate([np.ones(one.scan_shape) for one in sets], axis=1),
         is_map=sets[0].scan_shape[0] > 1,
     )
+
+
+def cif_of(crystal: str) -> Path:
+    """Return the file of a crystal that ships with the program, or of one of ``tests/data``."""
+    others = Path(__file__).parents[1] / "tests" / "data" / "crystals"
+    files = bundled() | {path.stem: path for path in others.glob("*.cif")}
+    return {name.lower(): path for name, path in files.items()}[crystal]
 
 
 def in_memory(scan: Scan, counts: np.ndarray) -> Scan:
@@ -285,8 +296,7 @@ def quantem(bed: Bed, options: argparse.Namespace) -> list[Answer]:
         source, target = Path(folder) / "in.h5", Path(folder) / "out.h5"
         with h5py.File(source, "w") as file:
             file["counts"], file["probe"] = np.asarray(bed.scan.data), bed.probe
-            cifs = {name.lower(): str(path) for name, path in bundled().items()}
-            crystals = [cifs[name] for name in bed.crystals]
+            crystals = [str(cif_of(name)) for name in bed.crystals]
             known = bed.scan.calibration
             file.attrs.update(
                 voltage=known.voltage,

@@ -97,13 +97,20 @@ CRYSTALS = {
     ),
 }
 """As in ``resources/crystals``."""
+READ = {
+    "ZnO": {"Zn": 0.6, "O": 0.6},
+    "ZrO2": {"Zr": 0.3, "O": 0.5},
+    "Bi": {"Bi": 1.0},
+    "Mg2SiO4": {"Mg": 0.4, "Si": 0.3, "O": 0.4},
+}
+"""Debye-Waller B in Å² of crystals whose cell and atoms ASE reads from ``tests/data/crystals``."""
 UPRIGHT = np.zeros((1, 2))
 
 
 def main() -> None:
     """Simulate and write, every few patterns what there is so far."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--crystal", choices=CRYSTALS, default="Cu")
+    parser.add_argument("--crystal", choices=[*CRYSTALS, *READ], default="Cu")
     parser.add_argument("--count", type=int, default=160)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--small", action="store_true", help="in the smaller box")
@@ -127,6 +134,19 @@ def main() -> None:
             print(f"{index + 1} of {options.count}, {time.monotonic() - start:.0f} s", flush=True)
 
 
+def crystal_named(name: str) -> Crystal:
+    """Return a crystal of either table."""
+    if name in CRYSTALS:
+        return CRYSTALS[name]
+    from ase.io import read
+
+    cell = read(DATA / "crystals" / f"{name}.cif")
+    places = cell.get_scaled_positions()
+    symbols = np.array(cell.get_chemical_symbols())
+    atoms = {symbol: tuple(map(tuple, places[symbols == symbol])) for symbol in READ[name]}
+    return Crystal(tuple(cell.cell.cellpar()), atoms, READ[name])
+
+
 def simulate(
     crystal: str,
     rotation: np.ndarray,
@@ -146,7 +166,9 @@ def simulate(
     from abtem.parametrizations import LobatoParametrization
 
     abtem.config.set({"fftw.threads": 1, "dask.lazy": False, "diagnostics.progress_bar": False})
-    sigmas = {name: float(np.sqrt(b / (8 * np.pi**2))) for name, b in CRYSTALS[crystal].debye_waller.items()}
+    sigmas = {
+        name: float(np.sqrt(b / (8 * np.pi**2))) for name, b in crystal_named(crystal).debye_waller.items()
+    }
     several = len(thicknesses) > 1  # whole slices then
     potential = abtem.Potential(
         slab(crystal, rotation, thicknesses[-1], shift, box),
@@ -190,13 +212,14 @@ def slab(crystal: str, rotation: np.ndarray, thickness: float, shift: np.ndarray
     from ase import Atoms
     from ase.geometry import cellpar_to_cell
 
-    lattice = cellpar_to_cell(CRYSTALS[crystal].cell)  # a along x, c* along z, as in this program
+    known = crystal_named(crystal)
+    lattice = cellpar_to_cell(known.cell)  # a along x, c* along z, as in this program
     radius = np.hypot(np.sqrt(2) * box.edge / 2, thickness / 2)
     reach = np.ceil(radius * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(int) + 1
     cells = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), -1).reshape(-1, 3)
     half = np.array([box.edge, box.edge, thickness]) / 2
     symbols, atoms = [], []
-    for symbol, sites in CRYSTALS[crystal].atoms.items():
+    for symbol, sites in known.atoms.items():
         for site in sites:
             lab = (cells + site + shift) @ lattice @ rotation  # r_lab = Rᵀ r_crystal
             turned = lab * (1, -1, -1) + half

@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 from make_multislice_patterns import (
-    CRYSTALS,
     SMALL,
     THICKNESS,
     on_detector,
@@ -47,8 +46,18 @@ TILT_STEP = 0.3  # degrees
 MAP_THICKNESS = (60.0, 400.0)  # Å
 THICKNESS_STEP = 10.0  # Å
 TWIN = Rotation.from_rotvec(np.deg2rad(60) * np.ones(3) / np.sqrt(3)).as_matrix()
-RANDOM = {"Cu": 200, "Cu2O": 64, "Ti": 64, "TiO2": 64, "Fe": 48}
-"""Patterns of random orientation in each set."""
+RANDOM = {
+    "Cu": 200,
+    "Cu2O": 64,
+    "Fe": 48,
+    "Ti": 64,
+    "TiO2": 64,
+    "Bi": 48,
+    "ZnO": 48,
+    "ZrO2": 48,
+    "Mg2SiO4": 48,
+}
+"""Patterns of random orientation in each set; a crystal's place is part of its seed."""
 
 
 def main() -> None:
@@ -78,7 +87,7 @@ def make_random(out: Path, pool: PoolType, seed: int, crystal: str) -> None:
     """Write patterns of random orientation and log-uniform thickness."""
     rotations, thicknesses, shifts = [], [], []
     for index in range(RANDOM[crystal]):
-        rng = np.random.default_rng([seed, sorted(CRYSTALS).index(crystal), index])
+        rng = np.random.default_rng([seed, list(RANDOM).index(crystal), index])
         rotations.append(Rotation.random(random_state=rng).as_matrix())
         thicknesses.append(float(np.exp(rng.uniform(*np.log(THICKNESS)))))
         shifts.append(rng.random(3))

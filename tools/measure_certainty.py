@@ -109,7 +109,7 @@ def measured(path: Path, name: str, dose: float) -> list[Row]:
     found, disks = orient.map_scan(bed.scan, bed.phases, device="cpu")
     voltage = bed.scan.calibration.voltage
     models = [
-        use.load(voltage, 0.0) for use in choose_models(list_models(), bed.phases, voltage, disks.reach)
+        use.load(voltage, 0.0) for use in choose_models(list_models(), bed.phases, voltage, disks.reach).uses
     ]
     indexer = TransformerIndexer(models, device="cpu")
     said = {f"{name}, alone": found.alone()} | ({name: found} if bed.is_map else {})

@@ -39,14 +39,9 @@ def asked(tmp_path: Path, small_scan) -> list[str]:
     return ["map", str(tmp_path / "scan.npy"), "--voltage", "300", "--semiangle", "2", "-o", result]
 
 
-@pytest.mark.parametrize(
-    ("method", "said"),
-    [
-        ("template", "first reflection of Cu lies at 0.479 Å⁻¹; check the pixel size"),
-        ("transformer", "No model fits Cu: it expects disks up to 2.1 Å⁻¹, the detector only reaches 0.1"),
-    ],
-)
-def test_a_pixel_size_ten_times_too_small_is_said_by_both_methods(asked, tmp_path, method, said):
+@pytest.mark.parametrize("method", ["template", "transformer"])
+def test_a_pixel_size_ten_times_too_small_is_said_by_both_methods(asked, tmp_path, method):
+    said = "first reflection of Cu lies at 0.479 Å⁻¹; check the pixel size"
     refused(run(*asked, "--phase", "Cu", "--q-pixel", "0.005", "--method", method), said)
     assert not (tmp_path / "result.h5").exists()
 

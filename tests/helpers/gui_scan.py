@@ -194,7 +194,7 @@ def let_know(monkeypatch, silver: Phase) -> dict[str, KnowingIndexer]:
     def fit(phases, beam, more=()):
         if [phase.name for phase in phases] == ["Ag"]:
             return Fit(models, ["", "it was trained for Cu"], (models[0].path,), "")
-        return Fit(models, ["another crystal"] * 2, (), "No model fits.")
+        return Fit(models, ["another crystal"] * 2, (), "Cu: none was trained for such a crystal")
 
     answer_with(monkeypatch, made)
     monkeypatch.setattr(orientation, "fit_models", create_autospec(orientation.fit_models, side_effect=fit))

@@ -255,13 +255,13 @@ def test_the_direct_beam_changes_nothing(untrained, copper):
         np.testing.assert_allclose(with_beam, without, atol=1e-4)
 
 
-def test_indexing_needs_calibrated_disks_and_a_model(untrained, copper):
+def test_indexing_needs_calibrated_disks_and_a_crystal(untrained, copper):
     raw = BraggDisks.from_lists((1, 1), [np.ones((5, 3))])
     with pytest.raises(UserError, match="calibrate"):
         TransformerIndexer([untrained], device="cpu").index(raw)
     with pytest.raises(UserError, match="calibrate"):
         TemplateMatcher([copper], 300, 2.1).index(raw)
-    with pytest.raises(UserError, match="at least one model"):
+    with pytest.raises(UserError, match="No crystal phase"):
         TransformerIndexer([])
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from napari_4dstem_orient import map_orientations
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.indexing.models import (
@@ -19,8 +18,6 @@ from napari_4dstem_orient.indexing.models import (
     why_not,
 )
 
-ADVICE = "; train one with 'napari-4dstem-orient train' or use template matching."
-
 
 @pytest.fixture(scope="module")
 def models():
@@ -28,14 +25,12 @@ def models():
 
 
 def refused(models, names, voltage=200.0, reach=2.0, precession=0.0):
-    """What is said about these crystals where no model fits, without the advice."""
+    """What is said about those of these crystals that no model serves."""
     phases = [find_phase(name) if isinstance(name, str) else name for name in names]
-    with pytest.raises(UserError) as caught:
-        choose_models(models, phases, voltage, reach, precession)
-    said = str(caught.value)
-    assert said.startswith("No model fits ")
-    assert said.endswith(ADVICE)
-    return said.removeprefix("No model fits ").removesuffix(ADVICE)
+    choice = choose_models(models, phases, voltage, reach, precession)
+    served = [phase for use in choice.uses for phase in use.phases]
+    assert [phase in served for phase in phases] == [phase not in choice.others for phase in phases]
+    return choice.why
 
 
 @pytest.mark.parametrize("name", ["Cu", "Ag", "Fe", "Ti", "Si"])
@@ -133,15 +128,14 @@ def test_a_position_with_many_disks_that_are_no_reflections_is_not_said_to_have_
     assert few.text == "not indexed: too few disks"
 
 
-def test_a_named_model_that_does_not_know_every_crystal_is_refused(models):
+def test_templates_propose_for_crystals_that_a_named_model_does_not_know(models):
     """It was used for the one crystal, and the other was left out in silence."""
     fcc = next(model.path for model in models if model.path.stem == "fcc")
     copper, cuprite = find_phase("Cu"), find_phase("Cu2O")
-    assert [use.phases for use in named_models([fcc], [copper], 300, 2.0)] == [(copper,)]
-    advice = "; add a model that does, leave the crystal out, or name no model."
-    with pytest.raises(UserError) as caught:
-        named_models([fcc], [copper, cuprite], 300, 2.0)
-    assert str(caught.value) == f"The model {fcc} does not know {cuprite.name}{advice}"
-    with pytest.raises(UserError) as caught:
-        named_models([fcc, fcc], [copper, cuprite], 300, 2.0)
-    assert str(caught.value) == f"None of the models knows {cuprite.name}{advice}"
+    assert [use.phases for use in named_models([fcc], [copper], 300, 2.0).uses] == [(copper,)]
+    for paths in ([fcc], [fcc, fcc]):
+        choice = named_models(paths, [copper, cuprite], 300, 2.0)
+        assert [use.phases for use in choice.uses] == [(copper,)]
+        assert choice.others == (cuprite,)
+        assert choice.why == f"{cuprite.name}: no model that is named knows it"
+    assert named_models([], [copper], 300, 2.0).others == (copper,)

@@ -28,7 +28,9 @@ def answers(crystal, dose):
     phase = find_phase(NAMES[crystal])
     voltage = scan.calibration.voltage
     disks, _ = orient.calibrate(orient.detect_disks(scan), scan.calibration)
-    models = [use.load(voltage, 0.0) for use in choose_models(list_models(), [phase], voltage, disks.reach)]
+    models = [
+        use.load(voltage, 0.0) for use in choose_models(list_models(), [phase], voltage, disks.reach).uses
+    ]
     transformer = TransformerIndexer(models, acceptance=EVERY_ANSWER, device="cpu")
     matcher = TemplateMatcher([phase], voltage, 2.1, acceptance=EVERY_ANSWER)
     angles = {}

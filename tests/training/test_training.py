@@ -299,18 +299,19 @@ def test_a_model_serves_crystals_of_its_structure_where_the_sphere_is_curved_ali
     card = read_card(trained)
     assert "300 kV" in why_not(card, [silver], 300, 1.2)
     assert why_not(card, [silver], 250, 1.1) is None
-    (use,) = choose_models([AvailableModel(trained, card)], [silver], 250, 1.1)
+    (use,) = choose_models([AvailableModel(trained, card)], [silver], 250, 1.1).uses
     model = use.load(250, 0.0)
     assert model.stretch == pytest.approx(3.615 / 4.086, rel=1e-3)
     assert model.reflectors[0].nearest == pytest.approx(silver.nearest, rel=1e-5)
 
 
-def test_every_phase_gets_a_model_or_the_user_hears_which_one_lacks_it(trained, copper, silver):
+def test_every_phase_gets_a_model_or_it_is_told_which_one_lacks_it(trained, copper, silver):
     available = [AvailableModel(trained, read_card(trained))]
-    (use,) = choose_models(available, [copper], 300, 1.2)
+    (use,) = choose_models(available, [copper], 300, 1.2).uses
     assert (use.path, use.phases) == (trained, (copper,))
-    with pytest.raises(UserError, match="No model fits Ag"):
-        choose_models(available, [copper, silver], 300, 1.2)
+    choice = choose_models(available, [copper, silver], 300, 1.2)
+    assert choice.others == (silver,)
+    assert choice.why.startswith("Ag: ")
 
 
 def test_bundled_and_own_models_are_listed_and_other_files_passed_over(trained, tmp_path):

@@ -264,7 +264,7 @@ def _similarities(
     from napari_4dstem_orient.core.devices import choose_device
     from napari_4dstem_orient.crystals.kinematic import Reflector
     from napari_4dstem_orient.indexing.base import reach_of
-    from napari_4dstem_orient.indexing.methods.template import FARTHEST
+    from napari_4dstem_orient.indexing.methods import FARTHEST
     from napari_4dstem_orient.indexing.similarity import similarities
 
     assert calibration.voltage is not None

@@ -89,8 +89,9 @@ def map_(
     exports = export or ()
     files = export_files(exports, output.stem).items()
     outputs = [(output, "h5"), *((output.parent / file, name) for file, name in files)]
-    check_outputs(outputs, [source, probe, model, *phase], force)
-    if model is not None and not way.needs_models:
+    models = None if model is None else () if model == options.NO_MODEL else (model,)
+    check_outputs(outputs, [source, probe, *(models or ()), *phase], force)
+    if model is not None and not way.reads_models:
         raise UserError(f"{way.title} reads no model; leave out --model, or use the transformer.")
     for_scans = {"--probe": probe, "--probe-radius": probe_radius, "--scan-shape": scan_shape}
     options.refuse_for_disks(source, for_scans)
@@ -113,7 +114,7 @@ def map_(
         phases=tuple(options.read_phases(phase)),
         method=method,
         settings={"template": TemplateSettings(engine=engine.value)} if method == "template" else {},
-        models=(str(model),) if model is not None else (),
+        models=models,
         acceptance=AcceptanceSettings(
             min_reliability=min_reliability, min_phase_margin=min_phase_margin, neighbours=neighbours
         ),

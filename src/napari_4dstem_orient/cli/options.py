@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.workflow.store import Partial
+
+NO_MODEL = "none"
+"""In place of a model file: templates alone propose."""
 
 Input = Annotated[
     str, typer.Argument(help="A 4D dataset, or a file of Bragg peaks (py4DSTEM).", metavar="INPUT")
@@ -30,7 +32,12 @@ Phases = Annotated[
     ),
 ]
 Model = Annotated[
-    Path | None, typer.Option(help="The transformer's model; by default the shipped one that fits.")
+    str | None,
+    typer.Option(
+        metavar=f"FILE|{NO_MODEL}",
+        help="The transformer's trained model; by default the shipped ones that fit. Crystals without one are found "
+        "by templates.",
+    ),
 ]
 
 

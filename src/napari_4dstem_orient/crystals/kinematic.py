@@ -89,10 +89,31 @@ class Reflector:
         moved = {name: getattr(self, name).to(device) for name in ("g", "intensity", "extinction")}
         return replace(self, **moved)
 
+    def strongest(self, count: int) -> Reflector:
+        """Return the ``count`` reflections that scatter most strongly, with those that scatter as strongly as the last.
+
+        Without ``count`` of them, all.
+        """
+        if len(self.g) <= count:
+            return self
+        return self._some(self.intensity >= 0.999 * self.intensity.sort(descending=True).values[count - 1])
+
+    def within(self, reach: float) -> Reflector:
+        """Return the reflections up to ``reach`` in Å⁻¹."""
+        return self._some(self.g.norm(dim=1) <= reach)
+
+    def _some(self, kept: torch.Tensor) -> Reflector:
+        return replace(self, g=self.g[kept], intensity=self.intensity[kept], extinction=self.extinction[kept])
+
     @property
     def nearest(self) -> float:
         """Length of the shortest reciprocal lattice vector, Å⁻¹."""
         return float(self.g.norm(dim=1).min())
+
+    @property
+    def farthest(self) -> float:
+        """Length of the longest, Å⁻¹."""
+        return float(self.g.norm(dim=1).max())
 
     def in_lab(self, rotation: torch.Tensor) -> torch.Tensor:
         """Turn the reflections into the lab frame, g_lab = Rᵀ g: (..., 3, 3) -> (..., m, 3)."""

@@ -172,24 +172,50 @@ def _range(least: float, most: float, style: str) -> str:
 _UNKNOWN = _Misfit(0, 0.0, "none was trained for such a crystal")
 
 
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Which models serve a job's phases.
+
+    Attributes
+    ----------
+    uses : tuple of Use
+    others : tuple of Phase
+        The phases that no model serves; templates propose for them.
+    reasons : tuple of str
+        For each of those, why the model that comes nearest does not fit.
+    """
+
+    uses: tuple[Use, ...] = ()
+    others: tuple[Phase, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        """Which phases no model serves, and why, in words; empty if each is served."""
+        names: dict[str, list[str]] = {}
+        for phase, reason in zip(self.others, self.reasons, strict=True):
+            names.setdefault(reason, []).append(phase.name)
+        return "; ".join(f"{' and '.join(each)}: {reason}" for reason, each in names.items())
+
+
 def choose_models(
     available: Sequence[AvailableModel],
     phases: Sequence[Phase],
     voltage: float | None,
     reach: float | None = None,
     precession: float = 0.0,
-) -> list[Use]:
-    """Return the fewest fitting models that know all phases, or raise why there are none.
+) -> Choice:
+    """Return the fewest fitting models that know all phases for which there is one.
 
-    Raises
-    ------
-    UserError
-        Naming each phase without a model, and why the one that comes nearest does not fit.
+    Parameters
+    ----------
+    available : sequence of AvailableModel
+    phases, voltage, reach, precession
+        See ``why_not``.
     """
-
     candidates = sorted(available, key=lambda model: (-len(model.card.phases), len(model.card.others)))
     chosen: list[Use] = []
-    missing: dict[str, list[str]] = {}
+    missing: list[tuple[Phase, str]] = []
     for phase in phases:
         if any(phase is known for use in chosen for known in use.phases):
             continue
@@ -205,13 +231,12 @@ def choose_models(
             chosen.append(Use(model.path, (phase,) if len(users) == 1 else tuple(own[0] for own in users)))
         else:
             nearest = max(filter(None, misfits), key=lambda misfit: misfit.nearness, default=_UNKNOWN)
-            missing.setdefault(nearest.text, []).append(phase.name)
-    if missing:
-        why = "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in missing.items())
-        raise UserError(
-            f"No model fits {why}; train one with 'napari-4dstem-orient train' or use template matching."
-        )
-    return chosen
+            missing.append((phase, nearest.text))
+    return Choice(tuple(chosen), *_columns(missing))
+
+
+def _columns(missing: Sequence[tuple[Phase, str]]) -> tuple[tuple[Phase, ...], tuple[str, ...]]:
+    return tuple(phase for phase, _ in missing), tuple(reason for _, reason in missing)
 
 
 def named_models(
@@ -220,13 +245,13 @@ def named_models(
     voltage: float | None,
     reach: float | None = None,
     precession: float = 0.0,
-) -> list[Use]:
+) -> Choice:
     """Return how the named model files serve the phases, each by the first that knows it, or raise what does not fit.
 
     Raises
     ------
     UserError
-        One does not fit (see ``why_not``), or none knows a phase.
+        One does not fit (see ``why_not``).
     """
     for path in paths:
         if reason := why_not(read_card(path), phases, voltage, reach, precession):
@@ -242,12 +267,8 @@ def named_models(
         elif any(new):
             uses.append(Use(Path(path), tuple(own[0] for own in users)))
     served = [phase for use in uses for phase in use.phases]
-    if left := [phase.name for phase in phases if all(phase is not other for other in served)]:
-        named = "None of the models knows" if len(paths) > 1 else f"The model {paths[0]} does not know"
-        raise UserError(
-            f"{named} {', '.join(left)}; add a model that does, leave the crystal out, or name no model."
-        )
-    return uses
+    left = [phase for phase in phases if all(phase is not other for other in served)]
+    return Choice(tuple(uses), *_columns([(phase, "no model that is named knows it") for phase in left]))
 
 
 def _users(card: ModelCard, phases: Sequence[Phase]) -> list[list[Phase]]:

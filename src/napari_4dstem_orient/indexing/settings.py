@@ -130,12 +130,11 @@ class TransformerSettings:
         int,
         parameter(
             "Template hypotheses",
-            "Where the network's first hypotheses convince nobody, try so many zone axes of a coarse template "
-            "library too.",
+            "Where the first hypotheses convince nobody, try so many more zone axes of a coarse template library.",
             min=0,
             max=64,
         ),
-    ] = 16
+    ] = 8
     refinement_iterations: Annotated[
         int,
         parameter(

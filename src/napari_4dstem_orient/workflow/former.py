@@ -17,7 +17,7 @@ def job_of_choice(told: Mapping[str, Any], phases: Any, method: str = "transform
         "phases": phases,
         "method": method,
         "settings": forms,
-        "models": told.get("models", []),
+        "models": told.get("models") or None,
         "acceptance": told.get("acceptance"),
         "device": told.get("device", "auto"),
     }

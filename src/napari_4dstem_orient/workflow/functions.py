@@ -65,7 +65,8 @@ def map_scan(
         The crystals there may be.
     method : "transformer" or "template"
     model : path or sequence of path, optional
-        The transformer's model file, or several; the shipped models that fit by default.
+        The transformer's model file, or several (none: ``()``); the shipped models that fit by default. Templates
+        propose for crystals without one.
     device : "auto", "cpu", "cuda" or "mps"
     dataset : str, optional
         Which dataset of a file that holds several.
@@ -180,7 +181,7 @@ def map_orientations(
     Raises
     ------
     UserError
-        No disks anywhere, disks not calibrated, or no model fits (and why).
+        No disks anywhere, disks not calibrated, or a named model does not fit (and why).
     """
     known = (calibration or remembered(disks)).with_(voltage=voltage, precession=precession)
     job = Job(device=device, **_indexing(phases, method, model, acceptance, template, transformer))
@@ -251,12 +252,12 @@ def _indexing(
     transformer: TransformerSettings | None,
 ) -> dict[str, Any]:
     """Return what a job says of its map."""
-    models = () if model is None else (model,) if isinstance(model, str | Path) else model
+    models = (model,) if isinstance(model, str | Path) else model
     settings = {"template": template, "transformer": transformer}
     return {
         "phases": tuple(phases),
         "method": method,
-        "models": tuple(map(str, models)),
+        "models": None if models is None else tuple(map(str, models)),
         "settings": {name: made for name, made in settings.items() if made is not None},
         "acceptance": acceptance,
     }

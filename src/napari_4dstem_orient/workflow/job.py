@@ -96,8 +96,8 @@ class Job:
         Of ``indexing.methods.METHODS``.
     settings : dict
         Settings of methods, by their name; only those of ``method`` count.
-    models : tuple of str
-        The transformer's model files; none: the shipped ones that fit.
+    models : tuple of str, or None
+        The transformer's model files; None: the shipped ones that fit. Templates propose for the other phases.
     acceptance : AcceptanceSettings or None
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
@@ -117,7 +117,7 @@ class Job:
     phases: tuple[Phase, ...] = ()
     method: str = "transformer"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] | None = None
     acceptance: AcceptanceSettings | None = None
     device: str = "auto"
     memory: int = MEMORY

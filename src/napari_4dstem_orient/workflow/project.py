@@ -91,7 +91,7 @@ def save_project(
         progress(steps - 1, steps)
         file.flush()
         image = file.id.get_file_image()
-    write(path, image, private, [*files_read(project.state), *project.state.job.models])
+    write(path, image, private, [*files_read(project.state), *(project.state.job.models or ())])
     progress(steps, steps)
 
 
@@ -128,7 +128,7 @@ def load_project(path: str | Path, model_folders: Sequence[str | Path] = ()) -> 
         results = {key: _read(file, key) for key in (Stage.PROBE, *_DISKS, *maps) if str(key) in file}
         warnings: list[str] = []
         state = _state(told, results, path.absolute().parent, warnings)
-        models = _find_models(told.models, model_folders, warnings)
+        models = None if told.models is None else _find_models(told.models, model_folders, warnings)
         job = _job_or_nothing(told.job, "settings for the next map", warnings)
         state = replace(state, job=replace(job, models=models))
         layers = {name: display for name, display in told.layers.items() if _is_display(display)}
@@ -140,7 +140,7 @@ def _as_now(told: dict[str, Any], phases: list[Any]) -> dict[str, Any]:
     records, choice = told["records"], told.pop("settings")
     jobs = jobs_of_records({stage: made["settings"] for stage, made in records.items()}, told["scan"] or {})
     now = {stage: {"made": made["made"], "job": jobs.get(stage, {})} for stage, made in records.items()}
-    return {**told, "records": now, "job": job_of_choice(choice, phases)}
+    return {**told, "models": told["models"] or None, "records": now, "job": job_of_choice(choice, phases)}
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class _Told:
     records: dict[str, _Made]
     position: tuple[int, int] | None
     pins: list[tuple[int, int]]
-    models: list[_Model]
+    models: list[_Model] | None
     job: dict[str, Any]
     layers: dict[str, dict[str, Any]]
 
@@ -217,7 +217,7 @@ def _session(project: Project, beside: Path) -> dict[str, Any]:
         },
         "position": state.position,
         "pins": state.pins,
-        "models": [{"path": model, "sha256": _hash(Path(model))} for model in state.job.models],
+        "models": _told_models(state.job.models),
         "job": state.job.to_dict(),
         "layers": project.layers,
     }
@@ -303,6 +303,10 @@ def _open_scan(told: _Told, beside: Path) -> Scan:
             "Open it in Data to work on it as a new scan."
         )
     return scan
+
+
+def _told_models(models: tuple[str, ...] | None) -> list[dict[str, str]] | None:
+    return None if models is None else [{"path": model, "sha256": _hash(Path(model))} for model in models]
 
 
 def _find_models(told: list[_Model], folders: Sequence[str | Path], warnings: list[str]) -> tuple[str, ...]:

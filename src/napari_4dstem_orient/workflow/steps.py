@@ -139,7 +139,7 @@ class Indexing:
         Raises
         ------
         UserError
-            No disks anywhere, disks not calibrated, or no model fits (and why).
+            No disks anywhere, disks not calibrated, or a named model does not fit (and why).
         """
         asked = Asked(
             job.phases,
@@ -149,7 +149,8 @@ class Indexing:
             float(np.hypot(disks.qx, disks.qy).max()),
             job.own_settings,
             job.acceptance,
-            [str(Path(model).expanduser().absolute()) for model in job.models],  # workers run elsewhere
+            # Workers run elsewhere.
+            None if job.models is None else [str(Path(m).expanduser().absolute()) for m in job.models],
             job.device,
         )
         step = cls(job.method, asked, ())
@@ -166,7 +167,7 @@ class Indexing:
         if store is None:
             return None
         measured = disks.offsets, disks.values, disks.reach, disks.detector_shape
-        told = replace(self.asked, models=())  # those that are used are among the files, wherever they lie
+        told = replace(self.asked, models=None)  # those that are used are among the files, wherever they lie
         asked = self.method, told, _computed_on(self.asked.device)
         return store.maps(measured, asked, self.files, identity())
 

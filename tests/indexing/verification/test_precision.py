@@ -24,7 +24,7 @@ from napari_4dstem_orient_evaluation.precision import in_deviations, turns_off
 @lru_cache(maxsize=1)
 def indexer(**settings):
     copper = find_phase("Cu")
-    models = [use.load(300.0, 0.0) for use in choose_models(list_models(), [copper], 300.0, 2.0)]
+    models = [use.load(300.0, 0.0) for use in choose_models(list_models(), [copper], 300.0, 2.0).uses]
     return TransformerIndexer(models, TransformerSettings(**settings), device="cpu")
 
 
@@ -43,7 +43,7 @@ def random_iron():
     found, disks = orient.map_scan(multislice_scan(patterns, 1e5, np.inf), [iron], device="cpu")
     truth = patterns.rotation[None]
     right = found.indexed & (misorientation(found.rotation, truth, iron) < 5)
-    models = [use.load(300.0, 0.0) for use in choose_models(list_models(), [iron], 300.0, 2.0)]
+    models = [use.load(300.0, 0.0) for use in choose_models(list_models(), [iron], 300.0, 2.0).uses]
     return in_deviations(found, disks, truth, right, TransformerIndexer(models, device="cpu"))
 
 

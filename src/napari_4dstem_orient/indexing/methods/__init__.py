@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 
 
+FARTHEST = 2.1
+"""Å⁻¹; farther disks hardly sharpen a template, but its library grows with the cube of this."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What an indexer is made for.
@@ -36,8 +40,8 @@ class Asked:
         Of the method's own class; None for the defaults.
     acceptance : AcceptanceSettings or None
         Which answers are given at all.
-    models : sequence of path
-        Model files that were named; none for those that fit.
+    models : sequence of path or None
+        Model files that were named; None for those that fit.
     device : str
         ``"auto"``, ``"cuda"``, ``"mps"`` or ``"cpu"``.
     """
@@ -49,8 +53,13 @@ class Asked:
     farthest: float = 0.0
     settings: Any = None
     acceptance: AcceptanceSettings | None = None
-    models: Sequence[str | Path] = ()
+    models: Sequence[str | Path] | None = None
     device: str = "auto"
+
+    @property
+    def template_reach(self) -> float:
+        """|q| in Å⁻¹ up to which templates are made."""
+        return min(self.k_max or self.farthest, FARTHEST)
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,8 @@ class Method:
     files : callable
         ``files(asked)`` returns the files, beside the program's code, that decide its answers; UserError where they do
         not serve what is asked.
-    needs_models : bool
-        Whether it works only with a model that knows the crystals.
+    reads_models : bool
+        Whether trained models may propose orientations.
     knows_reliability : bool
         Whether it says how likely its answers are right.
     verifies : bool
@@ -80,7 +89,7 @@ class Method:
     settings: type[Any]
     make: Callable[[Asked], Indexer]
     files: Callable[[Asked], list[Path]] = lambda asked: []
-    needs_models: bool = False
+    reads_models: bool = False
     knows_reliability: bool = False
     verifies: bool = False
 

@@ -10,9 +10,6 @@ from napari_4dstem_orient.indexing.settings import TemplateSettings
 if TYPE_CHECKING:
     from napari_4dstem_orient.indexing.base import Indexer
 
-FARTHEST = 2.1
-"""Å⁻¹; farther disks hardly sharpen a template, but its library grows with the cube of this."""
-
 
 def _make(asked: Asked) -> Indexer:
     """Make templates as far as the detector, or a disk, reaches."""
@@ -21,7 +18,7 @@ def _make(asked: Asked) -> Indexer:
     return TemplateMatcher(
         asked.phases,
         asked.voltage,
-        min(asked.k_max or asked.farthest, FARTHEST),
+        asked.template_reach,
         asked.precession,
         asked.settings,
         asked.acceptance,

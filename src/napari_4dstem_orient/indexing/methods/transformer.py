@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_4dstem_orient.indexing.methods import Asked, Method
 from napari_4dstem_orient.indexing.settings import TransformerSettings
 
+COMPUTED, KEPT = 250_000, 8192
+"""Reflections whose structure factors are computed, of which so many are kept: enough for all of a cell of 300 Å³."""
+
 if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.kinematic import Reflector
+    from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.base import Indexer
-    from napari_4dstem_orient.indexing.models import Use
+    from napari_4dstem_orient.indexing.models import Choice
 
 
-def _uses(asked: Asked) -> list[Use]:
-    """Return models that together know all phases: those that are named, or of those there are.
+def _choice(asked: Asked) -> Choice:
+    """Return which models serve which phases: those that are named, or of those there are.
 
     Raises
     ------
     UserError
-        Why a named one, or every one there is, does not fit.
+        Why a named one does not fit.
     """
     from napari_4dstem_orient.indexing.models import choose_models, list_models, named_models
 
     what = asked.phases, asked.voltage, asked.k_max, asked.precession
-    return named_models(asked.models, *what) if asked.models else choose_models(list_models(), *what)
+    return choose_models(list_models(), *what) if asked.models is None else named_models(asked.models, *what)
+
+
+def _reflector(phase: Phase, asked: Asked) -> Reflector:
+    """Return the reflections of a crystal without a model; of a large cell's those that are near and strong."""
+    from napari_4dstem_orient.crystals.kinematic import Reflector
+
+    near = (3 * COMPUTED / (4 * math.pi * abs(float(np.linalg.det(phase.lattice))))) ** (1 / 3)
+    reach = min(asked.template_reach, near)
+    return Reflector.of(phase, asked.voltage, reach, asked.precession).strongest(KEPT)
 
 
 def _make(asked: Asked) -> Indexer:
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
-    models = [use.load(asked.voltage, asked.precession) for use in _uses(asked)]
-    return TransformerIndexer(models, asked.settings, asked.acceptance, device=asked.device)
+    choice = _choice(asked)
+    models = [use.load(asked.voltage, asked.precession) for use in choice.uses]
+    others = [(phase, _reflector(phase, asked)) for phase in choice.others]
+    return TransformerIndexer(models, asked.settings, asked.acceptance, asked.device, others)
 
 
 def _files(asked: Asked) -> list[Path]:
     from napari_4dstem_orient.indexing.verification.network import verifier_files
 
-    return [*(use.path for use in _uses(asked)), *verifier_files(asked.precession)]
+    return [*(use.path for use in _choice(asked).uses), *verifier_files(asked.precession)]
 
 
 TRANSFORMER = Method(
@@ -45,7 +64,7 @@ TRANSFORMER = Method(
     TransformerSettings,
     _make,
     _files,
-    needs_models=True,
+    reads_models=True,
     knows_reliability=True,
     verifies=True,
 )

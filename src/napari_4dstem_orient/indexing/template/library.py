@@ -12,7 +12,7 @@ import torch
 from napari_4dstem_orient.crystals.kinematic import Reflector
 
 FAINT = 1e-4
-"""Frequencies that a disk's angular profile holds less of than this, relatively, are left out."""
+"""What is fainter than this, relatively, is left out: frequencies of a disk's profile, reflections of a template."""
 SHELL = 0.01
 """Å⁻¹ between radial shells; those of py4DSTEM's plan lie as far apart."""
 SHARPNESS = 1.2
@@ -109,12 +109,15 @@ class Templates:
         steps = round(360 / in_plane_step)
         profile = _profile(SHELL * radius.double().cpu(), steps, kernel).float().to(zones.device)
         frequencies = min(len(profile), steps // 2 + 1)
-        azimuth = torch.atan2(g_lab[..., 1], g_lab[..., 0])
-        waves = zones.new_zeros(frequencies, len(zones), 2, len(radius))
+        zone, reflection = (weight > FAINT).nonzero(as_tuple=True)  # of a large cell most are not excited
+        lit, place = weight[zone, reflection], zone * len(radius) + shell[reflection]
+        azimuth = torch.atan2(g_lab[zone, reflection, 1], g_lab[zone, reflection, 0])
+        waves = zones.new_zeros(frequencies, 2, len(zones) * len(radius))
         for frequency in range(frequencies):
             turned = frequency * azimuth
-            waves[frequency, :, 0].index_add_(1, shell, weight * turned.cos())
-            waves[frequency, :, 1].index_add_(1, shell, weight * turned.sin())
+            waves[frequency, 0].index_add_(0, place, lit * turned.cos())
+            waves[frequency, 1].index_add_(0, place, lit * turned.sin())
+        waves = waves.unflatten(2, (len(zones), len(radius))).transpose(1, 2).contiguous()
         coarse = _coarse(SHELL * float(radius.max()), kernel, frequencies)
         return cls(
             zones,

@@ -66,15 +66,11 @@ def likeliest(
     """
     spectrum = _spectrum(templates, q, intensity, mask)
     finalists = _finalists(templates, spectrum, count)
-    top, angle = _scores(templates, spectrum, finalists).max(-1)
-    top, order = top.flatten(1).topk(min(count, 2 * finalists.shape[1]), dim=1)
-    best = Best(
-        top,
-        finalists.gather(1, order // 2),
-        angle.flatten(1).gather(1, order) * (2 * math.pi / templates.steps),
-        (order % 2).bool(),
-    )
-    return best.rotation(templates)
+    scores = _scores(templates, spectrum, finalists).flatten(1, 2)
+    top, order = scores.amax(-1).topk(min(count, scores.shape[1]), dim=1)
+    scores = scores.gather(1, order[..., None].expand(-1, -1, templates.steps))
+    angle = _peak(scores, scores.argmax(-1)) * (2 * math.pi / templates.steps)
+    return Best(top, finalists.gather(1, order // 2), angle, (order % 2).bool()).rotation(templates)
 
 
 def batch_sizes(
@@ -231,11 +227,17 @@ def _exact(templates: Templates, spectrum: torch.Tensor, finalists: torch.Tensor
     rows = torch.arange(len(place), device=place.device)
     mirrored = mirrored[rows, place]
     angle = angle[rows, place, mirrored]
-    around = (angle[:, None] + torch.arange(-1, 2, device=angle.device)) % steps
-    before, at, after = score[rows, place, mirrored].gather(1, around).unbind(1)
-    bend = 4 * at - 2 * before - 2 * after
-    offset = torch.where(bend > 0, (after - before) / bend.clamp_min(1e-30), 0)
-    return Best(top, finalists[rows, place], (angle + offset) * (2 * math.pi / steps), mirrored.bool())
+    turn = _peak(score[rows, place, mirrored], angle) * (2 * math.pi / steps)
+    return Best(top, finalists[rows, place], turn, mirrored.bool())
+
+
+def _peak(score: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Return where along the last axis, in steps, a parabola through a maximum and those beside it is highest."""
+    steps = score.shape[-1]
+    around = (at[..., None] + torch.arange(-1, 2, device=at.device)) % steps
+    before, here, after = score.gather(-1, around).unbind(-1)
+    bend = 4 * here - 2 * before - 2 * after
+    return at + torch.where(bend > 0, (after - before) / bend.clamp_min(1e-30), 0)
 
 
 def _first_of_best(score: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

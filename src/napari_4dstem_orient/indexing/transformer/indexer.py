@@ -14,11 +14,13 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
 from napari_4dstem_orient.indexing.scoring import Measured, score, scoring_for, without_direct_beam
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
 from napari_4dstem_orient.indexing.template.coarse import coarse_library
+from napari_4dstem_orient.indexing.template.library import Templates
 from napari_4dstem_orient.indexing.template.matching import likeliest
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest
@@ -39,26 +41,30 @@ BATCH = {"cpu": 384, "cuda": 4096, "mps": 1024}
 LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
+FIRST = 8
+"""Templates that are tried first where there is no network."""
 SURE = 4.0
-"""Logit of the pre-verifier from which the network's first proposals are enough."""
+"""Logit of the pre-verifier from which the first proposals are enough."""
 
 
 class TransformerIndexer:
-    """Indexes scans with trained models, one for each phase or joint ones.
+    """Indexes scans of any crystals: networks propose where there are trained ones, coarse templates elsewhere.
 
     Parameters
     ----------
     models : sequence of Model
-        Fitted to the crystals and the beam (``indexing.models``).
+        Fitted to the crystals and the beam (``indexing.models``), one for each phase or joint ones.
     settings, acceptance
         See their classes.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    untrained : sequence of (Phase, Reflector)
+        Crystals without a network, and their reflections.
 
     Raises
     ------
     UserError
-        If there is no model.
+        If there is no crystal.
     """
 
     name = "transformer"
@@ -69,14 +75,17 @@ class TransformerIndexer:
         settings: TransformerSettings | None = None,
         acceptance: AcceptanceSettings | None = None,
         device: str = "auto",
+        untrained: Sequence[tuple[Phase, Reflector]] = (),
     ) -> None:
-        if not models:
-            raise UserError("The transformer needs at least one model; train one or choose a bundled one.")
         self.device = choose_device(device)
         self.models = [model.to(self.device) for model in models]
         self._precision = half_precision(self.device)
         self._fast = [model.in_half(self._precision) for model in self.models]
+        self._untrained = tuple(phase for phase, _ in untrained)
+        if not self.phases:
+            raise UserError("No crystal phase is given; give a CIF file or the name of a bundled crystal.")
         self._reflectors = [reflector for model in self.models for reflector in model.reflectors]
+        self._reflectors += [reflector.to(self.device) for _, reflector in untrained]
         self._verifiers = Verifiers.bundled(self.device, self._reflectors[0].precession)
         self._symmetries = [
             torch.as_tensor(crystal.symmetry, dtype=torch.float32, device=self.device)
@@ -91,8 +100,8 @@ class TransformerIndexer:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The models' crystals, in order."""
-        return tuple(crystal for model in self.models for crystal in model.crystals)
+        """The models' crystals, in order, then those without a model."""
+        return (*(crystal for model in self.models for crystal in model.crystals), *self._untrained)
 
     def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
@@ -122,7 +131,9 @@ class TransformerIndexer:
 
     def reach(self, disks: BraggDisks) -> float:
         """Return |q| in Å⁻¹ up to which disks count."""
-        return reach_of(disks, max(model.card.k_max * model.stretch for model in self.models))
+        trained = [model.card.k_max * model.stretch for model in self.models]
+        others = [each.farthest for each in self._reflectors[len(self.phases) - len(self._untrained) :]]
+        return reach_of(disks, min([max(trained), *others] if trained else others))
 
     def builder(self, disks: BraggDisks) -> MapBuilder:
         """Return an empty map of a scan."""
@@ -136,7 +147,7 @@ class TransformerIndexer:
 
     def read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> tuple[torch.Tensor, Measured]:
         """Return the disks of a batch on the device, those that count first: all of them, and as measured."""
-        nearest = min(reflector.nearest for model in self.models for reflector in model.reflectors)
+        nearest = min(reflector.nearest for reflector in self._reflectors)
         longest = int(np.clip(disks.counts.ravel()[where].max(initial=1), 1, LONGEST_LIST))
         block, inside = disks.padded(longest, where)
         tensor = torch.from_numpy(block).to(self.device)
@@ -223,17 +234,22 @@ class TransformerIndexer:
     def _propose(
         self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]
     ) -> list[torch.Tensor]:
-        """Return the networks' hypotheses for each phase, shape (n, h, 3, 3)."""
-        return [
+        """Return each phase's first hypotheses, shape (n, h, 3, 3): its network's, or its templates'."""
+        proposed = [
             rotations
             for model in self._fast
             for rotations in propose(model, disks, measured.mask, reference_disks)
         ]
+        untrained = self._libraries[len(proposed) :]
+        return proposed + [_likeliest(library, measured, 0, FIRST) for library in untrained]
 
     def _propose_more(self, measured: Measured) -> list[torch.Tensor]:
-        """Return each phase's hypotheses from its templates."""
-        disks, count = (measured.q, measured.intensity, measured.mask), self.settings.template_hypotheses
-        return [likeliest(library, *disks, count) for library in self._libraries]
+        """Return each phase's next hypotheses, from its templates."""
+        trained, count = len(self.phases) - len(self._untrained), self.settings.template_hypotheses
+        return [
+            _likeliest(library, measured, 0 if number < trained else FIRST, count)
+            for number, library in enumerate(self._libraries)
+        ]
 
     def _look(self, measured: Measured, proposed: Sequence[torch.Tensor]) -> list[Shortlist]:
         """Let the pre-verifier look at each phase's proposals."""
@@ -259,6 +275,7 @@ class TransformerIndexer:
         return {
             "method": self.name,
             "models": [{"title": model.card.title, "sha256": model.sha256} for model in self.models],
+            "without_model": [phase.name for phase in self._untrained],
             "verifiers": self._verifiers.sha256,
             "device": describe(self.device),
             "precision": str(self._precision).removeprefix("torch."),
@@ -266,6 +283,11 @@ class TransformerIndexer:
             "acceptance": asdict(self.acceptance),
             "scoring": asdict(self._scoring(disks.snr is not None)),
         }
+
+
+def _likeliest(library: Templates, measured: Measured, after: int, count: int) -> torch.Tensor:
+    """Return the orientations of the likeliest templates, ``count`` that come ``after`` so many: (n, count, 3, 3)."""
+    return likeliest(library, measured.q, measured.intensity, measured.mask, after + count)[:, after:]
 
 
 def propose(

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from psygnal import Signal
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.indexing.methods import METHODS, in_words
+from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.session import Session
@@ -38,7 +38,6 @@ class Indexers:
 
     def __init__(self) -> None:
         self.more_models: tuple[Path, ...] = ()
-        self.why_no_model = "Choose a model in the Map panel."
         self._made: dict[str, tuple[tuple[Any, ...], Indexer]] = {}
         self._lock = threading.Lock()
 
@@ -53,7 +52,7 @@ class Indexers:
         Raises
         ------
         UserError
-            No phase is chosen, no model fits, or the voltage is not known.
+            No phase is chosen, a chosen model does not fit, or the voltage is not known.
         """
         from napari_4dstem_orient.workflow.steps import Indexing
 
@@ -74,13 +73,11 @@ class Indexers:
             raise UserError("No crystal phase is chosen; tick one in the Map panel.")
         if known.voltage is None:
             raise UserError("The accelerating voltage is not known; enter it in the Data panel.")
-        if METHODS[job.method].needs_models and not job.models:
-            raise UserError(f"The {in_words(job.method)} cannot run: {self.why_no_model}")
 
 
 def can_map(job: Job, method: str) -> bool:
     """Tell whether a job is complete enough for a method."""
-    return bool(job.phases and method in METHODS and (job.models or not METHODS[method].needs_models))
+    return bool(job.phases and method in METHODS)
 
 
 _of_session: WeakKeyDictionary[Session, Indexers] = WeakKeyDictionary()
@@ -102,14 +99,14 @@ class Fit:
         Why each does not fit; empty for those that do.
     chosen : tuple of Path
         The fewest that know all phases.
-    why_none : str
-        Why nothing is chosen.
+    without : str
+        Which phases have none, and why; empty if each has one.
     """
 
     available: list[AvailableModel]
     reasons: list[str]
     chosen: tuple[Path, ...]
-    why_none: str
+    without: str
 
 
 def fit_models(phases: tuple[Phase, ...], beam: BeamConditions | None, more: tuple[Path, ...] = ()) -> Fit:
@@ -126,8 +123,5 @@ def fit_models(phases: tuple[Phase, ...], beam: BeamConditions | None, more: tup
         return Fit(available, ["tick a phase first" for _ in available], (), "Tick a crystal phase first.")
     scan = (None, None) if beam is None else (beam.voltage, beam.k_max, beam.precession)
     reasons = [why_not(model.card, phases, *scan) or "" for model in available]
-    try:
-        chosen = tuple(dict.fromkeys(use.path for use in choose_models(available, phases, *scan)))
-    except UserError as error:
-        return Fit(available, reasons, (), str(error))
-    return Fit(available, reasons, chosen, "")
+    choice = choose_models(available, phases, *scan)
+    return Fit(available, reasons, tuple(dict.fromkeys(use.path for use in choice.uses)), choice.why)

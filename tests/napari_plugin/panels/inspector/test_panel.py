@@ -269,7 +269,7 @@ def test_rapid_moves_end_with_the_last_position(inspector, qtbot, silver, monkey
 def test_an_answer_that_comes_too_late_is_not_shown(inspector, qtbot, silver, monkeypatch):
     gate = threading.Event()
     slow = KnowingIndexer(silver, "template", gate=gate)
-    use(monkeypatch, template=slow, transformer=slow)
+    use(monkeypatch, template=slow, transformer=KnowingIndexer(silver, "transformer"))
     session = session_for(inspector.viewer)
     fill(session, silver)
     session.move_to(2, 1)
@@ -354,7 +354,7 @@ def test_a_click_on_the_map_shows_the_pattern_there(make_napari_viewer_proxy, qt
 def test_closing_while_a_position_is_matched_is_quiet(inspector, qtbot, silver, monkeypatch, notified):
     gate = threading.Event()
     slow = KnowingIndexer(silver, "template", gate=gate)
-    use(monkeypatch, template=slow, transformer=slow)
+    use(monkeypatch, template=slow, transformer=KnowingIndexer(silver, "transformer"))
     session = session_for(inspector.viewer)
     fill(session, silver)
     inspector.session.choose(phases=(silver,))

@@ -69,11 +69,19 @@ def test_a_model_that_does_not_fit_is_grey_and_says_why(panel):
     assert "trained for Cu" in other.text()
 
 
-def test_without_a_fitting_model_only_template_matching_can_run(panel, qtbot):
+def test_a_crystal_without_a_fitting_model_is_found_by_templates(panel, qtbot):
     panel.choose_phase("Cu")
-    qtbot.waitUntil(lambda: panel.why_no_model.text() == "No model fits.", timeout=60_000)
-    assert not panel.run_buttons["transformer"].isEnabled()
-    assert panel.run_buttons["template"].isEnabled()
+    said = "By templates: Cu: none was trained for such a crystal."
+    qtbot.waitUntil(lambda: panel.without_model.text() == said, timeout=60_000)
+    assert not panel.without_model.isHidden()
+    assert all(panel.run_buttons[method].isEnabled() for method in ("transformer", "template"))
+
+
+def test_without_a_ticked_model_templates_propose(panel):
+    panel.models.item(0).setCheckState(Qt.CheckState.Unchecked)
+    assert panel.session.job.models == ()
+    assert panel.without_model.text() == "By templates: no model is ticked."
+    assert panel.run_buttons["transformer"].isEnabled()
 
 
 def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtbot, silver):
@@ -230,7 +238,7 @@ def test_the_automatic_device_says_what_it_is(panel, qtbot):
 
 def test_without_voltage_no_model_is_claimed_to_fit(silver):
     assert fit_models((silver,), None).chosen == ()
-    assert "tick" in fit_models((), BeamConditions(200.0, 1.4)).why_none.lower()
+    assert "tick" in fit_models((), BeamConditions(200.0, 1.4)).without.lower()
 
 
 def test_indexers_are_made_once_and_again_when_the_job_changes(monkeypatch, silver):

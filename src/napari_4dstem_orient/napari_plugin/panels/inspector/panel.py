@@ -257,8 +257,7 @@ class InspectorWidget(StepWidget):
             return self._failed[method]
         if can_map(self.session.job, method):
             return "looking at this position …"
-        chosen = self.session.job.phases
-        return self.indexers.why_no_model if chosen else "no answer yet: choose a crystal phase in Map"
+        return "no answer yet: choose a crystal phase in Map"
 
 
 def _look_and_draw(

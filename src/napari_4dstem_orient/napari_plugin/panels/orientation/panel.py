@@ -68,7 +68,7 @@ class OrientationWidget(StepWidget):
         self.forms: dict[str, Form[Any]] = {}
         self._build_phases()
         self._build_device()
-        of_models = sorted(METHODS, key=lambda method: not METHODS[method].needs_models)
+        of_models = sorted(METHODS, key=lambda method: not METHODS[method].reads_models)
         for number, method in enumerate(of_models):
             self._build_method(method, models=number == 0)
         self.body.addWidget(section("Answers given, by all methods"))
@@ -117,14 +117,15 @@ class OrientationWidget(StepWidget):
         self.models = QListWidget()
         self.models.setWordWrap(True)
         self.models.setToolTip(
-            "Models that fit by crystal, voltage and k range can be ticked; grey ones say why not."
+            "Trained networks that fit by crystal, voltage and k range can be ticked; grey ones say why not. Crystals "
+            "without one are found by templates: any CIF will do."
         )
         self.models.setFixedHeight(ROWS_OF_MODELS * (self.fontMetrics().lineSpacing() + 6))
         self.models.itemChanged.connect(self._on_models_ticked)
-        self.why_no_model = QLabel()
-        self.why_no_model.setWordWrap(True)
+        self.without_model = QLabel()
+        self.without_model.setWordWrap(True)
         self.body.addWidget(self.models)
-        self.body.addWidget(self.why_no_model)
+        self.body.addWidget(self.without_model)
         row = QHBoxLayout()
         self.train_button = button(
             "Train a model…", "Make one for the crystals ticked and this scan's voltage.", self._open_training
@@ -152,7 +153,7 @@ class OrientationWidget(StepWidget):
         self.phases.choose(name)
 
     def _on_phases_ticked(self, phases: tuple[Phase, ...]) -> None:
-        self._choose_models((), "Models are being compared …", phases=phases)
+        self._choose_models(None, "Models are being compared …", phases=phases)
         self._fit_models()
         self.refresh()
 
@@ -173,16 +174,16 @@ class OrientationWidget(StepWidget):
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
             self.models.addItem(item)
         self.models.blockSignals(False)
-        self._choose_models(fit.chosen, fit.why_none)
+        self._choose_models(fit.chosen, fit.without and f"By templates: {fit.without}.")
         self.refresh()
 
-    def _choose_models(self, models: Iterable[Path], why_none: str, **fields: Any) -> None:
-        self.indexers.why_no_model = why_none
-        self.session.choose(models=tuple(map(str, models)), **fields)
+    def _choose_models(self, models: Iterable[Path] | None, without: str, **fields: Any) -> None:
+        self.without_model.setText(without)
+        self.session.choose(models=None if models is None else tuple(map(str, models)), **fields)
 
     def _on_models_ticked(self, changed: QListWidgetItem) -> None:
         ticked = [item.data(Qt.ItemDataRole.UserRole) for item in ticked_items(self.models)]
-        self._choose_models(ticked, "" if ticked else "Tick a model.")
+        self._choose_models(ticked, "" if ticked else "By templates: no model is ticked.")
         self.refresh()
 
     def _ask_for_model(self) -> None:
@@ -267,8 +268,7 @@ class OrientationWidget(StepWidget):
             found, stale = self.session.maps.get(method), self.session.is_stale(MapBy(method))
             self.results[method].setText(summary(found, stale) if found is not None else "")
             self.results[method].setVisible(found is not None)
-        self.why_no_model.setText(self.indexers.why_no_model)
-        self.why_no_model.setVisible(bool(job.phases) and not job.models)
+        self.without_model.setVisible(bool(job.phases and self.without_model.text()))
 
     def _on_changed(self, key: Key) -> None:
         if key is Stage.SCAN:  # another scan, or another voltage or pixel size

@@ -107,7 +107,7 @@ def _first(key: Key) -> str:
         return f"First {WHY[key]}."
     if key.method not in METHODS:
         return f"First install the package of the method {key.method}."
-    return f"First choose crystals{' and a model' if METHODS[key.method].needs_models else ''} in Map."
+    return "First choose crystals in Map."
 
 
 def _what(key: Key) -> str:

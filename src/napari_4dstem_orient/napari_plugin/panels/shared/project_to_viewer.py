@@ -107,7 +107,7 @@ def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> 
     for name, settings in {**job.settings, "acceptance": job.acceptance}.items():
         if settings is not None:
             maps.forms[name].set(settings)
-    for model in map(Path, job.models):
+    for model in map(Path, job.models or ()):
         if model not in indexers.more_models:
             indexers.add_model(model)
     maps.phases.choose_crystals(job.phases)

@@ -23,7 +23,7 @@ def refuse_what_is_open(paths: Iterable[Path], session: Session) -> None:
     ------
     UserError
     """
-    given: list[str | Path] = [*files_read(session.state), *session.job.models]
+    given: list[str | Path] = [*files_read(session.state), *(session.job.models or ())]
     sources = [file for one in given for file in files_of(one)]
     for path in paths:
         refuse_inputs(path, sources)

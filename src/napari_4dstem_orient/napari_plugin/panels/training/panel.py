@@ -18,7 +18,7 @@ from napari_4dstem_orient.core.atomic import check_writable, make_folder
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.methods.template import FARTHEST
+from napari_4dstem_orient.indexing.methods import FARTHEST
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList

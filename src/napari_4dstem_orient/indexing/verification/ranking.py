@@ -25,7 +25,7 @@ FINALISTS = 5
 NEARLY_ALIKE = math.radians(2)
 """Of proposals closer than this only one is looked at: corrections would make them one."""
 
-HOPELESS = 5.0
+HOPELESS = 8.0
 """Finalists whose logit is so much less than the best are left as they are."""
 
 SETTLED = math.radians(0.01)
@@ -110,12 +110,19 @@ class Verdict:
 
 @torch.inference_mode()
 def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, iterations: int) -> Shortlist:
-    """Look at all proposals of a phase once, and keep the best."""
+    """Look at all proposals of a phase, keep the best, and look at those again where the first look turned them to.
+
+    A template lies up to two degrees beside the truth; before that is corrected, a wrong one may look better.
+    """
     pose = PoseHypothesis.of(candidate.rotation)
     worth = ~repeated(pose.rotation, candidate.symmetry, NEARLY_ALIKE)
     logit, moved = _ask(pre_verifier, measured, pose, candidate.reflector, worth, FEWER_PEAKS)
     logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
-    return Shortlist(candidate, (moved if iterations else pose).pick(index), logit)
+    if not iterations:
+        return Shortlist(candidate, pose.pick(index), logit)
+    worth = logit > IMPOSSIBLE
+    logit, pose = _ask(pre_verifier, measured, moved.pick(index), candidate.reflector, worth, FEWER_PEAKS)
+    return Shortlist(candidate, pose, logit)
 
 
 @torch.inference_mode()

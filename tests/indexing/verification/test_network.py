@@ -129,16 +129,16 @@ def test_hypotheses_that_repeat_an_earlier_one_are_told_symmetry_included(symmet
 
 
 def test_a_referee_learns_and_goes_on_after_a_stop(source, tmp_path):
-    settings = VerifierSettings(steps=200, batch=32, cases=1, patterns=128, epochs=2, learning_rate=0.02)
+    settings = VerifierSettings(steps=400, batch=32, cases=1, patterns=256, epochs=2, learning_rate=0.005)
     whole = VerifierTrainer([source], settings)
-    figures = [whole.round() for _ in range(6)]
+    figures = [whole.round() for _ in range(5)]
     assert figures[-1][0] < 0.95 * figures[0][0]
     part = VerifierTrainer([source], settings)
     part.round()
     part.save(tmp_path / "stopped")
     resumed = VerifierTrainer([source], settings)
     resumed.restore(tmp_path / "stopped")
-    for _ in range(5):
+    for _ in range(4):
         resumed.round()
     for name, value in whole.verifier.state_dict().items():
         assert torch.equal(value, resumed.verifier.state_dict()[name]), name

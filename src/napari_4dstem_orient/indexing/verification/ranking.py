@@ -110,7 +110,7 @@ class Verdict:
 
 @torch.inference_mode()
 def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, iterations: int) -> Shortlist:
-    """Look at all proposals of a phase, keep the best, and look at those again where the first look turned them to.
+    """Look at all proposals of a phase, keep the best, and judge those again where the first look turned them to.
 
     A template lies up to two degrees beside the truth; before that is corrected, a wrong one may look better.
     """
@@ -120,8 +120,8 @@ def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, 
     logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
     if not iterations:
         return Shortlist(candidate, pose.pick(index), logit)
-    worth = logit > IMPOSSIBLE
-    logit, pose = _ask(pre_verifier, measured, moved.pick(index), candidate.reflector, worth, FEWER_PEAKS)
+    pose, worth = moved.pick(index), logit > IMPOSSIBLE
+    logit, _ = _ask(pre_verifier, measured, pose, candidate.reflector, worth, FEWER_PEAKS)
     return Shortlist(candidate, pose, logit)
 
 

@@ -9,11 +9,18 @@ from psygnal import Signal
 from napari_4dstem_orient.analysis.grains import Grains
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import scan_layers
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
 
 class Analysed:
     """One map under analysis.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    endings : Endings
+        Of the panel, for its sections.
 
     Signals
     -------
@@ -29,8 +36,8 @@ class Analysed:
     grains_changed = Signal()
     selected_changed = Signal()
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        self.viewer = viewer
+    def __init__(self, viewer: napari.Viewer, endings: Endings) -> None:
+        self.viewer, self.endings = viewer, endings
         self.session = session_for(viewer)
         self.map: OrientationMap | None = None
         self.grains: Grains | None = None

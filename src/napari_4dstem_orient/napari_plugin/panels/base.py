@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, SignalRelay, notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone, tone_sheet
@@ -44,8 +45,8 @@ class StepWidget(QWidget):
     small the window into ``footer``, long work into ``jobs``.
 
     Subclasses override ``refresh`` (called when any result changes, and once by themselves at the end of their
-    constructor), ``make`` where they make a stage of the job, ``forget`` where they keep anything of a scan, and
-    ``release`` where they hold more than Qt frees by itself.
+    constructor), ``make`` where they make a stage of the job, and ``forget`` where they keep anything of a scan. What
+    they hold more than Qt frees by itself they, and their parts, put into ``endings``.
     """
 
     SCROLLS_ABOVE = 0
@@ -55,6 +56,7 @@ class StepWidget(QWidget):
         super().__init__()
         self.viewer = viewer
         self.session = session_for(viewer)
+        self.endings = Endings()
         bare_viewer(viewer).window._qt_window.installEventFilter(self)
         self.needs = QLabel()
         self.needs.setWordWrap(True)
@@ -83,10 +85,12 @@ class StepWidget(QWidget):
         layout.addWidget(self.jobs)
         self._wheel = WheelGuard(self)
         self._follow_theme()
-        viewer.events.theme.connect(self._follow_theme)
         self._docked = self._closed = False
-        self.session.replaced.connect(self._on_replaced)
-        self.session.changed.connect(self._on_changed)
+        self.endings.callback(self.turns.give_up)
+        self.endings.callback(self.jobs.abandon)
+        self.endings.listen(viewer.events.theme, self._follow_theme)
+        self.endings.listen(self.session.replaced, self._on_replaced)
+        self.endings.listen(self.session.changed, self._on_changed)
         jobs = self.jobs  # with its window gone a panel gets no word but this
         self.destroyed.connect(lambda: jobs.detach_job())
         self.jobs.running_changed.connect(self._on_running)
@@ -114,9 +118,6 @@ class StepWidget(QWidget):
         """Tell whether what runs is of no use once another scan has come."""
         return True
 
-    def release(self) -> None:
-        """Free what this widget holds outside Qt's tree."""
-
     def take_keyboard(self) -> None:
         """Put the keyboard into the first field of the panel."""
         self.setFocus()
@@ -129,15 +130,9 @@ class StepWidget(QWidget):
 
     def close_step(self) -> None:
         """Cancel what runs and let go of the session; the widget is of no use afterwards."""
-        if self._closed:
-            return
-        self._closed = True
-        self.session.replaced.disconnect(self._on_replaced)
-        self.session.changed.disconnect(self._on_changed)
-        self.viewer.events.theme.disconnect(self._follow_theme)
-        self.jobs.abandon()
-        self.turns.give_up()
-        self.release()
+        if not self._closed:
+            self._closed = True
+            self.endings.close()
 
     def _on_replaced(self) -> None:
         if self.job_is_of_scan() and not self.jobs.showing:  # a result that brings the scan itself

@@ -9,6 +9,7 @@ from napari_4dstem_orient.analysis.comparison import compare_maps
 from napari_4dstem_orient.napari_plugin.panels.compare.figures import POINTS, scatter_places
 from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
 from napari_4dstem_orient.napari_plugin.panels.shared import plot_canvas
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -32,7 +33,8 @@ def plots(make_napari_viewer_proxy, qtbot, silver):
     maps = scored(silver, "transformer", 1), scored(silver, "template", 2)
     session.put(Stage.MAP, maps[0])
     session.put(Stage.MAP, maps[1])
-    widget = ComparePlots(viewer)
+    endings = Endings()
+    widget = ComparePlots(viewer, endings)
     viewer.window.add_dock_widget(widget, name="Plots")
     for section in widget.sections.values():
         section.toggle.setChecked(True)
@@ -42,7 +44,7 @@ def plots(make_napari_viewer_proxy, qtbot, silver):
     for plot in widget.plots:
         plot.canvas.draw()
     yield widget
-    widget.release()
+    endings.close()
 
 
 def press(canvas, x, y):

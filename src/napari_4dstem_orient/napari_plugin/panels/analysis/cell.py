@@ -18,17 +18,13 @@ class CellSection(Plot):
     """A small 3D view that follows the position; drag to turn it."""
 
     def __init__(self, analysed: Analysed) -> None:
-        super().__init__(analysed.viewer, 230, "Unit cell seen along the beam")
+        super().__init__(analysed.viewer, analysed.endings, 230, "Unit cell seen along the beam")
         self.analysed = analysed
         again = button("Look along the beam", "Undo turning the view with the mouse.", self.refresh)
         self.column.addWidget(again)
         analysed.map_changed.connect(self._on_changed)
-        analysed.session.position_changed.connect(self._on_changed)
+        analysed.endings.listen(analysed.session.position_changed, self._on_changed)
         self.refresh()
-
-    def release(self) -> None:
-        super().release()
-        self.analysed.session.position_changed.disconnect(self._on_changed)
 
     def _on_changed(self, *_: int) -> None:
         if self.isVisible():

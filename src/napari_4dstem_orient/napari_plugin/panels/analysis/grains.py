@@ -54,15 +54,12 @@ class GrainsSection(QWidget):
         column(self, self.form.native, row(self.find_button, self.save_button), self.found, self.table)
         analysed.grains_changed.connect(self._show_grains)
         analysed.selected_changed.connect(self._show_selected)
-        analysed.session.position_changed.connect(self._on_position)
+        analysed.endings.listen(analysed.session.position_changed, self._on_position)
         self.refresh()
 
     def refresh(self) -> None:
         self.find_button.setEnabled(self.analysed.map is not None and not self.jobs.running)
         self.save_button.setEnabled(self.analysed.grains is not None)
-
-    def release(self) -> None:
-        self.analysed.session.position_changed.disconnect(self._on_position)
 
     def find(self) -> None:
         """Find the grains of the map in a thread."""

@@ -20,7 +20,6 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, pu
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
 from napari_4dstem_orient.napari_plugin.qt.boxes import row
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
 PICKED, LINE = "picked positions", "profile line"
 NOTHING_YET = "Misorientation of two positions, or along a line."
@@ -30,7 +29,7 @@ class MisorientationSection(Plot):
     """Compares two positions, and follows a line."""
 
     def __init__(self, analysed: Analysed) -> None:
-        super().__init__(analysed.viewer, 210, "Misorientation along the line")
+        super().__init__(analysed.viewer, analysed.endings, 210, "Misorientation along the line")
         self.analysed = analysed
         self.picked: list[tuple[int, int]] = []
         self.pick_button = QPushButton("Pick two positions")
@@ -43,7 +42,8 @@ class MisorientationSection(Plot):
         self.column.insertLayout(0, row(self.pick_button, self.line_button))
         self.show_figure(None, NOTHING_YET)
         self.profile: Profile | None = None
-        self._latest = LatestOnly(self._on_answer)
+        self._latest = analysed.endings.latest(self._on_answer)
+        analysed.endings.callback(self.pick_button.setChecked, False)
         analysed.map_changed.connect(self._on_map)
 
     def refresh(self) -> None:
@@ -56,11 +56,6 @@ class MisorientationSection(Plot):
         self.picked, self.profile = [], None
         self._latest.drop()
         self.show_figure(None, NOTHING_YET)
-
-    def release(self) -> None:
-        super().release()
-        self.pick_button.setChecked(False)
-        self._latest.close()
 
     def _on_map(self) -> None:
         self.refresh()

@@ -31,7 +31,7 @@ class AnalysisWidget(StepWidget):
             "Open the panel that compares both maps.",
             lambda: open_panel(self.viewer, "Compare"),
         )
-        self.analysed = Analysed(napari_viewer)
+        self.analysed = Analysed(napari_viewer, self.endings)
         self.grains = GrainsSection(self.analysed, self.jobs)
         self.misorientation = MisorientationSection(self.analysed)
         self.poles = PolesSection(self.analysed)
@@ -60,10 +60,6 @@ class AnalysisWidget(StepWidget):
     def forget(self) -> None:
         """Let go of positions picked, and of figures, in the former scan."""
         self.misorientation.forget()
-
-    def release(self) -> None:
-        for section in self._contents():
-            section.release()
 
     def _contents(self) -> tuple[Any, ...]:
         return self.grains, self.misorientation, self.poles, self.cell

@@ -30,7 +30,6 @@ from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import SavedPlot, dress
 from napari_4dstem_orient.napari_plugin.qt.boxes import choices, form, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
 REGION = "region"
 
@@ -39,7 +38,7 @@ class PolesSection(SavedPlot):
     """Shows the distribution of orientations."""
 
     def __init__(self, analysed: Analysed) -> None:
-        super().__init__(analysed.viewer, 190, "Pole figures", "pole-figures.png")
+        super().__init__(analysed.viewer, analysed.endings, 190, "Pole figures", "pole-figures.png")
         self.analysed = analysed
         self.of = choices("", ("whole map", "selected grain", "region drawn"))
         self.phase = QComboBox()
@@ -58,16 +57,12 @@ class PolesSection(SavedPlot):
             (form(fields), row(rectangle, polygon), row(self.show_button, self.save_button))
         ):
             self.column.insertLayout(place, part)
-        self._latest = LatestOnly(self._on_answer)
+        self._latest = analysed.endings.latest(self._on_answer)
         analysed.map_changed.connect(self._on_map)
         self._on_map()
 
     def refresh(self) -> None:
         self.show_button.setEnabled(self.analysed.map is not None)
-
-    def release(self) -> None:
-        super().release()
-        self._latest.close()
 
     def _on_map(self) -> None:
         found = self.analysed.map

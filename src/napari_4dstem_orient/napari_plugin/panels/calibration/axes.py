@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_4dstem_orient.calibration.calibrate import detector_axes
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import BLUE, ORANGE, CalibrationFigure
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 
 SCAN, DETECTOR = 1.2, 0.9
 """Lengths of the arrows."""
@@ -23,6 +24,7 @@ class AxesSection(CalibrationFigure):
     Parameters
     ----------
     viewer : napari.Viewer
+    endings : Endings
     turn : callable
         Returns rotation (degrees) and flip.
     """
@@ -30,8 +32,10 @@ class AxesSection(CalibrationFigure):
     HEIGHT = 170
     SAYS = "The detector's axes among the scan's"
 
-    def __init__(self, viewer: napari.Viewer, turn: Callable[[], tuple[float, bool]]) -> None:
-        super().__init__(viewer)
+    def __init__(
+        self, viewer: napari.Viewer, endings: Endings, turn: Callable[[], tuple[float, bool]]
+    ) -> None:
+        super().__init__(viewer, endings)
         self._turn = turn
 
     def refresh(self, text: str = "") -> None:

@@ -15,6 +15,7 @@ from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import BLUE, ORANGE, DisksFigure
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import dress
 from napari_4dstem_orient.napari_plugin.qt.boxes import row
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 
 JUDGED = f"Good below {1 + GOOD:g}, poor from {1 + CHECK:g}."
 NONE = (0.0, 0.0)
@@ -29,8 +30,10 @@ class EllipseSection(DisksFigure):
     HEIGHT = 135
     SAYS = "Deviation of the rings' radius in per cent against azimuth in degrees"
 
-    def __init__(self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings]) -> None:
-        super().__init__(viewer, centring)
+    def __init__(
+        self, viewer: napari.Viewer, endings: Endings, centring: Callable[[], CalibrationSettings]
+    ) -> None:
+        super().__init__(viewer, endings, centring)
         self._before: Distortion = NONE
         self.correct_button = button(
             "Correct it",

@@ -11,8 +11,8 @@ import napari
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -29,13 +29,13 @@ class CalibrationFigure(Plot):
     HEIGHT: int
     SAYS: str
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        super().__init__(viewer, self.HEIGHT, self.SAYS)
+    def __init__(self, viewer: napari.Viewer, endings: Endings) -> None:
+        super().__init__(viewer, endings, self.HEIGHT, self.SAYS)
         self.session = session_for(viewer)
         self.answer: Any = None
         """What is shown; None where there is nothing yet."""
         self._asked: tuple[Any, ...] | None = None
-        self._latest = LatestOnly(self._on_answer, self._on_failed)
+        self._latest = endings.latest(self._on_answer, self._on_failed)
 
     def inputs(self) -> tuple[Any, ...] | str:
         """Return what ``compute`` takes, or a sentence that says what is missing."""
@@ -65,10 +65,6 @@ class CalibrationFigure(Plot):
             self._latest.ask(partial(self.compute, *inputs))
         elif self.answer is not None:
             self._show()
-
-    def release(self) -> None:
-        super().release()
-        self._latest.close()
 
     def showEvent(self, event: object) -> None:
         """Follow what happened while the section was closed."""
@@ -103,12 +99,15 @@ class DisksFigure(CalibrationFigure):
     Parameters
     ----------
     viewer : napari.Viewer
+    endings : Endings
     centring : callable
         Returns how the direct beam is found.
     """
 
-    def __init__(self, viewer: napari.Viewer, centring: Callable[[], CalibrationSettings]) -> None:
-        super().__init__(viewer)
+    def __init__(
+        self, viewer: napari.Viewer, endings: Endings, centring: Callable[[], CalibrationSettings]
+    ) -> None:
+        super().__init__(viewer, endings)
         self._centring = centring
 
     def inputs(self) -> tuple[Any, ...] | str:

@@ -61,11 +61,12 @@ class CalibrationWidget(StepWidget):
         self.apply_button = button(
             "Apply", "Fit the direct beam over the scan and calibrate all disks.", self.apply
         )
+        of = napari_viewer, self.endings
         self.figures: dict[str, CalibrationFigure] = {
-            "Ellipticity": EllipseSection(napari_viewer, self.form.settings),
-            "Ring residuals": ResidualsSection(napari_viewer, lambda: self.crystal.choice),
-            "Rotation and flip": AxesSection(napari_viewer, self._turn),
-            "Direct-beam shift": ShiftSection(napari_viewer, self.form.settings),
+            "Ellipticity": EllipseSection(*of, self.form.settings),
+            "Ring residuals": ResidualsSection(*of, lambda: self.crystal.choice),
+            "Rotation and flip": AxesSection(*of, self._turn),
+            "Direct-beam shift": ShiftSection(*of, self.form.settings),
         }
         self.sections = {title: Section(title, figure) for title, figure in self.figures.items()}
         fill(self.body, section("Detector"), self.fields, section("Known crystal"))
@@ -138,10 +139,6 @@ class CalibrationWidget(StepWidget):
     def forget(self) -> None:
         """Say nothing that was found in the former scan."""
         self._fit = self._report = None
-
-    def release(self) -> None:
-        for figure in self.figures.values():
-            figure.release()
 
     def _take(self, job: Job, done: Results) -> None:
         self._report = done.report

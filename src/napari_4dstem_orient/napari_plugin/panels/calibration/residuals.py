@@ -17,6 +17,7 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.napari_plugin.panels.base import wrapped
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import BLUE, ORANGE, CalibrationFigure
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import dress
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.workflow.session import Stage
 
 JUDGED = f"Good below {GOOD_RESIDUAL:.1%}, poor from {POOR_RESIDUAL:.1%}."
@@ -30,6 +31,7 @@ class ResidualsSection(CalibrationFigure):
     Parameters
     ----------
     viewer : napari.Viewer
+    endings : Endings
     crystal : callable
         Returns the path of the CIF of the crystal chosen.
     """
@@ -37,8 +39,8 @@ class ResidualsSection(CalibrationFigure):
     HEIGHT = 200
     SAYS = "Disks over |q| with a crystal's rings, and the residual of each ring"
 
-    def __init__(self, viewer: napari.Viewer, crystal: Callable[[], str]) -> None:
-        super().__init__(viewer)
+    def __init__(self, viewer: napari.Viewer, endings: Endings, crystal: Callable[[], str]) -> None:
+        super().__init__(viewer, endings)
         self._crystal = crystal
         self.table = wrapped()
         self.table.setTextFormat(Qt.TextFormat.RichText)

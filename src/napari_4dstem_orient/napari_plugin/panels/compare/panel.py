@@ -67,12 +67,12 @@ class CompareWidget(StepWidget):
         self.form = form_for(DomainSettings)
         self.form.changed.connect(self._show_domains)
         self.share = wrapped()
-        self.plots = ComparePlots(self.viewer)
+        self.plots = ComparePlots(self.viewer, self.endings)
         fill(self.body, section("Highly correlated domains"), self.form.native, self.share, self.plots)
         self.save_button = button("Save table…", "Write every position's comparison as CSV.", self._ask_where)
         self.footer.addWidget(self.save_button)
-        self.session.position_changed.connect(self._on_moved)
-        self.session.job_changed.connect(self.refresh)
+        self.endings.listen(self.session.position_changed, self._on_moved)
+        self.endings.listen(self.session.job_changed, self.refresh)
         self.refresh()
 
     def _build_list(self) -> None:
@@ -305,11 +305,6 @@ class CompareWidget(StepWidget):
             layer = find_layer(self.viewer, name)
             if layer is not None:
                 self.viewer.layers.remove(layer)
-
-    def release(self) -> None:
-        self.plots.release()
-        self.session.position_changed.disconnect(self._on_moved)
-        self.session.job_changed.disconnect(self.refresh)
 
 
 def _class_names(found: Comparison) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from napari_4dstem_orient.napari_plugin.panels.compare.figures import (
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import SavedPlot
 from napari_4dstem_orient.napari_plugin.qt.boxes import column
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
 NOTHING_YET = "Compare two maps first."
@@ -38,14 +38,17 @@ class ComparePlots(QWidget):
     ----------
     viewer : napari.Viewer
         Its session's position is marked; a click on a point moves it there.
+    endings : Endings
+        Of the panel.
     """
 
-    def __init__(self, viewer: napari.Viewer) -> None:
+    def __init__(self, viewer: napari.Viewer, endings: Endings) -> None:
         super().__init__()
         self.session = session_for(viewer)
-        self.densities = SavedPlot(viewer, 300, "Densities of both methods' similarities", "densities.pdf")
-        self.scatter = SavedPlot(viewer, 290, "One method's similarity against the other's", "scatter.pdf")
-        self.correlations = SavedPlot(viewer, 230, "Correlation against distance", "correlation.pdf")
+        of = viewer, endings
+        self.densities = SavedPlot(*of, 300, "Densities of both methods' similarities", "densities.pdf")
+        self.scatter = SavedPlot(*of, 290, "One method's similarity against the other's", "scatter.pdf")
+        self.correlations = SavedPlot(*of, 230, "Correlation against distance", "correlation.pdf")
         for plot in self.plots:
             plot.column.addWidget(plot.save_button)
             plot.show_figure(None, NOTHING_YET)
@@ -59,8 +62,8 @@ class ComparePlots(QWidget):
         self.sections = {title: Section(title, plot) for title, plot in zip(titles, self.plots, strict=True)}
         column(self, *self.sections.values())
         self.sections["Correlation with distance"].toggle.toggled.connect(self._correlate)
-        self._latest = LatestOnly(self._on_correlated)
-        self.session.position_changed.connect(self._on_moved)
+        self._latest = endings.latest(self._on_correlated)
+        endings.listen(self.session.position_changed, self._on_moved)
 
     @property
     def plots(self) -> tuple[SavedPlot, ...]:
@@ -94,12 +97,6 @@ class ComparePlots(QWidget):
             f"{in_words(self.found.names[1])} is better. Click a point to inspect its position (circle)."
         )
         self.scatter.show_figure(self._draw_scatter, words)
-
-    def release(self) -> None:
-        self._latest.close()
-        self.session.position_changed.disconnect(self._on_moved)
-        for plot in self.plots:
-            plot.release()
 
     # ---------------------------------------------------------------- the scatter plot
 

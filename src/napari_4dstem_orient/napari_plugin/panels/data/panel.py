@@ -84,7 +84,7 @@ class DataWidget(StepWidget):
             "Drag discs and rings over a pattern; their images follow.",
             lambda: open_panel(self.viewer, "Virtual images"),
         )
-        self.patterns = Patterns(self.session)
+        self.patterns = Patterns(self.session, self.endings)
         fill(self.body, row((self.open_button, 2), (self.sample_button, 1)), self.facts, self.reading)
         fill(self.body, self.calibration, self.doubts, row(self.images_button, self.detectors_button))
         fill(self.body, (self.patterns, 1))
@@ -125,9 +125,6 @@ class DataWidget(StepWidget):
             if scan.data.nbytes <= AUTOMATIC_BYTES:
                 self.compute_images()
         self.patterns.refresh()
-
-    def release(self) -> None:
-        self.patterns.close_patterns()
 
     def dragEnterEvent(self, event: Any) -> None:
         if event.mimeData().hasUrls():

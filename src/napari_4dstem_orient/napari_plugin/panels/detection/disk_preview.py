@@ -22,7 +22,7 @@ from napari_4dstem_orient.napari_plugin.panels.detection.sureness_histogram impo
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.workflow.session import Session, Stage
 
@@ -45,7 +45,7 @@ class Found(NamedTuple):
 class DiskPreview(QWidget):
     """A diffraction view with two tabs, the number of disks in words, pinned patterns and a histogram."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, endings: Endings) -> None:
         super().__init__()
         self._session = session
         self._settings: DetectionSettings | None = None
@@ -67,9 +67,9 @@ class DiskPreview(QWidget):
         self.histogram = SurenessHistogram()
         words = row((self.count, 1), self.pin_button)
         column(self, self.tabs, (self.view, 1), words, self.histogram, self.pinned).setSpacing(2)
-        self._finder = LatestOnly(self._show, self._on_failed)
-        session.position_changed.connect(self._follow)
-        session.pins_changed.connect(self._follow)
+        self._finder = endings.latest(self._show, self._on_failed)
+        endings.listen(session.position_changed, self._follow)
+        endings.listen(session.pins_changed, self._follow)
 
     def try_settings(self, settings: DetectionSettings) -> None:
         """Preview other settings."""
@@ -99,12 +99,6 @@ class DiskPreview(QWidget):
             self._data, self._patterns = scan.data, {}
         positions = tuple(dict.fromkeys((position, *pins)))
         self._finder.ask(partial(_find, scan, probe, self._settings, positions, self._patterns))
-
-    def close_preview(self) -> None:
-        """Stop listening."""
-        self._session.position_changed.disconnect(self._follow)
-        self._session.pins_changed.disconnect(self._follow)
-        self._finder.close()
 
     def _show(self, found: list[Found]) -> None:
         here = found[0]

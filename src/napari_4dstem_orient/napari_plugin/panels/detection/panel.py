@@ -80,7 +80,7 @@ class DisksWidget(StepWidget):
         self.advice.hide()
         self.form = form_for(DetectionSettings, further=FURTHER)
         self.form.changed.connect(self._on_edited)
-        self.preview = DiskPreview(self.session)
+        self.preview = DiskPreview(self.session, self.endings)
         self.preview.histogram.moved.connect(self._on_line_moved)
         self.run_button = button(
             "Find all disks", "Run the detection on the whole scan; can be cancelled.", self.find_disks
@@ -102,7 +102,7 @@ class DisksWidget(StepWidget):
         self.body.addWidget(self.form.native)
         self.body.addWidget(Section("Noise and more", self.form.further))
         self.body.addWidget(self.preview, 1)
-        self.advanced = Advanced(self.session)
+        self.advanced = Advanced(self.session, self.endings)
         self.advanced.form.insertRow(0, "Memory for patterns", self.memory)
         self.footer.addWidget(self.advanced)
         row = QHBoxLayout()
@@ -208,11 +208,6 @@ class DisksWidget(StepWidget):
         if scan is not None and probe is None and idle and self._looked_at is not scan.data:
             self._looked_at = scan.data  # once for each scan: the preview needs a probe to begin with
             self.suggest()
-
-    def release(self) -> None:
-        """Free the diffraction view, and stop listening."""
-        self.advanced.release()
-        self.preview.close_preview()
 
     def _saved(self, disks: BraggDisks) -> None:
         are_in_files([disks])

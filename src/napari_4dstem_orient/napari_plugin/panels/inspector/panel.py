@@ -55,20 +55,17 @@ class InspectorWidget(StepWidget):
         self.predicted: dict[str, PredictedColumn] = {}
         self._matchers: dict[str, LatestOnly] = {}
         self.controls = InspectorControls()
-        self.pins = PinStrip(self.session)
+        self.pins = PinStrip(self.session, self.endings)
         self._arrange()
         self._snapshot = Snapshot.of(self.session)
         self._shown: InspectorState | None = None
         self._failed: dict[str, str] = {}
-        self._reader, self._drawer, self._writer = (
-            LatestOnly(self._on_position),
-            LatestOnly(self._show),
-            LatestOnly(),
-        )
+        latest = self.endings.latest
+        self._reader, self._drawer, self._writer = latest(self._on_position), latest(self._show), latest()
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
-        self.session.position_changed.connect(self.refresh)
-        self.session.job_changed.connect(self.refresh)
+        self.endings.listen(self.session.position_changed, self.refresh)
+        self.endings.listen(self.session.job_changed, self.refresh)
         self.refresh()
 
     def _arrange(self) -> None:
@@ -91,7 +88,7 @@ class InspectorWidget(StepWidget):
         column = PredictedColumn(title_of(method), self.lens)
         self._row.insertLayout(len(self.columns), column, 1)
         self.predicted[method] = column
-        self._matchers[method] = LatestOnly(
+        self._matchers[method] = self.endings.latest(
             partial(self._on_matched, method), partial(self._on_match_failed, method)
         )
         column.hypotheses.activated.connect(partial(self._on_chosen, method))
@@ -129,13 +126,6 @@ class InspectorWidget(StepWidget):
             column.empty()
         for column in self.predicted.values():
             column.offer([])
-
-    def release(self) -> None:
-        self.session.position_changed.disconnect(self.refresh)
-        self.session.job_changed.disconnect(self.refresh)
-        for latest in (self._reader, self._drawer, self._writer, *self._matchers.values()):
-            latest.close()
-        self.pins.close_strip()
 
     # ---------------------------------------------------------------- what was read
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import grey_image
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import Session
 
@@ -24,7 +24,7 @@ Pin = tuple[int, int]
 class PinStrip(QListWidget):
     """A column of thumbnails, one for each pin of the session; hidden while there are none."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, endings: Endings) -> None:
         super().__init__()
         self._session = session
         self.setIconSize(QSize(SIDE, SIDE))
@@ -33,8 +33,8 @@ class PinStrip(QListWidget):
         self.setToolTip("Pinned positions: click, or Enter, goes there; P pins and unpins the present one")
         self.itemClicked.connect(self._go)
         self.itemActivated.connect(self._go)
-        self._reader = LatestOnly(self._on_pictures)
-        session.pins_changed.connect(self.refresh)
+        self._reader = endings.latest(self._on_pictures)
+        endings.listen(session.pins_changed, self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
@@ -50,11 +50,6 @@ class PinStrip(QListWidget):
         self._reader.drop()
         if pins:
             self._reader.ask(partial(_pictures, Snapshot.of(self._session), pins))
-
-    def close_strip(self) -> None:
-        """Stop listening."""
-        self._session.pins_changed.disconnect(self.refresh)
-        self._reader.close()
 
     def _go(self, item: QListWidgetItem) -> None:
         self._session.move_to(*item.data(Qt.ItemDataRole.UserRole))

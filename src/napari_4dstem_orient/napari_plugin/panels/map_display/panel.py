@@ -36,7 +36,6 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.color_key import Keys
 from napari_4dstem_orient.napari_plugin.qt.boxes import choices, fill, form, row
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.workflow.session import Stage
 
 NOTHING = "nothing"
@@ -73,12 +72,14 @@ class MapDisplayWidget(StepWidget):
         self.keys = Keys()
         self.body.setAlignment(Qt.AlignmentFlag(0))
         fill(self.body, channels, looks, self.share, self.hint, (self.keys, 1))
-        self._painter = LatestOnly(self._on_painted)
+        self._painter = self.endings.latest(self._on_painted)
         self._soon = qdebounced(self.refresh, timeout=0, parent=self)
-        self.viewer.layers.events.connect(self._on_layers)
-        self.viewer.events.theme.connect(self._on_layers)
+        self.endings.callback(self._soon.cancel)
+        self.endings.listen(self.viewer.layers.events, self._on_layers)
+        self.endings.listen(self.viewer.events.theme, self._on_layers)
+        self.endings.listen(self.session.position_changed, self._on_position)
         self.viewer.mouse_move_callbacks.append(self._on_move)
-        self.session.position_changed.connect(self._on_position)
+        self.endings.callback(self.viewer.mouse_move_callbacks.remove, self._on_move)
         self.refresh()
 
     def refresh(self) -> None:
@@ -176,14 +177,6 @@ class MapDisplayWidget(StepWidget):
             whole = whole_of(layer.metadata[MAP])
             rows, cols = whole.scan_shape
             self.keys.mark(whole, layer.metadata[KIND], min(row, rows - 1), min(col, cols - 1))
-
-    def release(self) -> None:
-        self._soon.cancel()
-        self.viewer.layers.events.disconnect(self._on_layers)
-        self.viewer.events.theme.disconnect(self._on_layers)
-        self.viewer.mouse_move_callbacks.remove(self._on_move)
-        self.session.position_changed.disconnect(self._on_position)
-        self._painter.close()
 
 
 def _paint(orientation_map: Any, key: str) -> tuple[Any, str]:

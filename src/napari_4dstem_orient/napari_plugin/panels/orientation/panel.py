@@ -36,7 +36,6 @@ from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseLis
 from napari_4dstem_orient.napari_plugin.qt.event_loop import ONCE_OPEN, later
 from napari_4dstem_orient.napari_plugin.qt.forms import Form, form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.indexers import Fit, can_map, fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
@@ -74,10 +73,10 @@ class OrientationWidget(StepWidget):
         self.body.addWidget(section("Answers given, by all methods"))
         self._add_form(AcceptanceSettings, "acceptance")
         self.body.addStretch(1)
-        self._fitting = LatestOnly(self._show_models)
-        self.indexers.models_added.connect(self._fit_models)
+        self._fitting = self.endings.latest(self._show_models)
+        self.endings.listen(self.indexers.models_added, self._fit_models)
         show_answer_under_cursor(napari_viewer)
-        self._first_fit = later(self, self._fit_models, ONCE_OPEN)
+        self.endings.callback(later(self, self._fit_models, ONCE_OPEN).stop)
         self.refresh()
 
     # ---------------------------------------------------------------- building
@@ -91,12 +90,12 @@ class OrientationWidget(StepWidget):
         self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif))
 
     def _build_device(self) -> None:
-        self.devices = DeviceChooser(preferences().device)
+        self.devices = DeviceChooser(preferences().device, self.endings)
         self.session.choose(device=self.devices.currentData())
         self.devices.activated.connect(lambda: self.session.choose(device=self.devices.currentData()))
         self.body.addWidget(section("Device, for all methods"))
         self.body.addLayout(_labelled("Device", self.devices))
-        self.advanced = Advanced(self.session)
+        self.advanced = Advanced(self.session, self.endings)
         self.body.addWidget(self.advanced)
 
     def _build_method(self, method: str, models: bool) -> None:
@@ -278,14 +277,6 @@ class OrientationWidget(StepWidget):
             if layer.metadata[MAP].method not in there:
                 self.viewer.layers.remove(layer)
         super()._on_changed(key)
-
-    def release(self) -> None:
-        """Stop listening."""
-        self.indexers.models_added.disconnect(self._fit_models)
-        self.devices.release()
-        self.advanced.release()
-        self._first_fit.stop()
-        self._fitting.close()
 
 
 def summary(orientation_map: OrientationMap, stale: bool) -> str:

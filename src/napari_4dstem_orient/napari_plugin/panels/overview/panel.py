@@ -71,11 +71,13 @@ class OverviewWidget(StepWidget):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
-        self.updater.changed.connect(self.refresh)
-        self.session.job_changed.connect(self._later)
-        self.session.pins_changed.connect(self._save_soon)
         attributes = vars(self)  # a window that is closed tells its panels nothing but this
         self.destroyed.connect(lambda: _end(attributes))
+        self.endings.callback(_end, attributes)
+        self.endings.listen(self.session.job_changed, self._later)
+        self.endings.listen(self.session.pins_changed, self._save_soon)
+        self.endings.callback(self.updater.stop)
+        self.endings.listen(self.updater.changed, self.refresh)
         self.refresh()
 
     # ---------------------------------------------------------------- building
@@ -288,14 +290,6 @@ class OverviewWidget(StepWidget):
 
     def _save_soon(self) -> None:
         self.autosave.soon()
-
-    def release(self) -> None:
-        """Stop listening; the window is being closed in an orderly way, or this panel is."""
-        self.updater.stop()
-        self.updater.changed.disconnect(self.refresh)
-        self.session.job_changed.disconnect(self._later)
-        self.session.pins_changed.disconnect(self._save_soon)
-        _end(vars(self))
 
     def dragEnterEvent(self, event: Any) -> None:
         if event.mimeData().hasUrls():

@@ -7,6 +7,7 @@ import os
 from qtpy.QtWidgets import QFormLayout, QLineEdit, QSpinBox, QWidget
 
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.state.long_runs import workforce_for
 from napari_4dstem_orient.workflow.session import Session
 
@@ -17,9 +18,11 @@ class Advanced(Section):
     Parameters
     ----------
     session : Session
+    endings : Endings
+        Of the panel.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, endings: Endings) -> None:
         content = QWidget()
         super().__init__("Advanced", content)
         self._workforce = workforce_for(session)
@@ -42,12 +45,8 @@ class Advanced(Section):
         self.form.addRow("Cluster", self.cluster)
         self.workers.valueChanged.connect(lambda count: self._workforce.choose(workers=count))
         self.cluster.textChanged.connect(lambda text: self._workforce.choose(cluster=text.strip()))
-        self._workforce.changed.connect(self._show)
+        endings.listen(self._workforce.changed, self._show)
         self._show()
-
-    def release(self) -> None:
-        """Stop listening."""
-        self._workforce.changed.disconnect(self._show)
 
     def _show(self) -> None:
         chosen = self._workforce.long_run

@@ -6,8 +6,8 @@ from functools import partial
 
 from qtpy.QtWidgets import QComboBox
 
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.qt.event_loop import ONCE_OPEN, later
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 
 DEVICES = {"auto": "Automatic", "cuda": "CUDA", "mps": "MPS (Apple GPU)", "cpu": "CPU"}
@@ -20,20 +20,18 @@ class DeviceChooser(QComboBox):
     ----------
     device : str
         Chosen at first.
+    endings : Endings
+        Of the panel.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, endings: Endings) -> None:
         super().__init__()
         for name, title in DEVICES.items():
             self.addItem(title, name)
         self.setToolTip("Where it is computed. A device that is not there gives an error.")
         self.setCurrentIndex(self.findData(device))
-        self._describing = LatestOnly(lambda text: self.setItemText(0, f"Automatic: {text}"))
-        self._later = later(self, partial(self._describing.ask, _describe_automatic), ONCE_OPEN)
-
-    def release(self) -> None:
-        self._later.stop()
-        self._describing.close()
+        describing = endings.latest(lambda text: self.setItemText(0, f"Automatic: {text}"))
+        endings.callback(later(self, partial(describing.ask, _describe_automatic), ONCE_OPEN).stop)
 
 
 def _describe_automatic() -> str:

@@ -11,7 +11,7 @@ from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.boxes import column
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.workflow.session import Session, Stage
 
 CURSOR, MEAN, MAXIMUM = "cursor", "mean pattern", "maximum pattern"
@@ -20,7 +20,7 @@ CURSOR, MEAN, MAXIMUM = "cursor", "mean pattern", "maximum pattern"
 class Patterns(QWidget):
     """Tabs above one diffraction view."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, endings: Endings) -> None:
         super().__init__()
         self._session = session
         self._summed: dict[str, np.ndarray] = {}
@@ -32,8 +32,8 @@ class Patterns(QWidget):
             self.tabs.addTab(title)
         self.tabs.currentChanged.connect(self.refresh)
         column(self, self.tabs, (self.view, 1)).setSpacing(0)
-        self._reader = LatestOnly(self._show)
-        session.position_changed.connect(self._on_position)
+        self._reader = endings.latest(self._show)
+        endings.listen(session.position_changed, self._on_position)
         self.refresh()
 
     def set_summed(self, patterns: dict[str, np.ndarray]) -> None:
@@ -55,11 +55,6 @@ class Patterns(QWidget):
             self._show(self._summed[name])
         else:
             self.view.clear("Press 'Compute virtual images'")
-
-    def close_patterns(self) -> None:
-        """Stop listening."""
-        self._session.position_changed.disconnect(self._on_position)
-        self._reader.close()
 
     def _on_position(self, row: int, col: int) -> None:
         if self.tabs.currentIndex() == 0 and not behind_a_tab(self):

@@ -16,6 +16,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.napari_plugin.qt.boxes import column
+from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 
 PICTURES = "Pictures (*.png *.pdf *.svg)"
@@ -75,18 +76,20 @@ class Plot(QWidget):
     Parameters
     ----------
     viewer : napari.Viewer
+    endings : Endings
+        Of the panel.
     height, says
         As for ``PlotCanvas``.
     """
 
-    def __init__(self, viewer: napari.Viewer, height: int, says: str) -> None:
+    def __init__(self, viewer: napari.Viewer, endings: Endings, height: int, says: str) -> None:
         super().__init__()
         self.viewer = viewer
         self.canvas = PlotCanvas(height, says)
         self.words = wrapped()
         self.column = column(self, self.canvas, self.words)
         self.draw: Draw | None = None
-        viewer.events.theme.connect(self.redraw)
+        endings.listen(viewer.events.theme, self.redraw)
 
     def show_figure(self, draw: Draw | None, words: str) -> None:
         """Draw a figure, or none."""
@@ -102,23 +105,20 @@ class Plot(QWidget):
             self.draw(self.canvas.figure, text_color(self.viewer.theme))
             self.canvas.draw_idle()
 
-    def release(self) -> None:
-        self.viewer.events.theme.disconnect(self.redraw)
-
 
 class SavedPlot(Plot):
     """A plot with a button, to be put beside it, that saves it black on white.
 
     Parameters
     ----------
-    viewer, height, says
+    viewer, endings, height, says
         As for ``Plot``.
     file : str
         Name proposed for the file.
     """
 
-    def __init__(self, viewer: napari.Viewer, height: int, says: str, file: str) -> None:
-        super().__init__(viewer, height, says)
+    def __init__(self, viewer: napari.Viewer, endings: Endings, height: int, says: str, file: str) -> None:
+        super().__init__(viewer, endings, height, says)
         self.save_button = button("Save figure…", "As PDF, SVG or PNG.", self._save)
         self.save_button.setEnabled(False)
         self.about: Mapping[str, Any] = {}

@@ -49,7 +49,7 @@ class TrainingWidget(StepWidget):
         self.indexers = indexers_for(self.session)
         self.phases = PhaseList()
         self.form = form_for(TrainingPlan)
-        self.devices = DeviceChooser(preferences().device)
+        self.devices = DeviceChooser(preferences().device, self.endings)
         self.file = ModelFile()
         self._chosen: tuple[Phase, ...] = ()
         self._begun: Unfinished | None = None
@@ -57,6 +57,7 @@ class TrainingWidget(StepWidget):
         self._history: list[dict[str, float]] = []
         self._target: Path | None = None
         self._redraw = qthrottled(self._draw, timeout=REDRAW_AFTER, leading=False, parent=self)
+        self.endings.callback(self._redraw.cancel)
         self._build_inputs()
         self._build_progress()
         self.phases.ticked.connect(self._on_ticked)
@@ -272,10 +273,6 @@ class TrainingWidget(StepWidget):
 
     def _on_changed(self, key: Key) -> None:
         """Another scan is no reason to stop a training."""
-
-    def release(self) -> None:
-        self._redraw.cancel()
-        self.devices.release()
 
 
 def _train(train: Callable[..., Any], out: Path, progress: Progress) -> None:

@@ -30,7 +30,6 @@ from napari_4dstem_orient.napari_plugin.panels.virtual_images.detector_drag impo
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.boxes import choices, fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
-from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.session import Stage
 
@@ -55,15 +54,16 @@ class VirtualImagesWidget(StepWidget):
         super().__init__(napari_viewer)
         self.detectors: list[VirtualDetector] = []
         self.beam: DirectBeam | None = None
-        self._images, self._patterns = DetectorImages(), LatestOnly(self._show_pattern)
+        self._images, self._patterns = DetectorImages(), self.endings.latest(self._show_pattern)
+        self.endings.callback(self._images.close)
         self._images.seen.connect(self._show_image)
         self._images.failed.connect(notify)
         self.view = PatternCanvas("", (280, 280))
         self.drag = DetectorDrag(self.view)
         self.drag.moved.connect(self._on_dragged)
         self._build()
-        self.session.position_changed.connect(self._on_moved)
-        self.viewer.layers.events.removed.connect(self._on_layer_removed)
+        self.endings.listen(self.session.position_changed, self._on_moved)
+        self.endings.listen(self.viewer.layers.events.removed, self._on_layer_removed)
         self._prepared: Any = None
         self.refresh()
 
@@ -102,7 +102,8 @@ class VirtualImagesWidget(StepWidget):
     def forget(self) -> None:
         """Let go of the former scan, its detectors and its copy in memory."""
         self._prepared, self.beam, self._images.live, self.detectors = None, None, None, []
-        self._drop()
+        self._images.drop()
+        self._patterns.drop()
         self.choice.clear()
         self.drag.show(None)
         self.state.clear()
@@ -148,21 +149,6 @@ class VirtualImagesWidget(StepWidget):
         self.choice.addItem(self._name(made))
         self.choice.setCurrentIndex(len(self.detectors) - 1)
 
-    def release(self) -> None:
-        """Stop what runs, and free the copy of the scan."""
-        self.session.position_changed.disconnect(self._on_moved)
-        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        layer = find_layer(self.viewer, RECTANGLE)
-        if layer is not None:
-            layer.events.data.disconnect(self._on_rectangle)
-        self._drop()
-        for latest in (self._images, self._patterns):
-            latest.close()
-
-    def _drop(self) -> None:
-        self._images.drop()
-        self._patterns.drop()
-
     def _take(self, prepared: tuple[DirectBeam, ReducedScan | None]) -> None:
         self.beam, reduced = prepared
         self._images.live = LiveImage(reduced) if reduced is not None else None
@@ -190,7 +176,7 @@ class VirtualImagesWidget(StepWidget):
                 self.shown.setCurrentIndex(3)
 
     def _on_rectangle(self, event: Any) -> None:
-        if self.shown.currentIndex() == 3:
+        if not self._closed and self.shown.currentIndex() == 3:
             self._read_pattern()
 
     def _on_layer_removed(self, event: Any) -> None:

@@ -19,7 +19,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.detection.noise import faintest
 from napari_4dstem_orient.detection.probe import probe_for
-from napari_4dstem_orient.detection.suggest import suggest_settings
+from napari_4dstem_orient.detection.suggest import suggest
 
 EDGES = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.001)  # relative intensity
 THICK = (30, 70, 170, 401)  # Å
@@ -43,7 +43,7 @@ def main() -> None:
         scan = multislice_scan(patterns, dose, options.diffuse_length)
         probe = probe_for(scan)
         radius = probe.radius
-        settings = suggest_settings(scan, probe)
+        settings = suggest(scan, probe)[0]
         if options.signal_to_noise:
             floor = faintest(
                 probe, settings.smoothing, settings.gain, options.signal_to_noise, settings.dark_noise

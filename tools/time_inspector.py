@@ -26,14 +26,15 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
 from scipy.spatial.transform import Rotation
 
+from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap
 from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, hide_images
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
-from napari_4dstem_orient.workflow.functions import calibrated, find_disks
 from napari_4dstem_orient.workflow.session import Stage
 
 MOVES = 60.0
@@ -68,17 +69,14 @@ def main() -> None:
 def fill(viewer: napari.Viewer, side: int) -> None:
     """Give the window a scan, its disks and two maps."""
     session, scan, copper = session_for(viewer), enlarged(side), find_phase("Cu")
-    disks = find_disks(scan)
+    disks = detect_disks(scan)
     open_scan(viewer, scan)
     session.put(Stage.DISKS, disks)
-    session.put(Stage.CALIBRATED, calibrated(disks, scan.calibration))
-    for stage, method, off in (
-        (Stage.TRANSFORMER_MAP, "transformer", 0.0),
-        (Stage.TEMPLATE_MAP, "template", 2.0),
-    ):
-        session.put(stage, made_map(copper, method, off, side))
+    session.put(Stage.CALIBRATED, calibrate(disks, scan.calibration)[0])
+    for method, off in (("transformer", 0.0), ("template", 2.0)):
+        session.put(Stage.MAP, made := made_map(copper, method, off, side))
         hide_images(viewer)  # as the Map panel does
-        add_map_layers(viewer, session.get(stage))
+        add_map_layers(viewer, made)
 
 
 def made_map(phase: Any, method: str, off: float, side: int) -> OrientationMap:

@@ -55,7 +55,7 @@ def test_the_worse_answer_is_worse_by_every_similarity(made):
         assert (np.diff(lag) <= 0).all()
         assert len(made.worst(measure, 0)) == 0
     assert np.isnan(made.similarity[SPARSE][:, 0, 0]).all()
-    assert (made.farthest(5)[:, 1] >= 3).all()
+    assert (made.farthest()[:5, 1] >= 3).all()
 
 
 def test_domains_agree_and_correlate_highly_on_both_sides(made):

@@ -14,14 +14,15 @@ from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.core.memory import Portions
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.batched import BatchedDetection
-from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern, detect_patterns
+from napari_4dstem_orient.detection.detect import detect_disks, detect_patterns
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.peaks import Peaks, local_maxima
-from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
+from napari_4dstem_orient.detection.probe import synthetic_probe
+from napari_4dstem_orient.detection.radius import find_radius
 from napari_4dstem_orient.detection.read_ahead import read_ahead
 from napari_4dstem_orient.detection.selection import far_apart
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest
 from napari_4dstem_orient.samples.silver import silver_twins
 
 CPU = torch.device("cpu")
@@ -64,8 +65,8 @@ def check_agreement(patterns, probe, settings, floor=None):
 def test_same_disks_on_the_silver_sample(subpixel):
     scan = silver_twins()
     scan = Scan(scan.data[30:34, 100:106], scan.calibration)
-    probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
-    settings = replace(suggest_settings(scan, probe), **THEIRS, subpixel=subpixel)
+    probe = synthetic_probe(find_radius(scan).px, scan.detector_shape)
+    settings = replace(suggest(scan, probe)[0], **THEIRS, subpixel=subpixel)
     patterns = next(scan.batches(24))[1]
     check_agreement(patterns, probe, settings)
 
@@ -75,7 +76,7 @@ def test_same_disks_on_the_silver_sample(subpixel):
 def test_same_disks_at_every_dose(copper, electrons, subpixel):
     patterns, _ = kinematic_patterns(copper, electrons, count=8)
     probe = synthetic_probe(2.3, (128, 128))
-    settings = replace(suggest_settings(scan_of(patterns), probe), **THEIRS, subpixel=subpixel)
+    settings = replace(suggest(scan_of(patterns), probe)[0], **THEIRS, subpixel=subpixel)
     mine, theirs = check_agreement(patterns, probe, settings)
     assert sum(map(len, mine)) == pytest.approx(sum(map(len, theirs)), rel=0.01)
 
@@ -124,7 +125,7 @@ def test_patterns_of_a_batch_do_not_mix(copper):
         together = detect_patterns(patterns, probe, settings)
         assert [len(rows) > 0 for rows in together] == [False, True, True, False, True]
         for pattern, rows in zip(patterns, together, strict=True):
-            np.testing.assert_allclose(detect_pattern(pattern, probe, settings), rows, atol=1e-3)
+            np.testing.assert_allclose(detect_patterns(pattern[None], probe, settings)[0], rows, atol=1e-3)
 
 
 def test_an_empty_scan_has_no_disks_whatever_the_settings():
@@ -187,7 +188,7 @@ def test_no_further_from_the_truth_than_py4dstem(copper, dose, subpixel):
     """Kinematic patterns with noise: recall, false peaks and positions."""
     patterns, truth = kinematic_patterns(copper, dose, count=12, seed=7)
     probe = synthetic_probe(2.3, (128, 128))
-    settings = replace(suggest_settings(scan_of(patterns), probe), **THEIRS, subpixel=subpixel)
+    settings = replace(suggest(scan_of(patterns), probe)[0], **THEIRS, subpixel=subpixel)
     numbers = []
     for lists in both_engines(patterns, probe, settings):
         hit, false, error = 0, 0, []
@@ -205,8 +206,8 @@ def test_no_further_from_the_truth_than_py4dstem(copper, dose, subpixel):
 
 def test_same_disks_of_multislice_patterns():
     scan = multislice_scan(multislice_patterns("cu"), 1e5)
-    probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
-    settings = replace(suggest_settings(scan, probe), **THEIRS, subpixel="poly")
+    probe = synthetic_probe(find_radius(scan).px, scan.detector_shape)
+    settings = replace(suggest(scan, probe)[0], **THEIRS, subpixel="poly")
     check_agreement(next(scan.batches(40))[1], probe, settings)
 
 

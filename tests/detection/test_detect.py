@@ -7,11 +7,11 @@ import pytest
 from helpers.drawn_disks import draw_disk, kinematic_patterns, scan_of
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
+from napari_4dstem_orient.detection.detect import detect_disks, detect_patterns
 from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest
 
 
 def compare(found, truth, tolerance):
@@ -56,7 +56,7 @@ def test_patterns_without_a_specimen_keep_only_the_direct_beam(copper):
 def test_positions_are_those_of_the_detector_axes(copper):
     pattern = 50 * draw_disk((96, 80), 40.3, 33.7, 3) + 20 * draw_disk((96, 80), 60.25, 50.5, 3)
     probe = synthetic_probe(3.0, (96, 80))
-    found = detect_pattern(pattern, probe, DetectionSettings(min_relative_intensity=0.05))
+    found = detect_patterns(pattern[None], probe, DetectionSettings(min_relative_intensity=0.05))[0]
     assert found.shape == (2, 3)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[:, :2], [[40.3, 33.7], [60.25, 50.5]], atol=0.15)
@@ -144,7 +144,7 @@ def test_the_floor_follows_the_noise(copper):
     """The same electrons make the same disks, however many counts the camera makes of each."""
     patterns, _ = kinematic_patterns(copper, 1e5)
     probe = synthetic_probe(2.3, (128, 128))
-    one, seven = (suggest_settings(scan_of(patterns * counts), probe) for counts in (1, 7))
+    one, seven = (suggest(scan_of(patterns * counts), probe)[0] for counts in (1, 7))
     assert one.gain == pytest.approx(1, abs=0.25)
     assert seven.gain == pytest.approx(7 * one.gain, rel=0.01)
     assert seven.min_intensity == pytest.approx(7 * one.min_intensity, rel=0.02)
@@ -168,6 +168,6 @@ def test_where_every_place_is_lit_pixels_tell_of_an_electrons_counts(gain):
 def test_few_tiles_without_a_disk_are_enough_to_know_an_electrons_counts(small_scan):
     """Five disks reach nearly everything on a detector of 64 × 64 pixels."""
     probe = synthetic_probe(3.0, small_scan.detector_shape)
-    settings = suggest_settings(small_scan, probe)
+    settings = suggest(small_scan, probe)[0]
     assert 0.8 < settings.gain < 1.6
     assert np.median(detect_disks(small_scan, probe, settings).sure().counts) == 5

@@ -12,10 +12,11 @@ from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.bragg_disks import SURE, BraggDisks
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
-from napari_4dstem_orient.detection.detect import detect_disks, detect_pattern
+from napari_4dstem_orient.detection.detect import detect_disks, detect_patterns
 from napari_4dstem_orient.detection.disk_fit import DiskFit
-from napari_4dstem_orient.detection.probe import estimate_radius, synthetic_probe
-from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.probe import synthetic_probe
+from napari_4dstem_orient.detection.radius import find_radius
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest
 
 PATTERNS = 40
 NEAR = 1.8  # px within which a disk belongs to a reflection
@@ -71,8 +72,8 @@ def test_nearer_to_the_truth_than_py4dstem(crystal, dose, share):
     """Of the sure disks, at equal recall, fewer are false; places are nearer, and their uncertainty is right."""
     patterns = some(crystal)
     scan = multislice_scan(patterns, dose)
-    probe = synthetic_probe(estimate_radius(scan), scan.detector_shape)
-    settings = suggest_settings(scan, probe)
+    probe = synthetic_probe(find_radius(scan).px, scan.detector_shape)
+    settings = suggest(scan, probe)[0]
     truth = reflections(patterns, dose)
     ours = detect_disks(scan, probe, settings)
     *_, error, spread = compare(truth, patterns.origin, ours.sure(1.25))  # fainter ones: a little too sure
@@ -104,7 +105,9 @@ def test_the_rim_of_a_disk_lit_from_one_side_tells_its_place():
     probe = synthetic_probe(4.0, (64, 64))
     noisy = np.random.default_rng(0).poisson(image).astype(np.float32)
     fitted, plain = (
-        detect_pattern(noisy, probe, replace(settings_for_probe(probe), min_intensity=20.0, subpixel=how))[0]
+        detect_patterns(
+            noisy[None], probe, replace(settings_for_probe(probe), min_intensity=20.0, subpixel=how)
+        )[0][0]
         for how in ("fit", "poly")
     )
     assert plain[1] - 33.6 > 0.4

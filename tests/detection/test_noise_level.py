@@ -10,7 +10,7 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import synthetic_probe
-from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest_settings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest
 
 RADIUS = 3.0
 
@@ -154,7 +154,7 @@ def test_between_disks_there_may_be_nothing_at_all():
             image += (100 if row or col else 400) * (np.hypot(y - 128 - row, x - 128 - col) < 5.12)
     counts = np.random.default_rng(0).poisson(image, (2, 2, 256, 256)).astype(np.uint16)
     scan = Scan(da.from_array(counts))
-    assert 0.5 < suggest_settings(scan, synthetic_probe(5.12, (256, 256))).gain < 3
+    assert 0.5 < suggest(scan, synthetic_probe(5.12, (256, 256)))[0].gain < 3
     assert (detect_disks(scan).counts == 9).all()
 
 
@@ -188,6 +188,6 @@ def test_offset_and_readout_noise_make_no_disks():
     patterns = 5 * counted(3e4) + noise
     data = da.from_array(np.maximum(patterns, -0.05 * patterns.max()).reshape(3, 4, 128, 128))
     probe = synthetic_probe(RADIUS, (128, 128))
-    settings = suggest_settings(Scan(data), probe)
+    settings = suggest(Scan(data), probe)[0]
     assert settings.dark_noise == pytest.approx(100, rel=0.25)
     assert detect_disks(Scan(data), probe, settings).sure().counts.mean() < 30

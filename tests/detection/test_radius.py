@@ -11,7 +11,7 @@ from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.detection.advice import advise
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.direct_beam import find_direct_beam
-from napari_4dstem_orient.detection.probe import estimate_radius, probe_for
+from napari_4dstem_orient.detection.probe import probe_for
 from napari_4dstem_orient.detection.radius import calculate_radius, find_radius, measure_radius
 from napari_4dstem_orient.io.bragg_peaks import load_disks
 from napari_4dstem_orient.samples.copper import copper_polycrystal
@@ -86,7 +86,7 @@ def test_the_convergence_angle_tells_the_radius():
     assert found.px == pytest.approx(3.004, abs=0.15)  # as it was drawn
     unknown = scan.with_calibration(scan.calibration.with_(semiangle=None))
     assert find_radius(unknown).found_by == "direct beam"
-    assert estimate_radius(unknown) == pytest.approx(3.004, abs=0.15)
+    assert find_radius(unknown).px == pytest.approx(3.004, abs=0.15)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from napari_4dstem_orient.detection.detect import detect_candidates, detect_pattern
+from napari_4dstem_orient.detection.detect import detect_candidates, detect_patterns
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.selection import PeakStatus
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.detection.suggest import explain_settings, suggest_settings
+from napari_4dstem_orient.detection.suggest import explain_settings, suggest
 
 PLACES = [(32, 32, 400), (32, 48, 100), (16, 32, 50), (48, 32, 20), (32, 52, 60), (3, 32, 90)]
 SETTINGS = DetectionSettings(
@@ -63,14 +63,14 @@ def test_accepted_candidates_are_the_disks(pattern, probe):
         settings = replace(SETTINGS, **change)
         candidates, status = detect_candidates(noisy, probe, settings)
         accepted = candidates[status == PeakStatus.ACCEPTED, :2]
-        found = detect_pattern(noisy, probe, settings)[:, :2]
+        found = detect_patterns(noisy[None], probe, settings)[0][:, :2]
         np.testing.assert_allclose(accepted[np.lexsort(accepted.T)], found[np.lexsort(found.T)], atol=1e-5)
         assert len(candidates) > len(found)
 
 
 def test_every_suggested_value_says_why(small_scan):
     probe = synthetic_probe(3.0, (64, 64))
-    settings = suggest_settings(small_scan, probe)
+    settings = suggest(small_scan, probe)[0]
     reasons = explain_settings(settings, probe)
     assert list(reasons) == [field.name for field in fields(settings)]
     assert f"{settings.gain:.3g} counts" in reasons["gain"]

@@ -10,7 +10,7 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.noise_level import NoiseLevel
 from napari_4dstem_orient.detection.probe import probe_for, synthetic_probe
-from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest, suggest_settings
+from napari_4dstem_orient.detection.suggest import settings_for_probe, suggest
 from napari_4dstem_orient.detection.unrest import MOST, unrest
 from napari_4dstem_orient.samples.silver import silver_grains, silver_twins
 
@@ -56,14 +56,14 @@ def test_more_electrons_show_more_of_what_is_uneven():
     found = []
     for dose in (1e4, 1e6):
         scan = multislice_scan(multislice_patterns(), dose)
-        found.append(suggest_settings(scan, probe_for(scan)).unrest)
+        found.append(suggest(scan, probe_for(scan))[0].unrest)
     assert 1 <= found[0] < 1.08 < found[1] < 1.33
 
 
 def test_rings_of_real_patterns_make_no_crystal_of_a_vacuum():
     scan, vacuum = silver_twins(), ~silver_grains().any(axis=0)[2:4]
     probe = probe_for(scan)
-    disks = detect_disks(scan.rows(2, 4), probe, suggest_settings(scan, probe))
+    disks = detect_disks(scan.rows(2, 4), probe, suggest(scan, probe)[0])
     counts = disks.sure().counts.reshape(vacuum.shape)[vacuum]
     assert counts.mean() < 1.7  # the beam among them
     assert (counts >= 4).mean() < 0.03

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from helpers.format_files import EMPAD, PER_NM, dm_file, empad, mib, signal
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.detection.detect import detect_pattern
+from napari_4dstem_orient.detection.detect import detect_patterns
 from napari_4dstem_orient.detection.probe import probe_from_file, probe_from_vacuum, synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.io.load import load
@@ -70,7 +70,7 @@ def test_whatever_is_one_whole_patch_is_a_probe(kind):
         assert probe.radius == pytest.approx(radius, rel=0.12, abs=0.5)
         # Its template finds the same disk where it is drawn elsewhere; the middle is that of its counts.
         moved = np.roll(draw(radius), (9, -7), axis=(0, 1))
-        found = detect_pattern(moved, probe, DetectionSettings(min_relative_intensity=0.5))
+        found = detect_patterns(moved[None], probe, DetectionSettings(min_relative_intensity=0.5))[0]
         np.testing.assert_allclose(found[0, :2], [75.3, 54.8], atol=max(0.6, 0.1 * radius))
 
 

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from napari_4dstem_orient.core.progress import silent
+from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.workflow.run import Observer, Results, run
+
 DISKS = ("offsets", "qx", "qy", "intensity")
 
 
@@ -22,6 +26,12 @@ def equal(one, other, names):
 def same_maps(one, other):
     equal(one, other, MAP)
     equal(one.certainty, other.certainty, CERTAINTY)
+
+
+def find_disks(scan, runner=None, partial=None, progress=silent, **job):
+    """Run the job's step that detects disks."""
+    observer, have = Observer(lambda step: progress), Results(scan=scan)
+    return run(Job(**job), Stage.DISKS, runner=runner, store=partial, observer=observer, have=have).disks
 
 
 def polycrystal(rows=8, cols=6):

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.chunked_scan import DISKS, KNOWN, equal, polycrystal, same_maps
+from helpers.chunked_scan import DISKS, KNOWN, equal, find_disks, polycrystal, same_maps
 from napari_4dstem_orient.core import resource_files
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.core.scan import Calibration, Scan
@@ -25,7 +25,7 @@ from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow import cluster as spread
 from napari_4dstem_orient.workflow.chunks import SerialRunner
-from napari_4dstem_orient.workflow.functions import find_disks, map_scan
+from napari_4dstem_orient.workflow.functions import map_scan
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.store import Partial

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from helpers.chunked_scan import DISKS, KNOWN, equal, polycrystal, same_maps
+from helpers.chunked_scan import DISKS, KNOWN, equal, find_disks, polycrystal, same_maps
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core import devices, resource_files
 from napari_4dstem_orient.core import version as program
@@ -33,7 +33,7 @@ from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.workflow.functions import find_disks, map_scan
+from napari_4dstem_orient.workflow.functions import map_scan
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.steps import Detection, Indexing, _told_once
 from napari_4dstem_orient.workflow.store import Partial, file_fingerprint, fingerprint, load_rows, save_rows

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SCORE, SPARSE, OVERLAP = "score", "sparse correlation", "Q"
 """Measures of how well an answer explains a pattern's disks: that of the map, and the publication's two."""
+LISTED = 200
+"""Positions, at most, in a list of those where the maps differ."""
 
 
 class Agreement(IntEnum):
@@ -110,7 +112,7 @@ class Comparison:
         first, second = self.similarity[measure]
         return first - second
 
-    def worst(self, measure: str, worse: int, count: int = 200) -> np.ndarray:
+    def worst(self, measure: str, worse: int) -> np.ndarray:
         """Return positions where one answer is worse than the other, by its lag in a measure.
 
         Parameters
@@ -118,20 +120,18 @@ class Comparison:
         measure : str
         worse : {0, 1}
             Which of the two maps shall be the worse one.
-        count : int
-            Positions at most.
 
         Returns
         -------
         ndarray of int, shape (n, 2)
-            Rows and columns, worst first.
+            Rows and columns, worst first; ``LISTED`` at most.
         """
         lag = self.difference(measure) * (1 if worse else -1)
-        return _highest(np.where(lag > 0, lag, np.nan), count)
+        return _highest(np.where(lag > 0, lag, np.nan))
 
-    def farthest(self, count: int = 200) -> np.ndarray:
+    def farthest(self) -> np.ndarray:
         """Return rows and columns of the positions with the largest misorientation, shape (n, 2)."""
-        return _highest(self.angle, count)
+        return _highest(self.angle)
 
     def domains(self, measure: str, settings: DomainSettings | None = None) -> np.ndarray:
         """Number the connected domains in which both answers agree and both correlate highly.
@@ -284,8 +284,8 @@ def _similarities(
     return values
 
 
-def _highest(values: np.ndarray, count: int) -> np.ndarray:
+def _highest(values: np.ndarray) -> np.ndarray:
     flat = np.where(np.isfinite(values), values, -np.inf).ravel()
-    order = np.argsort(-flat, kind="stable")[:count]
+    order = np.argsort(-flat, kind="stable")[:LISTED]
     order = order[np.isfinite(flat[order])]
     return np.stack(np.unravel_index(order, values.shape), axis=1)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.memory import parts
-from napari_4dstem_orient.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -85,7 +84,6 @@ def two_point(
     second: np.ndarray,
     where: tuple[np.ndarray, np.ndarray],
     r_pixel: float | tuple[float, float] | None = None,
-    progress: Progress = silent,
 ) -> TwoPoint:
     """Correlate two fields over a scan: C(r) = ⟨(F(x) - ⟨F⟩) · (G(x + r) - ⟨G⟩)⟩ / √(var F var G).
 
@@ -99,19 +97,16 @@ def two_point(
         Where each field has a value.
     r_pixel : float or (float, float), optional
         Scan step in nm, or steps down the rows and along them.
-    progress : Progress
     """
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     rows, cols = where[0].shape
     shape = next_fast_len(2 * rows - 1, real=True), next_fast_len(2 * cols - 1, real=True)
     one, other = (_centred(field, mask) for field, mask in ((first, where[0]), (second, where[1])))
-    count = one.shape[-1]
     total = np.zeros((shape[0], shape[1] // 2 + 1), np.complex64)
-    for k in range(count):
+    for k in range(one.shape[-1]):
         left = rfft2(one[..., k], shape)
         total += left.conj() * (left if first is second else rfft2(other[..., k], shape))
-        progress(k + 1, count)
     masks = [rfft2(mask.astype(np.float64), shape) for mask in where]
     pairs = np.rint(_unwrapped(irfft2(masks[0].conj() * masks[1], shape), rows, cols)).astype(np.int64)
     summed = _unwrapped(irfft2(total, shape), rows, cols)

@@ -65,10 +65,6 @@ class Pooled:
             _flat(undone[name])[self.where[name]] = values
         return undone
 
-    def verdict_at(self, row: int, col: int) -> PoolVerdict:
-        """Return what became of one position's answer."""
-        return PoolVerdict(int(self.verdict[row, col]))
-
 
 def _flat(values: np.ndarray) -> np.ndarray:
     rows, cols, *rest = values.shape  # of runners-up there may be none

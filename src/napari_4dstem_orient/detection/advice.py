@@ -13,6 +13,8 @@ from napari_4dstem_orient.detection.patterns import aligned_mean, sample_pattern
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.suggest import settings_for_probe
 
+SAMPLES = 16
+"""Patterns that are looked at."""
 PEAKED = 1.2
 """Inner over outer half of the direct beam: 1 for an even disk, 1.3 to 1.5 for the spots of precession."""
 SMALLEST_DISK = 1.5
@@ -29,7 +31,7 @@ NEAR = 0.3
 """How near to the middle a beam stop reaches, as a share of half the detector."""
 
 
-def advise(scan: Scan, probe: Probe, samples: int = 16) -> str:
+def advise(scan: Scan, probe: Probe) -> str:
     """Look at some patterns of a scan and say in one line what to do about them; nothing if all is well.
 
     Parameters
@@ -37,15 +39,13 @@ def advise(scan: Scan, probe: Probe, samples: int = 16) -> str:
     scan : Scan
     probe : Probe
         Its disk's radius is the measure of everything.
-    samples : int
-        Patterns to read.
 
     Raises
     ------
     UserError
         If patterns hold NaN or negative values.
     """
-    patterns = sample_patterns(scan, samples)
+    patterns = sample_patterns(scan, SAMPLES)
     advice = [probe.doubt] if probe.doubt else []
     if has_beam_stop(patterns, probe.radius):  # what is left of the beam tells neither spots nor sizes
         return (
@@ -93,7 +93,7 @@ def looks_like_spots(patterns: np.ndarray) -> bool:
 def overlap(patterns: np.ndarray, probe: Probe) -> float | None:
     """Return how far apart neighbouring disks are that overlap, in pixels; None where they do not.
 
-    The floor that ``suggest_settings`` finds is of no use here: where disks overlap everywhere it takes most of them
+    The floor that ``suggest`` finds is of no use here: where disks overlap everywhere it takes most of them
     for noise.
 
     Parameters

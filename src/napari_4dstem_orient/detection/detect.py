@@ -44,7 +44,7 @@ def detect_disks(
     probe : Probe or float, optional
         Disk template, or the radius in px of a disk to draw; by default of a disk as large as the scan's.
     settings : DetectionSettings, optional
-        By default ``suggest_settings(scan, probe)``.
+        By default what ``suggest`` finds.
     progress : Progress
         Called between batches with (patterns done, patterns in all); may raise ``Cancelled``.
     device : str
@@ -102,32 +102,27 @@ def detect_disks(
     return disks
 
 
-def detect_pattern(pattern: np.ndarray, probe: Probe, settings: DetectionSettings) -> np.ndarray:
-    """Find the Bragg disks of one pattern, on the CPU.
-
-    Parameters
-    ----------
-    pattern : ndarray, shape (det_y, det_x)
-    probe : Probe
-    settings : DetectionSettings
-
-    Returns
-    -------
-    ndarray, float32, shape (n, 3)
-        Position along det_y (qx), along det_x (qy) in pixels, and intensity; the strongest first.
-    """
-    return detect_patterns(pattern[None], probe, settings)[0]
-
-
 def detect_one(pattern: np.ndarray, probe: Probe, settings: DetectionSettings) -> BraggDisks:
-    """Find the Bragg disks of one pattern as ``detect_pattern`` does, with all that is known of each: a 1 × 1 scan."""
+    """Find the Bragg disks of one pattern, on the CPU, with all that is known of each: a 1 × 1 scan."""
     from napari_4dstem_orient.core.devices import choose_device
 
     return _made((1, 1), *make_engine(probe, settings, choose_device("cpu"))(pattern[None]))
 
 
 def detect_patterns(patterns: np.ndarray, probe: Probe, settings: DetectionSettings) -> list[np.ndarray]:
-    """Find the Bragg disks of some patterns held in memory, shape (n, det_y, det_x), as ``detect_pattern`` does."""
+    """Find the Bragg disks of some patterns held in memory, on the CPU.
+
+    Parameters
+    ----------
+    patterns : ndarray, shape (n, det_y, det_x)
+    probe : Probe
+    settings : DetectionSettings
+
+    Returns
+    -------
+    list of ndarray, float32, shape (m, 3)
+        Of each pattern: position along det_y (qx), along det_x (qy) in pixels, and intensity; the strongest first.
+    """
     from napari_4dstem_orient.core.devices import choose_device
 
     counts, rows = make_engine(probe, settings, choose_device("cpu"))(patterns)

@@ -121,9 +121,9 @@ def _grown(image: np.ndarray, start: tuple[int, int], level: float) -> tuple[np.
     return patch, ground
 
 
-def direct_beam_of(scan: Scan, samples: int = 32) -> DirectBeam:
+def direct_beam_of(scan: Scan) -> DirectBeam:
     """Find the direct beam of a scan in the aligned mean of some of its patterns."""
-    return find_direct_beam(aligned_mean(sample_patterns(scan, samples)))
+    return find_direct_beam(aligned_mean(sample_patterns(scan)))
 
 
 def _radius(patch: np.ndarray) -> float:

@@ -23,6 +23,9 @@ from napari_4dstem_orient.detection.vacuum import find_vacuum_beam, without_hot_
 TRENCH = 2.5
 """Outer radius, in disk radii, of the negative ring that makes the template blind to an even background."""
 
+SOFTNESS = 1.0
+"""Width, in px, of a drawn disk's edge."""
+
 VACUUM_PATTERNS = 256
 """Patterns of a vacuum scan that are averaged, at most."""
 
@@ -78,11 +81,6 @@ class Probe:
         return np.fft.fftshift(self.kernel)
 
 
-def estimate_radius(scan: Scan, samples: int = 32) -> float:
-    """Return the radius of a scan's disks in pixels, as ``radius.find_radius`` finds it."""
-    return find_radius(scan, samples).px
-
-
 def probe_for(scan: Scan, probe: Probe | float | None = None) -> Probe:
     """Return the disk template to look for in a scan.
 
@@ -107,7 +105,7 @@ def probe_for(scan: Scan, probe: Probe | float | None = None) -> Probe:
     return replace(drawn, provenance={**drawn.provenance, **told})
 
 
-def synthetic_probe(radius: float, shape: tuple[int, int], width: float = 1.0) -> Probe:
+def synthetic_probe(radius: float, shape: tuple[int, int]) -> Probe:
     """Draw a disk template.
 
     Parameters
@@ -116,8 +114,6 @@ def synthetic_probe(radius: float, shape: tuple[int, int], width: float = 1.0) -
         Disk radius in pixels.
     shape : (int, int)
         Detector pixels along (y, x).
-    width : float
-        Softness of the disk's edge in pixels.
 
     Raises
     ------
@@ -133,13 +129,13 @@ def synthetic_probe(radius: float, shape: tuple[int, int], width: float = 1.0) -
     with quiet():
         from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
 
-        template = Py4DProbe.generate_synthetic_probe(radius, width, shape)
+        template = Py4DProbe.generate_synthetic_probe(radius, SOFTNESS, shape)
     center = (shape[0] / 2, shape[1] / 2)
     return Probe(
         _kernel(template, radius, center),
         float(radius),
         "synthetic",
-        {"radius": float(radius), "width": float(width)},
+        {"radius": float(radius), "width": SOFTNESS},
     )
 
 

@@ -50,25 +50,19 @@ class DiskRadius(NamedTuple):
     doubt: str = ""
 
 
-def find_radius(scan: Scan, samples: int = 32) -> DiskRadius:
+def find_radius(scan: Scan) -> DiskRadius:
     """Return the radius of a scan's disks.
 
     Where convergence angle, voltage and pixel size are known, they tell it, unless the patterns say nearly the same,
-    which is what the camera makes of it. Else it is the direct beam's in the mean of
-    some patterns; or, where the camera cuts that off, that of the other disks.
-
-    Parameters
-    ----------
-    scan : Scan
-    samples : int
-        Patterns to read.
+    which is what the camera makes of it. Else it is the direct beam's in the mean of some patterns; or, where the
+    camera cuts that off, that of the other disks.
 
     Raises
     ------
     UserError
         If there is no direct beam, or patterns hold NaN or negative values.
     """
-    measured = measure_radius(sample_patterns(scan, samples))
+    measured = measure_radius(sample_patterns(scan))
     calculated = calculate_radius(scan.calibration)
     if calculated is None or calculated < SHARP:
         return measured

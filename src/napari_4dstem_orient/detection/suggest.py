@@ -17,6 +17,9 @@ LEAST_SIGNAL_TO_NOISE = 0.8
 MOST_DISKS = 100
 """Suggested: more tell nothing more."""
 
+SAMPLES = 40
+"""Patterns that are looked at."""
+
 MIN_RELATIVE_INTENSITY = 1e-6
 """Suggested floor relative to the strongest disk: what single precision makes of that."""
 
@@ -31,7 +34,7 @@ def settings_for_probe(probe: Probe) -> DetectionSettings:
 
 
 def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str]:
-    """Say in one sentence each why ``suggest_settings`` chose what it did.
+    """Say in one sentence each why ``suggest`` chose what it did.
 
     Parameters
     ----------
@@ -64,35 +67,25 @@ def explain_settings(settings: DetectionSettings, probe: Probe) -> dict[str, str
     }
 
 
-def suggest_settings(scan: Scan, probe: Probe, samples: int = 40) -> DetectionSettings:
+def suggest(scan: Scan, probe: Probe) -> tuple[DetectionSettings, str]:
     """Suggest settings from the probe's size and from the noise of some of the scan's own patterns.
-
-    Parameters
-    ----------
-    scan : Scan
-    probe : Probe
-    samples : int
-        Patterns to read.
 
     Returns
     -------
-    DetectionSettings
+    settings : DetectionSettings
         With a least signal-to-noise ratio, and disks placed by a fit.
+    doubt : str
+        What of them is doubtful, in a sentence; empty where nothing is.
 
     Raises
     ------
     UserError
         If patterns hold NaN or negative values, or have no direct beam.
     """
-    return suggest(scan, probe, samples)[0]
-
-
-def suggest(scan: Scan, probe: Probe, samples: int = 40) -> tuple[DetectionSettings, str]:
-    """Suggest settings as ``suggest_settings`` does, and say in a sentence what of them is doubtful, if anything."""
     from napari_4dstem_orient.detection.neighbours import measure_scan
     from napari_4dstem_orient.detection.unrest import unrest
 
-    patterns = sample_patterns(scan, samples)
+    patterns = sample_patterns(scan, SAMPLES)
     find_direct_beam(aligned_mean(patterns))
     settings = settings_for_probe(probe)
     noise = measure_scan(scan, patterns, probe, settings.smoothing)

@@ -11,30 +11,22 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 _summed: WeakKeyDictionary[BraggDisks, np.ndarray] = WeakKeyDictionary()
 
 
-def bragg_vector_map(disks: BraggDisks, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Add up the intensities of all sure disks where they lie in diffraction space; in the default shape done once.
-
-    Parameters
-    ----------
-    disks : BraggDisks
-    shape : (int, int), optional
-        Pixels of the image; by default the detector's own for disks in pixels, 256 × 256 for calibrated ones.
+def bragg_vector_map(disks: BraggDisks) -> np.ndarray:
+    """Add up the intensities of all sure disks where they lie in diffraction space; done once.
 
     Returns
     -------
     ndarray, float32
-        Summed intensity, not to be written to; ``vector_map_frame`` tells where its pixels lie.
+        Summed intensity, not to be written to: the detector's pixels for disks in pixels, 256 × 256 for calibrated
+        ones. ``vector_map_frame`` tells where they lie.
     """
-    if shape is not None:
-        return _sum(disks, shape)
     if disks not in _summed:
-        _summed[disks] = _sum(disks, _shape(disks, None))
+        _summed[disks] = _sum(disks.sure(), _shape(disks))
     return _summed[disks]
 
 
 def _sum(disks: BraggDisks, shape: tuple[int, int]) -> np.ndarray:
-    disks = disks.sure()
-    step, start = vector_map_frame(disks, shape)
+    step, start = _frame(disks, shape)
     row = np.floor((disks.qx - start[0]) / step[0] + 0.5).astype(np.int64)
     col = np.floor((disks.qy - start[1]) / step[1] + 0.5).astype(np.int64)
     inside = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
@@ -45,9 +37,7 @@ def _sum(disks: BraggDisks, shape: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def vector_map_frame(
-    disks: BraggDisks, shape: tuple[int, int] | None = None
-) -> tuple[tuple[float, float], tuple[float, float]]:
+def vector_map_frame(disks: BraggDisks) -> tuple[tuple[float, float], tuple[float, float]]:
     """Tell where a Bragg vector map lies.
 
     Returns
@@ -58,20 +48,18 @@ def vector_map_frame(
         Centre of map pixel (0, 0). Calibrated maps have the direct beam in the middle of their pixel
         (shape // 2).
     """
-    shape = _shape(disks, shape)
+    return _frame(disks.sure(), _shape(disks))
+
+
+def _frame(disks: BraggDisks, shape: tuple[int, int]) -> tuple[tuple[float, float], tuple[float, float]]:
     if disks.calibrated:
-        disks = disks.sure()
         reach = float(max(np.abs(disks.qx).max(initial=0), np.abs(disks.qy).max(initial=0))) or 1.0
         step = (2.1 * reach / shape[0], 2.1 * reach / shape[1])
         return step, (-step[0] * (shape[0] // 2), -step[1] * (shape[1] // 2))
-    detector = disks.detector_shape or shape
-    step = (detector[0] / shape[0], detector[1] / shape[1])
-    return step, ((step[0] - 1) / 2, (step[1] - 1) / 2)
+    return (1.0, 1.0), (0.0, 0.0)
 
 
-def _shape(disks: BraggDisks, shape: tuple[int, int] | None) -> tuple[int, int]:
-    if shape is not None:
-        return shape
+def _shape(disks: BraggDisks) -> tuple[int, int]:
     if disks.calibrated:
         return (256, 256)
     if disks.detector_shape is not None:

@@ -126,9 +126,7 @@ def virtual_image(
     return image.reshape(rows, cols)
 
 
-def mean_pattern(
-    scan: Scan, chosen: np.ndarray, progress: Progress = silent, glimpse: Glimpse = no_glimpse
-) -> np.ndarray:
+def mean_pattern(scan: Scan, chosen: np.ndarray, progress: Progress = silent) -> np.ndarray:
     """Average the patterns of a region of the scan, its rows coarse to fine.
 
     Parameters
@@ -137,8 +135,6 @@ def mean_pattern(
     chosen : ndarray of bool, shape (scan_y, scan_x)
     progress : Progress
         Called between pieces with (positions done, positions in all); may raise ``Cancelled``.
-    glimpse : Glimpse
-        Sees the mean of what has been read.
 
     Returns
     -------
@@ -154,18 +150,13 @@ def mean_pattern(
         raise UserError("The region holds no scan position; drag it over the scan.")
     summed = np.zeros(scan.detector_shape)
     inside = chosen.ravel()
-
-    def so_far() -> np.ndarray:
-        return (summed / done).astype(np.float32)
-
     progress(0, total)
     for positions, block in coarse_first(scan, wanted=chosen):
         part = block[inside[positions]]
         summed += part.sum(axis=0, dtype=np.float64)
         done += len(part)
         progress(done, total)
-        glimpse(so_far)
-    return so_far()
+    return (summed / total).astype(np.float32)
 
 
 def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:

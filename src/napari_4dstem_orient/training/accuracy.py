@@ -174,7 +174,6 @@ def run_trials(
     template_patterns: int,
     device: str = "auto",
     progress: Progress = silent,
-    kinds: Sequence[str] = KINDS,
     tell: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
     """Let every method answer test sets of random orientations of each of a model's phases.
@@ -190,18 +189,16 @@ def run_trials(
     device : str
     progress : Progress
         Called with (trials done, trials in all).
-    kinds : sequence of str
-        Of ``KINDS``.
     tell : callable
         Called with each trial as soon as it is done.
     """
     if not isinstance(model, Model):
         model = load_model(model)
     trials: list[Trial] = []
-    total = len(kinds) * len(model.reflectors) * (3 + 4 * (template_patterns > 0))
+    total = len(KINDS) * len(model.reflectors) * (3 + 4 * (template_patterns > 0))
     for phase, crystal in enumerate(model.crystals):
         methods = methods_for(model, device, template_patterns > 0)
-        for kind in kinds:
+        for kind in KINDS:
             test = make_test_set(model, phase, kind, patterns)
             for method, make in methods.items():
                 count = min(template_patterns, patterns) if method.startswith(REFERENCE) else patterns

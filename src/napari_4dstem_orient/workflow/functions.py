@@ -10,8 +10,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
-from napari_4dstem_orient.workflow.chunks import Runner
-from napari_4dstem_orient.workflow.job import Job, Stage
+from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.provenance import remembered
 from napari_4dstem_orient.workflow.run import Observer, Report, Results, quiet, run
 
@@ -189,53 +188,6 @@ def map_orientations(
     answer = run(job, observer=Observer(lambda step: progress), have=have).map
     assert answer is not None
     return answer
-
-
-def find_disks(
-    scan: Scan,
-    probe: Probe | float | None = None,
-    settings: DetectionSettings | None = None,
-    progress: Progress = silent,
-    device: str = "auto",
-    *,
-    runner: Runner | None = None,
-    partial: Partial | None = None,
-    memory: int = MEMORY,
-    engine: str | None = None,
-) -> BraggDisks:
-    """Detect Bragg disks with a probe and settings found from the scan where they are not given.
-
-    Parameters
-    ----------
-    scan : Scan
-    probe, settings, progress, device
-        As ``detection.detect.detect_disks``.
-    runner : Runner, optional
-        Who does the work (``workflow.cluster.workers``); this process by default.
-    partial, memory, engine
-        See ``map_scan``.
-
-    Raises
-    ------
-    UserError, Cancelled
-        As ``detection.detect.detect_disks``, and as ``workflow.cluster.Cluster.run``.
-    """
-    template, drawn = _probe(probe)
-    job = Job(probe=drawn, detection=settings, engine=engine, device=device, memory=memory)
-    have, observer = Results(scan=scan, probe=template), Observer(lambda step: progress)
-    found = run(job, Stage.DISKS, runner=runner, store=partial, observer=observer, have=have).disks
-    assert found is not None
-    return found
-
-
-def calibrated(
-    measured: BraggDisks, known: Calibration, centring: CalibrationSettings | None = None
-) -> BraggDisks:
-    """Return disks in Å⁻¹, centred and in the scan frame."""
-    have = Results(disks=measured, calibration=known)
-    done = run(Job(centring=centring), Stage.CALIBRATED, have=have).calibrated
-    assert done is not None
-    return done
 
 
 def _probe(probe: Probe | float | None) -> tuple[Probe | None, float | None]:

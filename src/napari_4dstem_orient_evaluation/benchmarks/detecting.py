@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.workflow.functions import calibrated
 from napari_4dstem_orient.workflow.run import Report
 from napari_4dstem_orient_evaluation.benchmarks.mapping import Methods
 from napari_4dstem_orient_evaluation.benchmarks.measuring import REFERENCE, Rate, Stopwatch, take_turns
@@ -111,7 +111,7 @@ def time_from_patterns(
 def _run(scan: Scan, pool: Pool, methods: Methods, engine: str, device: str, watch: Stopwatch) -> None:
     """Detect, calibrate and map once with every method of an engine."""
     found = watch.time(f"detect, {engine}", lambda: detect(scan, pool.probe, pool.settings, engine, device))
-    disks = watch.time(f"calibrate, {engine}", lambda: calibrated(found, pool.calibration))
+    disks = watch.time(f"calibrate, {engine}", lambda: calibrate(found, pool.calibration)[0])
     for name in _methods_of(engine, methods):
         watch.time(f"map, {name}", partial(methods[name].index, disks))
 

@@ -66,11 +66,12 @@ os._exit(0)  # closing the window takes longer than opening the panel
 
 FIRST = """
 began = clocks()
+from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.io.bragg_peaks import open_disks
-from napari_4dstem_orient.workflow.functions import calibrated, map_orientations
+from napari_4dstem_orient.workflow.functions import map_orientations
 measured, known = open_disks(sys.argv[1])
-disks = calibrated(measured, known)
+disks = calibrate(measured, known)[0]
 ready = since(began)
 map_orientations(disks, [find_phase("Cu")], known.voltage, device="cpu")
 print(json.dumps({"until read": ready, "seconds": since(began)}))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, each_batch
 from napari_4dstem_orient.core.memory import parts
@@ -19,7 +20,6 @@ from napari_4dstem_orient.indexing.methods import METHODS, Asked
 from napari_4dstem_orient.indexing.settings import TemplateSettings, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.io.bragg_peaks import open_disks, save_disks
-from napari_4dstem_orient.workflow.functions import calibrated
 from napari_4dstem_orient.workflow.run import Report
 from napari_4dstem_orient_evaluation.benchmarks.measuring import REFERENCE, Rate, Stopwatch, take_turns
 from napari_4dstem_orient_evaluation.benchmarks.workloads import tile_disks
@@ -112,13 +112,13 @@ def time_steps(
 
 
 def _from_file(file: Path, indexer: Indexer) -> None:
-    indexer.index(calibrated(*open_disks(file)))
+    indexer.index(calibrate(*open_disks(file))[0])
 
 
 def _steps(file: Path, indexer: TransformerIndexer, watch: Stopwatch) -> None:
     """Do what ``_from_file`` does, one step at a time."""
     loaded = watch.time("load", lambda: open_disks(file))
-    disks = watch.time("calibrate", lambda: calibrated(*loaded))
+    disks = watch.time("calibrate", lambda: calibrate(*loaded)[0])
     apart = Stopwatch(indexer.device)
     reach, builder, batches = indexer.reach(disks), indexer.builder(disks), indexer.batches(disks)
     for part in (batches[some] for some in parts(len(batches), BATCHES_TOGETHER)):

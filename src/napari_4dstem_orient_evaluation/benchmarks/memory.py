@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.detection.detect import detect_disks
-from napari_4dstem_orient.workflow.functions import calibrated, map_orientations
+from napari_4dstem_orient.workflow.functions import map_orientations
 from napari_4dstem_orient_evaluation.benchmarks.workloads import Pool
 
 
@@ -29,7 +30,7 @@ def main(file: str, side: int, device: str, calibration: dict[str, Any]) -> None
     disks = detect_disks(scan, probe, settings, device=device)
     detected, then = peak_bytes(), time.perf_counter()
     answer = map_orientations(
-        calibrated(disks, pool.calibration), [find_phase("Cu")], pool.calibration.voltage, device=device
+        calibrate(disks, pool.calibration)[0], [find_phase("Cu")], pool.calibration.voltage, device=device
     )
     found = {
         "scan": list(scan.data.shape),

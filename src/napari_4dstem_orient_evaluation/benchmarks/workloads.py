@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.scan import Calibration, Scan
+from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.settings import DetectionSettings
-from napari_4dstem_orient.detection.suggest import suggest_settings
+from napari_4dstem_orient.detection.suggest import suggest
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth
-from napari_4dstem_orient.workflow.functions import calibrated, find_disks
 
 EVERY_ROW = 6
 """Every so many scan rows of the sample are drawn: about 460 patterns."""
@@ -43,7 +44,7 @@ class Pool:
     @cached_property
     def settings(self) -> DetectionSettings:
         """The settings that the program suggests."""
-        return suggest_settings(self.scan, self.probe)
+        return suggest(self.scan, self.probe)[0]
 
     @property
     def scan(self) -> Scan:
@@ -112,5 +113,5 @@ def tile_disks(disks: BraggDisks, scan_shape: tuple[int, int]) -> BraggDisks:
 
 def find_pool_disks(pool: Pool, device: str) -> BraggDisks:
     """Detect and calibrate the disks of all patterns of a pool."""
-    found = find_disks(pool.scan, pool.probe, pool.settings, device=device)
-    return calibrated(found, pool.calibration)
+    found = detect_disks(pool.scan, pool.probe, pool.settings, device=device)
+    return calibrate(found, pool.calibration)[0]

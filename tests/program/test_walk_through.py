@@ -189,7 +189,7 @@ def the_pixel_size_is_the_known_one(walk):
     assert walk.session.calibration.q_pixel == pytest.approx(known, rel=0.02)
     assert walk.session.known_from("q_pixel") == "fitted"
     assert (states(walk)["Calibration"], states(walk)["Map"]) == ("current", "ready")
-    assert says(walk.panel("Overview"), "pixel size fitted to a crystal")
+    assert says(walk.panel("Overview"), "pixel size fitted")
 
 
 @after(chapters.map_orientations)

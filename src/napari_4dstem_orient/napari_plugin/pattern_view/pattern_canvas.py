@@ -256,7 +256,7 @@ class Canvas(QWidget):
             max(width, metrics.horizontalAdvance(text)) + 8,
             metrics.height() + 8,
         )
-        painter.fillRect(shade, QColor(0, 0, 0, 130))
+        painter.fillRect(shade, QColor(0, 0, 0, 200))  # marks lie below
         painter.fillRect(bar, Qt.GlobalColor.white)
         painter.setPen(Qt.GlobalColor.white)
         painter.drawText(QPointF(bar.left(), bar.top() - 3), text)

@@ -32,7 +32,7 @@ def facts_text(session: Session) -> str:
             ("scan step", " × ".join(steps) or None, "nm/step"),
         )
     ]
-    trust = "⚠ exploratory" if known.exploratory else "pixel size fitted to a crystal"
+    trust = "⚠ exploratory" if known.exploratory else "✓ pixel size fitted"
     return f"<b>{escape(where)}</b><br>{size} · <b>{trust}</b><br>{' · '.join(units)}"
 
 

@@ -11,13 +11,12 @@ from napari.types import LayerData
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.reading import mapped, reading
-from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+from napari_4dstem_orient.io.bragg_peaks import is_disk_file, open_disks
 from napari_4dstem_orient.io.formats import FORMATS, suffixes
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import is_map_file
 from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
-from napari_4dstem_orient.napari_plugin.panels.shared import opening
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import as_layer, take_disks, take_map
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
@@ -57,7 +56,7 @@ def read_scan(path: str) -> list[LayerData]:
 def read_disks(path: str) -> list[LayerData]:
     """Read Bragg disks into the current viewer's session."""
     viewer = _window(f"{path} holds Bragg disks", "load_disks in Python")
-    take_disks(viewer, *opening.read_disks(path))
+    take_disks(viewer, *open_disks(path))
     return NOTHING
 
 

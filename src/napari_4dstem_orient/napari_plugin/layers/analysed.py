@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import napari
-import numpy as np
 from psygnal import Signal
 
 from napari_4dstem_orient.analysis.grains import Grains
 from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.napari_plugin.layers.placing import scan_position
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import scan_layers
 from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
@@ -65,9 +65,5 @@ class Analysed:
 
     def position_at(self, world: tuple[float, ...]) -> tuple[int, int] | None:
         """Return the scan position (row, column) at a world position; None beside the scan."""
-        layers = scan_layers(self.viewer)
-        shape = self.session.scan_shape
-        if shape is None or not layers:
-            return None
-        row, col = np.rint(layers[0].world_to_data(world)[-2:]).astype(int)
-        return (int(row), int(col)) if 0 <= row < shape[0] and 0 <= col < shape[1] else None
+        layers, shape = scan_layers(self.viewer), self.session.scan_shape
+        return scan_position(layers[0], world, shape) if layers and shape is not None else None

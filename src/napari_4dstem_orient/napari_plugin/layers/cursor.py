@@ -14,6 +14,7 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QWidget
 from superqt.utils import qthrottled
 
+from napari_4dstem_orient.napari_plugin.layers.placing import scan_position
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     OURS,
     find_layer,
@@ -149,10 +150,7 @@ class Cursor:
         layers = [layer for layer in scan_layers(viewer) if layer.visible]
         if shape is None or not layers or viewer.dims.ndisplay != 2:
             return None
-        row, col = np.rint(layers[0].world_to_data(event.position)[-2:]).astype(int)
-        if inside and not (0 <= row < shape[0] and 0 <= col < shape[1]):
-            return None
-        return int(row), int(col)
+        return scan_position(layers[0], event.position, shape if inside else None)
 
     def _show_marker(self, viewer: napari.Viewer) -> None:
         """Frame the inspected position, within a ring that can be seen when the whole scan is in view."""

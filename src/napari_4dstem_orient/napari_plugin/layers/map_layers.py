@@ -17,7 +17,7 @@ from napari_4dstem_orient.core.orientation_map import IndexingStatus, Orientatio
 from napari_4dstem_orient.crystals.directions import in_plane_direction, zone_axis
 from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged, show_badge
-from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
+from napari_4dstem_orient.napari_plugin.layers.placing import place, placement, scan_position
 from napari_4dstem_orient.napari_plugin.qt.event_loop import later
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 
@@ -358,11 +358,7 @@ def text_at(viewer: napari.Viewer, position: tuple[float, ...]) -> str:
 def position_under(viewer: napari.Viewer, position: tuple[float, ...]) -> tuple[int, int] | None:
     """Return the scan position of the topmost visible map at a world position; None beside the map."""
     layer = shown_layer(viewer)
-    if layer is None:
-        return None
-    row, col = np.rint(layer.world_to_data(position)[-2:]).astype(int)
-    rows, cols = layer.metadata[MAP].scan_shape
-    return (int(row), int(col)) if 0 <= row < rows and 0 <= col < cols else None
+    return None if layer is None else scan_position(layer, position, layer.metadata[MAP].scan_shape)
 
 
 def _measured_at(snapshot: Snapshot | None, row: int, col: int) -> Position | None:

@@ -1,4 +1,4 @@
-"""Where layers of the scan lie, all in one unit: nm where the scan step is known, scan positions where not.
+"""Where layers of the scan lie, all in one unit (nm where the scan step is known, scan positions where not), and back.
 
 With nm and µm (or pixels) mixed, napari's coordinates of one of them are off by a thousand.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from napari.layers import Layer
 
 
@@ -22,3 +23,11 @@ def place(layer: Layer, steps: tuple[float, float] | None) -> bool:
         return False
     layer.scale, layer.units = wanted["scale"], wanted["units"]
     return True
+
+
+def scan_position(
+    layer: Layer, world: tuple[float, ...], shape: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """Return the scan position (row, column) of a layer at a world position; None beside a scan of this shape."""
+    row, col = np.rint(layer.world_to_data(world)[-2:]).astype(int).tolist()
+    return (row, col) if shape is None or (0 <= row < shape[0] and 0 <= col < shape[1]) else None

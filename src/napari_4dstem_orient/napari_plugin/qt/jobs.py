@@ -7,8 +7,8 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, ParamSpec
 
 from napari.utils.notifications import Notification, notification_manager, show_error
 from qtpy.QtCore import QObject, Signal, Slot  # type: ignore[attr-defined]
@@ -19,6 +19,8 @@ from napari_4dstem_orient.napari_plugin.qt.clock import Clock
 from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
 from napari_4dstem_orient.napari_plugin.qt.threads import Threaded, at_work, call_with_progress
+
+P = ParamSpec("P")
 
 SECONDS_BETWEEN_REPORTS = 0.05
 CANCELLED = "It was cancelled."
@@ -32,6 +34,19 @@ def notify(error: BaseException) -> None:
         show_error(str(error))
     else:
         notification_manager.dispatch(Notification.from_exception(error))
+
+
+def telling(method: Callable[P, Any]) -> Callable[P, None]:
+    """Make a function tell the user what they can mend, where it would raise that."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except UserError as error:
+            notify(error)
+
+    return call
 
 
 class Job(Threaded):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -56,7 +56,7 @@ class Indexers:
         """
         from napari_4dstem_orient.workflow.steps import Indexing
 
-        job, known, disks = snapshot.job_of(method), snapshot.calibration, snapshot.calibrated
+        job, known, disks = replace(snapshot.job, method=method), snapshot.calibration, snapshot.calibrated
         self.check(job, known)
         assert disks is not None
         beam = disks, known.voltage, known.precession

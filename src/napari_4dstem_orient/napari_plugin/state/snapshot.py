@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -80,20 +80,6 @@ class Detector:
         return np.stack(distorted(x, y, self.distortion), axis=1)
 
 
-def detector_of(
-    scan: Scan | None, calibration: Calibration, disks: BraggDisks | None, calibrated: BraggDisks | None
-) -> Detector:
-    """Return the detector as far as it is known, else one that would hold the disks."""
-    known = [disk.detector_shape for disk in (disks, calibrated) if disk is not None and disk.detector_shape]
-    shape = scan.detector_shape if scan is not None else next(iter(known), FALLBACK_SHAPE)
-    q_pixel, scaled = calibration.q_pixel, True
-    if q_pixel is None:
-        scaled = scan is None and (disks is None or disks.calibrated)
-        far = farthest(calibrated) if calibrated is not None else 0.0
-        q_pixel = 1.05 * (far or FALLBACK_REACH) / (min(shape) / 2)
-    return Detector(shape, q_pixel, calibration.rotation, calibration.flip, calibration.distortion, scaled)
-
-
 _farthest: WeakKeyDictionary[BraggDisks, float] = WeakKeyDictionary()
 
 
@@ -132,8 +118,16 @@ class Snapshot:
 
     @cached_property
     def detector(self) -> Detector:
-        """The detector, as far as it is known."""
-        return detector_of(self.scan, self.calibration, self.disks, self.calibrated)
+        """The detector as far as it is known, else one that would hold the disks."""
+        scan, disks, known = self.scan, self.disks, self.calibration
+        shapes = [one.detector_shape for one in (scan, disks, self.calibrated) if one is not None]
+        shape = next(filter(None, shapes), FALLBACK_SHAPE)
+        q_pixel, scaled = known.q_pixel, True
+        if q_pixel is None:
+            scaled = scan is None and (disks is None or disks.calibrated)
+            far = farthest(self.calibrated) if self.calibrated is not None else 0.0
+            q_pixel = 1.05 * (far or FALLBACK_REACH) / (min(shape) / 2)
+        return Detector(shape, q_pixel, known.rotation, known.flip, known.distortion, scaled)
 
     @cached_property
     def beam(self) -> BeamConditions | None:
@@ -150,10 +144,6 @@ class Snapshot:
     def radius(self) -> float:
         """Radius of the disks in detector pixels, large enough to be seen."""
         return max(SMALLEST_DISK, float(self.probe.radius) if self.probe is not None else UNKNOWN_DISK)
-
-    def job_of(self, method: str) -> Job:
-        """Return the job that maps by a method."""
-        return replace(self.job, method=method)
 
     def map(
         self,

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from matplotlib.backend_bases import MouseEvent
+from qtpy.QtWidgets import QFileDialog
 
 from helpers.gui_scan import SHAPE, VACUUM, fill, made_map
 from napari_4dstem_orient.analysis.comparison import compare_maps
 from napari_4dstem_orient.napari_plugin.panels.compare.figures import POINTS, scatter_places
 from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
-from napari_4dstem_orient.napari_plugin.panels.shared import plot_canvas
 from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
@@ -88,7 +88,7 @@ def test_a_click_far_from_every_point_moves_nothing(plots):
 def test_all_figures_are_written_black_on_white(plots, tmp_path, monkeypatch):
     for plot, suffix in zip(plots.plots, ("pdf", "svg", "png"), strict=True):
         path = tmp_path / f"figure.{suffix}"
-        monkeypatch.setattr(plot_canvas.QFileDialog, "getSaveFileName", lambda *_, to=str(path): (to, ""))
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, to=str(path): (to, ""))
         plot.save_button.click()
         assert path.stat().st_size > 1000
         assert plot.paper_figure().axes[0].xaxis.label.get_color() == "black"

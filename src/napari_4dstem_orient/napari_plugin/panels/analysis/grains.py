@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_4dstem_orient.analysis.boundaries import Boundary, Neighbours, edge_lines, outline
 from napari_4dstem_orient.analysis.grains import Grains, GrainSettings, find_grains
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.export.grain_table import Columns, grain_columns, save_grain_table
@@ -20,8 +19,9 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, pu
 from napari_4dstem_orient.napari_plugin.panels.analysis.grain_table import GrainTable
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
+from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
-from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, telling
 
 GRAINS, BOUNDARIES, SELECTED = "grains", "grain boundaries", "selected grain"
 KIND_COLORS = {1: "#F0E442", 2: "#ffffff", 3: "#CC79A7", 4: "#56B4E9"}
@@ -45,7 +45,11 @@ class GrainsSection(QWidget):
         self.analysed, self.jobs = analysed, jobs
         self.form = form_for(GrainSettings)
         self.find_button = button("Find grains", "Find grains and boundaries of the map chosen.", self.find)
-        self.save_button = button("Save table as CSV…", "Write the table to a file.", self._ask_for_file)
+        self.save_button = button(
+            "Save table as CSV…",
+            "Write the table to a file.",
+            partial(save_file, self, "Save the table", "grains.csv", "Table (*.csv)", self.save),
+        )
         self.found = wrapped()
         self.table = GrainTable()
         self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
@@ -164,18 +168,11 @@ class GrainsSection(QWidget):
 
     # ---------------------------------------------------------------- the file
 
-    def _ask_for_file(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the table", "grains.csv", "Table (*.csv)")
-        if path:
-            self.save(path)
-
+    @telling
     def save(self, path: str) -> None:
         """Write the table; what goes wrong is told."""
-        try:
-            if self.analysed.grains is not None:
-                save_grain_table(self.analysed.grains, path)
-        except UserError as error:
-            notify(error)
+        if self.analysed.grains is not None:
+            save_grain_table(self.analysed.grains, path)
 
 
 def _find(

@@ -29,7 +29,7 @@ from napari_4dstem_orient.napari_plugin.layers.drawing import draw, region_of
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import SavedPlot, dress
 from napari_4dstem_orient.napari_plugin.qt.boxes import choices, form, row
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import telling
 
 REGION = "region"
 
@@ -81,14 +81,9 @@ class PolesSection(SavedPlot):
         self.of.setCurrentText("region drawn")
         draw(self.analysed.viewer, REGION, mode, self.show_figures)
 
+    @telling
     def show_figures(self) -> None:
         """Compute the figures in a thread; what is missing is told."""
-        try:
-            self._ask()
-        except UserError as error:
-            notify(error)
-
-    def _ask(self) -> None:
         found = self.analysed.map
         if found is None:
             return

@@ -6,12 +6,12 @@ from functools import partial
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QComboBox, QFileDialog
+from matplotlib.figure import Figure
+from qtpy.QtWidgets import QComboBox
 
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings
 from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit, fit_q_pixel
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.crystals.library import bundled, crystals_in, find_phase, title_of
 from napari_4dstem_orient.crystals.phase import Phase
@@ -23,13 +23,14 @@ from napari_4dstem_orient.napari_plugin.panels.calibration.figure import Calibra
 from napari_4dstem_orient.napari_plugin.panels.calibration.residuals import ResidualsSection, draw_rings
 from napari_4dstem_orient.napari_plugin.panels.calibration.shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
-from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, dress, text_color
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import circles
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
+from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import telling
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
 from napari_4dstem_orient.workflow.job import Job, Key
 from napari_4dstem_orient.workflow.run import Results, run
@@ -52,8 +53,7 @@ class CalibrationWidget(StepWidget):
         self.fit_button = button(
             "Fit its rings", "Fit the detector pixel to this crystal, which must be in the scan.", self.fit
         )
-        self.fit_text = wrapped()
-        self.plot = PlotCanvas(125, "Disks over |q| with the known crystal's rings")
+        self.plot = Plot(napari_viewer, self.endings, 125, "Disks over |q| with the known crystal's rings")
         self.use_button = button("Use it", "Take the fitted value as the detector pixel.", self.use_fit)
         self.form = form_for(CalibrationSettings)
         self.view = PatternCanvas("", (200, 200))
@@ -70,7 +70,7 @@ class CalibrationWidget(StepWidget):
         }
         self.sections = {title: Section(title, figure) for title, figure in self.figures.items()}
         fill(self.body, section("Detector"), self.fields, section("Known crystal"))
-        fill(self.body, row((self.crystal, 1), (self.fit_button, 1), (self.use_button, 1)), self.fit_text)
+        fill(self.body, row((self.crystal, 1), (self.fit_button, 1), (self.use_button, 1)))
         fill(self.body, self.plot, self.form.native, (self.view, 1), *self.sections.values())
         fill(self.footer, self.state, self.apply_button)
         self.form.changed.connect(self._refresh_figures)
@@ -146,25 +146,17 @@ class CalibrationWidget(StepWidget):
 
     def _take_fit(self, fit: tuple[PixelSizeFit, Phase]) -> None:
         self._fit, found = fit, fit[0]
-        self.plot.figure.clear()
-        axes = self.plot.figure.subplots()
-        draw_rings(axes, found.profile_q, found.profile, found.expected)
-        axes.set(xlabel="|q| (Å⁻¹): disks, and the crystal's rings", ylabel="√intensity")
-        dress(axes, text_color(self.viewer.theme))
-        self.plot.draw_idle()
+        self.plot.show_figure(partial(_draw_fit, found), found.sentence)
+        set_tone(self.plot.words, Tone.GOOD if found.trustworthy else Tone.DOUBTFUL)
         self._show_fit()
         self._show_vector_map(self.session.get(Stage.CALIBRATED))
 
     def _show_fit(self) -> None:
         fit = self._fit[0] if self._fit is not None else None
-        self.fit_text.setVisible(fit is not None)
         self.plot.setVisible(fit is not None)
         used = fit is not None and self.session.calibration.q_pixel == fit.q_pixel
         self.use_button.setEnabled(fit is not None and not used)
         self.use_button.setText("In use" if used else "Use it")
-        if fit is not None:
-            self.fit_text.setText(fit.sentence)
-            set_tone(self.fit_text, Tone.GOOD if fit.trustworthy else Tone.DOUBTFUL)
 
     def _say_state(self, calibrated: BraggDisks | None, disks: BraggDisks | None) -> None:
         text, tone = "", Tone.DOUBTFUL
@@ -230,15 +222,16 @@ class CrystalChooser(QComboBox):
         self.setCurrentIndex(before)
 
     def _on_activated(self, index: int) -> None:
-        if self.itemText(index) != FROM_FILE:
-            return
-        self.setCurrentIndex(0)
-        path, _ = QFileDialog.getOpenFileName(self, "Open a crystal", "", "Crystals (*.cif);;All files (*)")
-        if path:
-            try:
-                self.add_file(path)
-            except UserError as error:
-                notify(error)
+        if self.itemText(index) == FROM_FILE:
+            self.setCurrentIndex(0)
+            open_file(self, "Open a crystal", "Crystals (*.cif);;All files (*)", telling(self.add_file))
+
+
+def _draw_fit(fit: PixelSizeFit, figure: Figure, color: str) -> None:
+    axes = figure.subplots()
+    draw_rings(axes, fit.profile_q, fit.profile, fit.expected)
+    axes.set(xlabel="|q| (Å⁻¹): disks, and the crystal's rings", ylabel="√intensity")
+    dress(axes, color)
 
 
 def _ring_radii(phase: Phase, k_max: float) -> np.ndarray:

@@ -11,10 +11,9 @@ import napari
 import numpy as np
 from napari.layers import Layer
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QFileDialog, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
 from napari_4dstem_orient.analysis.comparison import Agreement, Comparison, DomainSettings, compare_maps
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
@@ -22,14 +21,16 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, pu
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
 from napari_4dstem_orient.napari_plugin.qt.boxes import bare, choices, fill, form, row
+from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import telling
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.session import MapBy, Stage
 
+TABLES = "Tables (*.csv)"
 DIFFERENCE, CLASSES, DOMAINS = "misorientation (°)", "not comparable", "highly correlated domains"
 """Our layers."""
 COMPARED = ("transformer", "template")
@@ -69,7 +70,8 @@ class CompareWidget(StepWidget):
         self.share = wrapped()
         self.plots = ComparePlots(self.viewer, self.endings)
         fill(self.body, section("Highly correlated domains"), self.form.native, self.share, self.plots)
-        self.save_button = button("Save table…", "Write every position's comparison as CSV.", self._ask_where)
+        save = partial(save_file, self, "Save the comparison", "comparison.csv", TABLES, self.save_table)
+        self.save_button = button("Save table…", "Write every position's comparison as CSV.", save)
         self.footer.addWidget(self.save_button)
         self.endings.listen(self.session.position_changed, self._on_moved)
         self.endings.listen(self.session.job_changed, self.refresh)
@@ -242,19 +244,12 @@ class CompareWidget(StepWidget):
                     return
             self.table.clearSelection()
 
-    def _ask_where(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the comparison", "comparison.csv", "Tables (*.csv)")
-        if path:
-            self.save_table(path)
-
+    @telling
     def save_table(self, path: str | Path) -> None:
         """Write every position's comparison as CSV; what cannot be written is told."""
         if self.found is not None:
-            try:
-                measure = self.measure.currentText()
-                self.found.save_table(path, self.found.domains(measure, self.form.settings()))
-            except UserError as error:
-                notify(error)
+            measure = self.measure.currentText()
+            self.found.save_table(path, self.found.domains(measure, self.form.settings()))
 
     def refresh(self) -> None:
         """Say what is missing and what was found."""

@@ -10,13 +10,13 @@ from typing import Any
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QMenu
+from qtpy.QtWidgets import QMenu
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.detection.virtual import virtual_images
-from napari_4dstem_orient.io.bragg_peaks import is_disk_file
+from napari_4dstem_orient.io.bragg_peaks import is_disk_file, open_disks
 from napari_4dstem_orient.io.formats import suffixes
 from napari_4dstem_orient.io.load import FileFacts, inspect, load
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
@@ -28,12 +28,12 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import (
     OVERVIEW,
     opening_scan,
     overview,
-    read_disks,
     take_disks,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.patterns import MAXIMUM, MEAN, Patterns
 from napari_4dstem_orient.napari_plugin.panels.shared.reading import ReadingOptions, leaves_a_question
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
+from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
 from napari_4dstem_orient.samples.library import SAMPLES
 from napari_4dstem_orient.workflow.session import Stage
@@ -138,10 +138,8 @@ class DataWidget(StepWidget):
 
     def _choose_file(self) -> None:
         known = " ".join(f"*{suffix}" for suffix in suffixes())
-        folder = str(Path(self._path).parent)
-        path, _ = QFileDialog.getOpenFileName(self, "Open a scan", folder, f"Scans ({known});;All files (*)")
-        if path:
-            self.open_path(path)
+        filters, folder = f"Scans ({known});;All files (*)", str(Path(self._path).parent)
+        open_file(self, "Open a scan", filters, self.open_path, folder)
 
     def _open_sample(self, sample: Callable[[], Scan]) -> None:
         self.jobs.abandon()
@@ -204,7 +202,7 @@ def _open(path: str, dataset: str | None, scan_shape: str | None) -> Opened:
         facts = inspect(path)
     except UserError:
         if is_disk_file(path):
-            return Opened(path, None, disks=read_disks(path))
+            return Opened(path, None, disks=open_disks(path))
         raise
     if dataset is None and scan_shape is None and leaves_a_question(facts):
         return Opened(path, facts)

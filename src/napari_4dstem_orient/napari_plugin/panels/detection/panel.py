@@ -9,26 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSpinBox
+from qtpy.QtWidgets import QSpinBox
 
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.suggest import explain_settings
+from napari_4dstem_orient.io.bragg_peaks import open_disks, save_disks
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.detection.disk_preview import DiskPreview
 from napari_4dstem_orient.napari_plugin.panels.detection.probe_chooser import ProbeChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.advanced import Advanced
-from napari_4dstem_orient.napari_plugin.panels.shared.opening import read_disks, show_disk_count, take_disks
-from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import show_disk_count, take_disks
+from napari_4dstem_orient.napari_plugin.panels.shared.replacing import ask_where, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
+from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
+from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job as Running
-from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, telling
 from napari_4dstem_orient.napari_plugin.state.long_runs import LongRun
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.run import Results, run
@@ -58,12 +60,7 @@ FILES = "Bragg disks (*.h5 *.emd *.py4dstem);;All files (*)"
 
 
 class DisksWidget(StepWidget):
-    """Find the Bragg disks of a scan.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Find the Bragg disks of a scan."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -91,42 +88,32 @@ class DisksWidget(StepWidget):
         self.memory.setSingleStep(LEAST_MEMORY)
         self.memory.setValue(preferences().memory)
         self.memory.setToolTip(f"{EXPLAINED} It starts with what napari's preferences say.")
-        self.state = QLabel()
-        self.state.setWordWrap(True)
-        self.load_button = button("Load …", "Disks saved here or by py4DSTEM.", self._choose_load)
+        self.state = wrapped()
+        self.load_button = button(
+            "Load …",
+            "Disks saved here or by py4DSTEM.",
+            partial(open_file, self, "Load Bragg disks", FILES, self.load),
+        )
         self.save_button = button("Save …", "As a file that py4DSTEM reads back.", self._choose_save)
-        for widget in (self.probe_text, self.probe, self.probe_button):
-            self.body.addWidget(widget)
-        self.body.addWidget(self.advice)
-        self.body.addWidget(section("Detection"))
-        self.body.addWidget(self.form.native)
-        self.body.addWidget(Section("Noise and more", self.form.further))
-        self.body.addWidget(self.preview, 1)
         self.advanced = Advanced(self.session, self.endings)
         self.advanced.form.insertRow(0, "Memory for patterns", self.memory)
-        self.footer.addWidget(self.advanced)
-        row = QHBoxLayout()
-        row.addWidget(self.run_button, 3)
-        row.addWidget(self.load_button, 1)
-        row.addWidget(self.save_button, 1)
-        self.footer.addWidget(self.state)
-        self.footer.addLayout(row)
+        fill(self.body, self.probe_text, self.probe, self.probe_button, self.advice, section("Detection"))
+        fill(self.body, self.form.native, Section("Noise and more", self.form.further), (self.preview, 1))
+        buttons = row((self.run_button, 3), (self.load_button, 1), (self.save_button, 1))
+        fill(self.footer, self.advanced, self.state, buttons)
         self.refresh()
 
     def make(self, key: Key) -> None:
         """Make the probe, or find the disks."""
         self.suggest() if key is Stage.PROBE else self.find_disks()
 
+    @telling
     def suggest(self) -> None:
         """Make the chosen probe, and settings that suit it and the data."""
         scan = self.session.get(Stage.SCAN)
         if scan is None or self.jobs.running:
             return
-        try:
-            self.session.choose(probe=self.probe.choice())
-        except UserError as error:
-            notify(error)
-            return
+        self.session.choose(probe=self.probe.choice())
         self.jobs.run(
             "Looking at the data", self._take_suggestion, _suggest, self.session.job_for(Stage.PROBE), scan
         )
@@ -167,16 +154,13 @@ class DisksWidget(StepWidget):
 
     def load(self, path: str) -> None:
         """Read disks from a file."""
-        self.jobs.run("Reading disks", lambda read: take_disks(self.viewer, *read), _load, path)
+        self.jobs.run("Reading disks", lambda read: take_disks(self.viewer, *read), open_disks, path)
 
+    @telling
     def save(self, path: str) -> None:
         """Write the disks into a file that py4DSTEM reads."""
         disks, probe = self.session.get(Stage.DISKS), self.session.get(Stage.PROBE)
-        try:
-            refuse_what_is_open([Path(path)], self.session)
-        except UserError as error:
-            notify(error)
-            return
+        refuse_what_is_open([Path(path)], self.session)
         known = self.session.calibration
         self._saving = self.jobs.run("Saving disks", self._saved, _save, disks, path, known, probe)
 
@@ -255,17 +239,13 @@ class DisksWidget(StepWidget):
             text += " The settings have changed since: run again to use them."
         return text
 
-    def _choose_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load Bragg disks", "", FILES)
-        if path:
-            self.load(path)
-
     def _choose_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save Bragg disks", "bragg_disks.h5", FILES)
-        complete = path if Path(path).suffix else f"{path}.h5"
-        # The system's dialog asked about the name as it was typed.
-        if path and (path == complete or may_replace(self, [Path(complete)])):
-            self.save(complete)
+        if path := ask_where(self, "Save Bragg disks", "bragg_disks.h5", FILES, _with_suffix):
+            self.save(path)
+
+
+def _with_suffix(path: str) -> str:
+    return path if Path(path).suffix else f"{path}.h5"
 
 
 def _describe_probe(probe: Probe | None) -> str:
@@ -293,14 +273,8 @@ def _find(job: Job, long_run: LongRun, have: Results, growing: SignalRelay, prog
     return found
 
 
-def _load(path: str, progress: Progress) -> tuple[BraggDisks, Calibration]:
-    return read_disks(path)
-
-
 def _save(
     disks: BraggDisks, path: str, calibration: Calibration, probe: Probe | None, progress: Progress
 ) -> BraggDisks:
-    from napari_4dstem_orient.io.bragg_peaks import save_disks
-
     save_disks(disks, path, calibration=calibration, probe=probe)
     return disks

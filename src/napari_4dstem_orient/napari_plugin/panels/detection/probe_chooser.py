@@ -6,12 +6,13 @@ from pathlib import Path
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QStackedWidget, QWidget
+from qtpy.QtWidgets import QStackedWidget, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.layers.drawing import corners_of, draw
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.qt.boxes import bare, choices, row
+from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
 from napari_4dstem_orient.napari_plugin.qt.forms import NumberOrNothing
 from napari_4dstem_orient.workflow.job import Region
 
@@ -87,9 +88,7 @@ class ProbeChooser(QWidget):
         draw(self._viewer, REGION, "add_rectangle", lambda: None)
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open vacuum patterns", str(Path(self._path).parent))
-        if path:
-            self.use_file(path)
+        open_file(self, "Open vacuum patterns", "", self.use_file, str(Path(self._path).parent))
 
     def use_file(self, path: str) -> None:
         """Measure the probe in this file."""

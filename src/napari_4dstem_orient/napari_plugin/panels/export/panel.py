@@ -9,14 +9,13 @@ from pathlib import Path
 import napari
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit
 
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.map_chooser import NEEDS_A_MAP, MapChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, form, row
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify, telling
 from napari_4dstem_orient.workflow.session import Stage
 
 STEM = "orientation"
@@ -59,6 +58,7 @@ class ExportWidget(StepWidget):
         self.say_needs("" if found else NEEDS_A_MAP)
         self.export_button.setEnabled(found and bool(self._ticked()) and not self.jobs.running)
 
+    @telling
     def export(self) -> None:
         """Write the files."""
         if (found := self.maps.map) is None:
@@ -67,11 +67,7 @@ class ExportWidget(StepWidget):
         stem = self.stem.text().strip() or STEM
         files = [folder / name for name in export_files(self._ticked(), stem, found)]
         self.written.setText("")
-        try:
-            refuse_what_is_open(files, self.session)
-        except UserError as error:
-            notify(error)
-            return
+        refuse_what_is_open(files, self.session)
         if may_replace(self, files):
             disks, calibration = self.session.get(Stage.CALIBRATED), self.session.calibration
             write = partial(export, found, folder, self._ticked(), stem, disks, calibration)

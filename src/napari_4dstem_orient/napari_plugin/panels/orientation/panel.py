@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-)
+from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton
 
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
@@ -33,9 +25,11 @@ from napari_4dstem_orient.napari_plugin.panels.shared.advanced import Advanced
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList, ticked_items
+from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
+from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
 from napari_4dstem_orient.napari_plugin.qt.event_loop import ONCE_OPEN, later
 from napari_4dstem_orient.napari_plugin.qt.forms import Form, form_for
-from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import SignalRelay, telling
 from napari_4dstem_orient.napari_plugin.state.indexers import Fit, can_map, fit_models, indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
@@ -52,12 +46,7 @@ ROWS_OF_MODELS = 4
 
 
 class OrientationWidget(StepWidget):
-    """Turns calibrated disks into an orientation map, by either method.
-
-    Parameters
-    ----------
-    napari_viewer : napari.Viewer
-    """
+    """Turns calibrated disks into an orientation map, by any method."""
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
         super().__init__(napari_viewer)
@@ -70,7 +59,7 @@ class OrientationWidget(StepWidget):
         of_models = sorted(METHODS, key=lambda method: not METHODS[method].reads_models)
         for number, method in enumerate(of_models):
             self._build_method(method, models=number == 0)
-        self.body.addWidget(section("Answers given, by all methods"))
+        fill(self.body, section("Answers given, by all methods"))
         self._add_form(AcceptanceSettings, "acceptance")
         self.body.addStretch(1)
         self._fitting = self.endings.latest(self._show_models)
@@ -85,21 +74,19 @@ class OrientationWidget(StepWidget):
         self.phases = PhaseList()
         self.phases.setToolTip("The crystals there may be; tick more than one to tell phases apart.")
         self.phases.ticked.connect(self._on_phases_ticked)
-        self.body.addWidget(section("Crystal phases"))
-        self.body.addWidget(self.phases)
-        self.body.addWidget(button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif))
+        open_button = button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif)
+        fill(self.body, section("Crystal phases"), self.phases, open_button)
 
     def _build_device(self) -> None:
         self.devices = DeviceChooser(preferences().device, self.endings)
         self.session.choose(device=self.devices.currentData())
         self.devices.activated.connect(lambda: self.session.choose(device=self.devices.currentData()))
-        self.body.addWidget(section("Device, for all methods"))
-        self.body.addLayout(_labelled("Device", self.devices))
         self.advanced = Advanced(self.session, self.endings)
-        self.body.addWidget(self.advanced)
+        device = row(QLabel("Device"), (self.devices, 1))
+        fill(self.body, section("Device, for all methods"), device, self.advanced)
 
     def _build_method(self, method: str, models: bool) -> None:
-        self.body.addWidget(section(title_of(method)))
+        fill(self.body, section(title_of(method)))
         if models:
             self._build_models()
         self._add_form(METHODS[method].settings, method)
@@ -109,8 +96,7 @@ class OrientationWidget(StepWidget):
             partial(self.run, method),
         )
         self.results[method] = wrapped()
-        self.body.addWidget(run)
-        self.body.addWidget(self.results[method])
+        fill(self.body, run, self.results[method])
 
     def _build_models(self) -> None:
         self.models = QListWidget()
@@ -121,17 +107,13 @@ class OrientationWidget(StepWidget):
         )
         self.models.setFixedHeight(ROWS_OF_MODELS * (self.fontMetrics().lineSpacing() + 6))
         self.models.itemChanged.connect(self._on_models_ticked)
-        self.without_model = QLabel()
-        self.without_model.setWordWrap(True)
-        self.body.addWidget(self.models)
-        self.body.addWidget(self.without_model)
-        row = QHBoxLayout()
+        self.without_model = wrapped()
         self.train_button = button(
             "Train a model…", "Make one for the crystals ticked and this scan's voltage.", self._open_training
         )
-        row.addWidget(button("Open model…", "Add a model file to the list.", self._ask_for_model))
-        row.addWidget(self.train_button)
-        self.body.addLayout(row)
+        choose = partial(open_file, self, "Open a model", "Models (*.safetensors)", self.add_model)
+        open_button = button("Open model…", "Add a model file to the list.", choose)
+        fill(self.body, self.models, self.without_model, row(open_button, self.train_button))
 
     def _add_form(self, settings: type[Any], field: str) -> None:
         """Show a settings form; what it says becomes a field of the choice."""
@@ -168,7 +150,7 @@ class OrientationWidget(StepWidget):
             item = QListWidgetItem(f"{model.card.title}\n{why_not}" if why_not else model.card.title)
             item.setData(Qt.ItemDataRole.UserRole, model.path)
             item.setToolTip(why_not or f"{model.path.name} fits")
-            item.setCheckState(_check(model.path in fit.chosen))
+            item.setCheckState(Qt.CheckState.Checked if model.path in fit.chosen else Qt.CheckState.Unchecked)
             if why_not:
                 item.setFlags(Qt.ItemFlag.NoItemFlags)
             self.models.addItem(item)
@@ -185,21 +167,13 @@ class OrientationWidget(StepWidget):
         self._choose_models(ticked, "" if ticked else "By templates: no model is ticked.")
         self.refresh()
 
-    def _ask_for_model(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
-        if path:
-            self.add_model(path)
-
+    @telling
     def add_model(self, path: str | Path) -> None:
         """Add a model file to the list; one that is none is told and left out."""
         from napari_4dstem_orient.indexing.transformer.checkpoint import read_card
 
-        try:
-            read_card(path)
-        except UserError as error:
-            notify(error)
-        else:
-            self.indexers.add_model(Path(path))
+        read_card(path)
+        self.indexers.add_model(Path(path))
 
     def _open_training(self) -> None:
         open_panel(self.viewer, "Train").prefill(self.phases.sources())
@@ -290,14 +264,3 @@ def summary(orientation_map: OrientationMap, stale: bool) -> str:
     if orientation_map.exploratory:
         text += f"; {orientation_map.exploratory}"
     return f"{text}. Stale: disks or calibration changed; run again." if stale else f"{text}."
-
-
-def _check(ticked: bool) -> Qt.CheckState:
-    return Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
-
-
-def _labelled(text: str, widget: Any) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.addWidget(QLabel(text))
-    row.addWidget(widget, 1)
-    return row

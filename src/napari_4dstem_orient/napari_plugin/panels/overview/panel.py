@@ -10,9 +10,8 @@ import napari
 import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import Autosave, LeftBehind, left_behind
@@ -31,7 +30,8 @@ from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import r
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, not_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.boxes import bare, fill, row
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
+from napari_4dstem_orient.napari_plugin.qt.jobs import telling
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
 from napari_4dstem_orient.napari_plugin.state.step_states import SYMBOLS, details, state_of
 from napari_4dstem_orient.samples.library import SAMPLES, find_sample
@@ -125,7 +125,11 @@ class OverviewWidget(StepWidget):
         self.save_button = button(
             "Save…", "Save a project: everything but the patterns, in one file.", self._ask_save
         )
-        self.project_button = button("Open…", "Open a project: go on where it was saved.", self._ask_open)
+        self.project_button = button(
+            "Open…",
+            "Open a project: go on where it was saved.",
+            partial(open_file, self, "Open project", PROJECTS, self.open_project),
+        )
         self.queue_button = button("Queue…", "Map all scans of a folder like the open one.", self._open_queue)
         self.said, self.details = wrapped(), wrapped()
         self.details.hide()
@@ -227,14 +231,10 @@ class OverviewWidget(StepWidget):
         if not self.jobs.running:
             self.jobs.run("Opening the sample", self._take_scan, _open_sample, name)
 
+    @telling
     def copy_script(self) -> None:
         """Put the script into the clipboard."""
-        try:
-            text = script_of(self.session.state)
-        except UserError as error:
-            notify(error)
-            return
-        QGuiApplication.clipboard().setText(text)
+        QGuiApplication.clipboard().setText(script_of(self.session.state))
         self.say("The script is in the clipboard.")
 
     def save_project(self, path: str) -> None:
@@ -336,11 +336,6 @@ class OverviewWidget(StepWidget):
     def _ask_save(self) -> None:
         if path := ask_for_project(self, self.session):
             self.save_project(path)
-
-    def _ask_open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open project", "", PROJECTS)
-        if path:
-            self.open_project(path)
 
 
 def _end(of_panel: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, form, row
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import telling
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.workflow.batch import Outcome, map_file, recipe, result_of, scans_in
 from napari_4dstem_orient.workflow.job import Job
@@ -86,13 +86,10 @@ class QueueWidget(StepWidget):
         self._listed = folder
         self.jobs.run("Looking for scans", self._show_files, scans_in, folder)
 
+    @telling
     def start(self) -> None:
         """Map the files that wait or have failed."""
-        try:
-            self._recipe = recipe(self.session)
-        except UserError as error:
-            notify(error)
-            return
+        self._recipe = recipe(self.session)
         todo = [entry for entry in self.entries if entry.status in (Status.WAITING, Status.FAILED)]
         if not may_replace(self, [result_of(entry.path, self._results(entry)) for entry in todo]):
             return

@@ -7,11 +7,11 @@ from typing import Any
 
 import napari
 from qtpy.QtCore import QEventLoop
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QMessageBox
 
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import name_of
-from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace
+from napari_4dstem_orient.napari_plugin.panels.shared.replacing import ask_where
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, at_stake
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job, notify
@@ -95,11 +95,7 @@ def ask_for_project(parent: Any, session: Session) -> str:
     """Ask where a project shall be saved; empty where the user does not want to any more."""
     scan = session.get(Stage.SCAN)
     name = Path(scan.source.partition("::")[0]).stem if scan is not None and scan.reopens else "project"
-    path, _ = QFileDialog.getSaveFileName(parent, "Save project", f"{name}{SUFFIX}", PROJECTS)
-    # The system's dialog asked about the name as it was typed.
-    if path and (path == project_path(path) or may_replace(parent, [Path(project_path(path))])):
-        return project_path(path)
-    return ""
+    return ask_where(parent, "Save project", f"{name}{SUFFIX}", PROJECTS, project_path)
 
 
 def project_path(path: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -134,19 +133,6 @@ def overview(scan: Scan, seconds: float = OVERVIEW_SECONDS) -> np.ndarray:
     nearest_row = nearest(rows[read], scan.scan_shape[0])
     nearest_col = nearest(cols, scan.scan_shape[1])
     return sampled[read][np.ix_(nearest_row, nearest_col)]
-
-
-def read_disks(path: str | Path) -> tuple[BraggDisks, Calibration]:
-    """Read disks and what their file says about their units.
-
-    Raises
-    ------
-    UserError
-        As ``load_disks``.
-    """
-    from napari_4dstem_orient.io.bragg_peaks import open_disks
-
-    return open_disks(path)
 
 
 def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | None = None) -> None:

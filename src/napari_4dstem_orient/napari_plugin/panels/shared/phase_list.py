@@ -7,12 +7,13 @@ from pathlib import Path
 
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QSignalBlocker, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QFileDialog, QListWidget, QListWidgetItem
+from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.crystals.library import bundled, crystals_in, find_phase, look_up, title_of
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
+from napari_4dstem_orient.napari_plugin.qt.jobs import notify, telling
 
 ROWS = 5
 
@@ -63,17 +64,12 @@ class PhaseList(QListWidget):
 
     def ask_for_cif(self) -> None:
         """Let the user choose a CIF file."""
-        path, _ = QFileDialog.getOpenFileName(self, "Open a crystal", "", "Crystals (*.cif)")
-        if path:
-            self.offer(path)
+        open_file(self, "Open a crystal", "Crystals (*.cif)", self.offer)
 
+    @telling
     def offer(self, path: str) -> None:
         """Add and tick the crystal of a CIF; of a file with several, add them all for the user to tick."""
-        try:
-            sources = crystals_in(path)
-        except UserError as error:
-            notify(error)
-            return
+        sources = crystals_in(path)
         if len(sources) == 1:
             self.choose(sources[0])
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import napari
@@ -10,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QFileDialog, QSizePolicy, QWidget
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.napari_plugin.qt.boxes import column
+from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
 from napari_4dstem_orient.napari_plugin.qt.endings import Endings
-from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.qt.jobs import telling
 
 PICTURES = "Pictures (*.png *.pdf *.svg)"
 SMALL = 7.5
@@ -119,13 +120,16 @@ class SavedPlot(Plot):
 
     def __init__(self, viewer: napari.Viewer, endings: Endings, height: int, says: str, file: str) -> None:
         super().__init__(viewer, endings, height, says)
-        self.save_button = button("Save figure…", "As PDF, SVG or PNG.", self._save)
+        self.save_button = button(
+            "Save figure…",
+            "As PDF, SVG or PNG.",
+            partial(save_file, self, "Save the figure", file, PICTURES, self.save),
+        )
         self.save_button.setEnabled(False)
         self.about: Mapping[str, Any] = {}
         """Provenance of what is drawn."""
         self.paper = (3.4, height / 90)
         """Width and height on paper, inches."""
-        self._file = file
 
     def show_figure(self, draw: Draw | None, words: str) -> None:
         """Draw a figure that can be saved, or none."""
@@ -139,11 +143,7 @@ class SavedPlot(Plot):
             self.draw(figure, "black")
         return figure
 
-    def _save(self) -> None:
-        """Ask for a file and write the figure with its provenance; what goes wrong is told."""
-        path, _ = QFileDialog.getSaveFileName(self, "Save the figure", self._file, PICTURES)
-        if path:
-            try:
-                write_figure(self.paper_figure(), path, self.about)
-            except UserError as error:
-                notify(error)
+    @telling
+    def save(self, path: str) -> None:
+        """Write the figure with its provenance; what goes wrong is told."""
+        write_figure(self.paper_figure(), path, self.about)

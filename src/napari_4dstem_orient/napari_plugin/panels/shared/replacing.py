@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import QMessageBox, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_4dstem_orient.core.inputs import refuse_inputs
 from napari_4dstem_orient.io.companions import files_of
@@ -27,6 +27,23 @@ def refuse_what_is_open(paths: Iterable[Path], session: Session) -> None:
     sources = [file for one in given for file in files_of(one)]
     for path in paths:
         refuse_inputs(path, sources)
+
+
+def ask_where(parent: QWidget, title: str, name: str, filters: str, complete: Callable[[str], str]) -> str:
+    """Ask where a file shall be saved; empty where the user does not want to any more.
+
+    Parameters
+    ----------
+    parent : QWidget
+    title, name, filters : str
+        Of the dialog; ``name`` is proposed.
+    complete : callable
+        Returns a path as it was typed with what its name lacks, such as a suffix.
+    """
+    path, _ = QFileDialog.getSaveFileName(parent, title, name, filters)
+    whole = complete(path) if path else ""
+    # The system's dialog asked about the name as it was typed.
+    return whole if path == whole or may_replace(parent, [Path(whole)]) else ""
 
 
 def may_replace(parent: QWidget, paths: Sequence[Path]) -> bool:

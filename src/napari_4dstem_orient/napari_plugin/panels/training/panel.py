@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
+from matplotlib.figure import Figure
 from qtpy.QtCore import Slot  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 from superqt.utils import qthrottled
@@ -22,7 +23,7 @@ from napari_4dstem_orient.indexing.methods import FARTHEST
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList
-from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import PlotCanvas, dress, text_color
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
 from napari_4dstem_orient.napari_plugin.panels.training.model_file import ModelFile, existing
 from napari_4dstem_orient.napari_plugin.qt.boxes import column, fill, row
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
@@ -89,13 +90,13 @@ class TrainingWidget(StepWidget):
         fill(self.body, self.inputs, self.where)
 
     def _build_progress(self) -> None:
-        self.summary, self.advice, self.figures, self.state = (wrapped() for _ in range(4))
-        self.curves = PlotCanvas(340, "Loss and accuracy of the training so far")
+        self.summary, self.advice, self.state = wrapped(), wrapped(), wrapped()
+        self.curves = Plot(self.viewer, self.endings, 340, "Loss and accuracy of the training so far")
         self.start_button = button(
             "Train", "Train in the background; napari stays usable, and a stop loses nothing.", self.start
         )
         self.anew_button = button("Begin anew", "Leave what was stopped; take another file.", self.file.anew)
-        fill(self.body, self.summary, self.advice, self.state, self.curves, self.figures).addStretch(1)
+        fill(self.body, self.summary, self.advice, self.state, self.curves).addStretch(1)
         fill(self.footer, row((self.start_button, 1), self.anew_button))
 
     # ---------------------------------------------------------------- what to train
@@ -226,8 +227,8 @@ class TrainingWidget(StepWidget):
         obstacle = self._obstacle()
         self.start_button.setEnabled(not obstacle)
         self.say_needs(obstacle if not running else "")
-        for label in (self.advice, self.figures, self.state):
-            label.setVisible(bool(label.text()) or (running and label is not self.figures))
+        for label in (self.advice, self.state):
+            label.setVisible(bool(label.text()) or running)
 
     def _in_words(self) -> str:
         plan = self.form.settings()
@@ -249,30 +250,27 @@ class TrainingWidget(StepWidget):
 
     def _draw(self) -> None:
         """Draw the curves and say the last figures, or neither where there are none."""
-        for shown in (self.curves, self.figures):
-            shown.setVisible(bool(self._history))
-        if not self._history:
-            return
-        self._draw_curves(text_color(self.viewer.theme))
-        last = self._history[-1]
-        self.figures.setText(
-            f"Validation: median {last['median']:.1f}°; {last['within_5']:.0%} within 5°, "
-            f"{last['best_within_5']:.0%} for the best hypothesis."
-        )
-
-    def _draw_curves(self, color: str) -> None:
-        self.curves.figure.clear()
-        loss, accuracy = self.curves.figure.subplots(2, 1, sharex=True)
-        plot_history(loss, accuracy, self._history)
-        loss.set_xlabel("")
-        accuracy.set_ylabel("within 5° (%)")
-        accuracy.locator_params(axis="x", nbins=5)
-        for axes in (loss, accuracy):
-            dress(axes, color)
-        self.curves.draw_idle()
+        self.curves.setVisible(bool(self._history))
+        if self._history:
+            last = self._history[-1]
+            self.curves.show_figure(
+                partial(_draw_curves, self._history),
+                f"Validation: median {last['median']:.1f}°; {last['within_5']:.0%} within 5°, "
+                f"{last['best_within_5']:.0%} for the best hypothesis.",
+            )
 
     def _on_changed(self, key: Key) -> None:
         """Another scan is no reason to stop a training."""
+
+
+def _draw_curves(history: list[dict[str, float]], figure: Figure, color: str) -> None:
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    plot_history(loss, accuracy, history)
+    loss.set_xlabel("")
+    accuracy.set_ylabel("within 5° (%)")
+    accuracy.locator_params(axis="x", nbins=5)
+    for axes in (loss, accuracy):
+        dress(axes, color)
 
 
 def _train(train: Callable[..., Any], out: Path, progress: Progress) -> None:

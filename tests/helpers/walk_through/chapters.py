@@ -189,8 +189,9 @@ def pin_positions(walk: Walk) -> None:
         press_on_scan(walk.viewer, Qt.Key.Key_P)
     preview = walk.step("Bragg disks").preview
     first = walk.places()[0]
-    wait("the pinned pattern", lambda: first in preview.pinned.buttons)
-    click(preview.pinned.buttons[first])
+    wait("the pinned pattern", lambda: first in preview.pinned.pins)
+    pinned = preview.pinned
+    click(pinned.viewport(), pinned.visualItemRect(pinned.pins[first]).center())
 
 
 # ---------------------------------------------------------------- disks and calibration

@@ -17,10 +17,11 @@ from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys, toggle_pin
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab, button, wrapped
-from napari_4dstem_orient.napari_plugin.panels.detection.pinned_disks import Pin, PinnedDisks
 from napari_4dstem_orient.napari_plugin.panels.detection.sureness_histogram import SurenessHistogram
+from napari_4dstem_orient.napari_plugin.panels.shared.pinned_patterns import Pin, PinnedPatterns
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, rings
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import raw_picture
 from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
 from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
@@ -63,7 +64,7 @@ class DiskPreview(QWidget):
             "Keep this position in sight below, to see what the settings do to several patterns at once.",
             partial(toggle_pin, session),
         )
-        self.pinned = PinnedDisks(session)
+        self.pinned = PinnedPatterns(session, side_by_side=True)
         self.histogram = SurenessHistogram()
         words = row((self.count, 1), self.pin_button)
         column(self, self.tabs, (self.view, 1), words, self.histogram, self.pinned).setSpacing(2)
@@ -106,7 +107,8 @@ class DiskPreview(QWidget):
         radius = max(probe.radius, 1.5) if probe is not None else 0.0
         for other in found:
             count = "no probe" if other.disks is None else f"{len(other.disks.sure())} disks"
-            self.pinned.show_disks(other.position, other.pattern, _circled(other.disks, radius), count)
+            picture, circles = raw_picture(other.pattern), _circled(other.disks, radius)
+            self.pinned.show_pattern(other.position, picture, circles, count)
         rejected, status = here.candidates[here.status > 0], here.status[here.status > 0]
         strongest = np.argsort(-rejected[:, 2])[:MOST_REJECTED]
         marks = [MarkSet("rejected", rejected[strongest, :2], 1.0), *_circled(here.disks, radius)]

@@ -6,13 +6,14 @@ from dataclasses import replace
 from functools import partial
 
 import napari
+import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from napari_4dstem_orient.indexing.methods import METHODS, title_of
 from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
-from napari_4dstem_orient.napari_plugin.panels.inspector.controls import InspectorControls
+from napari_4dstem_orient.napari_plugin.panels.inspector.controls import WIDTH, InspectorControls
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
     SMALLEST_VIEW,
     Column,
@@ -20,7 +21,6 @@ from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
     PredictedColumn,
 )
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import save_patterns
-from napari_4dstem_orient.napari_plugin.panels.inspector.pins import PinStrip
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
     InspectorState,
     ViewOptions,
@@ -28,6 +28,7 @@ from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
     predicted_anew,
     with_attention,
 )
+from napari_4dstem_orient.napari_plugin.panels.shared.pinned_patterns import Pin, PinnedPatterns
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     Answer,
     Position,
@@ -36,6 +37,8 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     with_hypothesis,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
+from napari_4dstem_orient.napari_plugin.qt.boxes import fill
+from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, can_map, indexers_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
@@ -55,25 +58,29 @@ class InspectorWidget(StepWidget):
         self.predicted: dict[str, PredictedColumn] = {}
         self._matchers: dict[str, LatestOnly] = {}
         self.controls = InspectorControls()
-        self.pins = PinStrip(self.session, self.endings)
+        self.pins = PinnedPatterns(self.session)
         self._arrange()
         self._snapshot = Snapshot.of(self.session)
         self._shown: InspectorState | None = None
         self._failed: dict[str, str] = {}
         latest = self.endings.latest
         self._reader, self._drawer, self._writer = latest(self._on_position), latest(self._show), latest()
+        self._pin_reader = latest(self._show_pins)
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
         self.endings.listen(self.session.position_changed, self.refresh)
         self.endings.listen(self.session.job_changed, self.refresh)
+        self.endings.listen(self.session.pins_changed, self._read_pins)
+        self._read_pins()
         self.refresh()
 
     def _arrange(self) -> None:
         self._row = row = QHBoxLayout()
         row.setSpacing(6)
         row.addLayout(self.measured, 1)
-        row.addWidget(self.controls)
-        row.addWidget(self.pins)
+        self.pins.setFixedWidth(WIDTH)
+        self.pins.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Ignored)  # what room there is
+        row.addLayout(fill(QVBoxLayout(), self.controls, (self.pins, 1)))
         self._keys = WalkingKeys(self.session, self)
         self._keys.watch(self, self.measured.view.canvas)
         for method in METHODS:
@@ -126,6 +133,18 @@ class InspectorWidget(StepWidget):
             column.empty()
         for column in self.predicted.values():
             column.offer([])
+
+    # ---------------------------------------------------------------- pins
+
+    def _read_pins(self) -> None:
+        pins = self.session.pins
+        self.pins.place(pins)
+        self.pins.setVisible(bool(pins))
+        self._pin_reader.ask(partial(_pictures, Snapshot.of(self.session), pins))
+
+    def _show_pins(self, pictures: dict[Pin, np.ndarray]) -> None:
+        for pin, picture in pictures.items():
+            self.pins.show_pattern(pin, picture)
 
     # ---------------------------------------------------------------- what was read
 
@@ -214,10 +233,12 @@ class InspectorWidget(StepWidget):
         if shown is None:
             return
         name = "pattern_{}_{}.pdf".format(*shown.position.where)
-        path, _ = QFileDialog.getSaveFileName(self, "Save the figure", name, FIGURES)
-        if path:
+
+        def write(path: str) -> None:
             writes = partial(save_patterns, shown.position, shown.answers, snapshot, path)
             self._writer.ask(partial(writes, shown.look.prediction, shown.attention))
+
+        save_file(self, "Save the figure", name, FIGURES, write)
 
     # ---------------------------------------------------------------- in words
 
@@ -248,6 +269,12 @@ class InspectorWidget(StepWidget):
         if can_map(self.session.job, method):
             return "looking at this position …"
         return "no answer yet: choose a crystal phase in Map"
+
+
+def _pictures(snapshot: Snapshot, pins: tuple[Pin, ...]) -> dict[Pin, np.ndarray]:
+    """Return the measured patterns from black (0) to white (1); for any thread."""
+    without_maps = replace(snapshot, maps={})
+    return {pin: look(without_maps, *pin).picture for pin in pins}
 
 
 def _look_and_draw(

@@ -106,29 +106,31 @@ def test_pinned_patterns_stay_beside_and_follow_the_settings(ready, qtbot):
         assert preview.pin_button.text() == "Unpin"
     session.move_to(1, 1)
     assert session.pins == ((0, 0), (2, 3))
-    buttons = preview.pinned.buttons
+    pinned = preview.pinned
 
     def said(count):
-        return [button.text() for button in buttons.values()] == [
+        return [item.text() for item in pinned.pins.values()] == [
             f"0, 0\n{count} disks",
             f"2, 3\n{count} disks",
         ]
 
     qtbot.waitUntil(lambda: said(5), timeout=60_000)
-    first, second = buttons.values()
-    assert first.isVisible()
-    assert first.y() == second.y()
-    assert first.x() < second.x()
+    first, second = pinned.pins.values()
+    assert pinned.isVisible()
+    places = [pinned.visualItemRect(item) for item in (first, second)]
+    assert all(pinned.viewport().rect().contains(place) for place in places)
+    assert places[0].y() == places[1].y()
+    assert places[0].x() < places[1].x()
     before = first.icon().pixmap(80, 80).toImage()
     qtbot.waitUntil(lambda: preview.histogram.candidates > 2 * alone, timeout=60_000)
     ready.form["min_relative_intensity"].value = 0.5
     qtbot.waitUntil(lambda: said(1), timeout=60_000)
     assert first.icon().pixmap(80, 80).toImage() != before
-    qtbot.mouseClick(second, LEFT)
+    qtbot.mouseClick(pinned.viewport(), LEFT, pos=places[1].center())
     assert session.position == (2, 3)
     qtbot.mouseClick(preview.pin_button, LEFT)
     assert session.pins == ((0, 0),)
-    assert list(preview.pinned.buttons) == [(0, 0)]
+    assert list(pinned.pins) == [(0, 0)]
     session.set_pins(())
     assert not preview.pinned.isVisible()
 

@@ -69,10 +69,10 @@ def opening_scan(viewer: napari.Viewer, scan: Scan, image: np.ndarray) -> Iterat
     """Take a scan and show its overview, in steps."""
     remove_layers(viewer)
     yield
+    take_scan(viewer, scan)  # first: the marker comes with a layer, at the session's position
+    yield
     put_layer(viewer, OVERVIEW, image, scan.calibration.steps)
     viewer.reset_view()
-    yield
-    take_scan(viewer, scan)
     yield
     show_scale_bar(viewer)
 

@@ -16,8 +16,8 @@ from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.export.grain_table import Columns, grain_columns, save_grain_table
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
-from napari_4dstem_orient.napari_plugin.panels.analysis.grain_table import GrainTable
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.shared.table import Table
 from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
 from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
@@ -51,7 +51,7 @@ class GrainsSection(QWidget):
             partial(save_file, self, "Save the table", "grains.csv", "Table (*.csv)", self.save),
         )
         self.found = wrapped()
-        self.table = GrainTable()
+        self.table = Table()
         self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
         self.table.chosen.connect(self._on_chosen)
         self.table.hide()
@@ -84,13 +84,13 @@ class GrainsSection(QWidget):
         self.table.setVisible(grains is not None)
         self.refresh()
         if grains is None:
-            self.table.put({})
+            self.table.put((), ())
             self.found.setText("")
             for name in (GRAINS, BOUNDARIES, SELECTED):
                 if (layer := find_layer(viewer, name)) is not None:
                     viewer.layers.remove(layer)
             return
-        self.table.put(self._columns)
+        self.table.put(self._columns.keys(), self._columns.values())
         self.found.setText(summary(grains))
 
     def _put_labels(self, grains: Grains) -> None:
@@ -123,13 +123,13 @@ class GrainsSection(QWidget):
 
     # ---------------------------------------------------------------- one grain
 
-    def _on_chosen(self, number: int) -> None:
+    def _on_chosen(self, line: int) -> None:
         """Show a grain on the map: in the middle of the canvas, and as the inspected position."""
         grains = self.analysed.grains
         if grains is None:
             return
-        self.analysed.select(number)
-        middle = grains.middle[number - 1]
+        self.analysed.select(line + 1)
+        middle = grains.middle[line]
         self.analysed.session.move_to(*(int(each) for each in middle))
         steps = grains.orientation_map.steps or (1.0, 1.0)
         camera = self.analysed.viewer.scene.camera
@@ -146,7 +146,7 @@ class GrainsSection(QWidget):
 
     def _show_selected(self) -> None:
         grains, number, viewer = self.analysed.grains, self.analysed.selected, self.analysed.viewer
-        self.table.show_grain(number)
+        self.table.show_line(number - 1)
         layer = find_layer(viewer, SELECTED)
         if grains is None or not number:
             if layer is not None:

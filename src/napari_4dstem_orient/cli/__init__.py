@@ -8,6 +8,7 @@ import typer
 from napari_4dstem_orient.cli.benchmark import benchmark
 from napari_4dstem_orient.cli.demo import demo
 from napari_4dstem_orient.cli.detect import detect
+from napari_4dstem_orient.cli.identify import identify
 from napari_4dstem_orient.cli.map import map_
 from napari_4dstem_orient.cli.models import evaluate, train
 from napari_4dstem_orient.core.errors import UserError
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command("map")(map_)
 app.command()(detect)
+app.command()(identify)
 app.command()(train)
 app.command()(evaluate)
 app.command()(benchmark)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.base import Indexer
     from napari_4dstem_orient.indexing.models import Choice
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
 
 def _choice(asked: Asked) -> Choice:
@@ -51,6 +52,14 @@ def _make(asked: Asked) -> Indexer:
     models = [use.load(asked.voltage, asked.precession) for use in choice.uses]
     others = [(phase, _reflector(phase, asked)) for phase in choice.others]
     return TransformerIndexer(models, asked.settings, asked.acceptance, asked.device, others)
+
+
+def by_templates(asked: Asked) -> TransformerIndexer:
+    """Return an indexer that asks no network, in the order of the phases."""
+    from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+
+    phases = [(phase, _reflector(phase, asked)) for phase in asked.phases]
+    return TransformerIndexer([], asked.settings, asked.acceptance, asked.device, phases)
 
 
 def _files(asked: Asked) -> list[Path]:

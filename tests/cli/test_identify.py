@@ -1,0 +1,40 @@
+"""Which crystals could be in a scan, by the command line."""
+
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_4dstem_orient import UserError
+from napari_4dstem_orient.cli import app
+
+
+@pytest.fixture
+def asked(tmp_path, small_scan) -> list[str]:
+    """What is asked of a small scan of copper; the crystals are still to be given."""
+    np.save(tmp_path / "scan.npy", small_scan.data.compute())
+    known = ["--voltage", "300", "--semiangle", "2", "--q-pixel", "0.05"]
+    return ["identify", str(tmp_path / "scan.npy"), *known]
+
+
+def test_the_true_crystal_comes_first_and_nothing_is_written(asked, tmp_path):
+    done = CliRunner().invoke(app, [*asked, "--phase", "TiO2", "--phase", "Cu"])
+    assert done.exit_code == 0, done.output
+    head, first, second, none = done.stdout.strip().splitlines()[-4:]
+    assert head.split()[:2] == ["crystal", "explains"]
+    assert first.startswith("Cu ")
+    assert second.startswith("TiO2 ")
+    assert none.startswith("none ")
+    copper, rutile = (float(re.search(r"([\d.]+)%", line)[1]) for line in (first, second))
+    assert copper > 1 > rutile  # four disks say little
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.npy"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("3", "give a row and a column"), ("0,99", "the scan has rows 0 to")]
+)
+def test_a_position_that_is_none_is_refused(asked, place, said):
+    done = CliRunner().invoke(app, [*asked, "--phase", "Cu", "--at", place])
+    assert isinstance(done.exception, UserError)
+    assert said in str(done.exception)

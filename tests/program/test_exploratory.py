@@ -24,6 +24,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import summary
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.functions import map_orientations
 from napari_4dstem_orient.workflow.provenance import with_origin
 
@@ -124,6 +125,7 @@ def test_disks_hand_their_calibration_to_the_map(silver, origin):
 def test_the_canvas_says_it_while_such_a_layer_is_seen(found, make_napari_viewer_proxy):
     made, exploratory = found
     viewer = make_napari_viewer_proxy()
+    session_for(viewer).set_calibration(Calibration(r_pixel=20.0))
     add_map_layers(viewer, replace(made, provenance={}))
     overlay = viewer.canvas.overlays[EXPLORATORY]
     assert not overlay.visible

@@ -44,6 +44,11 @@ class Analysed:
         self.selected = 0
         """Number of the selected grain, 0 for none."""
 
+    @property
+    def steps(self) -> tuple[float, float] | None:
+        """Scan steps in nm, down the rows and along them, of all that lies over the scan."""
+        return self.session.calibration.steps
+
     def take(self, orientation_map: OrientationMap | None) -> None:
         """Analyse another map."""
         if orientation_map is not self.map:

@@ -17,7 +17,7 @@ from napari_4dstem_orient.core.orientation_map import IndexingStatus, Orientatio
 from napari_4dstem_orient.crystals.directions import in_plane_direction, zone_axis
 from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged, show_badge
-from napari_4dstem_orient.napari_plugin.layers.placing import place, placement, scan_position
+from napari_4dstem_orient.napari_plugin.layers.placing import placement, scan_position
 from napari_4dstem_orient.napari_plugin.qt.event_loop import later
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 
@@ -227,7 +227,7 @@ def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look
         rgb=True,
         name=_name(orientation_map, kind),
         metadata=_metadata(orientation_map, kind, look),
-        **placement(orientation_map.steps),
+        **placement(session_for(viewer).calibration.steps),  # it lies over the scan, whatever made it
     )
 
 
@@ -236,7 +236,6 @@ def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: MapVie
         layer.name = _name(orientation_map, kind)
     layer.metadata = _metadata(orientation_map, kind, look)
     layer.data = _pixels(orientation_map, kind, look)
-    place(layer, orientation_map.steps)
 
 
 def _name(orientation_map: OrientationMap, kind: str) -> str:

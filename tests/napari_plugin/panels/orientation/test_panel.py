@@ -28,6 +28,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
 from napari_4dstem_orient.napari_plugin.qt import clock
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, fit_models
+from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
 from napari_4dstem_orient.workflow import chunks
 from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
@@ -101,7 +102,9 @@ def test_the_transformer_button_maps_the_scan_into_session_and_layers(panel, qtb
 
 
 def test_a_layer_has_its_channels_name_and_the_scans_unit(make_napari_viewer, silver):
-    (layer,) = add_map_layers(make_napari_viewer(), made_map(silver, "transformer"))
+    viewer = make_napari_viewer()
+    session_for(viewer).set_calibration(CALIBRATION)
+    (layer,) = add_map_layers(viewer, made_map(silver, "transformer"))
     assert layer.name == "IPF-Z (out-of-plane) · transformer"
     show_channel(layer, "reliability")
     assert layer.name == "reliability · transformer"
@@ -268,6 +271,7 @@ def test_indexers_are_made_once_and_again_when_the_job_changes(monkeypatch, silv
 
 def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silver, qtbot):
     viewer = make_napari_viewer()
+    session_for(viewer).set_calibration(CALIBRATION)
     found = made_map(silver, "transformer")
     found.phase_id[VACUUM], found.status[VACUUM] = -1, IndexingStatus.TOO_FEW_DISKS
     found.certainty.reliability[VACUUM] = 0

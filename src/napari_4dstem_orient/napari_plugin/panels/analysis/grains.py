@@ -96,7 +96,7 @@ class GrainsSection(QWidget):
     def _put_labels(self, grains: Grains) -> None:
         shown = grains.orientation_map
         look: dict[str, Any] = {"exploratory": shown.exploratory, "opacity": 0.5, "visible": False}
-        layer = put_layer(self.analysed.viewer, GRAINS, grains.label, shown.steps, "labels", **look)
+        layer = put_layer(self.analysed.viewer, GRAINS, grains.label, self.analysed.steps, "labels", **look)
         layer.features = _features(self._columns)
 
     def _put_boundaries(self, grains: Grains) -> None:
@@ -113,7 +113,7 @@ class GrainsSection(QWidget):
             viewer,
             BOUNDARIES,
             lines,
-            grains.orientation_map.steps,
+            self.analysed.steps,
             kind="vectors",
             exploratory=grains.orientation_map.exploratory,
             edge_width=WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4),
@@ -131,7 +131,7 @@ class GrainsSection(QWidget):
         self.analysed.select(line + 1)
         middle = grains.middle[line]
         self.analysed.session.move_to(*(int(each) for each in middle))
-        steps = grains.orientation_map.steps or (1.0, 1.0)
+        steps = self.analysed.steps or (1.0, 1.0)
         camera = self.analysed.viewer.scene.camera
         camera.center = (*camera.center[:-2], *(middle * steps))
 
@@ -157,7 +157,7 @@ class GrainsSection(QWidget):
             viewer,
             SELECTED,
             outline(grains.label == number),
-            grains.orientation_map.steps,
+            self.analysed.steps,
             kind="vectors",
             edge_color="#ff2fd0",
             vector_style="line",

@@ -92,7 +92,7 @@ class MisorientationSection(Plot):
             viewer,
             PICKED,
             np.array(self.picked, float),
-            self.analysed.session.calibration.steps,
+            self.analysed.steps,
             kind="points",
             size=1.0,
             symbol="cross",

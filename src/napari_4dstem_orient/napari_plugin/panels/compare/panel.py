@@ -170,7 +170,8 @@ class CompareWidget(StepWidget):
         angle = np.nan_to_num(found.angle)
         top = max(5.0, float(np.percentile(angle, 99)))
         look: dict[str, Any] = {"colormap": "cividis", "contrast_limits": (0.0, top)}
-        layer = put_layer(self.viewer, DIFFERENCE, angle, found.steps, exploratory=found.exploratory, **look)
+        steps = self.session.calibration.steps
+        layer = put_layer(self.viewer, DIFFERENCE, angle, steps, exploratory=found.exploratory, **look)
         layer.colorbar.position = "bottom_left"
 
     def _show_angles(self, found: Comparison) -> None:
@@ -179,19 +180,18 @@ class CompareWidget(StepWidget):
 
     def _put_classes(self, found: Comparison) -> None:
         names = _class_names(found)
-        layer = self._put_labels(CLASSES, found, found.agreement.astype(np.int32), CLASS_COLOURS)
+        layer = self._put_labels(CLASSES, found.agreement.astype(np.int32), CLASS_COLOURS)
         layer.features = {"answers": names}
         counts = np.bincount(found.agreement.ravel(), minlength=len(Agreement))
         there = [kind for kind in CLASS_COLOURS if counts[kind]]
         self.legend.setText("<br>".join(_legend_line(kind, names[kind], counts[kind]) for kind in there))
 
-    def _put_labels(
-        self, name: str, found: Comparison, data: np.ndarray, colours: Mapping[Any, str]
-    ) -> Layer:
+    def _put_labels(self, name: str, data: np.ndarray, colours: Mapping[Any, str]) -> Layer:
         from napari.utils.colormaps import DirectLabelColormap
 
         colormap = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **colours})
-        return put_layer(self.viewer, name, data, found.steps, "labels", colormap=colormap)
+        steps = self.session.calibration.steps
+        return put_layer(self.viewer, name, data, steps, "labels", colormap=colormap)
 
     def _show_results(self, *_: Any) -> None:
         self._show_list()
@@ -215,7 +215,7 @@ class CompareWidget(StepWidget):
         if self.found is None or not self.measure.currentText():
             return
         domains = self.found.domains(self.measure.currentText(), self.form.settings())
-        self._put_labels(DOMAINS, self.found, domains, {None: DOMAIN_COLOUR})
+        self._put_labels(DOMAINS, domains, {None: DOMAIN_COLOUR})
         self.share.setText(
             f"Green on the map: {domains.max()} domains, {(domains > 0).mean():.0%} of the map."
         )

@@ -162,7 +162,8 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | Non
 def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str | None = None) -> None:
     """Put a map read from a file into the session, beside its scan or alone, and show its layers.
 
-    Where it would take the place of a map that no file holds, the user is asked.
+    Its scan step is taken where none is known. Where it would take the place of a map that no file holds, the user is
+    asked.
 
     Raises
     ------
@@ -173,7 +174,7 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
     _check_shape(session, "map", orientation_map.scan_shape)
     if not may_take_place(viewer, MapBy(orientation_map.method)):
         return
-    if session.scan_shape is None:
+    if session.calibration.r_pixel is None:
         session.set_calibration(
             session.calibration.with_(r_pixel=orientation_map.r_pixel, r_aspect=orientation_map.r_aspect)
         )

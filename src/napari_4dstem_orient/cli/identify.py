@@ -39,7 +39,7 @@ def identify(
     """Say which of many crystals could be in a scan, those that explain most of it first; nothing is written."""
     from napari_4dstem_orient.indexing.identification import identify_phases
     from napari_4dstem_orient.workflow.job import Job, Stage
-    from napari_4dstem_orient.workflow.run import Observer, run
+    from napari_4dstem_orient.workflow.run import Observer, check_calibration, run
 
     options.refuse_for_disks(
         source, {"--probe": probe, "--probe-radius": probe_radius, "--scan-shape": scan_shape}
@@ -65,8 +65,8 @@ def identify(
     disks, known = done.calibrated, done.calibration
     assert disks is not None
     assert known is not None
-    if known.voltage is None:
-        raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
+    check_calibration(known)
+    assert known.voltage is not None
     chosen = [_flat(place, disks) for place in at] if at else None
     found = identify_phases(disks, phases, known.voltage, chosen, known.precession, device)
     for line in table(found):

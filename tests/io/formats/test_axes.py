@@ -193,3 +193,14 @@ def test_voltages_with_and_without_their_unit():
     spelled = (200, 200e3, "200", "200 kV", "200000 V", b"200kv", "200,0 kV", np.array([200.0]))
     assert [kilovolts(value) for value in spelled] == [200.0] * len(spelled)
     assert [kilovolts(value) for value in (None, "", "high", 0, -200, 1e9, np.nan)] == [None] * 7
+
+
+@pytest.mark.parametrize(("shape", "scales"), [((1, 4), (1.0, 2.0)), ((3, 1), (2.0, 1.0))])
+@pytest.mark.parametrize("write", [hspy, zspy, emd, abtem])
+def test_an_axis_of_one_position_has_no_step_of_its_own(tmp_path, monkeypatch, write, shape, scales):
+    data = np.zeros((*shape, 10, 12), "u2")
+    monkeypatch.setattr("helpers.format_files.DATA", data)
+    monkeypatch.setattr("helpers.format_files.SHAPE", data.shape)
+    units = [unit if size > 1 else "" for unit, size in zip(("nm", "nm"), shape, strict=True)]
+    known = load(write(tmp_path, (*scales, 0.2, 0.2), (*units, "1/nm", "1/nm"))).calibration
+    assert (known.r_pixel, known.r_aspect, known.unclear) == (pytest.approx(2.0), 1.0, "")

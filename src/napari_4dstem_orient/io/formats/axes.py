@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from napari_4dstem_orient.core.scan import LARGEST_DISTORTION, Calibration
@@ -16,16 +16,18 @@ _EQUAL = 1e-4
 """Sizes that differ by less, relatively, differ by what numbers in files are rounded to."""
 
 
-def from_axes(axes: Axes, voltage: float | None, semiangle: float | None = None) -> Calibration:
+def from_axes(
+    axes: Axes, voltage: float | None, semiangle: float | None = None, shape: Sequence[int] = ()
+) -> Calibration:
     """Return the calibration that the axes of a scan or stack mean; the last two are the detector's.
 
     Pixels of unequal sides become the distortion that makes them equal. ``Calibration.unclear`` says what the axes tell
-    and nothing can be made of.
+    and nothing can be made of. ``shape`` is the data's: along an axis of one position nothing is a step away.
     """
     detector, unclear = _both(
         axes[-2:], lambda size, units: reciprocal_pixel(size, units, voltage), "detector pixels"
     )
-    steps, odd = _both(axes[-4:-2] if len(axes) > 3 else [], scan_step, "scan steps")
+    steps, odd = _both(_along_scan(axes, shape), scan_step, "scan steps")
     q_pixel, distortion = None, (0.0, 0.0)
     if detector is not None:
         down, along = detector
@@ -58,6 +60,14 @@ def detector_first(axes: Axes) -> bool:
         return False
     # Any voltage will do to see that an angle is one.
     return reciprocal_pixel(1, axes[0][1], 300.0) is not None and scan_step(1, axes[-1][1]) is not None
+
+
+def _along_scan(axes: Axes, shape: Sequence[int]) -> Axes:
+    if len(axes) < 4:
+        return []
+    scan = axes[-4:-2]
+    several = [axis for axis, size in zip(scan, shape[-4:-2], strict=False) if size > 1]
+    return several * 2 if len(several) == 1 else scan
 
 
 def _both(

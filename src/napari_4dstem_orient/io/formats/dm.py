@@ -51,7 +51,8 @@ def _source(found: dict[str, Any], typed: float | None) -> Source:
     voltage = typed or kilovolts(_told(found, "Microscope Info", "Voltage"))
     # NCEM's TitanX notes the scan shape beside its flat stacks.
     rows, cols = (_told(found, "4D STEM Tags", f"Scan shape {axis}") for axis in "YX")
-    return Source([data], "", from_axes(axes, voltage), (int(rows), int(cols)) if rows and cols else None)
+    told = from_axes(axes, voltage, shape=data.shape)
+    return Source([data], "", told, (int(rows), int(cols)) if rows and cols else None)
 
 
 def _told(found: dict[str, Any], *keys: str) -> Any:

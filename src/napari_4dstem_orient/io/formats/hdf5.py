@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -37,7 +37,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
                 found.append(Source([data], name, unfit=unfit))
                 continue
             check_parts(dataset, path)
-            told = calibration(dataset.file, dataset, axes[::-1] if turned else axes, voltage)
+            told = calibration(dataset, axes[::-1] if turned else axes, data.shape, voltage)
             found.append(Source([data], name, told, metadata=_metadata(dataset), stored_at=address(dataset)))
     return found
 
@@ -85,17 +85,17 @@ def address(one: h5py.HLObject) -> tuple[int, int]:
 
 
 def calibration(
-    file: h5py.File, dataset: h5py.Dataset, axes: Axes, voltage: float | None = None
+    dataset: h5py.Dataset, axes: Axes, shape: Sequence[int], voltage: float | None = None
 ) -> Calibration:
-    """Return what the file says: py4DSTEM's calibration of the whole tree, else the dataset's axes."""
+    """Return what the file says: py4DSTEM's calibration of the whole tree, else the axes of data of such a shape."""
     root = dataset.name.strip("/").split("/")[0]
-    bundle = member(file, f"{root}/metadatabundle")
+    bundle = member(dataset.file, f"{root}/metadatabundle")
     if isinstance(bundle, h5py.Group):
         found = ((name, member(bundle, name)) for name in bundle)
         return py4dstem_calibration(
             {name: one for name, one in found if isinstance(one, h5py.Group)}, voltage
         )
-    return from_axes(axes, voltage)
+    return from_axes(axes, voltage, shape=shape)
 
 
 def py4dstem_calibration(groups: Mapping[str, h5py.Group], voltage: float | None = None) -> Calibration:

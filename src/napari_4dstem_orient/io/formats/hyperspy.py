@@ -66,6 +66,7 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
             steps,
             typed or kilovolts(microscope.get("beam_energy")),
             positive(microscope.get("convergence_angle")),
+            data.shape,
         )
         precession = math.degrees(
             (positive(microscope.get("rocking_angle")) or 0.0) / 1e3

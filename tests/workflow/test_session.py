@@ -5,6 +5,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from helpers.made_maps import some_map
+from napari_4dstem_orient.analysis.grains import GrainSettings, find_grains
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
@@ -65,6 +67,8 @@ def test_a_new_scan_drops_what_belongs_to_the_former_and_says_so(session, small_
         ({"rotation": 12.0}, True),
         ({"flip": True}, True),
         ({"r_pixel": 7.0}, False),
+        ({"r_pixel": 7.0, "r_aspect": 2.0}, False),
+        ({"distortion": (0.01, 0.0)}, True),
         ({"semiangle": 1.5}, False),
     ],
 )
@@ -73,6 +77,66 @@ def test_a_field_of_the_calibration_makes_stale_only_what_was_made_with_it(sessi
     assert session.is_stale(Stage.CALIBRATED) is stale
     assert not session.is_stale(Stage.DISKS)
     assert session.get(Stage.SCAN).calibration == session.calibration
+
+
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        ({"q_pixel": 0.02}, True),
+        ({"rotation": 12.0}, True),
+        ({"flip": True}, True),
+        ({"distortion": (0.01, 0.0)}, True),
+        ({"voltage": 120.0}, True),
+        ({"precession": 0.5}, True),
+        ({"r_pixel": 7.0}, False),
+        ({"semiangle": 1.5}, False),
+    ],
+)
+def test_what_turns_or_explains_patterns_otherwise_makes_maps_stale(session, change, stale):
+    session.put(Stage.MAP, some_map((3, 4)), session.job_for(Stage.MAP))
+    session.set_calibration(session.calibration.with_(**change))
+    assert session.is_stale(MapBy("transformer")) is stale
+
+
+def test_scan_steps_typed_after_mapping_are_those_of_the_maps(session):
+    """What was exported from the map, and the grains' sizes, kept the steps that the map was made with."""
+    made = some_map((3, 4), r_pixel=5.0, provenance={"calibration": {"r_pixel": 5.0, "voltage": 200.0}})
+    key, told = MapBy("transformer"), []
+    session.put(key, made, session.job_for(key))
+    session.changed.connect(told.append)
+    session.set_calibration(session.calibration.with_(r_pixel=8.0, r_aspect=4.0))
+    now = session.get(key)
+    assert now.steps == (16.0, 4.0)
+    assert now.provenance["calibration"] == {"r_pixel": 8.0, "r_aspect": 4.0, "voltage": 200.0}
+    calibration = session.record(key).job.calibration
+    assert (calibration["r_pixel"], calibration["r_aspect"]) == (8.0, 4.0)
+    grains = find_grains(now, GrainSettings(smallest=1))
+    np.testing.assert_allclose(grains.area, 64.0 * grains.size)
+    assert not session.is_stale(key)
+    assert all(getattr(now, name) is values for name, values in made.arrays.items())
+    assert told == [Stage.SCAN, key]
+    session.set_calibration(session.calibration.with_(r_pixel=None))
+    assert session.get(key).steps is None
+
+
+def test_a_map_that_comes_later_has_the_steps_typed_meanwhile(session):
+    session.set_calibration(session.calibration.with_(r_pixel=8.0, r_aspect=4.0))
+    kept = session.put(Stage.MAP, some_map((3, 4), r_pixel=5.0))
+    assert kept.steps == (16.0, 4.0)
+    assert session.get(MapBy("transformer")) is kept
+    former = replace(session.state, results={**session.state.results, MapBy("transformer"): some_map((3, 4))})
+    session.restore(former)  # of a project that was saved before maps followed
+    assert session.get(MapBy("transformer")).steps == (16.0, 4.0)
+
+
+def test_a_map_alone_keeps_its_steps_whatever_disks_are_opened_beside_it():
+    session = Session()
+    session.set_calibration(Calibration(r_pixel=6.0))
+    session.put(Stage.MAP, some_map((3, 4), r_pixel=6.0))
+    for told in (Calibration(), Calibration(r_pixel=9.0)):
+        session.learn(told)
+        session.put(Stage.DISKS, disks())
+        assert session.get(MapBy("transformer")).r_pixel == session.calibration.r_pixel == 6.0
 
 
 def test_where_a_calibration_field_comes_from(session):

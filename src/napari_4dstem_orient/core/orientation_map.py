@@ -225,6 +225,19 @@ class OrientationMap:
         """Scan steps in nm down the rows and along them; None where they are unknown."""
         return both_steps(self.r_pixel, self.r_aspect)
 
+    def with_steps(self, r_pixel: float | None, r_aspect: float = 1.0) -> OrientationMap:
+        """Return the map with other scan steps, which decide nothing in it; itself where it has these."""
+        if (self.r_pixel, self.r_aspect) == (r_pixel, r_aspect):
+            return self
+        steps = {"r_pixel": r_pixel, "r_aspect": r_aspect}
+        told = self.provenance.get("calibration")
+        provenance = self.provenance | ({"calibration": {**told, **steps}} if told else {})
+        return replace(self, r_pixel=r_pixel, r_aspect=r_aspect, provenance=provenance)
+
+    def answers_as(self, other: OrientationMap | None) -> bool:
+        """Tell whether another map holds these very answers, whatever its scan steps (see ``with_steps``)."""
+        return other is not None and other.rotation is self.rotation and other.status is self.status
+
     @property
     def indexed(self) -> np.ndarray:
         """True where there is an answer, shape (scan_y, scan_x)."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Columns = dict[str, list]
 """Heading with its unit to one value for each grain."""
+_SIZE, _AREA, _DIAMETER = "size (positions)", "area (nm²)", "diameter (nm)"
 
 
 def grain_columns(grains: Grains, progress: Progress = silent) -> Columns:
@@ -37,20 +38,27 @@ def grain_columns(grains: Grains, progress: Progress = silent) -> Columns:
     columns: Columns = {
         "grain": list(range(1, len(grains) + 1)),
         "phase": [phase.name for phase in phases],
-        "size (positions)": grains.size.tolist(),
+        _SIZE: grains.size.tolist(),
     }
-    if grains.area is not None and grains.diameter is not None:
-        columns |= {
-            "area (nm²)": grains.area.round(2).tolist(),
-            "diameter (nm)": grains.diameter.round(2).tolist(),
-        }
     columns |= {f"{name} (°)": angles[:, axis].tolist() for axis, name in enumerate(("φ1", "Φ", "φ2"))}
     columns |= {"zone axis": zones, "spread (°)": grains.spread.round(3).tolist()}
     columns["score"] = grains.score.round(3).tolist()
     if grains.reliability is not None:
         columns["reliability"] = grains.reliability.round(3).tolist()
     columns |= {"row": grains.middle[:, 0].tolist(), "column": grains.middle[:, 1].tolist()}
-    return columns
+    return with_sizes(columns, grains)
+
+
+def with_sizes(columns: Columns, grains: Grains) -> Columns:
+    """Return the table with areas and diameters as the map's scan steps make them, without where they are unknown."""
+    sizes = {}
+    if grains.area is not None and grains.diameter is not None:
+        sizes[_AREA], sizes[_DIAMETER] = (
+            values.round(2).tolist() for values in (grains.area, grains.diameter)
+        )
+    rest = {name: values for name, values in columns.items() if name not in (_AREA, _DIAMETER)}
+    head = {name: rest.pop(name) for name in ("grain", "phase", _SIZE)}
+    return {**head, **sizes, **rest}
 
 
 def save_grain_table(grains: Grains, path: str | Path) -> None:

@@ -46,7 +46,7 @@ def with_origin(
         "phases": [phase.to_dict() for phase in answer.phases],
         **answer.provenance,
     }
-    return replace(answer, r_pixel=known.r_pixel, r_aspect=known.r_aspect, provenance=provenance)
+    return replace(answer, provenance=provenance).with_steps(known.r_pixel, known.r_aspect)
 
 
 def environment() -> dict[str, Any]:

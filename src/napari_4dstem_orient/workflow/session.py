@@ -14,6 +14,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_4dstem_orient.core.inputs import inputs_of
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.workflow.job import Job, Key, MapBy, Stage, stage_of
@@ -43,8 +44,11 @@ NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
     "flip": (Stage.CALIBRATED,),
     "distortion": (Stage.CALIBRATED,),
     "voltage": (Stage.MAP,),
+    "precession": (Stage.MAP,),
 }
 """Which results were made with which field of the calibration."""
+_STEPS = ("r_pixel", "r_aspect")
+"""The fields that decide nothing in a map, and that it has all the same."""
 _OF_DISKS = ("q_pixel_from", *(name for name, made in NEEDS_CALIBRATION.items() if Stage.CALIBRATED in made))
 
 
@@ -121,7 +125,7 @@ def files_read(state: SessionState) -> list[str]:
 
 
 class Session:
-    """The results of one viewer.
+    """The results of one viewer; its maps have its scan steps, whatever they were made with.
 
     Signals
     -------
@@ -192,7 +196,7 @@ class Session:
             fields["calibration"] = {name: known[name] for name in known if known[name] not in (None, "")}
         return replace(above, **fields)
 
-    def put(self, key: Key, result: Any, job: Job | None = None, still_stale: bool = False) -> None:
+    def put(self, key: Key, result: Any, job: Job | None = None, still_stale: bool = False) -> Any:
         """Set a stage's result; what was made from the former becomes stale, or goes with a new scan.
 
         Parameters
@@ -204,6 +208,11 @@ class Session:
             What it was made with, for its ``Record``.
         still_stale : bool
             The result is another reading of the former one, and stays stale where that was.
+
+        Returns
+        -------
+        object
+            The result as it is kept: a map has the session's scan steps.
         """
         if key is Stage.MAP:
             key = MapBy(result.method)
@@ -213,6 +222,8 @@ class Session:
             self._calibration = self._read_calibration = result.calibration
         self._results[key] = result
         self._records[key] = Record(job=job or Job())
+        if self._calibration.steps is not None:
+            self._give_steps((key,))
         if _ancestors(key) & self._stale:  # made of what has changed since
             self._stale.add(key)
         elif not still_stale:
@@ -227,6 +238,7 @@ class Session:
             self.replaced.emit()
         for touched in (key, *below):
             self.changed.emit(touched)
+        return self._results[key]
 
     def record(self, key: Key) -> Record | None:
         """Return when and with which settings a result was made; None where there never was one."""
@@ -253,6 +265,8 @@ class Session:
         self._stale = set(state.stale) & set(self._results)
         self._calibration, self._read_calibration = state.calibration, state.read_calibration
         self._pins = tuple(state.pins)
+        if self._calibration.steps is not None:
+            self._give_steps(self.made(Stage.MAP))
         rows, cols = self.scan_shape or (1, 1)
         row, col = state.position or (rows // 2, cols // 2)
         self._position = min(row, rows - 1), min(col, cols - 1)
@@ -289,7 +303,10 @@ class Session:
         return self._calibration
 
     def set_calibration(self, calibration: Calibration) -> None:
-        """Calibrate the same data otherwise; what was made with a field that changed becomes stale."""
+        """Calibrate the same data otherwise; what was made with a field that changed becomes stale.
+
+        Scan steps decide nothing in a map, so maps get new ones and stay what they are.
+        """
         old, self._calibration = self._calibration, calibration
         fields = [name for name in vars(calibration) if getattr(old, name) != getattr(calibration, name)]
         if not fields:
@@ -299,15 +316,30 @@ class Session:
         made_with = {stage for name in fields for stage in NEEDS_CALIBRATION.get(name, ())}
         stale = [later for later in self._results if made_with & {stage_of(later), *_ancestors(later)}]
         self._stale.update(stale)
-        for touched in (Stage.SCAN, *stale):
+        stepped = self.made(Stage.MAP) if set(fields) & set(_STEPS) else []
+        self._give_steps(stepped)
+        for touched in dict.fromkeys((Stage.SCAN, *stale, *stepped)):
             self.changed.emit(touched)
+
+    def _give_steps(self, keys: Iterable[Key]) -> None:
+        """Give maps, and the jobs that make them again, the session's scan steps."""
+        steps = {name: getattr(self._calibration, name) for name in _STEPS}
+        for key in keys:
+            if not isinstance(found := self._results[key], OrientationMap):
+                continue
+            self._results[key] = found.with_steps(**steps)
+            record = self._records.get(key)
+            if record is not None and record.job.calibration:
+                job = replace(record.job, calibration={**record.job.calibration, **steps})
+                self._records[key] = replace(record, job=job)
 
     def learn(self, told: Calibration) -> None:
         """Take from a file of disks what is not known yet; nothing is kept of a former file of disks."""
         alone = Stage.SCAN not in self._results
         others = alone and (Stage.DISKS in self._results or Stage.CALIBRATED in self._results)
-        usual = Calibration()
-        known = usual if others else self._calibration
+        usual, now = Calibration(), self._calibration
+        of_maps = now if self.maps else usual
+        known = usual.with_(r_pixel=of_maps.r_pixel, r_aspect=of_maps.r_aspect) if others else now
         unknown = [name for name in vars(usual) if getattr(known, name) == getattr(usual, name)]
         for size, about in (("q_pixel", "q_pixel_from"), ("r_pixel", "r_aspect")):
             if size not in unknown and about in unknown:

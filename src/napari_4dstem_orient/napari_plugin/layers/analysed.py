@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import napari
 from psygnal import Signal
 
@@ -26,6 +28,8 @@ class Analysed:
     -------
     map_changed : Signal()
         Another map, or none; its grains are not known any more.
+    steps_changed : Signal()
+        The same map, and grains, with other scan steps.
     grains_changed : Signal()
         Grains were found, or lost.
     selected_changed : Signal()
@@ -33,6 +37,7 @@ class Analysed:
     """
 
     map_changed = Signal()
+    steps_changed = Signal()
     grains_changed = Signal()
     selected_changed = Signal()
 
@@ -51,16 +56,26 @@ class Analysed:
 
     def take(self, orientation_map: OrientationMap | None) -> None:
         """Analyse another map."""
-        if orientation_map is not self.map:
-            self.map = orientation_map
+        former, self.map = self.map, orientation_map
+        if orientation_map is not None and orientation_map.answers_as(former):
+            if orientation_map is not former:
+                self.grains = self._of_map(self.grains)
+                self.steps_changed.emit()
+        elif orientation_map is not former:
             self.put_grains(None)
             self.map_changed.emit()
 
     def put_grains(self, grains: Grains | None) -> None:
         """Set the grains of the map."""
-        self.grains = grains
+        self.grains = self._of_map(grains)
         self.select(0)
         self.grains_changed.emit()
+
+    def _of_map(self, grains: Grains | None) -> Grains | None:
+        """Return grains with the scan steps that the map has now."""
+        if grains is None or self.map is None:
+            return grains
+        return replace(grains, orientation_map=self.map)
 
     def select(self, number: int) -> None:
         """Select a grain."""

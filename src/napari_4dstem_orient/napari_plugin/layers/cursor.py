@@ -14,6 +14,7 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QWidget
 from superqt.utils import qthrottled
 
+from napari_4dstem_orient.napari_plugin.layers.map_layers import follow_steps
 from napari_4dstem_orient.napari_plugin.layers.placing import scan_position
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     OURS,
@@ -88,6 +89,7 @@ class Cursor:
             viewer.bind_key(PIN, lambda viewer: toggle_pin(self.session), overwrite=True)
         if key is Stage.SCAN:
             rescale(viewer, self.session.calibration.steps)
+            follow_steps(viewer)
             QTimer.singleShot(0, self._show_over_layers)  # the layers it shall lie over are about to come
 
     def _on_inserted(self, event: Any) -> None:

@@ -83,6 +83,20 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
     return layers
 
 
+def follow_steps(viewer: napari.Viewer) -> None:
+    """Let layers know the session's maps again after these were given other scan steps."""
+    maps = session_for(viewer).maps
+    for layer in map_layers(viewer):
+        former = layer.metadata[MAP]
+        now = maps.get(former.method)
+        if now is None or now is former or not now.answers_as(former):
+            continue
+        if former in _whole:
+            whole, threshold = _whole[former]
+            _whole[now] = whole.with_steps(now.r_pixel, now.r_aspect), threshold
+        layer.metadata = {**layer.metadata, MAP: now}
+
+
 def map_layers(viewer: napari.Viewer, method: str | None = None) -> list[Layer]:
     """Return the viewer's layers that show a map, bottom first, of one method where asked."""
     maps = [layer for layer in viewer.layers if MAP in layer.metadata]

@@ -100,6 +100,29 @@ def test_another_map_takes_the_grains_away(panel, qtbot, silver):
     assert panel.grains.table.model().rowCount() == 0
 
 
+def test_grains_and_profile_follow_the_scan_steps(panel, qtbot):
+    grains = find(panel, qtbot)
+    part = panel.misorientation
+    qtbot.mouseClick(part.line_button, Qt.MouseButton.LeftButton)
+    find_layer(panel.viewer, LINE).add([[1, 0], [1, 5]], shape_type="line")
+    qtbot.waitUntil(lambda: part.profile is not None, timeout=60_000)
+    panel.analysed.select(2)
+    known = panel.session.calibration
+    panel.session.set_calibration(known.with_(r_pixel=8.0, r_aspect=4.0))  # 16 nm down, 4 nm along
+    now = panel.analysed.grains
+    assert now.label is grains.label
+    assert panel.analysed.selected == 2
+    np.testing.assert_allclose(now.area, 64.0 * grains.size)
+    assert panel.grains._columns["area (nm²)"] == now.area.tolist()
+    assert find_layer(panel.viewer, GRAINS).features["area (nm²)"][1] == now.area[0]
+    assert "nm" in panel.grains.found.text()
+    qtbot.waitUntil(lambda: part.profile.distance[-1] == pytest.approx(5 * 4.0), timeout=60_000)
+    panel.session.set_calibration(known.with_(r_pixel=None))
+    assert "area (nm²)" not in panel.grains._columns
+    assert "positions" in panel.grains.found.text()
+    qtbot.waitUntil(lambda: part.profile.unit == "positions", timeout=60_000)
+
+
 def test_the_table_is_saved(panel, qtbot, tmp_path, notified):
     find(panel, qtbot)
     panel.grains.save(str(tmp_path / "grains.csv"))

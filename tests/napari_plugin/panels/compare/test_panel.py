@@ -104,6 +104,16 @@ def test_another_map_makes_the_comparison_stale_until_it_is_made_anew(compared, 
     assert find_layer(compared.viewer, DIFFERENCE).data[2, 2] == pytest.approx(0, abs=0.1)
 
 
+def test_another_scan_step_makes_no_comparison_stale_and_is_in_its_table(compared, tmp_path):
+    former = compared.found
+    compared.session.set_calibration(compared.session.calibration.with_(r_pixel=8.0, r_aspect=4.0))
+    assert compared.stale.isHidden()
+    assert compared.found.angle is former.angle
+    compared.save_table(tmp_path / "compared.csv")
+    table = pd.read_csv(tmp_path / "compared.csv", comment="#")
+    assert (table["x_nm"].max(), table["y_nm"].max()) == (5 * 4.0, 3 * 16.0)
+
+
 def test_maps_of_former_disks_make_the_comparison_stale(compared):
     compared.session.put(Stage.CALIBRATED, compared.session.get(Stage.CALIBRATED))
     assert "other disks" in compared.stale.text()

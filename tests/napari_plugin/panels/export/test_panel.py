@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from qtpy.QtWidgets import QMessageBox
 
@@ -83,6 +84,22 @@ def test_the_chosen_map_is_the_one_written(panel, qtbot, tmp_path, silver):
     qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=60_000)
     with h5py.File(tmp_path / "out" / "grains.h5") as file:
         assert file["orientation/score"][1, 1] == 0.5
+
+
+def test_what_is_written_has_the_scan_steps_typed_after_mapping(panel, qtbot, tmp_path):
+    """The window's scale bar followed, the files did not: all had the 20 nm that the map was made with."""
+    known = panel.session.calibration
+    panel.session.set_calibration(known.with_(r_pixel=8.0, r_aspect=4.0))  # 16 nm down, 4 nm along
+    tick(panel, "ang", "ctf", "csv", "h5", "hspy")
+    panel.export_button.click()
+    qtbot.waitUntil(lambda: "grains" in panel.written.text(), timeout=60_000)
+    written = tmp_path / "out"
+    ang, ctf = ((written / f"grains.{kind}").read_text(encoding="latin-1") for kind in ("ang", "ctf"))
+    assert ("# XSTEP: 0.0040000" in ang, "# YSTEP: 0.0160000" in ang) == (True, True)
+    assert ("XStep\t0.0040000" in ctf, "YStep\t0.0160000" in ctf) == (True, True)
+    table = pd.read_csv(written / "grains.csv", comment="#")
+    assert (table["x_nm"].max(), table["y_nm"].max()) == (5 * 4.0, 3 * 16.0)
+    assert OrientationMap.load(written / "grains.h5").steps == (16.0, 4.0)
 
 
 def test_a_stale_map_is_marked_in_the_list(panel, silver):

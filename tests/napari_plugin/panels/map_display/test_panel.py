@@ -10,6 +10,7 @@ from helpers.gui_scan import SHAPE, fill, made_map
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     KIND,
     MAP,
@@ -84,6 +85,22 @@ def test_apply_refuses_what_is_hidden_and_at_nothing_takes_it_back(panel):
     panel.threshold.setValue(0)
     panel.apply_button.click()
     assert panel.session.get(MapBy("transformer")) is whole
+
+
+def test_what_is_hidden_can_be_taken_back_after_another_scan_step(panel):
+    install_cursor(panel.viewer)
+    panel.threshold.setValue(50)
+    panel.apply_button.click()
+    panel.session.set_calibration(panel.session.calibration.with_(r_pixel=7.0))
+    kept = panel.session.get(MapBy("transformer"))
+    assert kept.status[DOUBTFUL] == IndexingStatus.UNRELIABLE
+    assert layer_of(panel).metadata[MAP] is kept
+    panel.threshold.setValue(0)
+    assert panel.apply_button.isEnabled()
+    panel.apply_button.click()
+    whole = panel.session.get(MapBy("transformer"))
+    assert whole.status[DOUBTFUL] == IndexingStatus.INDEXED
+    assert whole.r_pixel == 7.0
 
 
 def test_the_key_has_the_maps_colour_under_its_mark(panel):

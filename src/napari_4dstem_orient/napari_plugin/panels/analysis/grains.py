@@ -13,7 +13,7 @@ from napari_4dstem_orient.analysis.boundaries import Boundary, Neighbours, edge_
 from napari_4dstem_orient.analysis.grains import Grains, GrainSettings, find_grains
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress
-from napari_4dstem_orient.export.grain_table import Columns, grain_columns, save_grain_table
+from napari_4dstem_orient.export.grain_table import Columns, grain_columns, save_grain_table, with_sizes
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
@@ -58,6 +58,7 @@ class GrainsSection(QWidget):
         column(self, self.form.native, row(self.find_button, self.save_button), self.found, self.table)
         analysed.grains_changed.connect(self._show_grains)
         analysed.selected_changed.connect(self._show_selected)
+        analysed.steps_changed.connect(self._follow_steps)
         analysed.endings.listen(analysed.session.position_changed, self._on_position)
         self.refresh()
 
@@ -75,7 +76,7 @@ class GrainsSection(QWidget):
     def _on_found(self, asked: OrientationMap, found: tuple[Grains, Columns]) -> Iterator[None]:
         self._columns = found[1]
         for step in (self.analysed.put_grains, self._put_labels, self._put_boundaries, self._select_here):
-            if asked is self.analysed.map:
+            if asked.answers_as(self.analysed.map):
                 step(found[0])
             yield
 
@@ -90,8 +91,21 @@ class GrainsSection(QWidget):
                 if (layer := find_layer(viewer, name)) is not None:
                     viewer.layers.remove(layer)
             return
+        self._show_sizes()
+
+    def _show_sizes(self) -> None:
+        """Show the table with sizes as the scan steps make them."""
+        if (grains := self.analysed.grains) is None:
+            return
+        self._columns = with_sizes(self._columns, grains)
         self.table.put(self._columns.keys(), self._columns.values())
+        self.table.show_line(self.analysed.selected - 1)
         self.found.setText(summary(grains))
+
+    def _follow_steps(self) -> None:
+        self._show_sizes()
+        if (layer := find_layer(self.analysed.viewer, GRAINS)) is not None:
+            layer.features = _features(self._columns)
 
     def _put_labels(self, grains: Grains) -> None:
         shown = grains.orientation_map

@@ -45,6 +45,7 @@ class MisorientationSection(Plot):
         self._latest = analysed.endings.latest(self._on_answer)
         analysed.endings.callback(self.pick_button.setChecked, False)
         analysed.map_changed.connect(self._on_map)
+        analysed.steps_changed.connect(self._follow)
 
     def refresh(self) -> None:
         for each in (self.pick_button, self.line_button):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,9 @@ class CompareWidget(StepWidget):
         self.jobs.run(title_of(method), put, snapshot.map, job, long_run, lambda grown: None).keep(resumed)
 
     def _put_map(self, job: Job, made: OrientationMap) -> Iterator[None]:
-        self.session.put(Stage.MAP, made, job)
+        kept = self.session.put(Stage.MAP, made, job)
         yield
-        add_map_layers(self.viewer, made)
+        add_map_layers(self.viewer, kept)
 
     @property
     def compared(self) -> tuple[str, str]:
@@ -161,8 +162,8 @@ class CompareWidget(StepWidget):
             self._show_domains,
             lambda found: self.plots.show_measure(self.measure.currentText()),
         ):
-            if self.found is found:  # and no map has gone meanwhile
-                step(found)
+            if self.found is not None and self.found.angle is found.angle:  # and no map has gone meanwhile
+                step(self.found)
             yield
         self.refresh()
 
@@ -258,8 +259,21 @@ class CompareWidget(StepWidget):
         for widget in (self.save_button, self.previous, self.next):
             widget.setEnabled(self.found is not None)
         self.summary.setText(_summary(self.found) if self.found is not None else "")
+        self._take_steps()
         self.stale.setText(self._why_stale())
         self.stale.setVisible(bool(self.stale.text()))
+
+    def _take_steps(self) -> None:
+        """Tell distances with the maps' new scan steps, where only those have changed."""
+        maps, found = tuple(self.session.get(MapBy(method)) for method in self.compared), self.found
+        if found is None or maps == found.maps:
+            return
+        if all(
+            one is not None and one.answers_as(former) for one, former in zip(maps, found.maps, strict=True)
+        ):
+            self.found = replace(found, maps=maps)
+            self.plots.take(self.found)
+            self.plots.show_measure(self.measure.currentText())
 
     def _why_stale(self) -> str:
         """Say why the comparison is not of what the session holds now, and what to do; empty where it is."""

@@ -115,8 +115,7 @@ class MapDisplayWidget(StepWidget):
         if layer is None:
             return
         shown = without_doubtful(layer.metadata[MAP], layer.metadata[LOOK].threshold)
-        self.session.put(Stage.MAP, shown, still_stale=True)
-        add_map_layers(self.viewer, shown)
+        add_map_layers(self.viewer, self.session.put(Stage.MAP, shown, still_stale=True))
 
     def _main(self) -> Layer | None:
         layer = shown_layer(self.viewer)

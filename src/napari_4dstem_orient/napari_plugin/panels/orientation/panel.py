@@ -220,9 +220,9 @@ class OrientationWidget(StepWidget):
 
     def showing_map(self, orientation_map: OrientationMap, job: Job | None = None) -> Iterator[None]:
         """Put a map into the session, with what it was made with, and show it as layers, in steps."""
-        self.session.put(Stage.MAP, orientation_map, job)
+        kept = self.session.put(Stage.MAP, orientation_map, job)
         yield
-        self._draw(orientation_map)
+        self._draw(kept)
         self.viewer.layers.selection.active = map_layers(self.viewer, orientation_map.method)[-1]
 
     def _draw(self, orientation_map: OrientationMap) -> None:

@@ -162,8 +162,8 @@ def take_disks(viewer: napari.Viewer, disks: BraggDisks, told: Calibration | Non
 def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str | None = None) -> None:
     """Put a map read from a file into the session, beside its scan or alone, and show its layers.
 
-    Its scan step is taken where none is known. Where it would take the place of a map that no file holds, the user is
-    asked.
+    Its scan step is taken where none is known, else it gets the session's. Where it would take the place of a map that
+    no file holds, the user is asked.
 
     Raises
     ------
@@ -178,10 +178,10 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
         session.set_calibration(
             session.calibration.with_(r_pixel=orientation_map.r_pixel, r_aspect=orientation_map.r_aspect)
         )
-    are_in_files([orientation_map])
-    session.put(Stage.MAP, orientation_map, Job(path))
+    kept = session.put(Stage.MAP, orientation_map, Job(path))
+    are_in_files([kept])
     install_cursor(viewer)
-    add_map_layers(viewer, orientation_map)
+    add_map_layers(viewer, kept)
     show_scale_bar(viewer)
 
 

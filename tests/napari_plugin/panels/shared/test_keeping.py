@@ -19,6 +19,7 @@ from helpers.gui_scan import (
     numbered_scan,
     scan_of,
 )
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.io.bragg_peaks import save_disks
 from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
@@ -285,6 +286,35 @@ def test_reading_again_otherwise_asks(bench, qtbot, monkeypatch, silver, two_dat
         quiet(panels, qtbot)
     assert "Replace the result of two.h5 · /first/data?" in asked[0]
     assert session.scan_shape == (3, 4)
+
+
+@pytest.mark.parametrize("answer", ["Cancel", "Replace"])
+def test_how_a_scan_is_read_stays_when_disks_are_opened_beside_it(
+    bench, qtbot, monkeypatch, tmp_path, two_datasets, answer
+):
+    """The choice of a dataset was gone, and Read opened the file of disks."""
+    viewer, panels = bench
+    data, session = panels["Data"], session_for(viewer)
+    button(viewer, panels, two_datasets, monkeypatch)
+    qtbot.waitUntil(data.reading.isVisible, timeout=60_000)
+    qtbot.mouseClick(data.reading.read_button, LEFT)
+    qtbot.waitUntil(lambda: session.scan_shape == (3, 4), timeout=60_000)
+    quiet(panels, qtbot)
+    disks = BraggDisks.from_lists((3, 4), [np.ones((2, 3))] * 12)
+    session.put(Stage.DISKS, disks)
+    save_disks(disks, tmp_path / "peaks.h5")
+    with answering(answer) as asked:
+        data.open_path(str(tmp_path / "peaks.h5"))
+        quiet(panels, qtbot)
+        assert len(asked) == 1
+        assert (session.get(Stage.DISKS) is disks) == (answer == "Cancel")
+        assert data.reading.isVisible()
+        assert data.reading.dataset == "/first/data"
+        data.reading.datasets.setCurrentIndex(1)
+        qtbot.mouseClick(data.reading.read_button, LEFT)
+        quiet(panels, qtbot)
+    # Disks that no file holds are asked for again; the second dataset takes the place of those of a file.
+    assert (len(asked), session.scan_shape) == ((2, (3, 4)) if answer == "Cancel" else (1, (2, 4)))
 
 
 @pytest.mark.parametrize("kind", ["disks", "map"])

@@ -156,6 +156,7 @@ class DataWidget(StepWidget):
     def _take(self, opened: Opened) -> Iterator[None]:
         if opened.disks is not None:
             take_disks(self.viewer, *opened.disks)
+            return  # they lie beside the scan, which can still be read otherwise
         if opened.scan is not None and opened.overview is not None:
             if not may_take_place(self.viewer):
                 return

@@ -17,6 +17,7 @@ import numpy as np
 
 from napari_4dstem_orient.core import packed
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.hdf5_pieces import check_pieces
 from napari_4dstem_orient.core.reading import (
     LARGEST_DESCRIPTION,
     LARGEST_PIECE,
@@ -31,10 +32,6 @@ _LINKS = 16  # links that lead to links
 _CACHE = 64 * 2**20
 _NUMBERED = re.compile(r"%\d*b")  # stands for the number of a virtual dataset's part
 _MOST_VIRTUAL = 1000  # datasets that are put together, one from another
-_DENSEST = 1100  # times that gzip makes anything smaller, at most
-_UNPACKED = 2**25  # bytes that are unpacked to see whether there are more
-_BITSHUFFLE = 32008
-_MOST_PIECES = 5_000  # of a dataset, that are looked at before one is read
 _LookedAt = dict[tuple[int, int], bool]
 
 
@@ -106,7 +103,7 @@ def member(
         except (KeyError, OSError, RuntimeError):
             return None
     if isinstance(here, h5py.Dataset):
-        _check_pieces(here)
+        check_pieces(here)
         _check_storage(here, {} if looked_at is None else looked_at)
     return here
 
@@ -144,7 +141,7 @@ def array(group: h5py.Group, path: str) -> np.ndarray:
     piece = math.prod(found.chunks) * found.dtype.itemsize if found.chunks else 0
     check_room(max(size, 2 * piece if piece > LARGEST_PIECE else 0), f"What is stored as {path}")
     stored = found.id.get_storage_size()
-    if not found.is_virtual and size > _DENSEST * stored + LARGEST_DESCRIPTION:
+    if not found.is_virtual and size > packed.DENSEST[packed.GZIP] * stored + LARGEST_DESCRIPTION:
         raise ValueError(f"it promises {size:,} bytes as {path} and holds {stored:,}")
     return np.asarray(found[()])
 
@@ -205,79 +202,6 @@ def _outside(
     """Follow a link to another, regular file."""
     there = next(filter(is_regular, places(file, link.filename)), None)
     return None if there is None else member(open_file(there), link.path, links, looked_at)
-
-
-def _check_pieces(dataset: h5py.Dataset) -> None:
-    """Refuse packed pieces that take more room in the file than what they hold, or tell that they unpack to more.
-
-    HDF5 unpacks to the end whatever comes.
-
-    Raises
-    ------
-    UserError
-        Honest packing makes nothing larger, but for some bytes.
-    """
-    if dataset.chunks is None or not dataset.id.get_create_plist().get_nfilters():
-        return
-    holds = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    most = holds + holds // 50 + 4096
-    pieces: list[Any] = []
-
-    def look(piece: Any) -> int | None:
-        """Return what ends the search: the size of a piece that is too large, or 0 after many."""
-        pieces.append(piece)
-        if piece.size > most:
-            return int(piece.size)
-        return 0 if len(pieces) > _MOST_PIECES else None
-
-    if found := dataset.id.chunk_iter(look):
-        raise UserError(
-            f"{dataset.name} packs {holds:,} bytes into {found:,}, which no honest file does; ask for another copy."
-        )
-    if any(_unpacks_to_more(dataset, pieces, most)):
-        raise UserError(
-            f"A piece of {dataset.name} holds {holds:,} bytes and unpacks to more than {most:,}, which no honest file "
-            "does; ask for another copy."
-        )
-
-
-def _unpacks_to_more(dataset: h5py.Dataset, pieces: list[Any], most: int) -> Iterator[bool]:
-    """Tell of each piece, as far as that is quick, whether what packed it last would make more of it."""
-    filters = dataset.id.get_create_plist()
-    used = [filters.get_filter(each)[::2] for each in range(filters.get_nfilters())]
-    used = [(number, values) for number, values in used if number != packed.CHECKSUM]
-    packing = [place for place, one in enumerate(used) if _packs(*one)]
-    if not packing:
-        return
-    if packing != [len(used) - 1]:
-        raise UserError(
-            f"{dataset.name} is packed twice, so that nobody can tell what it unpacks to; save it again, packed once."
-        )
-    number, _ = used[-1]
-    tells = packed.HDF5_FILTERS.get(number)
-    if number in packed.UNTOLD:
-        # The largest first: gzip makes no more than so many times as much of a piece.
-        doubtful = [
-            piece for piece in pieces if number != 1 or piece.size * _DENSEST > max(most, LARGEST_PIECE)
-        ]
-        for piece in sorted(doubtful, key=lambda piece: -piece.size)[: max(1, _UNPACKED // most)]:
-            yield packed.exceeds(
-                packed.UNTOLD[number](), dataset.id.read_direct_chunk(piece.chunk_offset)[1], most
-            )
-    elif tells is not None:
-        with open(dataset.file.filename, "rb") as file:
-            for piece in pieces:
-                if dataset.file.userblock_size:  # where pieces lie is counted from its end, or not
-                    start = dataset.id.read_direct_chunk(piece.chunk_offset)[1][:20]
-                else:
-                    file.seek(piece.byte_offset)
-                    start = file.read(min(20, piece.size))
-                yield piece.filter_mask == 0 and tells(start.ljust(20, b"\0")) > most
-
-
-def _packs(number: int, values: tuple[int, ...]) -> bool:
-    """Tell whether a filter packs; bitshuffle may only put bits in another order."""
-    return number in packed.PACKERS and (number != _BITSHUFFLE or (len(values) > 4 and values[4] > 0))
 
 
 def _check_storage(dataset: h5py.Dataset, looked_at: _LookedAt) -> None:

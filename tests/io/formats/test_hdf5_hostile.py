@@ -19,6 +19,7 @@ import zarr
 
 from helpers.foreign_files import peaks
 from helpers.format_files import DATA, same
+from napari_4dstem_orient.core import hdf5_pieces, reading
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.probe import probe_from_file
 from napari_4dstem_orient.io.bragg_peaks import load_disks
@@ -322,6 +323,112 @@ def test_gzip_within_gzip_is_refused(tmp_path):
         made = h5py.h5d.create(file.id, b"data", h5py.h5t.NATIVE_UINT16, space, how)
         made.write_direct_chunk((1, 1, 0, 0), packed)
     with pytest.raises(UserError, match=r"^a.h5: /data is packed twice"):
+        load(tmp_path / "a.h5")
+
+
+def blosc2_frame(folder, size):
+    """Return noughts as Blosc2 packs them: a few hundred bytes, whatever their number."""
+    with h5py.File(folder / "frame.h5", "w") as file:
+        noughts = np.zeros(size, np.uint8)
+        data = file.create_dataset("data", data=noughts, chunks=(size,), **hdf5plugin.Blosc2())
+        return data.id.read_direct_chunk((0,))[1]
+
+
+@pytest.mark.parametrize("kind", ["frame", "chunk", "szip"])
+def test_blosc2_and_szip_tell_what_they_unpack_to(tmp_path, kind):
+    packing, packed = hdf5plugin.Blosc2(), bytearray(blosc2_frame(tmp_path, 2**26))
+    assert len(packed) < 1000
+    if kind == "chunk":  # only what lies in the frame tells
+        packed = bytearray(blosc2_frame(tmp_path, DATA[0, 0].nbytes))
+        header = int.from_bytes(packed[11:15], "big")
+        packed[header + 4 : header + 8] = struct.pack("<I", 2**26)
+    elif kind == "szip":
+        packing, packed = {"compression": "szip"}, struct.pack("<I", 2**26) + bytes(40)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset("data", data=DATA, chunks=(1, 1, 10, 12), **packing)
+        data.id.write_direct_chunk((2, 3, 0, 0), bytes(packed))
+    with pytest.raises(UserError, match=r"^a.h5: A piece of /data holds \d+ bytes and unpacks to more"):
+        load(tmp_path / "a.h5")
+
+
+def test_scale_offset_believes_what_the_dataset_says_of_its_pieces(tmp_path):
+    """It would make room for 8 GiB for each."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=DATA, chunks=(1, 1, 10, 12), scaleoffset=0)
+        values = file["data"].id.get_create_plist().get_filter(0)[2]
+    np.testing.assert_array_equal(load(path).pattern(2, 3), DATA[2, 3])
+    content, said = path.read_bytes(), struct.pack("<5I", *values[:5])
+    assert content.count(said) == 1
+    path.write_bytes(content.replace(said, struct.pack("<5I", *values[:2], 2**32 - 1, *values[3:5])))
+    with pytest.raises(UserError, match=r"^a.h5: /data holds 240 bytes and unpacks to more"):
+        load(path)
+
+
+def test_a_piece_without_one_filter_is_looked_at_for_the_others(tmp_path):
+    packed = struct.pack(">QI", 2**40, 2**26) + bytes(40)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        packing = {"shuffle": True, **hdf5plugin.LZ4()}
+        data = file.create_dataset("data", data=DATA, chunks=(1, 1, 10, 12), **packing)
+        data.id.write_direct_chunk((2, 3, 0, 0), packed, filter_mask=1)  # not shuffled
+    with pytest.raises(UserError, match=r"^a.h5: A piece of /data holds 240 bytes and unpacks to more"):
+        load(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        data = file.create_dataset("data", data=DATA, chunks=(1, 1, 10, 12), **packing)
+        data.id.write_direct_chunk((2, 3, 0, 0), DATA[2, 3].tobytes(), filter_mask=3)
+    np.testing.assert_array_equal(load(tmp_path / "b.h5").pattern(2, 3), DATA[2, 3])
+
+
+@pytest.mark.parametrize("name", ["data", "Experiments/scan/data"])
+def test_pieces_that_are_not_looked_at_when_a_file_is_opened_are_when_they_are_read(tmp_path, name):
+    """There are too many; the last is the bad one, those before it were never written."""
+    values = np.random.default_rng(1).integers(0, 9, (72, 72, 8, 8), np.uint16)
+    path = tmp_path / ("a.h5" if name == "data" else "a.hspy")
+    with h5py.File(path, "w") as file:
+        file.attrs["file_format_version"] = "3.3"
+        data = file.create_dataset(name, values.shape, "u2", chunks=(1, 1, 8, 8), **hdf5plugin.LZ4())
+        data[:71] = values[:71]
+        data.id.write_direct_chunk((71, 71, 0, 0), struct.pack(">QI", 2**40, 2**26) + bytes(40))
+    with pytest.raises(
+        UserError, match=rf"{path.name}.*A piece of /{name} holds 128 bytes and unpacks to more"
+    ):
+        load(path).pattern(71, 71)
+    with h5py.File(path) as file:
+        data = hdf5_pieces.guarded(file[name])
+        for key in np.s_[70, 71], np.s_[69:71, 3:5, 2:7], np.s_[-3, 1:2, :, 3], np.s_[:71]:
+            np.testing.assert_array_equal(data[key], values[:72][key])
+        assert not data[71, 70].any()
+        with pytest.raises(UserError, match="unpacks to more"):
+            data[-1, 70:]
+
+
+def test_large_pieces_of_gzip_are_each_looked_at_when_they_are_read(tmp_path, monkeypatch):
+    """Only the largest are when the file is opened: it would take as long as to read it all."""
+    monkeypatch.setattr(hdf5_pieces, "_UNPACKED", 0)
+    random = np.random.default_rng(1).integers(0, 2**16, (1024, 1024), np.uint16)
+    packing = zlib.compressobj()
+    packed = packing.compress(random[:512].tobytes()) + packing.compress(bytes(2**27)) + packing.flush()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = file.create_dataset(
+            "data", (1, 2, 1024, 1024), "u2", chunks=(1, 1, 1024, 1024), compression="gzip"
+        )
+        data[0, 0] = random
+        np.testing.assert_array_equal(hdf5_pieces.guarded(data)[0, 0], random)
+        data.id.write_direct_chunk((0, 1, 0, 0), packed)
+    with pytest.raises(UserError, match=r"A piece of /data holds 2,097,152 bytes and unpacks to more"):
+        load(tmp_path / "a.h5").pattern(0, 1)
+
+
+def test_a_large_piece_of_lzf_must_find_room(tmp_path, monkeypatch):
+    """It does not tell: 90 times as much is the most."""
+    random = np.random.default_rng(1).integers(0, 2**16, (2048, 2048), np.uint16).repeat(2, axis=0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("data", data=random[None, None], chunks=(1, 1, 4096, 2048), compression="lzf")
+    np.testing.assert_array_equal(load(tmp_path / "a.h5").pattern(0, 0), random)
+    monkeypatch.setattr(reading, "room", lambda: 2**29)
+    with pytest.raises(
+        UserError, match=r"^a.h5: A piece of /data would take 0\.7\d* GiB of memory and 0\.5 GiB can"
+    ):
         load(tmp_path / "a.h5")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_4dstem_orient.core import hdf5_access
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.hdf5_pieces import guarded
 from napari_4dstem_orient.core.units import shape_text
 from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import Axes, from_axes
@@ -47,6 +48,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
                 f"{path.name} links to parts that do not fit together: {part.name} of {Path(part.file.filename).name} "
                 f"is {part.dtype} of shape {shape_text(part.shape)}, the first {dtype} of {shape_text(parts[0].shape)}."
             )
+    parts = [guarded(part) for part in parts]
     mask = hdf5_access.member(file, "entry/instrument/detector/detectorSpecific/pixel_mask")
     if unfit := why_unfit(parts[0].shape, dtype):
         return [Source(parts[:1], unfit=unfit)]

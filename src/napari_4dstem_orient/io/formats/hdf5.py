@@ -12,6 +12,7 @@ import numpy as np
 from napari_4dstem_orient.core.distortion import from_ratio_and_axis
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.hdf5_access import member, open_file, places, storage
+from napari_4dstem_orient.core.hdf5_pieces import guarded
 from napari_4dstem_orient.core.scan import LARGEST_DISTORTION, Calibration
 from napari_4dstem_orient.core.units import finite, kilovolts, positive, text, whether
 from napari_4dstem_orient.io.formats import ScanFormat
@@ -32,7 +33,7 @@ def read(path: Path, voltage: float | None = None) -> list[Source]:
             axes = _axes(dataset)
             # HyperSpy writes Berkeley's EMD with all axes turned round.
             turned = detector_first(axes)
-            data = Transposed(dataset, (3, 2, 1, 0)) if turned else dataset
+            data = Transposed(guarded(dataset), (3, 2, 1, 0)) if turned else guarded(dataset)
             if unfit := why_unfit(data.shape, data.dtype):
                 found.append(Source([data], name, unfit=unfit))
                 continue

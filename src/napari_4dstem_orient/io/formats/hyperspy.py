@@ -15,6 +15,7 @@ import h5py
 
 from napari_4dstem_orient.core import hdf5_access
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.hdf5_pieces import guarded
 from napari_4dstem_orient.core.units import kilovolts, positive, text
 from napari_4dstem_orient.io.formats import ScanFormat
 from napari_4dstem_orient.io.formats.axes import Axes, detector_first, from_axes
@@ -54,6 +55,7 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
             from napari_4dstem_orient.io.formats.zarr_files import check_codecs
 
             check_codecs(data)
+        data = guarded(data)
         axes = [_attributes(group, f"axis-{axis}") for axis in range(len(data.shape))]
         steps: Axes = [(axis.get("scale"), axis.get("units")) for axis in axes]
         if detector_first(steps):

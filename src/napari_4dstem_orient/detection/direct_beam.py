@@ -51,8 +51,10 @@ def find_brightest(image: np.ndarray) -> tuple[int, int]:
 
     # Hot pixels and bright disks at the rim are not the direct beam: a median and a broad weight outvote them.
     y, x = (np.linspace(-1, 1, size) for size in image.shape)
-    weight = np.exp(-(y[:, None] ** 2 + x**2))
-    start = np.unravel_index(np.argmax(ndimage.median_filter(image, 3) * weight), image.shape)
+    weighted = ndimage.median_filter(image, 3)
+    weighted *= np.exp(-(y[:, None] ** 2 + x**2))
+    start = np.unravel_index(np.argmax(weighted), image.shape)
+    del weighted
     if image[start] <= 0:
         start = np.unravel_index(np.argmax(image), image.shape)
     if image[start] <= 0:

@@ -40,8 +40,11 @@ class Noise:
         unrest: float = 1.0,
     ) -> None:
         self.unrest, self.shape = unrest, probe.kernel.shape
-        squares = probe.blurred(smoothing) ** 2
-        weights = gain * np.conj(np.fft.rfft2(squares))
+        squares = probe.blurred(smoothing)
+        squares *= squares
+        weights = np.fft.rfft2(squares)
+        np.conj(weights, out=weights)
+        weights *= gain
         self.weights = torch.as_tensor(weights, dtype=torch.complex64, device=device)
         self.dark = dark * float(squares.sum())
         # Chance makes some places of a camera with noise of its own, or an offset, darker than they are. And where

@@ -95,6 +95,8 @@ def aligned_mean(patterns: np.ndarray) -> np.ndarray:
     """
     from scipy import fft
 
+    if len(patterns) == 1:
+        return np.array(patterns[0], np.float64)
     target = np.conj(fft.rfft2(patterns.mean(axis=0, dtype=np.float64)))
     total = np.zeros(patterns.shape[1:])
     for pattern in patterns:

@@ -67,21 +67,26 @@ def _tiles(
     """Return the mean square of the correlation of patterns in their tiles, and what noise makes of it."""
     from scipy import ndimage
 
-    seen = correlate(images, kernel) ** 2
-    expected = noise.gain * correlate(images, kernel**2) + noise.dark * (kernel**2).sum()
-    square, variance = (
-        ndimage.uniform_filter(values[:, *part], (0, tile, tile))[:, ::tile, ::tile]
-        for values in (seen, expected)
-    )
-    return square, variance
+    def in_tiles(values: np.ndarray) -> np.ndarray:
+        return ndimage.uniform_filter(values[:, *part], (0, tile, tile))[:, ::tile, ::tile].copy()
+
+    squares = kernel**2
+    seen = correlate(images, kernel)
+    square = in_tiles(np.square(seen, out=seen))
+    del seen
+    expected = correlate(images, squares)
+    expected *= noise.gain
+    expected += noise.dark * squares.sum()
+    return square, in_tiles(expected)
 
 
 def correlate(images: np.ndarray, template: np.ndarray) -> np.ndarray:
     """Correlate images, shape (..., det_y, det_x), with a template that is wrapped as ``Probe.kernel``; float64."""
     from scipy import fft
 
-    image = fft.rfft2(np.asarray(images, np.float64))
-    return np.asarray(fft.irfft2(image * np.conj(fft.rfft2(template)), s=template.shape))
+    image, seen = fft.rfft2(np.asarray(images, np.float64)), fft.rfft2(template)
+    image *= np.conj(seen, out=seen)  # in place: of the largest patterns each is an eighth of a gibibyte
+    return np.asarray(fft.irfft2(image, s=template.shape, overwrite_x=True))
 
 
 def inside(probe: Probe, step: int = 1) -> tuple[slice, slice]:

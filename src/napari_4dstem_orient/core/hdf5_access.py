@@ -54,6 +54,11 @@ def open_file(path: Path) -> h5py.File:
             raise UserError(
                 f"{path.name} is cut short (its HDF5 content is not complete); copy it again."
             ) from error
+        if "open for write" in str(error):
+            raise UserError(
+                f"{path.name} is still being written, or the program that wrote it ended before it closed the file; "
+                "close it there, or copy the file and run HDF5's h5clear --status on the copy."
+            ) from error
         if not h5py.is_hdf5(path):
             raise UserError(f"{path.name} is not an HDF5 file, or its beginning is damaged.") from error
         raise

@@ -4,6 +4,7 @@ import bz2
 import contextlib
 import lzma
 import os
+import shutil
 import struct
 import time
 import tracemalloc
@@ -249,6 +250,19 @@ def test_endless_arrays_where_hyperspy_has_a_group(tmp_path, name):
             with pytest.raises(UserError, match=r"^a\..spy holds no "):
                 load(path)
     assert time.perf_counter() - began < 5
+
+
+def test_a_file_that_its_writer_did_not_close_says_so(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        file["data"] = DATA
+        file.swmr_mode = True
+        file.flush()
+        shutil.copy(path, tmp_path / "b.h5")
+    with pytest.raises(
+        UserError, match=r"^b\.h5 is still being written, or .* h5clear --status on the copy\.$"
+    ):
+        load(tmp_path / "b.h5")
 
 
 def test_a_piece_of_hdf5_that_takes_more_room_than_it_holds(tmp_path):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from helpers.made_maps import CU, TI, rotations, some_map, sure
+from napari_4dstem_orient.analysis.grains import find_grains
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.export.grain_table import save_grain_table
 from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
 
 
@@ -145,3 +147,23 @@ def test_py4dstems_own_answer_is_the_same_matrix(capsys):
     theirs = Theirs(1, 1, 1)
     theirs.set_orientation(crystal.match_single_pattern(pattern, verbose=False), 0, 0)
     assert misorientation(theirs.matrix[0, 0, 0], truth, CU) < 4
+
+
+@pytest.mark.parametrize("name", ["ang", "ctf", "csv", "orix", "py4dstem", "h5", "png", "tiff", "ome"])
+def test_no_file_of_a_map_is_written_over_what_it_was_made_from(tmp_path, name):
+    """Not where it is a link to it either: tables and pictures did not look."""
+    (tmp_path / "scan.npy").write_bytes(b"measured")
+    found = some_map(provenance={"disks": {"source": f"{tmp_path / 'scan.npy'}::/data"}})
+    for file in export_files([name], "out", found):
+        (tmp_path / file).symlink_to(tmp_path / "scan.npy")
+    with pytest.raises(ExportError, match=r"out\S* is the input .*scan\.npy"):
+        export(found, tmp_path, [name], "out")
+    assert (tmp_path / "scan.npy").read_bytes() == b"measured"
+
+
+def test_the_table_of_grains_is_not_written_over_the_scan(tmp_path):
+    (tmp_path / "scan.npy").write_bytes(b"measured")
+    found = some_map(provenance={"input": str(tmp_path / "scan.npy")})
+    with pytest.raises(UserError, match=r"scan\.npy is the input"):
+        save_grain_table(find_grains(found), tmp_path / "scan.npy")
+    assert (tmp_path / "scan.npy").read_bytes() == b"measured"

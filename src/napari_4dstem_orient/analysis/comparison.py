@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.orientation_map import why_exploratory
 from napari_4dstem_orient.core.parameters import parameter
 from napari_4dstem_orient.core.progress import Progress, going_on, silent
@@ -185,7 +186,11 @@ class Comparison:
         """
         from napari_4dstem_orient.core.atomic import writing
 
-        with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        inputs = inputs_of(self.provenance)
+        with (
+            writing(path, inputs=inputs) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             file.write(f"# {self.exploratory}\n" if self.exploratory else "")
             self.table(domains).to_csv(file, index=False, float_format="%.6g")
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.crystals.cif.checks import contents
 from napari_4dstem_orient.crystals.laue import laue_class
@@ -82,7 +83,7 @@ def save_ang(orientation_map: OrientationMap, path: str | Path) -> None:
         indexed,
         np.where(indexed, 0, 180),
     ]
-    with writing(path) as temporary:
+    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         np.savetxt(
             temporary,
             np.column_stack(columns),
@@ -121,7 +122,7 @@ def save_ctf(orientation_map: OrientationMap, path: str | Path) -> None:
         np.zeros(len(x)),
         *(np.where(indexed, np.rint(255 * values.ravel().clip(0, 1)), 0) for values in contrasts),
     ]
-    with writing(path) as temporary:
+    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         np.savetxt(
             temporary,
             np.column_stack(columns),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.atomic import writing
+from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.directions import standard_variant, zone_axis
 from napari_4dstem_orient.export.ebsd import bunge_angles
@@ -78,7 +79,11 @@ def save_grain_table(grains: Grains, path: str | Path) -> None:
         "Spread: mean misorientation from the grain's mean orientation; row and column: a position in its middle",
         *([found.exploratory] if found.exploratory else []),
     ]
-    with writing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    inputs = inputs_of(found.provenance)
+    with (
+        writing(path, inputs=inputs) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         file.writelines(f"# {note}\n" for note in notes)
         writer = csv.writer(file)
         writer.writerow(columns)

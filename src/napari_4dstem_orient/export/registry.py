@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_4dstem_orient.core.atomic import make_folder
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.inputs import inputs_of, refuse_inputs
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.registry import Registry
 from napari_4dstem_orient.export.base import Export
@@ -114,6 +115,7 @@ def export(
         progress(done, len(files))
         one, given = FORMATS[name], {"disks": disks, "calibration": calibration, "channel": channel}
         try:
+            refuse_inputs(folder / file, inputs_of(orientation_map.provenance))
             one.write(orientation_map, folder / file, **{taken: given[taken] for taken in one.takes})
             written.append(folder / file)
         except UserError as error:

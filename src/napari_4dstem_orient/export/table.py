@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.atomic import write
+from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.export.base import Export
@@ -39,7 +40,7 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(columns)
     lines.writerows(zip(*columns.values(), strict=True))
-    write(path, text.getvalue())
+    write(path, text.getvalue(), inputs=inputs_of(orientation_map.provenance))
 
 
 def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:

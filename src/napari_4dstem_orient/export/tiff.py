@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_4dstem_orient.analysis.colours import DIRECTION_TEXT, ipf_colors
 from napari_4dstem_orient.core.atomic import write
+from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import conventions, quantities
@@ -50,7 +51,7 @@ def save_ome_tiff(orientation_map: OrientationMap, path: str | Path) -> None:
         }
         stack = np.stack([values for *_, values in known]).astype(np.float32)
         tiff.write(stack, photometric="minisblack", metadata=about | _size(steps), **_resolution(steps))
-    write(path, packed.getvalue())
+    write(path, packed.getvalue(), inputs=inputs_of(orientation_map.provenance))
 
 
 def _size(steps: tuple[float, float] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.orientation_map import why_exploratory
 
 ABOUT = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}
@@ -38,5 +39,5 @@ def write_figure(figure: Figure, path: str | Path, about: Mapping[str, Any] | No
     metadata = None if about is None else {ABOUT[suffix]: json.dumps(about, default=str, ensure_ascii=False)}
     if why := why_exploratory(about or {}):
         figure.text(0.01, 0, f"△ {why}", fontsize=7, va="top", wrap=True)
-    with writing(path) as temporary:
+    with writing(path, inputs=inputs_of(about or {})) as temporary:
         figure.savefig(temporary, dpi=300, metadata=metadata, bbox_inches="tight" if why else None)

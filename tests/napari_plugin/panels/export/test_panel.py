@@ -100,6 +100,9 @@ def test_what_is_written_has_the_scan_steps_typed_after_mapping(panel, qtbot, tm
     table = pd.read_csv(written / "grains.csv", comment="#")
     assert (table["x_nm"].max(), table["y_nm"].max()) == (5 * 4.0, 3 * 16.0)
     assert OrientationMap.load(written / "grains.h5").steps == (16.0, 4.0)
+    with h5py.File(written / "grains.hspy") as file:
+        for signal in file["Experiments"].values():
+            assert (signal["axis-0"].attrs["scale"], signal["axis-1"].attrs["scale"]) == (16.0, 4.0)
 
 
 def test_a_stale_map_is_marked_in_the_list(panel, silver):

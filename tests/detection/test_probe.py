@@ -6,6 +6,7 @@ import pytest
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.detection import probe as module
 from napari_4dstem_orient.detection.detect import detect_patterns
 from napari_4dstem_orient.detection.probe import (
     probe_from_file,
@@ -133,3 +134,10 @@ def test_a_single_frame_is_a_probe_and_a_wide_aperture_is_none(tmp_path):
 def test_impossible_radii_are_refused(radius):
     with pytest.raises(UserError, match="does not suit a detector"):
         synthetic_probe(radius, (64, 64))
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (97, 120), (101, 99)])
+def test_what_is_drawn_in_part_on_very_large_detectors_is_the_same(monkeypatch, shape):
+    whole = synthetic_probe(6.3, shape).kernel
+    monkeypatch.setattr(module, "DRAWN_WHOLE", 0)
+    np.testing.assert_allclose(synthetic_probe(6.3, shape).kernel, whole, rtol=1e-5, atol=1e-12)

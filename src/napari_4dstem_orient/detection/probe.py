@@ -26,6 +26,9 @@ TRENCH = 2.5
 SOFTNESS = 1.0
 """Width, in px, of a drawn disk's edge."""
 
+DRAWN_WHOLE = 2**22
+"""Pixels of a detector on all of which a disk is drawn; py4DSTEM takes 16 times the memory of the kernel for that."""
+
 VACUUM_PATTERNS = 256
 """Patterns of a vacuum scan that are averaged, at most."""
 
@@ -126,17 +129,32 @@ def synthetic_probe(radius: float, shape: tuple[int, int]) -> Probe:
             f"A disk radius of {radius:.3g} px does not suit a detector of {shape[0]} × {shape[1]} pixels; "
             f"choose between {LEAST:g} and {largest:.3g} px."
         )
-    with quiet():
-        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
-
-        template = Py4DProbe.generate_synthetic_probe(radius, SOFTNESS, shape)
-    center = (shape[0] / 2, shape[1] / 2)
     return Probe(
-        _kernel(template, radius, center),
+        _drawn(radius, shape),
         float(radius),
         "synthetic",
         {"radius": float(radius), "width": SOFTNESS},
     )
+
+
+def _drawn(radius: float, shape: tuple[int, int]) -> np.ndarray:
+    """Return the kernel that py4DSTEM draws; on a very large detector only the part that is not 0 is drawn."""
+    rows, cols = shape
+    if rows * cols > DRAWN_WHOLE:
+        wide = 2 * math.ceil((TRENCH + 0.5) * radius) + 16
+        # Even or odd as the whole is, or the middle would lie elsewhere between the pixels.
+        rows, cols = (min(side, wide + (side - wide) % 2) for side in shape)
+    with quiet():
+        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
+
+        template = Py4DProbe.generate_synthetic_probe(radius, SOFTNESS, (rows, cols))
+    kernel = _kernel(template, radius, (rows / 2, cols / 2))
+    if kernel.shape == shape:
+        return kernel
+    whole = np.zeros(shape, np.float32)
+    down, right = (np.rint(np.fft.fftfreq(side) * side).astype(int) for side in kernel.shape)
+    whole[np.ix_(down, right)] = kernel
+    return whole
 
 
 def probe_from_vacuum(source: Scan | np.ndarray, region: tuple[slice, slice] | None = None) -> Probe:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.indexing.settings import TemplateSettings
-from napari_4dstem_orient.indexing.similarity import GRID, SHELL, SPOT
+from napari_4dstem_orient.indexing.similarity import GRID, SHELL, SPOT, WIDTH
 
 
 class PolarImages:
@@ -12,7 +12,7 @@ class PolarImages:
 
     def __init__(self, reflector, settings=None):
         self.reflector = reflector
-        self.settings = settings or TemplateSettings()
+        self.settings = settings or TemplateSettings(excitation_width=WIDTH)
         length = reflector.g.norm(dim=1).numpy()
         names, self.shell = np.unique(np.round(length / SHELL), return_inverse=True)
         self.radius = np.bincount(self.shell, length) / np.bincount(self.shell, minlength=len(names))

@@ -14,7 +14,7 @@ from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import TemplateSettings
-from napari_4dstem_orient.indexing.similarity import SparseCorrelation, image_overlap, similarities
+from napari_4dstem_orient.indexing.similarity import WIDTH, SparseCorrelation, image_overlap, similarities
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 
 
@@ -39,7 +39,8 @@ def truth_and_pattern(phase, seed=5):
 def test_the_sparse_correlation_is_py4dstems_matching_score(copper):
     from emdfile import PointList
 
-    (crystal,) = TemplateMatcher([copper], 300, 1.2)._plans
+    settings = TemplateSettings(excitation_width=WIDTH)
+    (crystal,) = TemplateMatcher([copper], 300, 1.2, settings=settings)._plans
     reflector = Reflector.of(copper, 300, 1.2)
     zone = crystal.orientation_rotation_matrices[7]
     disks = predicted_pattern(copper, zone @ turned(0.7), 300, 1.2)[:, :3]

@@ -157,7 +157,7 @@ class TransformerSettings:
 
 @dataclass(frozen=True)
 class TemplateSettings:
-    """py4DSTEM's orientation plan, and what matches it."""
+    """A template library, and what matches it."""
 
     zone_axis_step: Annotated[
         float,
@@ -178,7 +178,8 @@ class TemplateSettings:
         float,
         parameter(
             "Correlation kernel",
-            "Distance at which a measured and a template disk stop overlapping.",
+            "Distance at which a measured and a template disk stop overlapping; less where a crystal's reflections lie "
+            "close together.",
             "Å⁻¹",
             min=0.01,
             max=0.5,
@@ -189,13 +190,14 @@ class TemplateSettings:
         float,
         parameter(
             "Excitation error width",
-            "How far a reflection may be from the Ewald sphere and still be in a template (Gaussian width).",
+            "How far a reflection may be from the Ewald sphere and still be in a template (Gaussian width); less where "
+            "a crystal's reflections lie close together.",
             "Å⁻¹",
             min=0.002,
             max=0.1,
             step=0.002,
         ),
-    ] = 0.02
+    ] = 0.03
     intensity_power: Annotated[
         float | None,
         parameter(
@@ -215,8 +217,8 @@ class TemplateSettings:
         str,
         parameter(
             "Engine",
-            "torch matches many patterns at once; py4DSTEM, one after the other, finds the same best orientations "
-            "and takes a hundred times as long.",
+            "torch matches many patterns at once with this program's templates; py4DSTEM, with its own, one after the "
+            "other, and takes a hundred times as long.",
             choices=ENGINES,
         ),
     ] = "torch"

@@ -22,7 +22,7 @@ GRID = 128
 SPOT = 1.5
 """Gaussian width of a drawn disk, pixels."""
 WIDTH = 0.02
-"""Å⁻¹; Gaussian width of the excitation error in drawn patterns."""
+"""Å⁻¹; Gaussian width of the excitation error in drawn patterns, and py4DSTEM's own in its templates."""
 BATCH = {"cpu": 512, "cuda": 16_384, "mps": 4096}
 """Patterns compared at a time."""
 
@@ -102,12 +102,12 @@ class SparseCorrelation:
     reflector : Reflector
         Reflections and beam.
     settings : TemplateSettings
-        Kernel, width of the excitation error and intensity power.
+        Kernel, width of the excitation error and intensity power; py4DSTEM's by default.
     """
 
     def __init__(self, reflector: Reflector, settings: TemplateSettings | None = None) -> None:
         self.reflector = reflector
-        self.settings = settings or TemplateSettings()
+        self.settings = settings or TemplateSettings(excitation_width=WIDTH)
         length = reflector.g.norm(dim=1).cpu().numpy()
         names, shell = np.unique(np.round(length / SHELL), return_inverse=True)
         radius = np.bincount(shell, length) / np.bincount(shell, minlength=len(names))

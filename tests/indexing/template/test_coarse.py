@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.misorientation import misorientation
-from napari_4dstem_orient.indexing.template.coarse import STEP, coarse_library
+from napari_4dstem_orient.indexing.template.coarse import COARSE, coarse_library
 from napari_4dstem_orient.indexing.template.matching import likeliest
 from napari_4dstem_orient.indexing.template.zone_axes import zone_rotations
 
@@ -29,14 +29,16 @@ def test_the_truth_is_among_the_likeliest(name):
     assert found.shape == (PATTERNS, 16, 3, 3)
     assert np.allclose(np.linalg.det(found), 1, atol=1e-5)
     angle = misorientation(found.numpy(), truth[:, None].repeat(16, 1), phase)
-    assert (angle.min(1) < STEP).mean() > 0.95
-    assert (angle[:, 0] < STEP).mean() > 0.7
+    assert (angle.min(1) < COARSE.zone_axis_step).mean() > 0.95
+    assert (angle[:, 0] < COARSE.zone_axis_step).mean() > 0.7
     mirrored = likeliest(coarse_library(phase, reflector), *kinematic(reflector, truth), 16).clone()
     mirrored[
         ..., 1
     ] *= -1  # another hand: it is no orientation of the crystal, so hardly any is near by chance
     mirrored[..., 0] *= -1
-    assert (misorientation(mirrored.numpy(), truth[:, None].repeat(16, 1), phase).min(1) < STEP).mean() < 0.6
+    assert (
+        misorientation(mirrored.numpy(), truth[:, None].repeat(16, 1), phase).min(1) < COARSE.zone_axis_step
+    ).mean() < 0.6
 
 
 @pytest.mark.parametrize("name", ["Cu", "Ti", "TiO2", "SrTiO3"])

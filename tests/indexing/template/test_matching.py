@@ -1,4 +1,4 @@
-"""Matching in batches gives the orientations that py4DSTEM gives, whatever the crystal, settings and batches."""
+"""Matching finds the best template of all, and is right as often as py4DSTEM, whatever the crystal and settings."""
 
 from dataclasses import replace
 
@@ -18,11 +18,10 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.rotations import about_beam, random_rotations
 from napari_4dstem_orient.indexing.base import Offered
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
-from napari_4dstem_orient.indexing.scoring import Measured
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
-from napari_4dstem_orient.indexing.similarity import SparseCorrelation
 from napari_4dstem_orient.indexing.template import matching
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
+from napari_4dstem_orient.indexing.template.library import Templates
 from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
 from napari_4dstem_orient.training.synthesis import (
     PatternSource,
@@ -35,22 +34,31 @@ NOISY = SynthesisSettings(clean_share=0.0, kinematic_share=0.5)
 CLEAN = published_synthesis((50.0, 1000.0))
 
 
-def simulated(phase, k_max, synthesis, count, precession=0.0, seed=7):
-    """Return disks (q, intensity, mask) of random orientations; every pattern has at least four."""
+def drawn(phase, k_max, synthesis, count, precession=0.0, seed=7):
+    """Return random orientations and their disks (q, intensity, mask); every pattern has at least four."""
     source = PatternSource(phase, 300.0, k_max, synthesis, precession)
     generator = torch.Generator().manual_seed(seed)
-    disks, mask = source.detect(random_rotations(2 * count, generator), generator, 64)
+    truth = random_rotations(2 * count, generator)
+    disks, mask = source.detect(truth, generator, 64)
     enough = (mask.sum(1) >= 4).nonzero()[:count, 0]
     disks, mask = disks[enough], mask[enough]
-    return disks[..., :2], disks[..., 2].clamp_min(0) * mask, mask
+    return truth[enough].numpy().astype(float), disks[..., :2], disks[..., 2].clamp_min(0) * mask, mask
+
+
+def simulated(*what, **options):
+    return drawn(*what, **options)[1:]
 
 
 def library(phase, k_max, precession=0.0, **settings):
-    """Return py4DSTEM's crystal and the templates made of it."""
-    matcher = TemplateMatcher(
-        [phase], 300.0, k_max, precession, TemplateSettings(**settings), EVERY_ANSWER, device="cpu"
+    return Templates.covering(
+        phase, Reflector.of(phase, 300.0, k_max, precession), TemplateSettings(**settings)
     )
-    return matcher._plans[0], matcher._templates[0]
+
+
+def plan(phase, k_max, precession=0.0, **settings):
+    """Return py4DSTEM's crystal with its own library."""
+    chosen = TemplateSettings(**settings)
+    return TemplateMatcher([phase], 300.0, k_max, precession, chosen, EVERY_ANSWER, device="cpu")._plans[0]
 
 
 def py4dstem_matches(crystal, q, intensity, mask, matches=1):
@@ -70,52 +78,98 @@ def py4dstem_matches(crystal, q, intensity, mask, matches=1):
     return np.stack(found)
 
 
-@pytest.mark.parametrize(
-    ("name", "k_max", "synthesis", "precession", "settings"),
-    [
-        ("Cu", 2.1, NOISY, 0.0, {}),
-        ("Cu", 2.1, CLEAN, 0.0, {"kernel": 0.04, "intensity_power": 0.0}),
-        ("Cu", 1.5, NOISY, 1.0, {"kernel": 0.12, "intensity_power": 1.0, "in_plane_step": 3.0}),
-        ("Ti", 1.2, NOISY, 0.0, {}),
-        ("Ti", 1.2, CLEAN, 0.0, {"zone_axis_step": 3.0}),
-        ("Cu2O", 1.1, NOISY, 0.0, {}),
-    ],
-)
-def test_the_best_orientation_is_py4dstems(name, k_max, synthesis, precession, settings):
+CASES = [
+    ("Cu", 2.1, NOISY, 0.0, {}),
+    ("Cu", 2.1, CLEAN, 0.0, {"kernel": 0.04, "excitation_width": 0.012, "intensity_power": 0.0}),
+    ("Cu", 1.5, NOISY, 1.0, {"kernel": 0.12, "intensity_power": 1.0, "in_plane_step": 3.0}),
+    ("Ti", 1.2, NOISY, 0.0, {}),
+    ("Ti", 1.2, CLEAN, 0.0, {"zone_axis_step": 3.0}),
+    ("Cu2O", 1.1, NOISY, 0.0, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "k_max", "synthesis", "precession", "settings"), CASES)
+def test_answers_are_right_as_often_as_py4dstems(name, k_max, synthesis, precession, settings):
     phase = find_phase(name)
-    patterns = simulated(phase, k_max, synthesis, 20, precession)
-    crystal, templates = library(phase, k_max, precession, **settings)
-    found = match(templates, *patterns, 1)
-    expected = py4dstem_matches(crystal, *patterns)
-    apart = misorientation(found[:, 0].numpy().astype(float), expected[:, 0], phase)
-    same = apart < 0.1
-    if not same.all():  # ties: another orientation that correlates as well
-        reflector = Reflector.of(phase, 300.0, k_max, precession)
-        correlate = SparseCorrelation(reflector, TemplateSettings(**settings))
-        ours, theirs = (
-            correlate(Measured(*patterns, k_max), torch.as_tensor(each, dtype=torch.float32))
-            for each in (found[:, 0], expected[:, 0])
-        )
-        same |= (ours > 0.998 * theirs).numpy()
-    assert same.mean() >= 0.95
+    truth, *patterns = drawn(phase, k_max, synthesis, 40, precession)
+    found = match(library(phase, k_max, precession, **settings), *patterns, 1)[:, 0].numpy()
+    theirs = py4dstem_matches(plan(phase, k_max, precession, **settings), *patterns)[:, 0]
+    ours, reference = (misorientation(each.astype(float), truth, phase) for each in (found, theirs))
+    assert (ours < 5).sum() >= (reference < 5).sum() - 2
+    assert np.median(ours) < 1.1 * np.median(reference) + 0.1
 
 
-def test_the_second_orientation_is_py4dstems(copper):
+@pytest.mark.parametrize(("name", "k_max", "synthesis", "precession", "settings"), CASES)
+def test_no_template_is_better_than_the_one_that_is_found(name, k_max, synthesis, precession, settings):
+    """Every zone axis, angle and mirror image, summed disk by disk and reflection by reflection."""
+    phase, chosen = find_phase(name), TemplateSettings(**settings | {"zone_axis_step": 4.0})
+    reflector = Reflector.of(phase, 300.0, k_max, precession)
+    patterns = simulated(phase, k_max, synthesis, 8, precession)
+    templates = Templates.covering(phase, reflector, chosen)
+    found = match(templates, *patterns, 1)[:, 0]
+    for answer, q, intensity, mask in zip(found, *patterns, strict=True):
+        scores = every_score(templates, q[mask], intensity[mask])
+        angle = 2 * torch.pi / templates.steps * torch.arange(templates.steps)
+        turned = templates.zones[:, None] @ about_beam(-angle)
+        half = turned @ about_beam(torch.tensor(-torch.pi)) @ torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+        every = torch.stack([turned, half], 1).flatten(0, 2)
+        apart = misorientation(every.numpy(), answer.expand_as(every).numpy(), phase)
+        # The answer lies between two angles, nearer to the better one.
+        assert scores.flatten()[apart < 0.75 * chosen.in_plane_step].max() > 0.998 * scores.max()
+
+
+def every_score(templates, q, intensity):
+    """Return the scores of one pattern with all zone axes, mirrored or not, at all angles: (z, 2, n)."""
+    reflector, kernel, power = templates.reflector, templates.kernel, templates.power
+    g = reflector.in_lab(templates.zones)
+    near_sphere = torch.stack(reflector.excitation_errors(g)).abs().amin(0) < 4 * templates.width
+    weight = near_sphere * reflector.excite(g, templates.width) ** power
+    weight = weight / weight.norm(dim=1, keepdim=True)
+    radius = 0.01 * (reflector.g.norm(dim=1) / 0.01).round()
+    across = q.norm(dim=1)[:, None] - radius
+    disk, reflection = (across.abs() < kernel).nonzero(as_tuple=True)
+    azimuth = torch.atan2(g[..., 1], g[..., 0])[:, reflection]
+    there, here = (
+        (intensity[disk] ** power)[None] * weight[:, reflection],
+        torch.atan2(q[:, 1], q[:, 0])[disk],
+    )
+    there = there * torch.exp(-(across[disk, reflection] ** 2) / (2 * kernel**2))
+    scores = []
+    for sign in (1, -1):
+        at_angles = []
+        for step in range(templates.steps):
+            turn = sign * here - azimuth - 2 * torch.pi * step / templates.steps
+            turn = torch.remainder(turn + torch.pi, 2 * torch.pi) - torch.pi
+            near = torch.exp(-((turn * radius[reflection]) ** 2) / (2 * kernel**2))
+            at_angles.append((there * near).sum(1))
+        scores.append(torch.stack(at_angles, 1))
+    return torch.stack(scores, 1)
+
+
+def test_the_second_of_two_crystals_is_found_as_often_as_by_py4dstem(copper):
     """Two crystals in each pattern, so that a second match has something to find."""
-    one, other = simulated(copper, 1.6, CLEAN, 16, seed=1), simulated(copper, 1.6, CLEAN, 16, seed=2)
+    (truth, *one), (other_truth, *other) = (drawn(copper, 1.6, CLEAN, 24, seed=seed) for seed in (1, 2))
     q, intensity, mask = (torch.cat(pair, 1) for pair in zip(one, other, strict=True))
-    crystal, templates = library(copper, 1.6)
-    found = match(templates, q, intensity, mask, 2)
-    expected = py4dstem_matches(crystal, q, intensity, mask, 2)
-    apart = misorientation(found.numpy().astype(float), expected, copper)
-    assert (apart < 0.1).mean(0).min() >= 0.9
+    found = match(library(copper, 1.6), q, intensity, mask, 2).numpy()
+    expected = py4dstem_matches(plan(copper, 1.6), q, intensity, mask, 2)
+
+    def both(matches):
+        apart = [
+            misorientation(matches[:, rank].astype(float), each, copper) < 5
+            for each in (truth, other_truth)
+            for rank in (0, 1)
+        ]
+        return ((apart[0] & apart[3]) | (apart[1] & apart[2])).sum()
+
+    assert both(found) >= both(expected) - 2
+    assert both(found) > 4
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("turn", [20.0, 200.0])
 def test_the_frame_is_that_of_the_simulation(copper, mirrored, turn):
     """A template's own pattern, turned in the plane and seen from behind, is found where it is."""
-    _, templates = library(copper, 1.6)
+    templates = library(copper, 1.6)
     truth = templates.zones[200] @ about_beam(torch.deg2rad(torch.tensor(turn)))
     if mirrored:
         truth = truth @ torch.diag(torch.tensor([1.0, -1.0, -1.0]))
@@ -135,9 +189,10 @@ def test_the_frame_is_that_of_the_simulation(copper, mirrored, turn):
 def test_polar_images_are_sampled_as_py4dstem_samples_them(copper, kernel, step):
     """The last step makes an odd number of angles; narrow kernels are much finer than the angles."""
     settings = TemplateSettings(kernel=kernel, in_plane_step=step, zone_axis_step=8.0)
-    _, templates = library(copper, 1.6, kernel=kernel, in_plane_step=step, zone_axis_step=8.0)
+    templates = library(copper, 1.6, kernel=kernel, in_plane_step=step, zone_axis_step=8.0)
     q, intensity, mask = simulated(copper, 1.6, NOISY, 1)
-    polar = PolarImages(Reflector.of(copper, 300, 1.6), settings)
+    polar = PolarImages(templates.reflector, replace(settings, kernel=templates.kernel))
+    polar.radius = templates.radius.numpy()
     inside = mask[0]
     disks = torch.cat([q[0], intensity[0, :, None]], 1)[inside].numpy()
     expected = np.fft.rfft(polar.measured(disks))
@@ -149,7 +204,7 @@ def test_polar_images_are_sampled_as_py4dstem_samples_them(copper, kernel, step)
 
 def test_finalists_hold_the_winner_of_the_full_search(copper, monkeypatch):
     patterns = simulated(copper, 2.1, NOISY, 120)
-    _, templates = library(copper, 2.1)
+    templates = library(copper, 2.1)
     few = match(templates, *patterns, 1)
     monkeypatch.setattr(matching, "FINALISTS", 10**6)
     every = match(templates, *patterns, 1)
@@ -180,7 +235,7 @@ def test_the_memory_that_a_batch_may_take_changes_nothing(copper, monkeypatch):
 
 
 def test_batches_keep_to_the_memory(copper):
-    _, templates = library(copper, 1.6, zone_axis_step=4.0)
+    templates = library(copper, 1.6, zone_axis_step=4.0)
     counts = np.repeat([200, 20, 5], 400)
     sizes = batch_sizes([templates], counts, 2, memory=2e7)
     assert sum(sizes) == len(counts)
@@ -193,7 +248,7 @@ def test_patterns_of_few_disks_or_none_left_have_finite_answers(copper):
     q, intensity, mask = (each[:4].clone() for each in simulated(copper, 1.6, CLEAN, 4))
     for row, count in enumerate((0, 1, 2, 3)):
         mask[row, count:] = False
-    _, templates = library(copper, 1.6, zone_axis_step=4.0)
+    templates = library(copper, 1.6, zone_axis_step=4.0)
     found = match(templates, q, intensity * mask, mask, 4)
     assert found.isfinite().all()
     assert torch.allclose(found @ found.mT, torch.eye(3).expand_as(found), atol=1e-5)
@@ -209,7 +264,6 @@ def test_both_engines_say_who_matched_and_can_be_cancelled(copper, engine):
     made = matcher.index(disks)
     assert made.indexed.all()
     assert made.provenance["engine"].startswith(engine)
-    assert made.provenance["library"].startswith("py4DSTEM")
     assert made.provenance["device"].startswith("CPU")
     assert made.provenance["settings"]["engine"] == engine
 

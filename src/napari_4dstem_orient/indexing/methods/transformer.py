@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_4dstem_orient.indexing.methods import Asked, Method
 from napari_4dstem_orient.indexing.settings import TransformerSettings
-
-COMPUTED, KEPT = 250_000, 8192
-"""Reflections whose structure factors are computed, of which so many are kept: enough for all of a cell of 300 Å³."""
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.kinematic import Reflector
@@ -37,12 +31,10 @@ def _choice(asked: Asked) -> Choice:
 
 
 def _reflector(phase: Phase, asked: Asked) -> Reflector:
-    """Return the reflections of a crystal without a model; of a large cell's those that are near and strong."""
-    from napari_4dstem_orient.crystals.kinematic import Reflector
+    """Return the reflections of a crystal without a model."""
+    from napari_4dstem_orient.indexing.reflections import reflector_of
 
-    near = (3 * COMPUTED / (4 * math.pi * abs(float(np.linalg.det(phase.lattice))))) ** (1 / 3)
-    reach = min(asked.template_reach, near)
-    return Reflector.of(phase, asked.voltage, reach, asked.precession).strongest(KEPT)
+    return reflector_of(phase, asked.voltage, asked.template_reach, asked.precession)
 
 
 def _make(asked: Asked) -> Indexer:

@@ -1,4 +1,4 @@
-"""Template matching as an indexer: py4DSTEM's library (ACOM), matched in batches by torch or by py4DSTEM itself."""
+"""Template matching as an indexer: our library matched in batches by torch, or all of it done by py4DSTEM (ACOM)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.reading import room
 from napari_4dstem_orient.core.silence import quiet
-from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
+from napari_4dstem_orient.indexing.reflections import reach_within, reflector_of
 from napari_4dstem_orient.indexing.scoring import (
     Measured,
     odds_by_score,
@@ -42,12 +42,12 @@ CHUNK = 16
 """Scan positions between two progress reports where py4DSTEM matches."""
 OFFERED = 1024
 """Hypotheses from elsewhere at a time."""
-MAKING, KEPT = 40, {"torch": 6, "py4DSTEM": 32}
-"""Bytes for each zone axis, shell and angle: of the part that is being made, and of all parts; measured."""
+MAKING, KEPT = 40, 32
+"""Bytes that py4DSTEM takes for each zone axis, shell and angle: of the part that is being made, and of all parts."""
 
 
 class TemplateMatcher:
-    """Indexes scans by template matching with py4DSTEM's scores, one phase after the other.
+    """Indexes scans by template matching, one phase after the other.
 
     Parameters
     ----------
@@ -95,8 +95,9 @@ class TemplateMatcher:
         chosen = choose_device(device)
         self.device = chosen if self._by_torch else torch.device("cpu")
         self._reflectors = [
-            Reflector.of(phase, voltage, k_max, precession, self.device) for phase in self.phases
+            reflector_of(phase, voltage, k_max, precession, self.device) for phase in self.phases
         ]
+        self._reach = min([reach_within(phase, k_max) for phase in self.phases], default=k_max)
 
     @cached_property
     def _plans(self) -> list[Any]:
@@ -105,10 +106,10 @@ class TemplateMatcher:
 
     @cached_property
     def _templates(self) -> list[Templates]:
-        """The same libraries for torch; py4DSTEM's, which are eight times as large, are dropped part by part."""
+        """The libraries that torch matches, made when first needed."""
         return [
-            Templates.join([Templates.of(crystal, self.device) for crystal in self._parts(phase)])
-            for phase in self.phases
+            Templates.covering(phase, reflector, self.settings)
+            for phase, reflector in zip(self.phases, self._reflectors, strict=True)
         ]
 
     def _parts(self, phase: Phase) -> Iterator[Any]:
@@ -138,11 +139,11 @@ class TemplateMatcher:
             yield crystal
 
     def _check_size(self, phase: Phase, triangles: np.ndarray) -> None:
-        """Refuse, before it is made, a library that is not going to fit in memory."""
+        """Refuse, before it is made, a library of py4DSTEM's that is not going to fit in memory."""
         step, in_plane = self.settings.zone_axis_step, self.settings.in_plane_step
         zones = zone_count(triangles, step)
         shells = min(self.k_max / SHELL, len(phase.reflections(self.k_max).hkl))
-        size = shells * 360 / in_plane * zones * (MAKING / len(triangles) + KEPT[self.settings.engine])
+        size = shells * 360 / in_plane * zones * (MAKING / len(triangles) + KEPT)
         if size > room():
             raise UserError(
                 f"Templates of {phase.name} for {zones:,} zone axes would take {size / 2**30:.2g} GiB of memory and "
@@ -152,7 +153,7 @@ class TemplateMatcher:
 
     def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
-        reach = reach_of(disks, self.k_max)
+        reach = reach_of(disks, self._reach)
         runners_up = self.settings.matches * len(self.phases) - 1
         builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, disks.sure().counts)
         counts = disks.counts.ravel()
@@ -171,7 +172,7 @@ class TemplateMatcher:
     def verify(self, offered: Offered, progress: Progress = silent) -> Verified:
         """Score hypotheses from elsewhere, as they are; see ``Verifies.verify``."""
         verified = Verified.nothing(len(offered.rotation))
-        reach, done = reach_of(offered.disks, self.k_max), 0
+        reach, done = reach_of(offered.disks, self._reach), 0
         batches = np.split(np.arange(len(offered.rotation)), range(OFFERED, len(offered.rotation), OFFERED))
         for where, answer in each_batch(
             lambda batch: self._verify(offered, batch, reach), batches, self.device
@@ -255,11 +256,9 @@ class TemplateMatcher:
     def _provenance(self, disks: BraggDisks) -> dict[str, Any]:
         import py4DSTEM
 
-        library = f"py4DSTEM {py4DSTEM.__version__}"
         return {
             "method": self.name,
-            "engine": f"torch {torch.__version__}" if self._by_torch else library,
-            "library": library,
+            "engine": f"torch {torch.__version__}" if self._by_torch else f"py4DSTEM {py4DSTEM.__version__}",
             "voltage_kV": self.voltage,
             "k_max": self.k_max,
             "precession_degrees": self.precession,

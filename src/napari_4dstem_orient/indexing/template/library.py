@@ -1,20 +1,34 @@
-"""A template library as torch matches it: py4DSTEM's orientation plan, or made of reflections."""
+"""A template library: kinematic patterns of all zone axes of a crystal, as torch matches them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.reading import room
 from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.indexing.settings import TemplateSettings
+from napari_4dstem_orient.indexing.template.zone_axes import zone_rotations
 
 FAINT = 1e-4
 """What is fainter than this, relatively, is left out: frequencies of a disk's profile, reflections of a template."""
 SHELL = 0.01
-"""Å⁻¹ between radial shells; those of py4DSTEM's plan lie as far apart."""
+"""Å⁻¹ between radial shells, as in py4DSTEM."""
+NARROWEST = 0.012
+"""Å⁻¹; the width of excitation errors that even a thick crystal's reflections have."""
+NEAR = 0.7
+"""Å⁻¹ up to which reflections tell how far apart they lie."""
+CLOSE = 8
+"""Of the distances between reflections; farther ones are in no template."""
+EXCITED = 4
+"""Widths of the excitation error up to which a reflection is in a template."""
+AT_ONCE = 2_000_000
+"""Reflections of zone axes whose templates are made together: tens of megabytes."""
 SHARPNESS = 1.2
 """The blurred templates have frequencies up to this many over the narrowest disk's angular width."""
 
@@ -41,7 +55,7 @@ class Templates:
     kernel, power, width : float
         Correlation kernel (Å⁻¹), intensity power, excitation error width (Å⁻¹).
     reflector : Reflector
-        Of py4DSTEM's reflections, with its structure factors as intensities.
+        Of the same reflections.
     """
 
     zones: torch.Tensor
@@ -56,27 +70,26 @@ class Templates:
     reflector: Reflector
 
     @classmethod
-    def of(cls, crystal: Any, device: torch.device) -> Templates:
-        """Take the library of a py4DSTEM crystal whose ``orientation_plan`` was made without refinement."""
-        kernel, steps = float(crystal.orientation_kernel_size), int(crystal.orientation_in_plane_steps)
-        radius = torch.as_tensor(crystal.orientation_shell_radii, dtype=torch.float64)
-        profile = _profile(radius, steps, kernel)
-        frequencies = min(len(profile), steps // 2 + 1)
-        coarse = _coarse(float(radius.max()), kernel, frequencies)
-        plan = torch.as_tensor(crystal.orientation_ref[..., :frequencies])
-        waves = torch.view_as_real(plan).float().permute(2, 0, 3, 1).contiguous()
-        return cls(
-            torch.as_tensor(crystal.orientation_rotation_matrices, dtype=torch.float32).to(device),
-            radius.float().to(device),
-            steps,
-            waves.to(device),
-            waves[:coarse].permute(0, 3, 2, 1).flatten(2).contiguous().to(device),
-            profile.float().to(device),
-            kernel,
-            float(crystal.orientation_power_intensity_experiment),
-            float(crystal.orientation_sigma_excitation_error),
-            _reflector(crystal).to(device),
-        )
+    def covering(cls, phase: Phase, reflector: Reflector, settings: TemplateSettings) -> Templates:
+        """Make a library of all zone axes of a crystal.
+
+        Where reflections lie close together, kernel and width of the excitation error are less than is set, and only
+        the nearer ones are taken: far out, half a step turns a reflection into the next one's place.
+
+        Raises
+        ------
+        UserError
+            It would not fit in memory.
+        """
+        apart = spacing(reflector)
+        near = reflector.within(CLOSE * apart)
+        kernel = min(apart / 5, settings.kernel)
+        width = min(max(apart / 10, NARROWEST), settings.excitation_width)
+        zones = torch.as_tensor(zone_rotations(phase, settings.zone_axis_step), dtype=torch.float32)
+        _check_room(phase, near, len(zones), kernel, settings)
+        some = zones.to(near.g.device).split(max(AT_ONCE // len(near.g), 1))
+        power = settings.power(reflector.precession)
+        return cls.join([cls.made(near, part, settings.in_plane_step, kernel, power, width) for part in some])
 
     @classmethod
     def made(
@@ -104,7 +117,8 @@ class Templates:
         length = reflector.g.norm(dim=1)
         radius, shell = torch.unique((length / SHELL).round(), return_inverse=True)
         g_lab = reflector.in_lab(zones)
-        weight = reflector.excite(g_lab, width) ** power
+        excited = nearest_errors(reflector, g_lab) < EXCITED * width
+        weight = torch.where(excited, reflector.excite(g_lab, width) ** power, 0)
         weight = weight / weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
         steps = round(360 / in_plane_step)
         profile = _profile(SHELL * radius.double().cpu(), steps, kernel).float().to(zones.device)
@@ -149,6 +163,44 @@ class Templates:
         return self.waves.device
 
 
+def nearest_errors(reflector: Reflector, g_lab: torch.Tensor) -> torch.Tensor:
+    """Return the least excitation errors, without sign, that the precession cone gives: (..., m, 3) -> (..., m)."""
+    return torch.stack([error.abs() for error in reflector.excitation_errors(g_lab)]).amin(0)
+
+
+def spacing(reflector: Reflector) -> float:
+    """Return about how far apart the reflections that count lie in reciprocal space, Å⁻¹: of the nearer ones.
+
+    Weak ones count less: amplitudes count as many as their sum, squared, is sums of squares.
+    """
+    reach = min(reflector.farthest, max(NEAR, 2 * reflector.nearest))
+    amplitude = reflector.within(reach).intensity.sqrt()
+    number = float(amplitude.sum().square() / amplitude.square().sum())
+    return reach * (4 / 3 * math.pi / number) ** (1 / 3)
+
+
+def _check_room(
+    phase: Phase, reflector: Reflector, zones: int, kernel: float, settings: TemplateSettings
+) -> None:
+    """Refuse, before it is made, a library that is not going to fit in memory."""
+    shells = len(torch.unique((reflector.g.norm(dim=1) / SHELL).round()))
+    angles = round(360 / settings.in_plane_step) // 2 + 1
+    frequencies = min(_highest(reflector.farthest, kernel) + 1, angles)
+    # Real and imaginary parts in single precision, once more while parts are joined.
+    size = 2 * 8 * zones * shells * (frequencies + _coarse(reflector.farthest, kernel, frequencies))
+    if size > room():
+        raise UserError(
+            f"Templates of {phase.name} for {zones:,} zone axes would take {size / 2**30:.2g} GiB of memory and "
+            f"{room() / 2**30:.2g} GiB can be had; make the zone axis step larger than {settings.zone_axis_step:g}° or "
+            f"the in-plane step larger than {settings.in_plane_step:g}°."
+        )
+
+
+def _highest(largest: float, kernel: float) -> int:
+    """Return the highest frequency of a disk's profile in the largest shell that is not too faint."""
+    return math.ceil(math.sqrt(-2 * math.log(FAINT)) * largest / kernel)
+
+
 def _coarse(largest: float, kernel: float, frequencies: int) -> int:
     """Return how many frequencies the blurred templates have."""
     return min(math.ceil(SHARPNESS * largest / kernel) + 1, frequencies)
@@ -156,22 +208,9 @@ def _coarse(largest: float, kernel: float, frequencies: int) -> int:
 
 def _profile(radius: torch.Tensor, steps: int, kernel: float) -> torch.Tensor:
     """Return Fourier coefficients of exp(-(φr)²/2κ²), |φ| ≤ π, up to the last that is not too faint, shape (h, s)."""
-    narrowest = kernel / float(radius.max())
-    highest = math.ceil(math.sqrt(-2 * math.log(FAINT)) / narrowest)
+    highest = _highest(float(radius.max()), kernel)
     finer = 2 * math.ceil(highest / steps) + 2
     turn = torch.arange(steps * finer, dtype=torch.float64) * (2 * math.pi / (steps * finer))
     turn = torch.where(turn > math.pi, turn - 2 * math.pi, turn)
     spot = torch.exp(-((turn[:, None] * radius / kernel) ** 2) / 2)
     return torch.fft.rfft(spot, dim=0).real[: highest + 1] / finer
-
-
-def _reflector(crystal: Any) -> Reflector:
-    g = torch.as_tensor(crystal.g_vec_all.T, dtype=torch.float32).contiguous()
-    intensity = torch.as_tensor(crystal.struct_factors_int, dtype=torch.float32)
-    return Reflector(
-        g,
-        intensity,
-        torch.ones_like(intensity),
-        float(crystal.wavelength),
-        float(crystal.orientation_precession_angle_degrees or 0.0),
-    )

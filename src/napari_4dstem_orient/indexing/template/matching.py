@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.crystals.rotations import about_beam
-from napari_4dstem_orient.indexing.template.library import Templates
+from napari_4dstem_orient.indexing.template.library import EXCITED, Templates, nearest_errors
 
 FINALISTS = 24
 """Zone axes whose scores are computed exactly for each pattern."""
@@ -256,8 +256,8 @@ def _unexplained(
     """Take away disks that an orientation predicts; those near a predicted one lose some of their intensity."""
     reflector = templates.reflector
     g_lab = reflector.in_lab(rotation)
-    off = torch.stack([error.abs() for error in reflector.excitation_errors(g_lab)]).amin(0)
-    excited = (off <= 3 * templates.width) & (reflector.excite(g_lab, templates.width) > 1e-5)
+    near_sphere = nearest_errors(reflector, g_lab) < EXCITED * templates.width
+    excited = near_sphere & (reflector.excite(g_lab, templates.width) > 1e-5)
     count = max(int(excited.sum(1).max()), 1)
     there, index = excited.to(torch.uint8).topk(count)
     predicted = g_lab[..., :2].gather(1, index[..., None].expand(-1, -1, 2))

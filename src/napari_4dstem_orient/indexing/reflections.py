@@ -1,0 +1,37 @@
+"""The reflections of a crystal that orientations are found by: of a large cell's those that are near and strong."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.crystals.phase import Phase
+
+COMPUTED, KEPT = 250_000, 8192
+"""Reflections whose structure factors are computed, of which so many are kept: enough for all of a cell of 300 Å³."""
+
+
+def reach_within(phase: Phase, k_max: float) -> float:
+    """Return |q| in Å⁻¹ up to which the reflections of a crystal are computed: ``k_max``, less for a large cell."""
+    near = (3 * COMPUTED / (4 * math.pi * abs(float(np.linalg.det(phase.lattice))))) ** (1 / 3)
+    return min(k_max, near)
+
+
+def reflector_of(
+    phase: Phase,
+    voltage: float,
+    k_max: float,
+    precession: float = 0.0,
+    device: torch.device | str = "cpu",
+) -> Reflector:
+    """Collect the reflections of a crystal that count, up to ``k_max`` (Å⁻¹) at most; see ``Reflector.of``.
+
+    Raises
+    ------
+    UserError
+        There is none: the detector ends before the first.
+    """
+    return Reflector.of(phase, voltage, reach_within(phase, k_max), precession, device).strongest(KEPT)

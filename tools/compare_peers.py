@@ -65,7 +65,7 @@ ROWS = {
 FLOORS = (0.0, 0.01, 0.02, 0.03, 0.06, 0.12, 0.25, 0.5)
 """py4DSTEM's floors that are tried, as shares of the root of (1 + 1e-4 electrons), in counts a pixel."""
 TUNED_ON = 64
-EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, neighbours=False)
+EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, min_reliability=0.0, neighbours=False)
 WRONG = 180.0
 
 

@@ -25,6 +25,7 @@ from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.indexing.verification.features import FEWER_PEAKS, MAX_PEAKS
 from napari_4dstem_orient.indexing.verification.network import (
     PRE_VERIFIER,
+    PRECESSED_VERIFIER,
     VERIFIER,
     WIDTH,
     load_verifier,
@@ -43,8 +44,14 @@ BEAMS = [  # crystal, kV, precession in degrees; copper at 300 kV twice as often
     ("Ni", 300, 0), ("Fe", 300, 0), ("Fe", 200, 0), ("Si", 300, 0), ("Si", 200, 0), ("Ti", 300, 0), ("Mg", 200, 0),
     ("Cu2O", 300, 0), ("Cu2O", 200, 0), ("W", 200, 0), ("GaAs", 200, 0),
 ]  # fmt: skip
+PRECESSED_BEAMS = [
+    ("Ag", 200, 1), ("Ag", 200, 0.6), ("Au", 300, 1), ("Cu", 200, 1), ("Cu", 300, 0.5), ("Al", 200, 0.8),
+    ("Ni", 300, 0.7), ("Fe", 200, 1), ("Si", 200, 0.8), ("Ti", 300, 0.6), ("Cu2O", 200, 1), ("GaAs", 200, 0.7),
+]  # fmt: skip
 REACH, FARTHEST = 4.38, 2.2
 """A pattern reaches to so many lengths of the shortest reflection, but not beyond the other (Å⁻¹)."""
+DOSE = (1e3, 5e6)
+"""Electrons in a pattern."""
 SCATTER = (0.0002, 0.012)
 """Å⁻¹; down to far less than networks are trained with: a verifier has to know how far positions can be trusted."""
 
@@ -54,12 +61,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=VerifierSettings.steps)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--pre-verifier", action="store_true", help="the small one")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--pre-verifier", action="store_true", help="the small one")
+    which.add_argument("--precessed", action="store_true", help="the one for precessed beams")
     parser.add_argument("--start", type=Path, help="a verifier to begin with")
     parser.add_argument("--rate", type=float, default=VerifierSettings.learning_rate, help="learning rate")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    out = options.out or RESOURCES / (PRE_VERIFIER if options.pre_verifier else VERIFIER)
+    name = PRE_VERIFIER if options.pre_verifier else PRECESSED_VERIFIER if options.precessed else VERIFIER
+    out, beams = options.out or RESOURCES / name, PRECESSED_BEAMS if options.precessed else BEAMS
     width = PRE_VERIFIER_WIDTH if options.pre_verifier else WIDTH
     peaks = FEWER_PEAKS if options.pre_verifier else MAX_PEAKS
     settings = VerifierSettings(
@@ -69,11 +79,11 @@ def main() -> None:
         steps=options.steps,
         learning_rate=options.rate,
     )
-    counted = SynthesisSettings(clean_share=0.1, counting=CountingSettings())
+    counted = SynthesisSettings(clean_share=0.1, counting=CountingSettings(dose=DOSE))
     listed = SynthesisSettings(scatter=SCATTER)
     device = choose_device(options.device)
     # Every second crystal and beam has lists of no known signal-to-noise, well placed: as other programs make them.
-    kinds = [(beam, counted) for beam in BEAMS] + [(beam, listed) for beam in BEAMS[::2]]
+    kinds = [(beam, counted) for beam in beams] + [(beam, listed) for beam in beams[::2]]
     trainer = VerifierTrainer([source(*beam, synthesis, device) for beam, synthesis in kinds], settings)
     if options.start:
         trainer.verifier.load_state_dict(load_verifier(device, options.start).state_dict())
@@ -88,7 +98,7 @@ def main() -> None:
         print(f"{trainer.step} steps, {time.monotonic() - began:.0f} s: {text}", flush=True)
     card = {
         "program": f"napari-4dstem-orient {__version__}",
-        "beams": BEAMS,
+        "beams": beams,
         "settings": asdict(settings),
         "synthesis": [counted.to_dict(), listed.to_dict()],
     }

@@ -59,15 +59,17 @@ class Suspect:
     guilty: bool
 
     @classmethod
-    def of(cls, phase: Phase, source: PatternSource) -> Suspect:
+    def of(cls, phase: Phase, source: PatternSource, empty: bool) -> Suspect:
         """Return a crystal under the beam of a source."""
         own = source.reflector
-        guilty = phase is source.phase
+        present = phase is source.phase
         reflector = (
-            own if guilty else Reflector.of(phase, source.voltage, source.k_max, own.precession, own.g.device)
+            own
+            if present
+            else Reflector.of(phase, source.voltage, source.k_max, own.precession, own.g.device)
         )
         symmetry = torch.as_tensor(phase.symmetry, dtype=torch.float32, device=own.g.device)
-        return cls(reflector, symmetry, coarse_library(phase, reflector), guilty)
+        return cls(reflector, symmetry, coarse_library(phase, reflector), present and not empty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +117,21 @@ class Case:
 
 
 @torch.no_grad()
-def make_case(source: PatternSource, phases: Sequence[Phase], count: int, generator: torch.Generator) -> Case:
-    """Simulate ``count`` patterns of one crystal and make hypotheses of each of ``phases`` for them."""
-    batch = source.draw(count, LISTED, generator)
+def make_case(
+    source: PatternSource,
+    phases: Sequence[Phase],
+    count: int,
+    generator: torch.Generator,
+    empty: bool = False,
+) -> Case:
+    """Simulate ``count`` patterns of one crystal, or ``empty`` ones, and make hypotheses of ``phases`` for them."""
+    batch = source.draw(count, LISTED, generator, empty=empty)
     disks = batch.disks if batch.snr is None else torch.cat([batch.disks, batch.snr[..., None]], -1)
     mask = without_direct_beam(disks, batch.mask, source.reflector.nearest)
     listed = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
     disks, mask = disks.gather(1, listed[..., None].expand_as(disks)), mask.gather(1, listed)
     measured = Measured.of(disks, mask, source.k_max).surest_first()
-    suspects = tuple(Suspect.of(phase, source) for phase in phases)
+    suspects = tuple(Suspect.of(phase, source, empty) for phase in phases)
     rotations = tuple(_suggest(each, measured, batch.rotation, generator) for each in suspects)
     return Case(measured, batch.rotation, suspects, rotations)
 
@@ -221,6 +229,8 @@ class VerifierSettings:
         Peak of the schedule (linear warm-up, then cosine to zero).
     impostors, rivals : float
         Shares of cases with hypotheses of another crystal alone, and beside those of the right one.
+    empty : float
+        Share of cases without a crystal.
     seed : int
     """
 
@@ -235,6 +245,7 @@ class VerifierSettings:
     learning_rate: float = 3e-3
     impostors: float = 0.1
     rivals: float = 0.25
+    empty: float = 0.1
     seed: int = 5
 
 
@@ -280,7 +291,8 @@ class VerifierTrainer:
         phases = [source.phase]
         if chance < self.settings.impostors + self.settings.rivals and not other.same_crystal(source.phase):
             phases = [other] if chance < self.settings.impostors else [source.phase, other]
-        case = make_case(source, phases, self.settings.patterns, self.generator)
+        empty = float(torch.rand(1, generator=self.generator)) < self.settings.empty
+        case = make_case(source, phases, self.settings.patterns, self.generator, empty)
         return case.batches(self.settings.batch, self.generator)
 
     def _any_source(self) -> PatternSource:

@@ -14,6 +14,7 @@ from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
 from napari_4dstem_orient.export.registry import ExportError, export_files
 from napari_4dstem_orient.indexing.methods import METHODS
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -40,8 +41,14 @@ def map_(
     probe_radius: options.ProbeRadius = None,
     precession: options.Precession = None,
     min_reliability: Annotated[
-        float, typer.Option(help="Leave out answers less likely right than this.", min=0.0, max=1.0)
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            help=f"Leave out answers less likely right than this; {AcceptanceSettings.min_reliability:g} by default.",
+            min=0.0,
+            max=1.0,
+            show_default=False,
+        ),
+    ] = None,
     min_phase_margin: Annotated[
         float,
         typer.Option(
@@ -79,7 +86,7 @@ def map_(
 
     from napari_4dstem_orient.core.scan import Calibration
     from napari_4dstem_orient.export.registry import export as export_map
-    from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
+    from napari_4dstem_orient.indexing.settings import TemplateSettings
     from napari_4dstem_orient.workflow.cluster import workers as doing
     from napari_4dstem_orient.workflow.job import Job
     from napari_4dstem_orient.workflow.outputs import check_outputs
@@ -116,7 +123,9 @@ def map_(
         settings={"template": TemplateSettings(engine=engine.value)} if method == "template" else {},
         models=models,
         acceptance=AcceptanceSettings(
-            min_reliability=min_reliability, min_phase_margin=min_phase_margin, neighbours=neighbours
+            min_reliability=AcceptanceSettings.min_reliability if min_reliability is None else min_reliability,
+            min_phase_margin=min_phase_margin,
+            neighbours=neighbours,
         ),
         device=device,
         memory=memory,

@@ -36,7 +36,7 @@ LISTED = 64
 SIMULATED = 2048
 """Patterns simulated at a time."""
 
-EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
+EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, min_reliability=0.0)
 
 IN_USE = "network, verifier, refinement"
 """The method that maps are made with."""

@@ -176,10 +176,22 @@ class PatternSource:
         if self.counter is not None:
             self.beams = int(COUNTED_BEAMS * self.beams)
 
-    def draw(self, count: int, tokens: int, generator: torch.Generator, canonical: bool = True) -> Batch:
-        """Draw ``count`` patterns of random orientation, at most ``tokens`` disks each; frame: see ``in_frame``."""
+    def draw(
+        self,
+        count: int,
+        tokens: int,
+        generator: torch.Generator,
+        canonical: bool = True,
+        empty: bool = False,
+    ) -> Batch:
+        """Draw ``count`` patterns of random orientation, at most ``tokens`` disks each; frame: see ``in_frame``.
+
+        Of ``empty`` patterns the crystal is gone, and what is left are false peaks and noise.
+        """
         zones = random_rotations(-(-count // THICKNESSES), generator, self.reflector.g.device)
         q, intensity = self._diffract(zones, THICKNESSES, generator)
+        if empty:
+            intensity = torch.zeros_like(intensity)
         turn = about_beam(2 * math.pi * self._uniform((len(q),), generator))
         q = q @ turn[:, :2, :2]  # R turned by `turn` sees g_lab turned back
         rotation = zones.repeat_interleave(THICKNESSES, 0) @ turn

@@ -29,7 +29,7 @@ from napari_4dstem_orient.training.synthesis import (
     published_synthesis,
 )
 
-EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
+EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, min_reliability=0.0)
 NOISY = SynthesisSettings(clean_share=0.0, kinematic_share=0.5)
 CLEAN = published_synthesis((50.0, 1000.0))
 

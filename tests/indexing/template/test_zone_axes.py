@@ -21,7 +21,7 @@ from napari_4dstem_orient.indexing.template import library
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_rotations, zone_triangles
 
-EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0)
+EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, min_reliability=0.0)
 STEP = 10.0
 EVERYWHERE = Rotation.random(400, random_state=4).as_matrix()[:, :, 2]
 

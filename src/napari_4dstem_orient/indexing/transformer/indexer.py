@@ -42,7 +42,7 @@ LONGEST_LIST = 96
 """Disks of one position that scoring looks at, strongest first."""
 RUNNERS_UP = 3
 FIRST = 8
-"""Templates that are tried first where there is no network."""
+"""Templates that are tried first."""
 SURE = 4.0
 """Logit of the pre-verifier from which the first proposals are enough."""
 
@@ -167,13 +167,12 @@ class TransformerIndexer:
     @torch.inference_mode()
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:
         if not self.settings.verify:
-            return self._first_choices(
-                self._propose(disks, measured, range(self.settings.reference_disks)), measured
-            )
-        found = self._look(measured, self._propose(disks, measured, range(1)))
+            read = self._read_by_networks(disks, measured, range(self.settings.reference_disks))
+            return self._first_choices(read + self._templates(measured, 0, 1)[len(read) :], measured)
+        found = self._look(measured, self._templates(measured, 0, FIRST))
         unsure = torch.cat([short.logit for short in found], 1).amax(1) < SURE
         if self.settings.template_hypotheses and bool(unsure.any()):
-            more = self._look(measured[unsure], self._propose_more(measured[unsure]))
+            more = self._look(measured[unsure], self._more(disks[unsure], measured[unsure]))
             found = [one.joined(unsure, other) for one, other in zip(found, more, strict=True)]
         keep = FINALISTS * len(found)  # all: their probabilities and that of none of them add up to 1
         ranked = rank(
@@ -231,25 +230,30 @@ class TransformerIndexer:
     def _scoring(self, snr_known: bool) -> ScoreSettings:
         return scoring_for(self._reflectors[0], snr_known)
 
-    def _propose(
+    def _templates(self, measured: Measured, after: int, count: int) -> list[torch.Tensor]:
+        """Return the orientations of each phase's likeliest templates, ``count`` that come ``after`` so many.
+
+        Shape (n, count, 3, 3).
+        """
+        what = measured.q, measured.intensity, measured.mask
+        return [likeliest(library, *what, after + count)[:, after:] for library in self._libraries]
+
+    def _read_by_networks(
         self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]
     ) -> list[torch.Tensor]:
-        """Return each phase's first hypotheses, shape (n, h, 3, 3): its network's, or its templates'."""
-        proposed = [
+        """Return the hypotheses of the networks, shape (n, h, 3, 3), for each phase that has one: the first ones."""
+        return [
             rotations
             for model in self._fast
             for rotations in propose(model, disks, measured.mask, reference_disks)
         ]
-        untrained = self._libraries[len(proposed) :]
-        return proposed + [_likeliest(library, measured, 0, FIRST) for library in untrained]
 
-    def _propose_more(self, measured: Measured) -> list[torch.Tensor]:
-        """Return each phase's next hypotheses, from its templates."""
-        trained, count = len(self.phases) - len(self._untrained), self.settings.template_hypotheses
-        return [
-            _likeliest(library, measured, 0 if number < trained else FIRST, count)
-            for number, library in enumerate(self._libraries)
-        ]
+    def _more(self, disks: torch.Tensor, measured: Measured) -> list[torch.Tensor]:
+        """Return further hypotheses of each phase: its next templates, and what its network says."""
+        more = self._templates(measured, FIRST, self.settings.template_hypotheses)
+        for number, rotations in enumerate(self._read_by_networks(disks, measured, range(1))):
+            more[number] = torch.cat([more[number], rotations], 1)
+        return more
 
     def _look(self, measured: Measured, proposed: Sequence[torch.Tensor]) -> list[Shortlist]:
         """Let the pre-verifier look at each phase's proposals."""
@@ -283,11 +287,6 @@ class TransformerIndexer:
             "acceptance": asdict(self.acceptance),
             "scoring": asdict(self._scoring(disks.snr is not None)),
         }
-
-
-def _likeliest(library: Templates, measured: Measured, after: int, count: int) -> torch.Tensor:
-    """Return the orientations of the likeliest templates, ``count`` that come ``after`` so many: (n, count, 3, 3)."""
-    return likeliest(library, measured.q, measured.intensity, measured.mask, after + count)[:, after:]
 
 
 def propose(

@@ -112,7 +112,8 @@ class Verdict:
 def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, iterations: int) -> Shortlist:
     """Look at all proposals of a phase, keep the best, and judge those again where the first look turned them to.
 
-    A template lies up to two degrees beside the truth; before that is corrected, a wrong one may look better.
+    A template lies up to two degrees beside the truth; before that is corrected, a wrong one may look better. Only the
+    turn is kept: what scale and origin explained before it was made, it explains now.
     """
     pose = PoseHypothesis.of(candidate.rotation)
     worth = ~repeated(pose.rotation, candidate.symmetry, NEARLY_ALIKE)
@@ -120,7 +121,7 @@ def shortlist(measured: Measured, candidate: Candidate, pre_verifier: Verifier, 
     logit, index = logit.topk(min(SEEDED, logit.shape[1]), dim=1)
     if not iterations:
         return Shortlist(candidate, pose.pick(index), logit)
-    pose, worth = moved.pick(index), logit > IMPOSSIBLE
+    pose, worth = PoseHypothesis.of(moved.pick(index).rotation), logit > IMPOSSIBLE
     logit, _ = _ask(pre_verifier, measured, pose, candidate.reflector, worth, FEWER_PEAKS)
     return Shortlist(candidate, pose, logit)
 

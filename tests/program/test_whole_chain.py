@@ -51,7 +51,11 @@ def test_the_transformer_is_ahead_of_py4dstem_on_every_row_and_no_worse_than_our
     angles, _ = answers(crystal, dose)
     ours, templates, theirs = (angles[name] for name in ("transformer", "template", "py4DSTEM"))
     for each in angles.values():
-        print(crystal, dose, f"{each.mean():.2f} {np.median(each):.2f} {(each < 5).mean():.3f} {(each < 2).mean():.3f}")
+        print(
+            crystal,
+            dose,
+            f"{each.mean():.2f} {np.median(each):.2f} {(each < 5).mean():.3f} {(each < 2).mean():.3f}",
+        )
     assert np.median(ours) < 0.5 * min(np.median(templates), np.median(theirs))
     for limit in (2, 5, 34.4):
         assert (ours < limit).mean() > (theirs < limit).mean()

@@ -123,7 +123,9 @@ def map_(
         settings={"template": TemplateSettings(engine=engine.value)} if method == "template" else {},
         models=models,
         acceptance=AcceptanceSettings(
-            min_reliability=AcceptanceSettings.min_reliability if min_reliability is None else min_reliability,
+            min_reliability=AcceptanceSettings.min_reliability
+            if min_reliability is None
+            else min_reliability,
             min_phase_margin=min_phase_margin,
             neighbours=neighbours,
         ),

@@ -261,7 +261,7 @@ class MapBuilder:
         enough = np.ones(len(where), bool) if disk_count is None else disk_count >= asked.min_disks
         failed = {
             IndexingStatus.TOO_FEW_DISKS: ~enough,
-            IndexingStatus.LOW_SCORE: found.score[:, 0] < asked.min_score,
+            IndexingStatus.LOW_SCORE: found.score[:, 0] < asked.least_score(found.probability is not None),
         }
         if found.probability is None:
             self.certain = False

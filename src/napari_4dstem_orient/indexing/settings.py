@@ -65,16 +65,18 @@ class AcceptanceSettings:
         ),
     ] = 4
     min_score: Annotated[
-        float,
+        float | None,
         parameter(
             "Lowest score",
-            "Answers that explain the disks less well than this are not shown (0 to 1). Noise hardly ever reaches 0.22; few "
-            "electrons on a background leave right answers little more.",
+            "Answers that explain the disks less well than this are not shown (0 to 1). If empty, 0.25: noise hardly ever "
+            "reaches it, and few electrons on a background leave right answers little more. Where no reliability is "
+            "known 0.3.",
             min=0.0,
             max=1.0,
-            step=0.01,
+            step=0.05,
+            empty="by method",
         ),
-    ] = 0.22
+    ] = None
     min_reliability: Annotated[
         float,
         parameter(
@@ -103,6 +105,12 @@ class AcceptanceSettings:
             "disks of one alone hardly tell twins apart. Without it each position is judged alone.",
         ),
     ] = True
+
+    def least_score(self, reliability_known: bool) -> float:
+        """Return the lowest score of answers that are shown, of a method that knows their reliability or does not."""
+        if self.min_score is not None:
+            return self.min_score
+        return 0.25 if reliability_known else 0.3
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, 
 from napari_4dstem_orient.indexing.scoring import Measured, score, scoring_for, without_direct_beam
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, ScoreSettings, TransformerSettings
 from napari_4dstem_orient.indexing.template.coarse import coarse_library
-from napari_4dstem_orient.indexing.template.library import Templates
 from napari_4dstem_orient.indexing.template.matching import likeliest
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model
 from napari_4dstem_orient.indexing.transformer.tokens import in_frame, strongest

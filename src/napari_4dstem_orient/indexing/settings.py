@@ -68,9 +68,9 @@ class AcceptanceSettings:
         float | None,
         parameter(
             "Lowest score",
-            "Answers that explain the disks less well than this are not shown (0 to 1). If empty, 0.25: noise hardly ever "
-            "reaches it, and few electrons on a background leave right answers little more. Where no reliability is "
-            "known 0.3.",
+            "Answers that explain the disks less well than this are not shown (0 to 1). If empty, 0.25: noise hardly "
+            "ever reaches it, and few electrons on a background leave right answers little more. Where no reliability "
+            "is known 0.3.",
             min=0.0,
             max=1.0,
             step=0.05,

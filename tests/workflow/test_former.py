@@ -58,7 +58,7 @@ def test_a_project_of_0_1_0_opens_with_all_that_it_holds(project):
     assert (made.detection, made.centring) == (jobs[Stage.DISKS].detection, jobs[Stage.CALIBRATED].centring)
     assert made.calibration["rotation"] == 12.0
     assert made.phases[0].to_dict() == CU.to_dict()
-    assert made.own_settings == TemplateSettings(matches=3, intensity_power=0.5)
+    assert made.own_settings == TemplateSettings(matches=3, excitation_width=0.02, intensity_power=0.5)
     assert made.acceptance.min_score == 0.25
     assert jobs[MapBy("transformer")] == Job("map.h5")
     chosen = read.state.job

@@ -34,8 +34,8 @@ from helpers.multislice import multislice_patterns
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.misorientation import misorientation
-from napari_4dstem_orient.indexing.models import choose_models, list_models
-from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
+from napari_4dstem_orient.indexing.base import Indexer
+from napari_4dstem_orient.indexing.methods import METHODS, Asked
 from napari_4dstem_orient.indexing.verification.reliability import TEMPERATURE, calibrated
 from napari_4dstem_orient_evaluation.precision import in_deviations
 from napari_4dstem_orient_evaluation.report.drawing import new_figure
@@ -108,10 +108,7 @@ def measured(path: Path, name: str, dose: float) -> list[Row]:
     bed = make_bed([patterns], (patterns.crystal.lower(),), dose, False)
     found, disks = orient.map_scan(bed.scan, bed.phases, device="cpu")
     voltage = bed.scan.calibration.voltage
-    models = [
-        use.load(voltage, 0.0) for use in choose_models(list_models(), bed.phases, voltage, disks.reach).uses
-    ]
-    indexer = TransformerIndexer(models, device="cpu")
+    indexer = METHODS["transformer"].make(Asked(tuple(bed.phases), voltage, k_max=disks.reach, device="cpu"))
     said = {f"{name}, alone": found.alone()} | ({name: found} if bed.is_map else {})
     return [
         _row(title, dose, answer, disks, bed.rotation, bed.crystal, indexer) for title, answer in said.items()
@@ -125,7 +122,7 @@ def _row(
     disks: BraggDisks,
     truth: np.ndarray,
     crystal: np.ndarray,
-    indexer: TransformerIndexer,
+    indexer: Indexer,
 ) -> Row:
     assert found.certainty is not None
     assert found.certainty.precision is not None

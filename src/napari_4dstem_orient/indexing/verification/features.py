@@ -37,6 +37,8 @@ COSINES = (
 """Widths of the excitation error (Å⁻¹), powers of the intensities, widths of what counts as near (Å⁻¹), and the
 signal-to-noise at which a disk counts half."""
 EXTENT = 9 + len(COSINES)
+THICK = 800.0
+"""Å; reflections whose extinction distances are much longer never shine, however well they are excited."""
 CONE = 6
 """Directions of a half precession cone over which a strength is averaged."""
 NOWHERE = 1.0
@@ -237,8 +239,11 @@ def _expect(rotation: torch.Tensor, reflector: Reflector, reach: float, max_peak
         # The same order as that of the strengths, from fewer operations on all reflections.
         half = wavelength * squared / 2
         beyond = ABSENT * (squared - half.square() > reach**2)
-        unlikely = g_z.sub(half).div_(1 - wavelength * g_z).mul_(reflector.extinction).abs_().add_(beyond)
-        index = unlikely.topk(count, dim=-1, largest=False).indices
+        weak = (reflector.extinction / (math.pi * THICK)).square_().clamp_min_(1)
+        unlikely = (
+            g_z.sub(half).div_(1 - wavelength * g_z).mul_(reflector.extinction).square_().add_(1).mul_(weak)
+        )
+        index = unlikely.add_(beyond).topk(count, dim=-1, largest=False).indices
     coupling = 1 / reflector.extinction[index]
     strength, error, sweep = _strength(g_z.gather(-1, index), squared[index], coupling, reflector, reach)
     return _Expected(

@@ -139,7 +139,8 @@ class TransformerSettings:
         int,
         parameter(
             "Template hypotheses",
-            "Where the first hypotheses convince nobody, try so many more zone axes of a coarse template library.",
+            "Where the likeliest templates of a coarse library convince nobody, try so many more, and what a fitting "
+            "network proposes; 0: only the first.",
             min=0,
             max=64,
         ),

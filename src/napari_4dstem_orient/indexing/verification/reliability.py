@@ -6,8 +6,8 @@ import numpy as np
 
 TEMPERATURE = 1.3
 """By how much the verifier is too sure of what it judges alone. ``tools/measure_certainty.py --set develop --fit``
-finds 1.2 for random orientations of seven crystals, of 5e3 to 1e6 electrons; grains of a map, which err as one, ask for more.
-What pools say needs none."""
+finds 1.2 for random orientations of seven crystals, of 5e3 to 1e6 electrons; grains of a map, which err as one, ask
+for more. What pools say needs none."""
 
 NEAREST = 1e-9
 """To 0 or 1; nothing is surer."""

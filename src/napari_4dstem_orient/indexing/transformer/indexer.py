@@ -47,7 +47,7 @@ SURE = 4.0
 
 
 class TransformerIndexer:
-    """Indexes scans of any crystals: networks propose where there are trained ones, coarse templates elsewhere.
+    """Indexes scans of any crystals: coarse templates propose, and trained networks where these convince nobody.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ def test_no_template_is_better_than_the_one_that_is_found(name, k_max, synthesis
     """Every zone axis, angle and mirror image, summed disk by disk and reflection by reflection."""
     phase, chosen = find_phase(name), TemplateSettings(**settings | {"zone_axis_step": 4.0})
     reflector = Reflector.of(phase, 300.0, k_max, precession)
-    patterns = simulated(phase, k_max, synthesis, 8, precession)
+    patterns = simulated(phase, k_max, synthesis, 4, precession)
     templates = Templates.covering(phase, reflector, chosen)
     found = match(templates, *patterns, 1)[:, 0]
     for answer, q, intensity, mask in zip(found, *patterns, strict=True):

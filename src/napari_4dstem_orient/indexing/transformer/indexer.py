@@ -167,7 +167,7 @@ class TransformerIndexer:
     def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:
         if not self.settings.verify:
             read = self._read_by_networks(disks, measured, range(self.settings.reference_disks))
-            return self._first_choices(read + self._templates(measured, 0, 1)[len(read) :], measured)
+            return self._first_choices(read + self._templates(measured, 0, 1, len(read)), measured)
         found = self._look(measured, self._templates(measured, 0, FIRST))
         unsure = torch.cat([short.logit for short in found], 1).amax(1) < SURE
         if self.settings.template_hypotheses and bool(unsure.any()):
@@ -229,13 +229,13 @@ class TransformerIndexer:
     def _scoring(self, snr_known: bool) -> ScoreSettings:
         return scoring_for(self._reflectors[0], snr_known)
 
-    def _templates(self, measured: Measured, after: int, count: int) -> list[torch.Tensor]:
-        """Return the orientations of each phase's likeliest templates, ``count`` that come ``after`` so many.
+    def _templates(self, measured: Measured, after: int, count: int, first: int = 0) -> list[torch.Tensor]:
+        """Return the orientations of the likeliest templates, ``count`` that come ``after`` so many: (n, count, 3, 3).
 
-        Shape (n, count, 3, 3).
+        Of each phase from the ``first`` on.
         """
         what = measured.q, measured.intensity, measured.mask
-        return [likeliest(library, *what, after + count)[:, after:] for library in self._libraries]
+        return [likeliest(library, *what, after + count)[:, after:] for library in self._libraries[first:]]
 
     def _read_by_networks(
         self, disks: torch.Tensor, measured: Measured, reference_disks: Sequence[int]

@@ -21,8 +21,9 @@ def asked(tmp_path, small_scan) -> list[str]:
 def test_the_true_crystal_comes_first_and_nothing_is_written(asked, tmp_path):
     done = CliRunner().invoke(app, [*asked, "--phase", "TiO2", "--phase", "Cu"])
     assert done.exit_code == 0, done.output
-    head, first, second, none = done.stdout.strip().splitlines()[-4:]
+    head, first, second, none, words = done.stdout.strip().splitlines()[-5:]
     assert head.split()[:2] == ["crystal", "explains"]
+    assert words.startswith("None of these crystals fits")
     assert first.startswith("Cu ")
     assert second.startswith("TiO2 ")
     assert none.startswith("none ")

@@ -7,7 +7,7 @@ import pytest
 from helpers.drawn_disks import draw_disk, kinematic_patterns, scan_of
 from napari_4dstem_orient.core.errors import Cancelled, UserError
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.detection.detect import detect_disks, detect_patterns
+from napari_4dstem_orient.detection.detect import detect_at, detect_disks, detect_patterns
 from napari_4dstem_orient.detection.noise_level import measure_noise
 from napari_4dstem_orient.detection.probe import synthetic_probe
 from napari_4dstem_orient.detection.settings import DetectionSettings
@@ -109,6 +109,20 @@ def test_progress_is_told_and_can_cancel(small_scan):
         detect_disks(small_scan, progress=stop)
 
 
+def test_chosen_positions_have_the_disks_of_the_whole_scan_and_the_others_none(small_scan):
+    scan, probe = small_scan, synthetic_probe(3.0, (64, 64))
+    settings, _ = suggest(scan, probe)
+    whole, told = detect_disks(scan, probe, settings, device="cpu"), []
+    some = detect_at(scan, np.array([2, 5]), probe, settings, lambda *done: told.append(done), "cpu")
+    assert np.flatnonzero(some.counts.ravel()).tolist() == [2, 5]
+    assert (some.detector_shape, some.scan_shape) == (whole.detector_shape, whole.scan_shape)
+    one, other = whole.take(np.array([2, 5])), some.take(np.array([2, 5]))
+    np.testing.assert_array_equal(one.offsets, other.offsets)
+    for name, values in one.values.items():
+        np.testing.assert_allclose(values, getattr(other, name), rtol=1e-4, atol=1e-4)
+    assert (told[0], told[-1]) == ((0, 2), (2, 2))
+
+
 def test_provenance_is_plain_json(small_scan):
     import json
 
@@ -124,6 +138,8 @@ def test_broken_patterns_are_named(small_scan, value, word):
     probe = synthetic_probe(3.0, (64, 64))
     with pytest.raises(UserError, match=rf"{word}.*row 1, column 2"):
         detect_disks(Scan(da.from_array(data)), probe, settings_for_probe(probe))
+    with pytest.raises(UserError, match=rf"{word}.*row 1, column 2"):
+        detect_at(Scan(da.from_array(data)), np.array([1, 6]), probe, settings_for_probe(probe))
 
 
 def test_no_disks_anywhere_says_what_to_do():

@@ -11,8 +11,7 @@ from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.core.errors import UserError
 
 if TYPE_CHECKING:
-    from napari_4dstem_orient.core.bragg_disks import BraggDisks
-    from napari_4dstem_orient.indexing.identification import PhaseEvidence
+    from napari_4dstem_orient.indexing.identification import Identification
 
 
 def identify(
@@ -36,15 +35,17 @@ def identify(
     precession: options.Precession = None,
     device: options.Device = "auto",
 ) -> None:
-    """Say which of many crystals could be in a scan, those that explain most of it first; nothing is written."""
-    from napari_4dstem_orient.indexing.identification import identify_phases
-    from napari_4dstem_orient.workflow.job import Job, Stage
-    from napari_4dstem_orient.workflow.run import Observer, check_calibration, run
+    """Say which of many crystals could be in a scan, those that explain most of it first; nothing is written.
+
+    Of a scan the disks are found only where they are needed.
+    """
+    from napari_4dstem_orient.workflow.identify import identify as run
+    from napari_4dstem_orient.workflow.job import Job
+    from napari_4dstem_orient.workflow.run import Observer
 
     options.refuse_for_disks(
         source, {"--probe": probe, "--probe-radius": probe_radius, "--scan-shape": scan_shape}
     )
-    phases = options.read_phases(phase)
     job = Job(
         path=source,
         dataset=dataset,
@@ -57,43 +58,36 @@ def identify(
         },
         probe=options.read_probe(probe, probe_radius),
         centring=options.read_origin(origin),
-        phases=tuple(phases),
+        phases=tuple(options.read_phases(phase)),
         device=device,
     )
+    chosen = [_position(place) for place in at] if at else None
     with progress_bars() as report:
-        done = run(job, Stage.CALIBRATED, observer=Observer(report))
-    disks, known = done.calibrated, done.calibration
-    assert disks is not None
-    assert known is not None
-    check_calibration(known)
-    assert known.voltage is not None
-    chosen = [_flat(place, disks) for place in at] if at else None
-    found = identify_phases(disks, phases, known.voltage, chosen, known.precession, device)
-    for line in table(found):
+        found = run(job, chosen, Observer(report))
+    for line in [*table(found), found.words]:
         typer.echo(line)
 
 
-def _flat(place: str, disks: BraggDisks) -> int:
-    """Return the flat index of a scan position told as ROW,COL."""
-    rows, cols = disks.scan_shape
+def _position(place: str) -> tuple[int, int]:
+    """Return a scan position told as ROW,COL."""
     try:
         row, col = map(int, place.split(","))
     except ValueError:
         raise UserError(f"--at {place}: give a row and a column, such as --at 12,40.") from None
-    if not (0 <= row < rows and 0 <= col < cols):
-        raise UserError(f"--at {place}: the scan has rows 0 to {rows - 1} and columns 0 to {cols - 1}.")
-    return row * cols + col
+    return row, col
 
 
-def table(found: list[PhaseEvidence]) -> list[str]:
+def table(found: Identification) -> list[str]:
     """Return the evidence as lines of text."""
-    width = max(8, *(len(each.phase.name) for each in found))
+    width = max(8, *(len(each.phase.name) for each in found.evidence))
     lines = [
-        f"{'crystal':{width}}  {'explains':>8}  {'likeliest at':>12}  {'score':>5}  {'matched disks':>13}"
+        f"{'crystal':{width}}  {'explains':>8}  {'likeliest at':>12}  {'reliability':>11}  {'ahead':>5}  {'score':>5}  "
+        f"{'matched disks':>13}"
     ]
-    for each in found:
+    for each in found.evidence:
+        sure = [f"{value:.2f}" if each.likeliest else "–" for value in (each.reliability, each.ahead)]
         lines.append(
-            f"{each.phase.name:{width}}  {each.share:>8.1%}  {each.likeliest:>12}  {each.score:>5.2f}  "
-            f"{each.n_matched:>13.0f}"
+            f"{each.phase.name:{width}}  {each.share:>8.1%}  {each.likeliest:>12}  {sure[0]:>11}  {sure[1]:>5}  "
+            f"{each.score:>5.2f}  {each.n_matched:>13.0f}"
         )
-    return [*lines, f"{'none':{width}}  {max(1 - sum(each.share for each in found), 0):>8.1%}"]
+    return [*lines, f"{'none':{width}}  {found.none:>8.1%}"]

@@ -11,7 +11,14 @@ import numpy as np
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import NoDisks, UserError
-from napari_4dstem_orient.core.memory import MEMORY, check_memory, portions
+from napari_4dstem_orient.core.memory import (
+    MEMORY,
+    TOGETHER_BYTES,
+    check_memory,
+    parts,
+    pattern_bytes,
+    portions,
+)
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
@@ -70,11 +77,7 @@ def detect_disks(
     chosen = choose_device(device)
     check_memory(memory)
     probe = probe_for(scan, probe)
-    if probe.kernel.shape != scan.detector_shape:
-        raise UserError(
-            f"The probe was made for a detector of {_times(probe.kernel.shape)} pixels, but {scan.source} has "
-            f"{_times(scan.detector_shape)}; make a probe for this scan."
-        )
+    _check_fits(probe, scan)
     doubt = ""
     if settings is None:
         settings, doubt = suggest(scan, probe)
@@ -100,6 +103,60 @@ def detect_disks(
             f"or check the probe (its disk radius is {probe.radius:.3g} px)."
         )
     return disks
+
+
+def detect_at(
+    scan: Scan,
+    positions: np.ndarray,
+    probe: Probe,
+    settings: DetectionSettings | None = None,
+    progress: Progress = silent,
+    device: str = "auto",
+) -> BraggDisks:
+    """Find the Bragg disks of some patterns of a scan; of the whole scan's disks, the others are left empty.
+
+    Parameters
+    ----------
+    scan : Scan
+    positions : ndarray of int, shape (n,)
+        Flat scan positions, ascending.
+    probe : Probe
+    settings : DetectionSettings, optional
+        By default what ``suggest`` finds.
+    progress : Progress
+        Called with (patterns done, n); may raise ``Cancelled``.
+    device : str
+        As ``detect_disks``.
+
+    Returns
+    -------
+    BraggDisks
+        Of the scan's shape, in detector pixels.
+
+    Raises
+    ------
+    UserError
+        If the device is not there, the probe was made for another detector, or a pattern holds NaN, infinite or
+        negative values.
+    """
+    from napari_4dstem_orient.core.devices import choose_device
+
+    _check_fits(probe, scan)
+    settings = settings or suggest(scan, probe)[0]
+    chosen = choose_device("cpu" if settings.engine == "py4DSTEM" else device)
+    engine = make_engine(probe, settings, chosen)
+    cols = scan.scan_shape[1]
+    counts, found = np.zeros(scan.scan_shape[0] * cols, np.int64), [np.zeros((0, 5), np.float32)]
+    progress(0, len(positions))
+    for part in parts(len(positions), max(1, TOGETHER_BYTES // pattern_bytes(scan))):
+        where = positions[part]
+        patterns = np.stack([scan.pattern(*divmod(flat, cols)) for flat in where.tolist()])
+        check_batch(patterns, where, scan)
+        counts[where], rows_found = engine(patterns)
+        found.append(rows_found)
+        progress(min(part.stop, len(positions)), len(positions))
+    disks = _made(scan.scan_shape, counts, np.concatenate(found))
+    return replace(disks, detector_shape=scan.detector_shape, provenance={"source": scan.source})
 
 
 def detect_one(pattern: np.ndarray, probe: Probe, settings: DetectionSettings) -> BraggDisks:
@@ -224,6 +281,15 @@ def _in_order(counts: np.ndarray, where: np.ndarray, disks: np.ndarray) -> np.nd
     start[where] = np.cumsum(read) - read
     first = np.cumsum(counts) - counts
     return disks[np.arange(len(disks)) + np.repeat(start - first, counts)]
+
+
+def _check_fits(probe: Probe, scan: Scan) -> None:
+    """Refuse a probe that was made for another detector."""
+    if probe.kernel.shape != scan.detector_shape:
+        raise UserError(
+            f"The probe was made for a detector of {_times(probe.kernel.shape)} pixels, but {scan.source} has "
+            f"{_times(scan.detector_shape)}; make a probe for this scan."
+        )
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -156,7 +156,7 @@ def run(
     if until in (Stage.PROBE, Stage.DISKS):
         return got
     if got.calibrated is None:
-        got = _calibrated(job, got)
+        got = with_calibrated(job, got)
     if until is Stage.CALIBRATED:
         return got
     return replace(got, map=_mapped(job, got, runner, store, observer))
@@ -273,7 +273,8 @@ def _detected(
     return replace(disks, provenance={**disks.provenance, **told})
 
 
-def _calibrated(job: Job, got: Results) -> Results:
+def with_calibrated(job: Job, got: Results) -> Results:
+    """Calibrate disks, unless their file did; raise UserError as ``calibrate``."""
     from napari_4dstem_orient.calibration.calibrate import as_calibrated, calibrate
 
     assert got.disks is not None

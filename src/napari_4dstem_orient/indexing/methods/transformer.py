@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.indexing.methods import Asked, Method
 from napari_4dstem_orient.indexing.settings import TransformerSettings
 
@@ -46,12 +47,12 @@ def _make(asked: Asked) -> Indexer:
     return TransformerIndexer(models, asked.settings, asked.acceptance, asked.device, others)
 
 
-def by_templates(asked: Asked) -> TransformerIndexer:
-    """Return an indexer that asks no network, in the order of the phases."""
+def by_templates(asked: Asked, progress: Progress = silent) -> TransformerIndexer:
+    """Return an indexer that asks no network, in the order of the phases; ``progress`` counts those made ready."""
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
     phases = [(phase, _reflector(phase, asked)) for phase in asked.phases]
-    return TransformerIndexer([], asked.settings, asked.acceptance, asked.device, phases)
+    return TransformerIndexer([], asked.settings, asked.acceptance, asked.device, phases, progress)
 
 
 def _files(asked: Asked) -> list[Path]:

@@ -59,6 +59,8 @@ class TransformerIndexer:
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     untrained : sequence of (Phase, Reflector)
         Crystals without a network, and their reflections.
+    progress : Progress
+        Called with (crystals made ready, all).
 
     Raises
     ------
@@ -75,6 +77,7 @@ class TransformerIndexer:
         acceptance: AcceptanceSettings | None = None,
         device: str = "auto",
         untrained: Sequence[tuple[Phase, Reflector]] = (),
+        progress: Progress = silent,
     ) -> None:
         self.device = choose_device(device)
         self.models = [model.to(self.device) for model in models]
@@ -90,10 +93,10 @@ class TransformerIndexer:
             torch.as_tensor(crystal.symmetry, dtype=torch.float32, device=self.device)
             for crystal in self.phases
         ]
-        self._libraries = [
-            coarse_library(phase, reflector)
-            for phase, reflector in zip(self.phases, self._reflectors, strict=True)
-        ]
+        self._libraries = []
+        for phase, reflector in zip(self.phases, self._reflectors, strict=True):
+            self._libraries.append(coarse_library(phase, reflector))
+            progress(len(self._libraries), len(self.phases))
         self.settings = settings or TransformerSettings()
         self.acceptance = acceptance or AcceptanceSettings()
 

@@ -43,8 +43,11 @@ WINDOW_LIBRARIES = {
     "libxcb-shape.so.0": "libxcb-shape0",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
-TEST_PROGRAMS = {"xvfb-run": "xvfb", "xauth": "xauth"}
+TEST_PROGRAMS = {"Xvfb": "xvfb"}
 FONTS = {"/usr/share/fonts": "fonts-dejavu-core"}
+
+# All tests at once: two processes, each with a display (pytest-xvfb) and one thread, so that two cores are enough.
+ALL_TESTS = ["--numprocesses", "2", "--dist", "loadfile"]
 
 
 def main() -> int:
@@ -60,7 +63,10 @@ def main() -> int:
     install(python, EXTRA[command])
     if command == "demo":
         return subprocess.call([str(BIN / "napari-4dstem-orient"), "demo", *rest])
-    return subprocess.call([*virtual_display(), str(BIN / "python"), "-m", "pytest", *rest])
+    if not rest:
+        os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("WAYLAND_DISPLAY", None)  # windows open on the display that pytest-xvfb makes
+    return subprocess.call([str(BIN / "python"), "-m", "pytest", *(rest or ALL_TESTS)])
 
 
 def find_python() -> str:
@@ -158,14 +164,6 @@ def step(title: str, command: list[str], must: bool = True) -> None:
             said.seek(0)
             print(said.read().decode(errors="replace"))
             sys.exit(f"This failed (exit code {running.returncode}): {' '.join(command)}")
-
-
-def virtual_display() -> list[str]:
-    """Return what to put before a command so that its windows open on a display of their own, on Linux."""
-    if sys.platform != "linux":
-        return []
-    os.environ.pop("WAYLAND_DISPLAY", None)
-    return ["xvfb-run", "--auto-servernum", "--server-args", "-screen 0 1600x1000x24"]
 
 
 if __name__ == "__main__":

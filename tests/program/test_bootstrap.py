@@ -82,3 +82,22 @@ def test_missing_libraries_are_found_out(bootstrap: ModuleType, monkeypatch: pyt
     monkeypatch.setitem(bootstrap.WINDOW_LIBRARIES, "libnonsense.so.9", "libnonsense9")
     assert "libnonsense9" in bootstrap.missing_packages(sys.executable, window=True, tests=False)
     assert bootstrap.missing_packages(sys.executable, window=False, tests=False) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [([], ["--numprocesses", "2", "--dist", "loadfile"]), (["tests/cli", "-s"], ["tests/cli", "-s"])],
+)
+def test_all_tests_run_in_two_processes_and_what_is_asked_for_in_one(
+    asked: list[str], told: list[str], bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "install", lambda python, extra: None)
+    monkeypatch.setattr(bootstrap, "missing_packages", lambda python, window, tests: [])
+    monkeypatch.setattr(bootstrap.subprocess, "call", lambda command: called.append(command) or 7)
+    monkeypatch.setattr(bootstrap.os, "environ", {"WAYLAND_DISPLAY": "wayland-0"})
+    monkeypatch.setattr(bootstrap.os, "chdir", lambda folder: None)
+    monkeypatch.setattr(bootstrap.sys, "argv", ["bootstrap.py", "test", *asked])
+    assert bootstrap.main() == 7
+    assert called == [[str(bootstrap.BIN / "python"), "-m", "pytest", *told]]
+    assert bootstrap.os.environ == ({} if asked else {"OMP_NUM_THREADS": "1"})

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from napari_4dstem_orient import UserError
 from napari_4dstem_orient.cli import app
+from napari_4dstem_orient.core.resource_files import resource
 
 
 @pytest.fixture
@@ -30,6 +31,23 @@ def test_the_true_crystal_comes_first_and_nothing_is_written(asked, tmp_path):
     copper, rutile = (float(re.search(r"([\d.]+)%", line)[1]) for line in (first, second))
     assert copper > 1 > rutile  # four disks say little
     assert [path.name for path in tmp_path.iterdir()] == ["scan.npy"]
+
+
+def test_of_a_folder_all_crystals_are_asked_and_a_bad_file_is_left_out(asked, tmp_path):
+    folder = tmp_path / "crystals"
+    folder.mkdir()
+    for name in ("Cu", "Fe"):
+        (folder / f"{name}.cif").write_text((resource("crystals") / f"{name}.cif").read_text())
+    (folder / "broken.cif").write_text("nothing")
+    done = CliRunner().invoke(app, [*asked, "--phase", str(folder), "--phase", "Cu", "--at", "1,2"])
+    assert done.exit_code == 0, done.output
+    table = done.stdout.strip().splitlines()[-5:-1]
+    assert [line.split()[0] for line in table] == ["crystal", "Cu", "Fe", "none"]
+    assert "broken.cif is left out" in done.stderr
+    assert "Cu is left out. It is the same crystal as Cu." in done.stderr
+    done = CliRunner().invoke(app, [*asked, "--phase", str(folder / "broken.cif")])
+    assert isinstance(done.exception, UserError)
+    assert "no crystal to look for" in str(done.exception)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,8 @@ def test_chosen_positions_are_those_that_are_looked_at():
         assert found.evidence[0].phase is phase
         assert found.evidence[0].likeliest >= 11
         assert found.positions.tolist() == list(range(12 * row, 12 * row + 12))
+    alone = identify_phases(disks, [copper, rutile], 300.0, [3])
+    assert alone.words == f"It is {copper.name} ({alone.evidence[0].share:.0%} likely)."
     with pytest.raises(UserError, match="stands out"):
         identify_phases(disks, [copper], 300.0, [30])
     with pytest.raises(UserError, match="more than 4 sure disks"):

@@ -11,12 +11,19 @@ from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.core.errors import UserError
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.indexing.identification import Identification
 
 
 def identify(
     source: options.Input,
-    phase: options.Phases,
+    phase: Annotated[
+        list[str],
+        typer.Option(
+            help="A CIF file, a folder of them, or the name of a bundled crystal; again for more.",
+            metavar="CIF|FOLDER|NAME",
+        ),
+    ],
     at: Annotated[
         list[str] | None,
         typer.Option(
@@ -58,7 +65,7 @@ def identify(
         },
         probe=options.read_probe(probe, probe_radius),
         centring=options.read_origin(origin),
-        phases=tuple(options.read_phases(phase)),
+        phases=_phases(phase),
         device=device,
     )
     chosen = [_position(place) for place in at] if at else None
@@ -66,6 +73,19 @@ def identify(
         found = run(job, chosen, Observer(report))
     for line in [*table(found), found.words]:
         typer.echo(line)
+
+
+def _phases(sources: list[str]) -> tuple[Phase, ...]:
+    """Return all crystals there are, and say which are left out."""
+    from napari_4dstem_orient.crystals.library import gather
+
+    found = gather(sources)
+    options.warn(f"{source} is left out. {why}" for source, why in found.left_out.items())
+    if not found.crystals:
+        raise UserError(
+            "There is no crystal to look for; give CIF files, folders of them or bundled crystals."
+        )
+    return tuple(reading.phase for reading in found.crystals.values())
 
 
 def _position(place: str) -> tuple[int, int]:

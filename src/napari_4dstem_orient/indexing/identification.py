@@ -103,8 +103,13 @@ class Identification:
                 f"None of these crystals fits: {self.none:.0%} of the positions are explained by none. Offer another "
                 "crystal, or check the pixel size."
             )
-        said = " and ".join(f"{each.phase.name} explains {each.share:.0%}" for each in there)
-        words = f"{said} of {len(self.positions)} position{'s' * (len(self.positions) > 1)}."
+        if len(self.positions) == 1:
+            words = (
+                "It is " + " or ".join(f"{each.phase.name} ({each.share:.0%} likely)" for each in there) + "."
+            )
+        else:
+            said = " and ".join(f"{each.phase.name} explains {each.share:.0%}" for each in there)
+            words = f"{said} of {len(self.positions)} positions."
         for one, other in self.alike:
             words += f" {one.name} and {other.name} cannot be told apart here."
         return words

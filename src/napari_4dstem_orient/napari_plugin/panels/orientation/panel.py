@@ -21,6 +21,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     show_answer_under_cursor,
 )
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.panels.orientation.which_crystal import WhichCrystal
 from napari_4dstem_orient.napari_plugin.panels.shared.advanced import Advanced
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
@@ -75,7 +76,9 @@ class OrientationWidget(StepWidget):
         self.phases.setToolTip("The crystals there may be; tick more than one to tell phases apart.")
         self.phases.ticked.connect(self._on_phases_ticked)
         open_button = button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif)
-        fill(self.body, section("Crystal phases"), self.phases, open_button)
+        self.which = WhichCrystal(self)
+        self.which.taken.connect(self.phases.choose)
+        fill(self.body, section("Crystal phases"), self.phases, open_button, self.which)
 
     def _build_device(self) -> None:
         self.devices = DeviceChooser(preferences().device, self.endings)
@@ -180,6 +183,10 @@ class OrientationWidget(StepWidget):
 
     # ---------------------------------------------------------------- running
 
+    def forget(self) -> None:
+        """Let go of what was said of the former scan's crystal."""
+        self.which.forget()
+
     def make(self, key: Key) -> None:
         """Map the whole scan by the method of a map."""
         if isinstance(key, MapBy):
@@ -235,6 +242,7 @@ class OrientationWidget(StepWidget):
         """Say what is missing, what was found and whether it is still true."""
         missing = self.session.missing(Stage.MAP)
         self.say_needs(needs_text(missing))
+        self.which.refresh()
         job = self.session.job
         for method, run in self.run_buttons.items():
             run.setEnabled(not missing and not self.jobs.running and can_map(job, method))

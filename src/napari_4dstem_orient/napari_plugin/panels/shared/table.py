@@ -103,6 +103,12 @@ class Table(QTableView):
             self.setCurrentIndex(QModelIndex())
         self._showing = False
 
+    @property
+    def line(self) -> int | None:
+        """The selected line, counted as they were put; None where none is."""
+        current = self.currentIndex()
+        return self._order.mapToSource(current).row() if current.isValid() else None
+
     def step(self, by: int) -> None:
         """Select the line so many below the present one, if there is one."""
         row = self.currentIndex().row() + by

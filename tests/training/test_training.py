@@ -169,10 +169,10 @@ def test_the_card_says_what_the_model_is_and_lies_in_and_beside_the_file(trained
     assert card.training["seed"] == 3
     assert card.training["patterns_seen"] == 1536
     assert {row["method"] for row in card.accuracy["test"]} == {
-        "network",
-        "network, verifier",
-        "network, verifier, refinement",
-        "network, verifier, refinement, reliable half",
+        "network alone",
+        "templates, network, verifier",
+        "templates, network, verifier, refinement",
+        "templates, network, verifier, refinement, reliable half",
     }
     assert json.loads(trained.with_suffix(".json").read_text()) == json.loads(card.to_json())
     assert trained.with_suffix(".png").stat().st_size > 5000

@@ -38,8 +38,10 @@ SIMULATED = 2048
 
 EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, min_reliability=0.0)
 
-IN_USE = "network, verifier, refinement"
-"""The method that maps are made with."""
+ALONE = "network alone"
+"""Its first choice, without templates and verifier."""
+IN_USE = "templates, network, verifier, refinement"
+"""The method that maps are made with: the network proposes where templates convince nobody."""
 RELIABLE_HALF = ", reliable half"
 
 REFERENCE = "py4DSTEM"
@@ -238,8 +240,8 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
     """Return what is compared, by name; indexers are made when called for."""
     card = model.card
     settings = {
-        "network": TransformerSettings(reference_disks=1, verify=False),
-        "network, verifier": TransformerSettings(refinement_iterations=0),
+        ALONE: TransformerSettings(reference_disks=1, verify=False),
+        "templates, network, verifier": TransformerSettings(refinement_iterations=0),
         IN_USE: TransformerSettings(),
     }
     methods: dict[str, Callable[[], Indexer]] = {

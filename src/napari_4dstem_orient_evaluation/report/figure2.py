@@ -12,6 +12,7 @@ from napari_4dstem_orient.analysis.colours import direction_rgb, draw_outline, k
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.transformer.checkpoint import Model, build_network
 from napari_4dstem_orient.training.accuracy import (
+    ALONE,
     TestSet,
     Trial,
     angles_to_truth,
@@ -79,7 +80,7 @@ def geodesic_losses(model: Model, trial: Trial, device: str) -> dict[str, np.nda
         untrained = replace(model, network=build_network(model.card).eval())
     found = {}
     for state, network in (("trained", model), ("untrained", untrained)):
-        indexer = methods_for(network, device, template=False)["network"]()
+        indexer = methods_for(network, device, template=False)[ALONE]()
         for test in (validation, trial.test):
             answer = indexer.index(test.first(count))
             angle = angles_to_truth(answer, test.truth[:count], trial.crystal, phase)

@@ -1,5 +1,7 @@
 """Which of many crystals could be here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -50,6 +52,17 @@ def test_crystals_that_are_alike_share_what_they_explain():
     assert f"{first.phase.name} and {second.phase.name} cannot be told apart here." in found.words
 
 
+def test_of_several_that_are_alike_one_sentence_speaks():
+    names = ["Ag", "Au", "Al"]
+    disks = disks_of(find_phase("Ag"))
+    found = identify_phases(
+        replace(disks, qx=disks.qx * 1.004, qy=disks.qy * 1.004), list(map(find_phase, names)), 300.0
+    )
+    (group,) = found.alike
+    assert {phase.name for phase in group} == {*names}
+    assert found.words.count("cannot be told apart here") == 1
+
+
 def test_two_crystals_at_different_places_are_told_apart():
     copper, rutile = find_phase("Cu"), find_phase("TiO2")
     found = identify_phases(disks_of(copper, rutile), [copper, rutile], 300.0)
@@ -60,10 +73,13 @@ def test_two_crystals_at_different_places_are_told_apart():
     assert np.isnan(of_copper[1].reliability)
 
 
-def test_where_no_crystal_fits_it_says_so():
-    found = identify_phases(disks_of(find_phase("TiO2")), [find_phase("W")], 300.0)
+@pytest.mark.parametrize("offered", [["W"], ["W", "Fe", "Si", "Mo", "Pt", "GaAs", "Ge", "Pd"]])
+def test_where_no_crystal_fits_it_says_so(offered):
+    found = identify_phases(disks_of(find_phase("TiO2")), list(map(find_phase, offered)), 300.0)
     assert found.none > 0.5
-    assert found.words.startswith("None of these crystals fits")
+    assert "offer another crystal" in found.words
+    nowhere = identify_phases(disks_of(find_phase("TiO2")), list(map(find_phase, offered)), 300.0, [1])
+    assert nowhere.words.startswith("None of these crystals fits")
     assert found.evidence[0].likeliest <= 3
 
 

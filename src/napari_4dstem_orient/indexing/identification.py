@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -17,7 +17,7 @@ from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.methods import Asked
 from napari_4dstem_orient.indexing.methods.transformer import by_templates
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
-from napari_4dstem_orient.indexing.verification.reliability import calibrated
+from napari_4dstem_orient.indexing.verification.reliability import NEAREST, calibrated
 
 POSITIONS = 64
 """Scan positions that are looked at by default, all over the scan."""
@@ -27,6 +27,7 @@ TOGETHER = 16
 """Positions between two reports of progress."""
 LEAST_SHARE = 0.1
 """A crystal that explains less is not spoken of."""
+ADVICE = "offer another crystal, or check the pixel size"
 OVERLAP = 0.1
 """Of what two crystals explain, the share that both do, from which they are said to look alike."""
 
@@ -85,33 +86,37 @@ class Identification:
         return max(1 - sum(each.share for each in self.evidence), 0.0)
 
     @property
-    def alike(self) -> list[tuple[Phase, Phase]]:
-        """Crystals that the same positions speak for, so that they cannot tell them apart; the likelier first."""
-        found = []
-        for one, other in combinations(range(len(self.evidence)), 2):
-            both = self.probability[:, [one, other]]
-            if both.min(1).sum() > OVERLAP * both.max(1).sum() and both.max(1).mean() > LEAST_SHARE:
-                found.append((self.evidence[one].phase, self.evidence[other].phase))
-        return found
+    def alike(self) -> list[tuple[Phase, ...]]:
+        """Groups of crystals that the same positions speak for, so that they cannot tell them apart."""
+        groups: list[set[int]] = []
+        for pair in combinations(range(len(self.evidence)), 2):
+            both = self.probability[:, pair]
+            together, either = both.min(1).sum(), both.max(1).sum()
+            if together > OVERLAP * either and either > LEAST_SHARE * len(both):
+                joined = [group for group in groups if group & set(pair)]
+                groups = [group for group in groups if group not in joined] + [set(pair).union(*joined)]
+        return [tuple(self.evidence[number].phase for number in sorted(group)) for group in groups]
 
     @property
     def words(self) -> str:
         """What it means, in a sentence or two."""
         there = [each for each in self.evidence if each.share >= LEAST_SHARE]
-        if self.none > 0.5 or not there:
-            return (
-                f"None of these crystals fits: {self.none:.0%} of the positions are explained by none. Offer another "
-                "crystal, or check the pixel size."
-            )
-        if len(self.positions) == 1:
+        many = len(self.positions)
+        if not there or (many == 1 and self.none > 0.5):
+            return f"None of these crystals fits: {ADVICE}."
+        if many == 1:
             words = (
                 "It is " + " or ".join(f"{each.phase.name} ({each.share:.0%} likely)" for each in there) + "."
             )
         else:
             said = " and ".join(f"{each.phase.name} explains {each.share:.0%}" for each in there)
-            words = f"{said} of {len(self.positions)} positions."
-        for one, other in self.alike:
-            words += f" {one.name} and {other.name} cannot be told apart here."
+            words = f"{said} of {many} positions."
+        if self.none > 0.5:
+            words += f" None explains the other {self.none:.0%}: {ADVICE}."
+        for *others, last in self.alike:
+            words += (
+                f" {', '.join(phase.name for phase in others)} and {last.name} cannot be told apart here."
+            )
         return words
 
 
@@ -190,6 +195,7 @@ class _Judged:
 
     def put(self, where: np.ndarray, found: Hypotheses) -> None:
         """Enter the hypotheses of some positions, those of all crystals."""
+        found = replace(found, probability=_beforehand(found, len(self.phases)))
         assert found.probability is not None
         self.tried[where] = True
         self._map.put(where, found)
@@ -218,3 +224,13 @@ class _Judged:
             median(self.score[self.tried, number]),
             median(self.n_matched[self.tried, number]),
         )
+
+
+def _beforehand(found: Hypotheses, crystals: int) -> np.ndarray:
+    """Return the probabilities where, before anything is measured, one of the crystals is as likely as none of them.
+
+    The verifier holds each of them for so likely; of many wrong ones some would be believed at every position.
+    """
+    assert found.probability is not None
+    some = found.probability.sum(1, keepdims=True)
+    return found.probability / (some + crystals * np.maximum(1 - some, NEAREST))

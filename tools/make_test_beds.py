@@ -56,6 +56,8 @@ RANDOM = {
     "ZnO": 48,
     "ZrO2": 48,
     "Mg2SiO4": 48,
+    "Mg": 48,
+    "Ni": 64,
 }
 """Patterns of random orientation in each set; a crystal's place is part of its seed."""
 

@@ -27,6 +27,8 @@ TOGETHER = 16
 """Positions between two reports of progress."""
 LEAST_SHARE = 0.1
 """A crystal that explains less is not spoken of."""
+UNEXPLAINED = 0.25
+"""Share of the positions from which it is said that no crystal explains them."""
 ADVICE = "offer another crystal, or check the pixel size"
 OVERLAP = 0.1
 """Of what two crystals explain, the share that both do, from which they are said to look alike."""
@@ -111,7 +113,7 @@ class Identification:
         else:
             said = " and ".join(f"{each.phase.name} explains {each.share:.0%}" for each in there)
             words = f"{said} of {many} positions."
-        if self.none > 0.5:
+        if self.none > UNEXPLAINED:
             words += f" None explains the other {self.none:.0%}: {ADVICE}."
         for *others, last in self.alike:
             words += (

@@ -92,6 +92,19 @@ def test_the_selected_position_or_the_region_there_is_asked(panel, which, cifs, 
     assert compare(panel, qtbot).positions.tolist() == [6, 7, 12, 13]
 
 
+def test_it_says_what_is_compared(which, cifs):
+    assert which.listed.text() == "20 of the program"
+    which.with_bundled.click()
+    assert which.listed.text().startswith("No crystal yet")
+    assert not which.compare_button.isEnabled()
+    which.add([f"{name}.cif" for name in "abcde"])
+    which.add(["a.cif"])
+    assert which.listed.text() == "a.cif, b.cif, c.cif, 2 more"
+    assert which.compare_button.isEnabled()
+    which.clear_button.click()
+    assert which.listed.text().startswith("No crystal yet")
+
+
 def test_of_several_labels_layers_the_selected_one_is_asked_first(panel):
     one, other = np.zeros((4, 6), int), np.zeros((4, 6), int)
     one[0], other[:, 0] = 1, 2

@@ -193,13 +193,11 @@ class WhichCrystal(Section):
     def refresh(self, *_: object) -> None:
         """Say what is compared, what was found, and enable what can be done."""
         session, found = self._panel.session, self.compared
-        own = len(bundled()) if self.with_bundled.isChecked() else 0
-        names = ", ".join(Path(file).name for file in self.files[:NAMED])
-        more = len(self.files) - NAMED
+        own = [f"{len(bundled())} of the program"] if self.with_bundled.isChecked() else []
+        named = [Path(file).name for file in self.files[:NAMED]]
+        more = [f"{len(self.files) - NAMED} more"] if len(self.files) > NAMED else []
         self.listed.setText(
-            f"{own} of the program"
-            + (f"; {names}" if names else "")
-            + (f" and {more} more" if more > 0 else "")
+            ", ".join([*own, *named, *more]) or "No crystal yet: add CIFs, or take the program's."
         )
         self.clear_button.setEnabled(bool(self.files))
         something = any(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from napari_4dstem_orient.crystals.rotations import random_rotations
 from napari_4dstem_orient.indexing.models import AvailableModel, choose_models, list_models, why_not
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model, read_card
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
+from napari_4dstem_orient.training import accuracy
 from napari_4dstem_orient.training.synthesis import PatternSource, SynthesisSettings
 from napari_4dstem_orient.training.trainer import TrainingSettings
 from napari_4dstem_orient.training.training import train_model
@@ -37,16 +39,19 @@ QUIET = SynthesisSettings(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_evaluation():
-    """Model cards of these tests are measured on few patterns."""
-    from napari_4dstem_orient.training import accuracy as evaluation
+MEASURE = accuracy.evaluate_model
 
+
+def measure_on_few(*arguments, **options):
+    """Measure a model card's accuracy on few patterns."""
+    return MEASURE(*arguments, **{**options, "patterns": 32})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_accuracy():
+    """What a training costs here is the accuracy on its card: it is measured where something looks at it."""
     with pytest.MonkeyPatch.context() as patch:
-        whole = evaluation.evaluate_model
-        patch.setattr(
-            evaluation, "evaluate_model", lambda *args, **kwargs: whole(*args, **{**kwargs, "patterns": 32})
-        )
+        patch.setattr(accuracy, "evaluate_model", create_autospec(MEASURE, return_value=[]))
         yield
 
 
@@ -63,7 +68,9 @@ def iron():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, copper):
     path = tmp_path_factory.mktemp("models") / "cu.safetensors"
-    train(path, [copper])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accuracy, "evaluate_model", measure_on_few)
+        train(path, [copper])
     return path
 
 
@@ -194,12 +201,13 @@ def test_another_crystals_weights_can_be_the_start(trained, tmp_path, copper, si
         )
 
 
-def test_a_joint_model_has_hypotheses_for_each_phase(tmp_path, copper, silver):
+def test_a_joint_model_has_hypotheses_for_each_phase(tmp_path, copper, silver, monkeypatch):
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.indexing.prediction import predicted_pattern
     from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 
     path = tmp_path / "both.safetensors"
+    monkeypatch.setattr(accuracy, "evaluate_model", measure_on_few)
     train(path, [copper, silver])
     indexer = TransformerIndexer([load_model(path)], device="cpu")
     assert [phase.name for phase in indexer.phases] == ["Cu", "Ag"]

@@ -134,16 +134,16 @@ def every_score(templates, q, intensity):
         torch.atan2(q[:, 1], q[:, 0])[disk],
     )
     there = there * torch.exp(-(across[disk, reflection] ** 2) / (2 * kernel**2))
-    scores = []
-    for sign in (1, -1):
-        at_angles = []
-        for step in range(templates.steps):
-            turn = sign * here - azimuth - 2 * torch.pi * step / templates.steps
-            turn = torch.remainder(turn + torch.pi, 2 * torch.pi) - torch.pi
-            near = torch.exp(-((turn * radius[reflection]) ** 2) / (2 * kernel**2))
-            at_angles.append((there * near).sum(1))
-        scores.append(torch.stack(at_angles, 1))
-    return torch.stack(scores, 1)
+    step = 2 * torch.pi / templates.steps
+    reach = min(int(4 * kernel / radius[reflection].min() / step) + 1, templates.steps // 2 - 1)
+    scores = torch.zeros(len(g), 2, templates.steps)
+    for mirrored, sign in enumerate((1, -1)):
+        nearest = ((sign * here - azimuth) / step).round()
+        for steps in nearest + torch.arange(-reach, reach + 1)[:, None, None]:  # four kernels away is nothing
+            away = sign * here - azimuth - step * steps
+            near = torch.exp(-((away * radius[reflection]) ** 2) / (2 * kernel**2))
+            scores[:, mirrored].scatter_add_(1, steps.long() % templates.steps, there * near)
+    return scores
 
 
 def test_the_second_of_two_crystals_is_found_as_often_as_by_py4dstem(copper):

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: a process, what it prints, its exit code, the files it leaves."""
+"""The command line as its users meet it: what it prints, its exit code, the files it leaves."""
 
 import resource
 import shutil
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from helpers.command_line import refused, run
+from helpers.command_line import refused, run, run_alone
 from helpers.made_maps import some_map
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -42,24 +42,24 @@ def test_engine_is_whose_code_finds_disks_and_matches_templates(scan_file: Path,
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str) -> None:
-    done = run(command, "--help")
+    done = run_alone(command, "--help")
     assert done.returncode == 0
     assert "Usage:" in done.stdout
     assert not done.stderr
 
 
 def test_unknown_option_is_exit_code_2() -> None:
-    done = run("map", "--nonsense")
+    done = run_alone("map", "--nonsense")
     assert done.returncode == 2
     assert "No such option" in done.stderr
 
 
 def test_detect_writes_disks_that_map_reads(scan_file: Path, tmp_path: Path) -> None:
     disks, result = tmp_path / "disks.h5", tmp_path / "result.h5"
-    done = run("detect", scan_file, "-o", disks, *CALIBRATED)
+    done = run_alone("detect", scan_file, "-o", disks, *CALIBRATED)
     assert done.returncode == 0, done.stderr
     assert "disks at 12 scan positions" in done.stdout
-    done = run("map", disks, "--phase", "Cu", "-o", result, "--method", "template", "--export", "ang")
+    done = run_alone("map", disks, "--phase", "Cu", "-o", result, "--method", "template", "--export", "ang")
     assert done.returncode == 0, done.stderr
     with h5py.File(result) as file:
         assert file["orientation/rotation"].shape == (3, 4, 3, 3)
@@ -185,7 +185,7 @@ def test_model_for_another_crystal_says_why(scan_file: Path, tmp_path: Path) -> 
     from napari_4dstem_orient.core.resource_files import resource
 
     iron = resource("models", "bcc.safetensors")
-    done = run("map", scan_file, "--phase", "Cu", "--model", iron, "-o", tmp_path / "r.h5", *CALIBRATED)
+    done = run_alone("map", scan_file, "--phase", "Cu", "--model", iron, "-o", tmp_path / "r.h5", *CALIBRATED)
     refused(done, "Cu")
 
 
@@ -202,7 +202,9 @@ def test_full_disk_is_one_sentence(scan_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "disks.h5"
     output.write_bytes(b"earlier")
     limit: Callable[[], None] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))  # noqa: E731
-    refused(run("detect", scan_file, "-o", output, "--force", *CALIBRATED, preexec_fn=limit), "disks.h5")
+    refused(
+        run_alone("detect", scan_file, "-o", output, "--force", *CALIBRATED, preexec_fn=limit), "disks.h5"
+    )
     assert output.read_bytes() == b"earlier"
 
 

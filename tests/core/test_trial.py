@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from helpers.command_line import run
+from helpers.command_line import run_alone
 from helpers.format_files import DATA
 from helpers.made_maps import CU, some_map
 from napari_4dstem_orient.core import trial
@@ -71,7 +71,7 @@ for reader in {readers}:
 
 def test_the_command_line_says_it_and_ends_with_2(tmp_path):
     path, began = endless(scan(tmp_path / "a.h5")), time.perf_counter()
-    done = run("map", path, "--phase", "Cu", "-o", tmp_path / "out.h5")
+    done = run_alone("map", path, "--phase", "Cu", "-o", tmp_path / "out.h5")
     assert (done.returncode, done.stderr.splitlines()[-1:]) == (2, [f"Error: {SENTENCE}"])
     assert time.perf_counter() - began < 30
 

@@ -21,11 +21,14 @@ from helpers.gui_scan import (
 )
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.io.bragg_peaks import save_disks
+from napari_4dstem_orient.napari_plugin import samples
 from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.samples.library import SAMPLES
+from napari_4dstem_orient.samples.silver import silver_twins
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
 from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
@@ -33,7 +36,15 @@ LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
 @pytest.fixture
-def bench(knowing, nothing_kept, bench, monkeypatch):
+def few_rows(monkeypatch):
+    """The silver sample is one of four rows: its virtual images are soon there."""
+    rows = silver_twins().rows(0, 4)
+    monkeypatch.setitem(SAMPLES, rows.metadata["title"], lambda: rows)
+    monkeypatch.setattr(samples, "silver_scan", lambda: rows)
+
+
+@pytest.fixture
+def bench(few_rows, knowing, nothing_kept, bench, monkeypatch):
     monkeypatch.setattr(napari, "current_viewer", lambda: bench[0])
     return bench
 
@@ -103,9 +114,7 @@ def sample_of_the_panel(viewer, panels, path, monkeypatch):
 
 
 def file_open_sample(viewer, panels, path, monkeypatch):
-    from napari_4dstem_orient.napari_plugin.samples import silver_twins
-
-    for data, options, _kind in silver_twins():
+    for data, options, _kind in samples.silver_twins():
         viewer.add_image(data, **options)
 
 

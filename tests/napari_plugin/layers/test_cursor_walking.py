@@ -74,7 +74,7 @@ def test_p_pins_and_unpins_and_a_click_on_a_pin_goes_there(inspector, qtbot):
     assert session.pins == ((2, 1), (0, 4))
     assert [strip.item(n).text() for n in range(strip.count())] == ["2, 1", "0, 4"]
     qtbot.waitUntil(lambda: not strip.item(0).icon().isNull(), timeout=60_000)
-    qtbot.waitUntil(strip.isVisible)
+    qtbot.waitUntil(strip.isVisible, timeout=60_000)
     place = strip.visualItemRect(strip.item(0)).center()
     qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert session.position == (2, 1)

@@ -20,8 +20,8 @@ def view(qtbot):
     qtbot.addWidget(made)
     made.canvas.setFixedSize(256, 256)  # four screen pixels for each of the detector's
     made.set_frame((SIDE, SIDE), Q_PIXEL, ORIGIN)
-    made.show()
-    qtbot.waitExposed(made)
+    with qtbot.waitExposed(made, timeout=60_000):
+        made.show()
     return made
 
 

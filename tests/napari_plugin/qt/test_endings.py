@@ -17,7 +17,7 @@ def test_connections_and_workers_end_and_nothing_else_does(qtbot):
     teller.told.connect(others.append)
     worker = endings.latest(answers.append)
     worker.ask(lambda: 1)
-    qtbot.waitUntil(lambda: answers == [1])
+    qtbot.waitUntil(lambda: answers == [1], timeout=60_000)
     teller.told.emit(1)
     endings.close()
     teller.told.emit(2)

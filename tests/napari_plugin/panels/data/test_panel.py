@@ -194,7 +194,7 @@ def test_a_dropped_file_opens(panel, qtbot, tmp_path, patterns):
 def test_the_pattern_follows_the_position(panel, qtbot, small_scan, patterns):
     open_scan(panel.viewer, small_scan)
     panel.session.move_to(2, 3)
-    qtbot.waitUntil(lambda: shows(panel.patterns.view, patterns[2, 3]))
+    qtbot.waitUntil(lambda: shows(panel.patterns.view, patterns[2, 3]), timeout=60_000)
 
 
 def test_closing_the_dock_ends_the_panel(make_napari_viewer_proxy, qtbot, small_scan):

@@ -53,7 +53,7 @@ def test_a_slider_acts_on_the_physics_that_knows_it(qtbot):
     assert controls.look.prediction.physics == "two-beam"
     assert thickness.isEnabled()
     assert not width.isEnabled()
-    with qtbot.waitSignal(controls.changed):
+    with qtbot.waitSignal(controls.changed, timeout=60_000):
         qtbot.keyClick(thickness, Qt.Key.Key_Right)
     assert controls.look.prediction.thickness == 310
     assert controls.sliders["thickness"].words.text() == "Thickness: 310 Å"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.core.errors import LONGEST, UserError, one_line
-from napari_4dstem_orient.core.pooled import Pooled
+from napari_4dstem_orient.core.pooled import Pooled, flattened
 from napari_4dstem_orient.core.scan import both_steps
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class IndexingStatus(IntEnum):
     UNRELIABLE = 4
     AMBIGUOUS_PHASE = 5
     DISKS_ELSEWHERE = 6
+    NO_OTHER = 7
 
     @property
     def text(self) -> str:
@@ -43,6 +44,7 @@ class IndexingStatus(IntEnum):
             IndexingStatus.DISKS_ELSEWHERE: (
                 "not indexed: too few of its disks lie where the crystal has reflections (is the pixel size right?)"
             ),
+            IndexingStatus.NO_OTHER: "no further crystal in this pattern",
         }[self]
 
 
@@ -142,6 +144,12 @@ class OrientationMap:
         Scan step down the rows over that along them.
     pooled : Pooled or None
         What neighbours changed (``alone`` undoes it); None where each position was judged alone.
+    beside : tuple of OrientationMap
+        Further crystals of the same patterns: a map of the second, then of the third; where a pattern has none, its
+        ``phase_id`` is -1. Empty where no pattern has one, or none was looked for.
+    share : ndarray, float32, shape (scan_y, scan_x), or None
+        This crystal's share of the intensity that all crystals of the pattern explain; None where there are none
+        ``beside``.
     """
 
     phases: tuple[Phase, ...]
@@ -158,6 +166,8 @@ class OrientationMap:
     certainty: Certainty | None = None
     r_aspect: float = 1.0
     pooled: Pooled | None = None
+    beside: tuple[OrientationMap, ...] = ()
+    share: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = self.phase_id.shape
@@ -180,7 +190,8 @@ class OrientationMap:
             raise ValueError(f"parts of {len(kinds)} kinds do not make one map")
         known = [part.certainty for part in parts if part.certainty is not None]
         certainty = Certainty(**_joined(known, _names(known))) if len(known) == len(parts) else None
-        return replace(parts[0], **_joined(parts, _ARRAYS), certainty=certainty, pooled=None)
+        arrays = _joined(parts, _ARRAYS)
+        return replace(parts[0], **arrays, certainty=certainty, pooled=None, beside=(), share=None)
 
     def nothing(self, scan_shape: tuple[int, int]) -> OrientationMap:
         """Return a map of the same kind, of other positions, at none of which anything was tried yet."""
@@ -192,7 +203,29 @@ class OrientationMap:
             certainty = Certainty(**_empty(known, _names([known]), scan_shape))
             if certainty.precision is not None:
                 certainty.precision[:] = np.nan
-        return replace(self, **empty, certainty=certainty, pooled=None)
+        return replace(self, **empty, certainty=certainty, pooled=None, beside=(), share=None)
+
+    def take(self, positions: np.ndarray) -> OrientationMap:
+        """Return a map of one column, whose rows are these flat positions (n,), without what lies ``beside``."""
+        arrays = {name: flattened(values)[positions][:, None] for name, values in self.arrays.items()}
+        return self.with_arrays(arrays, pooled=None, beside=(), share=None)
+
+    def put(self, positions: np.ndarray, other: OrientationMap) -> OrientationMap:
+        """Return the map with the answers of another, of one column, at these flat positions (n,)."""
+        arrays = {name: values.copy() for name, values in self.arrays.items()}
+        for name, values in other.arrays.items():
+            flattened(arrays[name])[positions] = values[:, 0]
+        return self.with_arrays(arrays)
+
+    def only(self, kept: np.ndarray) -> OrientationMap:
+        """Return the map of a further crystal where ``kept`` (bool, scan_y × scan_x) is true; elsewhere is none."""
+        nothing = self.nothing(self.scan_shape).arrays
+        nothing["status"][:] = IndexingStatus.NO_OTHER
+        arrays = {
+            name: np.where(kept.reshape(*kept.shape, *(1,) * (values.ndim - 2)), values, nothing[name])
+            for name, values in self.arrays.items()
+        }
+        return self.with_arrays(arrays)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -213,7 +246,26 @@ class OrientationMap:
         if self.pooled is None:
             return self
         provenance = {name: told for name, told in self.provenance.items() if name != "pooling"}
-        return self.with_arrays(self.pooled.undone(self.arrays), provenance=provenance, pooled=None)
+        undone = self.pooled.undone(self.arrays)
+        return self.with_arrays(undone, provenance=provenance, pooled=None, beside=(), share=None)
+
+    def of_crystal(self, number: int) -> OrientationMap:
+        """Return the map of each pattern's first (1), second or third crystal, without the others.
+
+        Raises
+        ------
+        IndexError
+            No pattern has so many.
+        """
+        if number == 1:
+            return replace(self, beside=())
+        told = self.provenance | {"crystal": number}
+        return replace((self, *self.beside)[number - 1], provenance=told)
+
+    @property
+    def crystals(self) -> np.ndarray:
+        """Number of crystals found at each position, int, shape (scan_y, scan_x)."""
+        return np.sum([each.indexed for each in (self, *self.beside)], axis=0)
 
     @property
     def scan_shape(self) -> tuple[int, int]:
@@ -232,7 +284,8 @@ class OrientationMap:
         steps = {"r_pixel": r_pixel, "r_aspect": r_aspect}
         told = self.provenance.get("calibration")
         provenance = self.provenance | ({"calibration": {**told, **steps}} if told else {})
-        return replace(self, r_pixel=r_pixel, r_aspect=r_aspect, provenance=provenance)
+        beside = tuple(other.with_steps(r_pixel, r_aspect) for other in self.beside)
+        return replace(self, r_pixel=r_pixel, r_aspect=r_aspect, provenance=provenance, beside=beside)
 
     def answers_as(self, other: OrientationMap | None) -> bool:
         """Tell whether another map holds these very answers, whatever its scan steps (see ``with_steps``)."""
@@ -279,6 +332,7 @@ class OrientationMap:
             status=np.select(
                 [low, unlikely], [IndexingStatus.LOW_SCORE, IndexingStatus.UNRELIABLE], self.status
             ).astype(np.uint8),
+            beside=tuple(other.accepted(min_score, min_reliability).only(~refused) for other in self.beside),
             provenance=self.provenance
             | {"accepted": {name: max(float(value), before.get(name, 0.0)) for name, value in asked.items()}},
         )

@@ -56,16 +56,17 @@ class Pooled:
             nan = (values != values) & (after[name] != after[name])
             differs = ((values != after[name]) & ~nan).reshape(verdict.size, -1).any(1)
             where[name] = np.flatnonzero(differs)
-        return cls(verdict, where, {name: _flat(values)[where[name]] for name, values in before.items()})
+        return cls(verdict, where, {name: flattened(values)[where[name]] for name, values in before.items()})
 
     def undone(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the arrays of a map as they were before."""
         undone = {name: values.copy() for name, values in arrays.items()}
         for name, values in self.before.items():
-            _flat(undone[name])[self.where[name]] = values
+            flattened(undone[name])[self.where[name]] = values
         return undone
 
 
-def _flat(values: np.ndarray) -> np.ndarray:
+def flattened(values: np.ndarray) -> np.ndarray:
+    """Return an array of a map, (scan_y, scan_x, ...), by flat positions."""
     rows, cols, *rest = values.shape  # of runners-up there may be none
     return values.reshape(rows * cols, *rest)

@@ -105,6 +105,16 @@ class AcceptanceSettings:
             "disks of one alone hardly tell twins apart. Without it each position is judged alone.",
         ),
     ] = True
+    crystals: Annotated[
+        int,
+        parameter(
+            "Most crystals",
+            "In one pattern. Where the first leaves clear disks over, what they say is looked for too, and the first "
+            "is looked at again without the other's disks (transformer only); 1: only the first.",
+            min=1,
+            max=3,
+        ),
+    ] = 3
 
     def least_score(self, reliability_known: bool) -> float:
         """Return the lowest score of answers that are shown, of a method that knows their reliability or does not."""

@@ -20,10 +20,13 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
     /orientation/neighbours      uint8   (ny, nx)           what they did to the answer; attribute ``meaning`` **
     /orientation/alone/NAME      as NAME (m, …)             what it was before neighbours spoke, and at which flat **
     /orientation/alone/NAME_at   int64   (m,)               positions it was another **
+    /orientation/share           float32 (ny, nx)           of the light that all crystals of a pattern explain ***
     /orientation/phases          JSON text: list of crystals (name, cell, positions, numbers, occupancy)
     /provenance                  JSON text: program version, inputs, parameters, model hash, device
+    /crystal_2, /crystal_3       each with an orientation and a provenance: further crystals of the same patterns ***
 
-* only where the method knows it (not in template matching); ** only where neighbours were asked.
+* only where the method knows it (not in template matching); ** only where neighbours were asked; *** only where a
+pattern holds several crystals.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,6 +99,8 @@ _RANGES = {
     "probability": _SCORE,
     "precision": (0, 180),
 }
+MOST_BESIDE = 2
+"""Further crystals of a pattern that a file may tell of."""
 _METHOD = re.compile(r"\w[\w -]{,39}")
 """What a method may be called; which there are depends on what is installed."""
 
@@ -138,6 +143,10 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group) -> None:
         group["doubt"].attrs["meaning"] = to_json({int(flag): flag.text for flag in AmbiguityFlag})
     if orientation_map.pooled is not None:
         _write_pooled(orientation_map.pooled, group)
+    if orientation_map.share is not None:
+        _write(group, "share", orientation_map.share)
+    for number, other in enumerate(orientation_map.beside, 2):
+        write_map(other, parent.create_group(f"crystal_{number}"))
     group["phases"] = to_json([phase.to_dict() for phase in orientation_map.phases])
     parent["provenance"] = to_json(orientation_map.provenance)
 
@@ -217,7 +226,13 @@ def read_map(parent: h5py.Group) -> OrientationMap:
     phases = tuple(Phase.from_dict(values) for values in from_json(hdf5.words(group, "phases"), list))
     _check(arrays, len(phases))
     pooled = _read_pooled(group, arrays, len(phases)) if "neighbours" in group else None
-    named = {_ATTRIBUTES.get(name, name): values for name, values in arrays.items()}
+    beside = _read_beside(parent, arrays["phase_id"], len(phases))
+    share = _as(hdf5.array(group, "share"), np.float32, "share") if "share" in group else None
+    if share is not None and (
+        share.shape != arrays["phase_id"].shape or not ((share >= 0) & (share <= _SCORE[1])).all()
+    ):
+        raise ValueError("share holds what are no shares of the map's positions")
+    named: dict[str, Any] = {_ATTRIBUTES.get(name, name): values for name, values in arrays.items()}
     certain_of = [_ATTRIBUTES.get(name, name) for name in certain]
     certainty = Certainty(**{name: named.pop(name) for name in certain_of}) if certain else None
     r_pixel, r_aspect = group.attrs.get("r_pixel"), float(group.attrs.get("r_aspect", 1.0))
@@ -236,8 +251,26 @@ def read_map(parent: h5py.Group) -> OrientationMap:
         provenance=provenance,
         certainty=certainty,
         pooled=pooled,
+        beside=beside,
+        share=share,
         **named,
     )
+
+
+def _read_beside(parent: h5py.Group, phase_id: np.ndarray, phases: int) -> tuple[OrientationMap, ...]:
+    """Read the maps of further crystals; ValueError where they are not of the same scan and phases."""
+    from napari_4dstem_orient.core import hdf5_access as hdf5
+
+    names = [name for name in (f"crystal_{number}" for number in range(2, 2 + MOST_BESIDE)) if name in parent]
+    beside = tuple(read_map(hdf5.group_at(parent, name)) for name in names)
+    before = phase_id >= 0
+    for name, other in zip(names, beside, strict=True):
+        if other.scan_shape != phase_id.shape or len(other.phases) != phases or other.beside:
+            raise ValueError(f"{name} does not fit the map")
+        if (other.indexed & ~before).any():
+            raise ValueError(f"{name} has crystals where there are none before it")
+        before = other.indexed
+    return beside
 
 
 def _read_pooled(group: h5py.Group, arrays: dict[str, np.ndarray], phases: int) -> Pooled:

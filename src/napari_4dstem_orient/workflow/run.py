@@ -15,6 +15,7 @@ from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
 from napari_4dstem_orient.workflow.chunks import Runner, SerialRunner, in_chunks
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.neighbours import with_neighbours
+from napari_4dstem_orient.workflow.overlap import with_others
 from napari_4dstem_orient.workflow.provenance import with_origin
 from napari_4dstem_orient.workflow.steps import (
     Detection,
@@ -306,5 +307,7 @@ def _mapped(
     )
     if step.pools:
         answer = with_neighbours(answer, disks, step, runner, observer.report("Pooling neighbours"))
+    if step.crystals > 1:
+        answer = with_others(answer, disks, step, runner, observer.report("Looking for further crystals"))
     told = {"workers": runner.description, "job": job.to_dict()}
     return finished(replace(answer, provenance={**answer.provenance, **told}))

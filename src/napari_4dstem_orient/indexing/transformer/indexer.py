@@ -27,6 +27,7 @@ from napari_4dstem_orient.indexing.verification.network import Verifiers
 from napari_4dstem_orient.indexing.verification.precision import deviations, turn_covariance
 from napari_4dstem_orient.indexing.verification.ranking import (
     FINALISTS,
+    NOTHING,
     Candidate,
     Shortlist,
     rank,
@@ -172,7 +173,8 @@ class TransformerIndexer:
             read = self._read_by_networks(disks, measured, range(self.settings.reference_disks))
             return self._first_choices(read + self._templates(measured, 0, 1, len(read)), measured)
         found = self._look(measured, self._templates(measured, 0, FIRST))
-        unsure = torch.cat([short.logit for short in found], 1).amax(1) < SURE
+        seen = torch.cat([short.logit for short in found], 1).amax(1)
+        unsure = (seen < SURE) & (seen > NOTHING)
         if self.settings.template_hypotheses and bool(unsure.any()):
             more = self._look(measured[unsure], self._more(disks[unsure], measured[unsure]))
             found = [one.joined(unsure, other) for one, other in zip(found, more, strict=True)]

@@ -292,32 +292,45 @@ def quantem(bed: Bed, options: argparse.Namespace) -> list[Answer]:
     """Let quantem do it in its own environment."""
     if options.quantem is None:
         return []
+    said, rates = ask_quantem(options.quantem, bed.scan, bed.probe, bed.crystals, bed.is_map)
+    slow = 1 / (1 / rates["matching"] + 1 / rates["refinement"])
+    refined = "quantem, refined with neighbours" if bed.is_map else "quantem, refined"
+    names = {"matched": ("quantem", rates["matching"]), "refined": (refined, slow)}
+    return [
+        Answer(name, bed, said[stage][0][:, :, 0], said[stage][1][:, :, 0], rates["detection"], rate)
+        for stage, (name, rate) in names.items()
+    ]
+
+
+def ask_quantem(
+    python: Path,
+    scan: Scan,
+    probe: np.ndarray,
+    crystals: tuple[str, ...],
+    rescue: bool = False,
+    matches: int = 1,
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, float]]:
+    """Return quantem's rotations (rows, cols, matches, 3, 3) and phases, matched and refined, and its rates."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.h5", Path(folder) / "out.h5"
+        known = scan.calibration
         with h5py.File(source, "w") as file:
-            file["counts"], file["probe"] = np.asarray(bed.scan.data), bed.probe
-            crystals = [str(cif_of(name)) for name in bed.crystals]
-            known = bed.scan.calibration
+            file["counts"], file["probe"] = np.asarray(scan.data), probe
             file.attrs.update(
                 voltage=known.voltage,
                 q_pixel=known.q_pixel,
                 k_max=K_MAX,
-                crystals=crystals,
-                rescue=bed.is_map,
+                crystals=[str(cif_of(name)) for name in crystals],
+                rescue=rescue,
+                matches=matches,
             )
         peer = Path(__file__).with_name("quantem_peer.py")
-        subprocess.run([options.quantem, peer, source, target], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([python, peer, source, target], check=True, stdout=subprocess.DEVNULL)
         with h5py.File(target) as file:
-            rates = {name: bed.kind.size / seconds for name, seconds in file.attrs.items()}
-            slow = 1 / (1 / rates["matching"] + 1 / rates["refinement"])
-            refined = "quantem, refined with neighbours" if bed.is_map else "quantem, refined"
-            names = {"matched": ("quantem", rates["matching"]), "refined": (refined, slow)}
-            return [
-                Answer(
-                    name, bed, file[stage]["rotation"][()], file[stage]["phase"][()], rates["detection"], rate
-                )
-                for stage, (name, rate) in names.items()
-            ]
+            n = scan.scan_shape[0] * scan.scan_shape[1]
+            rates = {name: n / seconds for name, seconds in file.attrs.items()}
+            stages = ("matched", "refined")
+            return {stage: (file[stage]["rotation"][()], file[stage]["phase"][()]) for stage in stages}, rates
 
 
 PROGRAMS: dict[str, Callable[[Bed, argparse.Namespace], list[Answer]]] = {

@@ -3,9 +3,10 @@
     quantem-venv/bin/python tools/quantem_peer.py INPUT.h5 OUTPUT.h5
 
 ``INPUT.h5``: counts (rows, cols, det_y, det_x) and probe; attributes voltage (kV), q_pixel (Å⁻¹), k_max (Å⁻¹), crystals
-(paths of CIFs), rescue (whether positions lie beside each other, so that neighbours' answers are tried).
-``OUTPUT.h5``: for ``matched`` and ``refined``: rotation (rows, cols, 3, 3), in this program's convention, and phase, -1
-where it has none; attributes: CPU seconds of ``detection``, ``matching``, ``refinement``.
+(paths of CIFs), rescue (whether positions lie beside each other, so that neighbours' answers are tried), matches (in
+each pattern, one after the other is taken away).
+``OUTPUT.h5``: for ``matched`` and ``refined``: rotation (rows, cols, matches, 3, 3), in this program's convention, and
+phase, -1 where it has none; attributes: CPU seconds of ``detection``, ``matching``, ``refinement``.
 
 Settings are those that did best on simulated patterns: nearly no threshold (0.05 counts), up to 100 peaks, steps of
 2°, a parallel beam, the phase of the higher correlation.
@@ -84,16 +85,16 @@ def match(counts, probe, asked, seconds):  # type: ignore[no-untyped-def]
     plan = {"angle_step_zone_axis_deg": STEP, "angle_step_in_plane_deg": STEP}
     maps.build_plan(**plan, progress_bar=False, verbose=False)
     with timed(seconds, "matching"):
-        maps.match_orientations(num_matches=1, min_number_peaks=5, progress_bar=False)
+        maps.match_orientations(num_matches=int(asked["matches"]), min_number_peaks=5, progress_bar=False)
     return maps
 
 
 def save(group, maps) -> None:  # type: ignore[no-untyped-def]
-    """Write each position's answer: that of the crystal whose correlation is highest."""
-    score = np.stack([one.corr[:, :, 0].numpy() for one in maps])
-    turned = np.stack([to_ours(one.quats[:, :, 0].numpy()) for one in maps])
+    """Write each position's answers: of every match that of the crystal whose correlation is highest."""
+    score = np.stack([one.corr.numpy() for one in maps])
+    turned = np.stack([to_ours(one.quats.numpy()) for one in maps])
     best = score.argmax(axis=0)
-    group["rotation"] = np.take_along_axis(turned, best[None, :, :, None, None], axis=0)[0]
+    group["rotation"] = np.take_along_axis(turned, best[None, ..., None, None], axis=0)[0]
     group["phase"] = np.where(score.max(axis=0) > 0, best, -1)
 
 

@@ -1,23 +1,15 @@
 """Maps of patterns with several crystals, taken apart and put together."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from helpers.made_maps import some_map, sure
+from helpers.made_maps import overlapping_map, some_map
 from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
 
 
 @pytest.fixture
 def overlapping():
-    """A map whose every second indexed position holds a second crystal."""
-    first = sure(some_map(seed=1))
-    second = sure(some_map(seed=2, phase_id=np.zeros(first.scan_shape, np.int32)), seed=3)
-    there = first.indexed & (np.arange(first.score.size).reshape(first.scan_shape) % 2 == 0)
-    share = np.where(there, 0.25, 0).astype(np.float32)
-    second = replace(second.only(there), share=share, provenance={})
-    return replace(first, beside=(second,), share=(first.indexed - share).astype(np.float32))
+    return overlapping_map()
 
 
 def test_crystals_are_counted_and_asked_for_one_by_one(overlapping):
@@ -28,6 +20,8 @@ def test_crystals_are_counted_and_asked_for_one_by_one(overlapping):
     assert first.rotation is overlapping.rotation
     assert (second.indexed == (overlapping.crystals == 2)).all()
     assert second.provenance == {**overlapping.provenance, "crystal": 2}
+    assert second.which_crystal == "Crystal 2 of each pattern, of which some hold several"
+    assert some_map().which_crystal == ""
     with pytest.raises(IndexError):
         overlapping.of_crystal(3)
 

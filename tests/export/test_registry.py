@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.made_maps import CU, TI, rotations, some_map, sure
+from helpers.made_maps import CU, TI, overlapping_map, rotations, some_map, sure
 from napari_4dstem_orient.analysis.grains import find_grains
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled, UserError
@@ -113,6 +113,51 @@ def test_the_files_are_known_beforehand(tmp_path):
         written = {path.name for path in export(made, tmp_path, FORMATS, "grain", some_disks())}
         assert written == set(export_files(FORMATS, "grain", made))
         assert written <= set(export_files(FORMATS, "grain"))
+
+
+def test_each_crystal_of_the_patterns_leaves_in_every_format(tmp_path):
+    from orix.io import load as load_ebsd
+
+    from napari_4dstem_orient.export.orix import to_orix
+
+    made = overlapping_map()
+    formats = ("h5", "ang", "ctf", "csv", "orix", "hspy", "tiff")
+    written = {path.name: path for path in export(made, tmp_path, formats, "grain")}
+    assert set(written) == set(export_files(formats, "grain", made)) <= set(export_files(formats, "grain"))
+    whole = {"grain.h5", "grain.csv", "grain.hspy"}
+    firsts = {name for name in written if "_crystal2" not in name} - whole
+    assert {name.replace("grain", "grain_crystal2", 1) for name in firsts} == set(written) - firsts - whole
+
+    second = made.of_crystal(2)
+    read = load_ebsd(str(written["grain_crystal2.ctf"]))
+    there = second.indexed.ravel()
+    assert read.is_indexed.sum() == there.sum()
+    ours = to_orix(second).rotations[there]
+    assert np.allclose(read.rotations[read.is_indexed].angle_with(ours), 0, atol=1e-4)
+    assert "Crystal 2 of each pattern" in written["grain_crystal2.ang"].read_text()
+    assert "Crystal 1 of each pattern" in written["grain.ctf"].read_text()
+    assert "Crystal" not in save_alone(tmp_path)
+
+
+def save_alone(folder):
+    """The header of a map whose patterns hold one crystal each."""
+    (path,) = export(some_map(), folder, ("ang",), "alone")
+    return path.read_text()
+
+
+def test_the_table_tells_crystals_apart(tmp_path):
+    import pandas as pd
+
+    made = overlapping_map()
+    (path,) = export(made, tmp_path, ("csv",), "grain")
+    table = pd.read_csv(path, comment="#")
+    assert (table.crystal == 1).sum() == made.phase_id.size
+    rows = table[table.crystal == 2]
+    assert len(rows) == (made.crystals == 2).sum()
+    assert (rows.share == 0.25).all()
+    second = made.of_crystal(2)
+    at = rows.row.to_numpy(), rows.column.to_numpy()
+    assert np.allclose(rows.reliability, second.certainty.reliability[at], atol=1e-4)
 
 
 def test_a_cancelled_export_ends_at_once(tmp_path):

@@ -133,3 +133,13 @@ def grain_map(shape, phases, grains=12, seed=1, r_pixel=20.0):
     phase_id[(rows < shape[0] // 6) | (random.random(shape) < 0.01)] = -1
     rotation = (rotations(grains, seed)[grain] @ bend).astype(np.float32)
     return some_map(shape, phases, seed, 0, r_pixel, rotation=rotation, phase_id=phase_id)
+
+
+def overlapping_map(shape=(4, 7), phases=(CU,)):
+    """A map whose every second indexed position holds a second crystal."""
+    first = sure(some_map(shape, phases, seed=1))
+    second = sure(some_map(shape, phases, seed=2, phase_id=np.zeros(shape, np.int32)), seed=3)
+    there = first.indexed & (np.arange(first.score.size).reshape(shape) % 2 == 0)
+    share = np.where(there, 0.25, 0).astype(np.float32)
+    second = replace(second.only(there), share=share, provenance={})
+    return replace(first, beside=(second,), share=(first.indexed - share).astype(np.float32))

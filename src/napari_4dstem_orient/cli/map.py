@@ -10,6 +10,7 @@ import typer
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
 from napari_4dstem_orient.export.registry import ExportError, export_files
@@ -63,6 +64,14 @@ def map_(
             "each position alone.",
         ),
     ] = True,
+    crystals: Annotated[
+        int,
+        typer.Option(
+            help="Look for so many crystals in one pattern at most; 1: only the strongest.",
+            min=1,
+            max=MOST_CRYSTALS,
+        ),
+    ] = MOST_CRYSTALS,
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
     memory: options.Memory = MEMORY,
@@ -128,6 +137,7 @@ def map_(
             else min_reliability,
             min_phase_margin=min_phase_margin,
             neighbours=neighbours,
+            crystals=crystals,
         ),
         device=device,
         memory=memory,
@@ -163,4 +173,8 @@ def summary(result: OrientationMap) -> str:
         f"{phase.name} {(result.phase_id == number).mean():.1%}" for number, phase in enumerate(result.phases)
     )
     sure = f", {result.how_sure}" if result.how_sure else ""
-    return f"{indexed.sum()} of {indexed.size} positions indexed ({names}){sure}, method {result.method}."
+    several = (result.crystals > 1).sum()
+    more = f", {several:,} with several crystals" if several else ""
+    return (
+        f"{indexed.sum()} of {indexed.size} positions indexed ({names}){more}{sure}, method {result.method}."
+    )

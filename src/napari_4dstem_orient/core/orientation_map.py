@@ -257,10 +257,14 @@ class OrientationMap:
         IndexError
             No pattern has so many.
         """
-        if number == 1:
-            return replace(self, beside=())
         told = self.provenance | {"crystal": number}
-        return replace((self, *self.beside)[number - 1], provenance=told)
+        return replace((self, *self.beside)[number - 1], provenance=told, beside=())
+
+    @property
+    def which_crystal(self) -> str:
+        """What a reader of this map alone is told where patterns hold several crystals; empty where they do not."""
+        number = self.provenance.get("crystal", 1 if self.beside else 0)
+        return f"Crystal {number} of each pattern, of which some hold several" if number else ""
 
     @property
     def crystals(self) -> np.ndarray:

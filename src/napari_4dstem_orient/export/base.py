@@ -29,6 +29,8 @@ class Export:
         Of ``"disks"`` and ``"calibration"``, either of which may be None, and ``"channel"``.
     channels : callable, optional
         ``channels(orientation_map)`` returns those that become a file each; all that there may be, without a map.
+    whole : bool
+        Whether one file holds all crystals of the patterns; else each has a file of its own.
     hdf5 : str
         What the attribute ``format`` of an HDF5 file says after the program's name (``core.ours.sign``).
     """
@@ -39,6 +41,7 @@ class Export:
     readers: str = ""
     takes: tuple[Literal["disks", "calibration", "channel"], ...] = ()
     channels: Callable[[OrientationMap | None], list[str]] | None = None
+    whole: bool = False
     hdf5: str = ""
 
     @property

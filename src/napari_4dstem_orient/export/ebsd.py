@@ -159,8 +159,7 @@ def _ang_header(orientation_map: OrientationMap) -> list[str]:
     ]
     if orientation_map.r_pixel is None:
         notes.append(_NO_STEP)
-    if orientation_map.exploratory:
-        notes.append(_ascii(orientation_map.exploratory))
+    notes += [_ascii(said) for said in (orientation_map.which_crystal, orientation_map.exploratory) if said]
     lines = [
         "TEM_PIXperUM          1.000000",
         "x-star                0.000000",
@@ -233,7 +232,8 @@ def _ctf_header(orientation_map: OrientationMap) -> list[str]:
     contrasts = "BC is the score" + ("" if orientation_map.certainty is None else ", BS the reliability")
     remark = f"{EULER_FRAME}. {CRYSTAL_FRAME}. {contrasts}, times 255"
     remark += f". {_NO_STEP}" if orientation_map.r_pixel is None else ""
-    remark += f". {_ascii(orientation_map.exploratory)}" if orientation_map.exploratory else ""
+    for said in filter(None, (orientation_map.which_crystal, orientation_map.exploratory)):
+        remark += f". {_ascii(said)}"
     return [
         "Channel Text File",
         f"Prj\t{remark}",

@@ -34,7 +34,7 @@ def save_hspy(
     "orientation" has the Bunge angles φ1, Φ, φ2 in degrees, shape (scan_y, scan_x | 3); "phase" (1, 2, ...;
     NaN where there is no answer), "score" and the rest of ``quantities`` are images. Axes carry the scan step in
     nm. "Bragg disks" is a ragged signal of type ``diffraction_vectors``, which pyxem opens as such: rows of
-    qx, qy, intensity at each position.
+    qx, qy, intensity at each position. Further crystals of the patterns have signals of their own ("… of crystal 2").
 
     Raises
     ------
@@ -42,17 +42,26 @@ def save_hspy(
         The file cannot be written.
     """
     steps = orientation_map.steps
-    notes = "\n".join(conventions(orientation_map))
-    parts = {each.name: each for each in quantities(orientation_map)}
-    angles = np.stack([parts.pop(name).values for name in ("phi1", "Phi", "phi2")], axis=-1)
-    signals = [_signal("orientation", angles, steps, notes, "Euler angles (deg)", "Bunge angle")]
-    signals += [
-        _signal(name.replace("_", " "), values, steps, notes, name) for name, _, values in parts.values()
-    ]
+    signals = _signals(orientation_map)
+    for number in range(2, 2 + len(orientation_map.beside)):
+        signals += _signals(orientation_map.of_crystal(number), f" of crystal {number}")
     if disks is not None:
         signals.append(_vectors(disks, steps, calibration))
     with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary:
         temporary.write_bytes(_packed(signals, temporary))
+
+
+def _signals(orientation_map: OrientationMap, whose: str = "") -> list[dict[str, Any]]:
+    """Describe the orientations and every quantity; ``whose`` is added to their titles."""
+    steps = orientation_map.steps
+    notes = "\n".join(conventions(orientation_map))
+    parts = {each.name: each for each in quantities(orientation_map)}
+    angles = np.stack([parts.pop(name).values for name in ("phi1", "Phi", "phi2")], axis=-1)
+    orientation = _signal(f"orientation{whose}", angles, steps, notes, "Euler angles (deg)", "Bunge angle")
+    return [orientation] + [
+        _signal(name.replace("_", " ") + whose, values, steps, notes, name)
+        for name, _, values in parts.values()
+    ]
 
 
 def _packed(signals: list[dict[str, Any]], scratch: Path) -> bytes:
@@ -167,5 +176,6 @@ HSPY = Export(
     save_hspy,
     "HyperSpy, pyxem",
     takes=("disks", "calibration"),
+    whole=True,
     hdf5="HyperSpy signals",
 )

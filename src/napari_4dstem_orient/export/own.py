@@ -23,12 +23,15 @@ def _save_disks(
     bragg_peaks.save_disks(disks, path, calibration=calibration)
 
 
-RESULT = Export("Result file", ".h5", result.save_map, "everything, reopens here", hdf5=result.KIND)
+RESULT = Export(
+    "Result file", ".h5", result.save_map, "everything, reopens here", whole=True, hdf5=result.KIND
+)
 DISKS = Export(
     "Bragg disks for py4DSTEM",
     "_disks.emd",
     _save_disks,
     "py4DSTEM.read",
     takes=("disks", "calibration"),
+    whole=True,
     hdf5=bragg_peaks.KIND,
 )

@@ -67,5 +67,5 @@ def conventions(orientation_map: OrientationMap) -> list[str]:
         step_text(orientation_map.steps, ".6g"),
         f"Phases: {', '.join(names)}",
         f"Method: {orientation_map.method}; where there is no answer there is no number",
-        *([orientation_map.exploratory] if orientation_map.exploratory else []),
+        *filter(None, (orientation_map.which_crystal, orientation_map.exploratory)),
     ]

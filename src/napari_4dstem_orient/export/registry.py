@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_4dstem_orient.core.atomic import make_folder
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import inputs_of, refuse_inputs
+from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.registry import Registry
 from napari_4dstem_orient.export.base import Export
@@ -111,12 +112,17 @@ def export(
     folder = make_folder(folder)
     written: list[Path] = []
     failed: list[UserError] = []
-    for done, (file, (name, channel)) in enumerate(files.items()):
+    for done, (file, (name, channel, crystal)) in enumerate(files.items()):
         progress(done, len(files))
         one, given = FORMATS[name], {"disks": disks, "calibration": calibration, "channel": channel}
         try:
             refuse_inputs(folder / file, inputs_of(orientation_map.provenance))
-            one.write(orientation_map, folder / file, **{taken: given[taken] for taken in one.takes})
+            what = (
+                orientation_map
+                if one.whole or not orientation_map.beside
+                else orientation_map.of_crystal(crystal)
+            )
+            one.write(what, folder / file, **{taken: given[taken] for taken in one.takes})
             written.append(folder / file)
         except UserError as error:
             failed.append(error)
@@ -141,22 +147,25 @@ def export_files(
         Unknown format.
     """
     files = _files(formats, stem, orientation_map)
-    return {file: channel or name for file, (name, channel) in files.items()}
+    return {file: channel or name for file, (name, channel, _) in files.items()}
 
 
 def _files(
     formats: Iterable[str], stem: str, orientation_map: OrientationMap | None
-) -> dict[str, tuple[str, str]]:
-    """Return the format of each file, and the channel where it holds one."""
+) -> dict[str, tuple[str, str, int]]:
+    """Return the format of each file, the channel where it holds one, and which crystal of the patterns."""
     wanted = list(dict.fromkeys(formats))
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise UserError(f"There is no export format {', '.join(unknown)}; choose from {', '.join(FORMATS)}.")
+    most = MOST_CRYSTALS if orientation_map is None else 1 + len(orientation_map.beside)
     files = {}
     for name in wanted:
         one = FORMATS[name]
-        if one.channels is None:
-            files[stem + one.ending] = name, ""
-        else:
-            keys = one.channels(orientation_map)
-            files |= {f"{stem}_{key}{one.ending}": (name, key) for key in keys}
+        for crystal in range(1, 2 if one.whole else most + 1):
+            start = stem if crystal == 1 else f"{stem}_crystal{crystal}"
+            if one.channels is None:
+                files[start + one.ending] = name, "", crystal
+            else:
+                shown = orientation_map if orientation_map is None else orientation_map.of_crystal(crystal)
+                files |= {f"{start}_{key}{one.ending}": (name, key, crystal) for key in one.channels(shown)}
     return files

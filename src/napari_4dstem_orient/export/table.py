@@ -28,12 +28,17 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
     zone_axis (along lab z) and in_plane_axis (along lab x, down the rows); score; where they are known
     reliability and phase_margin; explained_disks; status; and doubt. Fields without an answer are empty.
 
+    Where patterns hold several crystals, the lines of the second and third ones follow those of all positions; the
+    columns crystal (1, 2, 3) and share (of the light that a pattern's crystals explain) tell them apart.
+
     Raises
     ------
     UserError
         The file cannot be written.
     """
     columns = _columns(orientation_map)
+    if orientation_map.beside:
+        columns = _of_all_crystals(orientation_map)
     text = io.StringIO(newline="")
     for line in (*conventions(orientation_map), signature()):
         text.write(f"# {line}\n")
@@ -41,6 +46,22 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
     lines.writerow(columns)
     lines.writerows(zip(*columns.values(), strict=True))
     write(path, text.getvalue(), inputs=inputs_of(orientation_map.provenance))
+
+
+def _of_all_crystals(orientation_map: OrientationMap) -> dict[str, list[str]]:
+    """Return the columns of the first crystals, then of the further ones, where there are any."""
+    joined: dict[str, list[str]] = {}
+    for number, one in enumerate((orientation_map, *orientation_map.beside), 1):
+        columns = _columns(one)
+        columns["crystal"] = [str(number)] * one.phase_id.size
+        share = np.zeros(one.scan_shape) if one.share is None else one.share
+        columns["share"] = _texts(np.where(one.indexed, share, np.nan).ravel(), ".4f")
+        there = one.indexed.ravel() | (number == 1)
+        for name, values in columns.items():
+            joined.setdefault(name, []).extend(
+                value for value, kept in zip(values, there, strict=True) if kept
+            )
+    return joined
 
 
 def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:
@@ -92,4 +113,4 @@ def _axes(orientation_map: OrientationMap) -> dict[str, list[str]]:
     return found
 
 
-CSV = Export("Table of the whole map", ".csv", save_csv, "spreadsheets, pandas, R")
+CSV = Export("Table of the whole map", ".csv", save_csv, "spreadsheets, pandas, R", whole=True)

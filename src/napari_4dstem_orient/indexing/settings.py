@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.parameters import parameter
 
 ENGINES = ("torch", "py4DSTEM")
@@ -112,9 +113,9 @@ class AcceptanceSettings:
             "In one pattern. Where the first leaves clear disks over, what they say is looked for too, and the first "
             "is looked at again without the other's disks (transformer only); 1: only the first.",
             min=1,
-            max=3,
+            max=MOST_CRYSTALS,
         ),
-    ] = 3
+    ] = MOST_CRYSTALS
 
     def least_score(self, reliability_known: bool) -> float:
         """Return the lowest score of answers that are shown, of a method that knows their reliability or does not."""

@@ -41,6 +41,7 @@ import numpy as np
 from napari_4dstem_orient.core.atomic import hdf5_in_memory, write
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import inputs_of
+from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.orientation_map import (
     AmbiguityFlag,
     Certainty,
@@ -99,8 +100,6 @@ _RANGES = {
     "probability": _SCORE,
     "precision": (0, 180),
 }
-MOST_BESIDE = 2
-"""Further crystals of a pattern that a file may tell of."""
 _METHOD = re.compile(r"\w[\w -]{,39}")
 """What a method may be called; which there are depends on what is installed."""
 
@@ -261,7 +260,7 @@ def _read_beside(parent: h5py.Group, phase_id: np.ndarray, phases: int) -> tuple
     """Read the maps of further crystals; ValueError where they are not of the same scan and phases."""
     from napari_4dstem_orient.core import hdf5_access as hdf5
 
-    names = [name for name in (f"crystal_{number}" for number in range(2, 2 + MOST_BESIDE)) if name in parent]
+    names = [f"crystal_{number}" for number in range(2, MOST_CRYSTALS + 1) if f"crystal_{number}" in parent]
     beside = tuple(read_map(hdf5.group_at(parent, name)) for name in names)
     before = phase_id >= 0
     for name, other in zip(names, beside, strict=True):

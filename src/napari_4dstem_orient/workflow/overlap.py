@@ -39,7 +39,7 @@ def with_others(
     from napari_4dstem_orient.indexing.overlap.explained import Explainer
 
     asked = step.asked
-    explainer = Explainer(disks, asked.phases, asked.voltage, asked.precession, asked.template_reach)
+    explainer = Explainer(disks, first.phases, asked.voltage, asked.precession, asked.template_reach)
     passes, most = 0, PARTS * search.passes(step.crystals)
 
     def index(left: BraggDisks) -> OrientationMap:

@@ -307,7 +307,7 @@ def _mapped(
     )
     if step.pools:
         answer = with_neighbours(answer, disks, step, runner, observer.report("Pooling neighbours"))
-    if step.crystals > 1:
+    if step.crystals > 1 and answer.certainty is not None:
         answer = with_others(answer, disks, step, runner, observer.report("Looking for further crystals"))
     told = {"workers": runner.description, "job": job.to_dict()}
     return finished(replace(answer, provenance={**answer.provenance, **told}))

@@ -164,9 +164,8 @@ class Indexing:
 
     @property
     def crystals(self) -> int:
-        """How many crystals are looked for in a pattern at most, of a method that can say which are there."""
-        asked = self.asked.acceptance or AcceptanceSettings()
-        return asked.crystals if METHODS[self.method].knows_reliability else 1
+        """How many crystals are looked for in a pattern at most."""
+        return (self.asked.acceptance or AcceptanceSettings()).crystals
 
     def kept(self, disks: BraggDisks, store: Store | None) -> Chunks | None:
         """Return where the map of these disks is kept."""

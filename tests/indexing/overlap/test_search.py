@@ -9,10 +9,12 @@ import napari_4dstem_orient as orient
 from helpers.multislice import multislice_patterns
 from helpers.overlapping import overlapping
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.crystals.misorientation import misorientation
-from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TransformerSettings
 
 COUNT = 36
+FCC = resource("models/fcc.safetensors")
 ALONE = AcceptanceSettings(neighbours=False)
 
 
@@ -91,11 +93,20 @@ def test_template_matching_looks_for_none(sums):
     assert found.beside == ()
 
 
+def test_without_reliability_none_is_looked_for(sums):
+    part = replace(sums.scan, data=sums.scan.data[:, :6])
+    found = mapped(part, transformer=TransformerSettings(verify=False))
+    assert found.certainty is None
+    assert found.beside == ()
+
+
 def test_two_phases_lie_over_each_other():
+    """With a network for the second only, the map's phases are in another order than those asked for."""
     sets = [multislice_patterns(name) for name in ("cu", "fe")]
     both = overlapping(sets, 18, 2, 2e5, seed=1)
-    phases = [orient.find_phase("Cu"), orient.find_phase("Fe")]
-    found, _ = orient.map_scan(both.scan, phases, device="cpu", acceptance=ALONE, model=())
+    phases = [orient.find_phase("Fe"), orient.find_phase("Cu")]
+    found, _ = orient.map_scan(both.scan, phases, device="cpu", acceptance=ALONE, model=FCC)
+    assert [phase.name for phase in found.phases] == ["Cu", "Fe"]
     mixed = both.phase[:, 0] != both.phase[:, 1]
     assert mixed.sum() >= 5
     ids = np.sort(np.stack([found.phase_id[0], found.of_crystal(2).phase_id[0]], 1)[mixed], 1)

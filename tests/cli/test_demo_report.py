@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from napari_4dstem_orient.cli.demo_report import (
     angle_to_direction,
     at_positions,
+    both_grains,
     copper_figures,
     misorientation_table,
     some_positions,
@@ -57,6 +58,23 @@ def test_copper_figures_see_errors_and_answers_in_vacuum(copper: Phase) -> None:
     assert figures["within 5° of the truth"] == "0.0%"
     assert figures["vacuum not indexed"] == "0.0%"
     assert figures["median angle to truth"] == "6.00°"
+
+
+def test_both_grains_at_a_boundary_are_two_grains(copper: Phase) -> None:
+    truth, right = copper_truth(), true_copper(copper)
+    rows, cols = np.indices(truth.grain.shape)
+    # The second crystal is the grain of the position to the right: another one at some boundary positions only.
+    right_of = rows, (cols + 1).clip(max=truth.grain.shape[1] - 1)
+    there = truth.boundary & ~truth.vacuum & ~truth.vacuum[right_of]
+    other = replace(
+        right, rotation=truth.rotation[right_of], phase_id=np.where(there, 0, -1).astype(np.int32)
+    )
+    expected = (there & (truth.grain[right_of] != truth.grain))[truth.boundary & ~truth.vacuum]
+    assert 0.1 < expected.mean() < 0.9
+    assert (both_grains(replace(right, beside=(other,)), truth, copper) == expected).all()
+    turned_away = replace(other, rotation=other.rotation @ turned(9, 2))
+    assert not both_grains(replace(right, beside=(turned_away,)), truth, copper).any()
+    assert copper_figures(right, truth, copper)["both grains at boundaries"] == "–"
 
 
 def test_an_unindexed_position_counts_as_wrong(copper: Phase) -> None:

@@ -131,13 +131,14 @@ def copper(report: Report) -> tuple[str, OrientationMap, str]:
     lines = [
         f"Copper polycrystal (simulated): {scan.metadata['simulated']}",
         f"{judged.sum()} positions are neither vacuum nor beside a grain boundary;"
-        f" {truth.vacuum.sum()} are vacuum.",
+        f" {truth.vacuum.sum()} are vacuum, {(truth.boundary & ~truth.vacuum).sum()} beside a boundary, where patterns"
+        " mix two grains.",
         "",
-        f"{'':24}{'transformer':>12}{'template':>12}",
+        f"{'':26}{'transformer':>12}{'template':>12}",
     ]
     figures = [copper_figures(answer, truth, phase) for answer in (result, matched)]
     for name in figures[0]:
-        lines.append(f"{name:24}" + "".join(f"{figure[name]:>12}" for figure in figures))
+        lines.append(f"{name:26}" + "".join(f"{figure[name]:>12}" for figure in figures))
     return "\n".join(lines), result, COPPER
 
 
@@ -151,7 +152,30 @@ def copper_figures(answer: OrientationMap, truth: CopperTruth, phase: Phase) -> 
         f"within {WITHIN:.0f}° of the truth": f"{(angle <= WITHIN).mean():.1%}",
         "median angle to truth": f"{np.median(angle):.2f}°",
         "vacuum not indexed": f"{(~answer.indexed)[truth.vacuum].mean():.1%}",
+        "both grains at boundaries": f"{both_grains(answer, truth, phase).mean():.1%}"
+        if answer.beside
+        else "–",
     }
+
+
+def both_grains(answer: OrientationMap, truth: CopperTruth, phase: Phase) -> np.ndarray:
+    """Return at which positions beside a grain boundary the first two crystals are two grains that meet there, bool."""
+    from napari_4dstem_orient.crystals.misorientation import misorientation
+
+    beside = truth.boundary & ~truth.vacuum
+    rows, cols = np.nonzero(beside)
+    grains = []
+    for one in (answer, answer.of_crystal(2)):
+        found = np.full(len(rows), -1)
+        for down, right in np.ndindex(3, 3):
+            near = (
+                (rows + down - 1).clip(0, beside.shape[0] - 1),
+                (cols + right - 1).clip(0, beside.shape[1] - 1),
+            )
+            right_one = misorientation(one.rotation[beside], truth.rotation[near], phase) <= WITHIN
+            found = np.where(one.indexed[beside] & right_one, truth.grain[near], found)
+        grains.append(found)
+    return (grains[0] >= 0) & (grains[1] >= 0) & (grains[0] != grains[1])
 
 
 def some_positions(grains: np.ndarray, number: int) -> np.ndarray:

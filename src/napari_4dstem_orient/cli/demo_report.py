@@ -172,8 +172,8 @@ def both_grains(answer: OrientationMap, truth: CopperTruth, phase: Phase) -> np.
                 (rows + down - 1).clip(0, beside.shape[0] - 1),
                 (cols + right - 1).clip(0, beside.shape[1] - 1),
             )
-            right_one = misorientation(one.rotation[beside], truth.rotation[near], phase) <= WITHIN
-            found = np.where(one.indexed[beside] & right_one, truth.grain[near], found)
+            same = misorientation(one.rotation[beside], truth.rotation[near], phase) <= WITHIN
+            found = np.where(one.indexed[beside] & same & ~truth.vacuum[near], truth.grain[near], found)
         grains.append(found)
     return (grains[0] >= 0) & (grains[1] >= 0) & (grains[0] != grains[1])
 

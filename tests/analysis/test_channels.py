@@ -26,16 +26,19 @@ from napari_4dstem_orient.export.images import save_channel_image
 
 @pytest.fixture
 def found() -> OrientationMap:
-    """Two phases, some positions without an answer, certainty known, and what neighbours did."""
+    """Two phases, some positions without an answer, certainty, what neighbours did, and two crystals in places."""
     verdict = (np.arange(30).reshape(6, 5) % len(PoolVerdict)).astype(np.uint8)
     alone = sure(some_map((6, 5), phases=(CU, TI)))
-    return replace(alone, pooled=Pooled.of(verdict, alone.arrays, alone.arrays))
+    second = alone.only(alone.indexed & (np.arange(5) > 2))
+    share = np.where(second.indexed, 0.75, 1).astype(np.float32)
+    pooled = Pooled.of(verdict, alone.arrays, alone.arrays)
+    return replace(alone, pooled=pooled, beside=(replace(second, share=1 - share),), share=share)
 
 
 def test_a_map_has_the_channels_that_it_knows(found):
     assert channels_of(found) == list(CHANNELS)
     assert channels_of(replace(found, phases=(CU,))) == [key for key in CHANNELS if key != "phase-margin"]
-    known = channels_of(replace(found, certainty=None, pooled=None))
+    known = channels_of(replace(found, certainty=None, pooled=None, beside=(), share=None))
     assert known == ["ipf-z", "ipf-x", "ipf-y", "phase", "score", "explained"]
 
 
@@ -75,6 +78,18 @@ def test_the_number_of_disks_fills_its_colour_bar(found):
     assert scalar_limits(found, "explained") == (0, found.n_matched.max())
     nothing = replace(found, n_matched=np.zeros_like(found.n_matched))
     assert scalar_limits(nothing, "explained") == (0, 1)
+
+
+def test_crystals_are_counted_and_have_a_share_of_the_light(found):
+    several = found.beside[0].indexed
+    assert 0 < several.sum() < found.indexed.sum()
+    assert scalar_limits(found, "crystals") == (1, 2)
+    np.testing.assert_array_equal(scalar_values(found, "crystals")[several], 2)
+    np.testing.assert_array_equal(scalar_values(found, "crystals")[found.indexed & ~several], 1)
+    second = found.of_crystal(2)
+    assert "crystals" not in channels_of(second)
+    np.testing.assert_allclose(scalar_values(second, "share")[several], 0.25)
+    assert np.isnan(scalar_values(second, "share")[~several]).all()
 
 
 def test_a_channel_is_painted_once(found, monkeypatch):

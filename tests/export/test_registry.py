@@ -155,6 +155,8 @@ def test_the_table_tells_crystals_apart(tmp_path):
     rows = table[table.crystal == 2]
     assert len(rows) == (made.crystals == 2).sum()
     assert (rows.share == 0.25).all()
+    assert (rows.crystals == 2).all()
+    assert (table[table.crystal == 1].crystals == made.crystals.ravel()).all()
     second = made.of_crystal(2)
     at = rows.row.to_numpy(), rows.column.to_numpy()
     assert np.allclose(rows.reliability, second.certainty.reliability[at], atol=1e-4)

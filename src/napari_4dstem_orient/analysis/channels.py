@@ -56,6 +56,10 @@ def _neighbours(found: OrientationMap) -> np.ndarray | None:
     return None if found.pooled is None else found.pooled.verdict
 
 
+def _crystals(found: OrientationMap) -> np.ndarray | None:
+    return found.crystals if found.beside else None
+
+
 def _phase_margin(found: OrientationMap) -> np.ndarray | None:
     known = found.certainty is not None and len(found.phases) > 1
     return found.certainty.phase_margin if known and found.certainty is not None else None
@@ -102,6 +106,13 @@ CHANNELS = {
         label=", ".join(f"{int(verdict)} {verdict.name.lower()}" for verdict in PoolVerdict),
         values=_neighbours,
     ),
+    "crystals": Channel("crystals", label="crystals in the pattern, number", values=_crystals),
+    "share": Channel(
+        "share",
+        label="share of the intensity that is explained",
+        values=lambda found: found.share,
+        colormap="cividis",
+    ),
 }
 
 
@@ -127,6 +138,8 @@ def scalar_limits(orientation_map: OrientationMap, key: str) -> tuple[float, flo
     """Return the values at the ends of a scalar channel's colour bar."""
     if key == "neighbours":
         return 0.0, float(max(PoolVerdict))
+    if key == "crystals":
+        return 1.0, 1.0 + max(1, len(orientation_map.beside))
     if key.startswith("precision"):
         return 0.0, IMPRECISE
     if key != "explained":

@@ -29,7 +29,8 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
     reliability and phase_margin; explained_disks; status; and doubt. Fields without an answer are empty.
 
     Where patterns hold several crystals, the lines of the second and third ones follow those of all positions; the
-    columns crystal (1, 2, 3) and share (of the light that a pattern's crystals explain) tell them apart.
+    columns crystal (1, 2, 3) and share (of the light that a pattern's crystals explain) tell them apart; crystals is
+    their number.
 
     Raises
     ------
@@ -51,11 +52,9 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
 def _of_all_crystals(orientation_map: OrientationMap) -> dict[str, list[str]]:
     """Return the columns of the first crystals, then of the further ones, where there are any."""
     joined: dict[str, list[str]] = {}
+    in_all = _texts(orientation_map.crystals.ravel(), ".0f")
     for number, one in enumerate((orientation_map, *orientation_map.beside), 1):
-        columns = _columns(one)
-        columns["crystal"] = [str(number)] * one.phase_id.size
-        share = np.zeros(one.scan_shape) if one.share is None else one.share
-        columns["share"] = _texts(np.where(one.indexed, share, np.nan).ravel(), ".4f")
+        columns = _columns(one) | {"crystals": in_all, "crystal": [str(number)] * one.phase_id.size}
         there = one.indexed.ravel() | (number == 1)
         for name, values in columns.items():
             joined.setdefault(name, []).extend(
@@ -80,7 +79,7 @@ def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:
         if name == "phase":
             columns |= _axes(orientation_map)
         else:
-            style = ".0f" if name == "explained_disks" else ".4f"
+            style = ".0f" if name in ("explained_disks", "crystals") else ".4f"
             columns[f"{name}_{unit}" if unit else name] = _texts(values.ravel(), style)
     columns["status"] = [IndexingStatus(number).text for number in orientation_map.status.ravel().tolist()]
     if orientation_map.certainty is not None:

@@ -112,9 +112,9 @@ def numbered_scan(shape: tuple[int, int], **calibration) -> Scan:
     return Scan(da.from_array(data, chunks=(1, 8, 4, 4)), Calibration(**calibration))
 
 
-def fill(session, phase: Phase) -> BraggDisks:
+def fill(session, phase: Phase, calibrated: BraggDisks | None = None) -> BraggDisks:
     """Put the scan and its disks into a session, up to calibrated disks."""
-    calibrated = calibrated_disks(phase)
+    calibrated = calibrated_disks(phase) if calibrated is None else calibrated
     session.put(Stage.SCAN, scan_of(calibrated))
     session.put(Stage.DISKS, detected_disks(calibrated))
     session.put(Stage.CALIBRATED, calibrated)
@@ -139,6 +139,34 @@ def made_map(phase: Phase, method: str, shape=SHAPE, rotation=None, disks=None) 
         r_pixel=20.0,
         certainty=sure_of(indexed) if method == "transformer" else None,
     )
+
+
+SECOND = np.s_[1:3, 1:4]
+"""Positions of ``overlapping_map`` whose patterns hold a second crystal: the other grain's."""
+SHARE = 0.25
+"""Of the light, of the second crystal where there is one."""
+
+
+def overlapping_map(phase: Phase, method: str = "transformer") -> OrientationMap:
+    """Return the true map with a second crystal at ``SECOND``, turned as the other grain, 60 % reliable."""
+    first, there = made_map(phase, method), np.zeros(SHAPE, bool)
+    there[SECOND] = True
+    second = made_map(phase, method, rotation=truth()[:, ::-1]).only(there)
+    if second.certainty is not None:
+        second.certainty.reliability[there] = 0.6
+    share = np.where(there, SHARE, 0).astype(np.float32)
+    return replace(first, beside=(replace(second, share=share),), share=1 - share)
+
+
+def overlapping_disks(phase: Phase) -> BraggDisks:
+    """Return calibrated disks as of ``overlapping_map``."""
+    alone, lists = calibrated_disks(phase), []
+    there = np.zeros(SHAPE, bool)
+    there[SECOND] = True
+    for row, col in np.ndindex(SHAPE):
+        own, other = alone.at(row, col), alone.at(row, 0 if col > 2 else 5)[1:]
+        lists.append(np.vstack([own, other * [1, 1, SHARE]]) if there[row, col] else own)
+    return BraggDisks.from_lists(SHAPE, lists, calibrated=True, detector_shape=(96, 96), reach=1.35)
 
 
 def sure_of(indexed: np.ndarray, doubt: int = 0) -> Certainty:

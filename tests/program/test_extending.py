@@ -30,7 +30,8 @@ from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, o
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.script import script_of
-from napari_4dstem_orient.workflow.session import MapBy, SessionState, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
+from napari_4dstem_orient.workflow.session_state import SessionState
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS / "toy_package"

@@ -19,7 +19,8 @@ from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateS
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
 from napari_4dstem_orient.workflow.script import script_of
-from napari_4dstem_orient.workflow.session import MapBy, Record, SessionState, Stage
+from napari_4dstem_orient.workflow.session import MapBy, Stage
+from napari_4dstem_orient.workflow.session_state import Record, SessionState
 
 EVIL = "__import__('os').system('touch evil')"
 HOSTILE = st.sampled_from(

@@ -183,3 +183,25 @@ def test_pins_are_kept_once_each_in_order_and_go_with_the_scan(session, small_sc
 )
 def test_a_calibration_says_why_its_maps_are_exploratory(calibration, reasons):
     assert len(calibration.exploratory) == reasons
+
+
+def test_the_crystal_looked_at_is_one_that_a_map_has(session):
+    told, first = [], some_map((3, 4), method="template")
+    session.crystal_changed.connect(told.append)
+    session.look_at_crystal(2)
+    assert session.crystal == 1
+    session.look_at_crystal(1)
+    session.put(Stage.MAP, replace(first, beside=(some_map((3, 4), seed=2),)))
+    session.look_at_crystal(2)
+    assert (session.crystal, session.crystals, told) == (2, 2, [2])
+    session.put(Stage.MAP, first)
+    assert session.crystal == 1
+
+
+def test_another_scan_is_looked_at_by_its_first_crystals(session, small_scan):
+    several = replace(some_map((3, 4)), beside=(some_map((3, 4), seed=2),))
+    session.put(Stage.MAP, several)
+    session.look_at_crystal(2)
+    session.put(Stage.SCAN, small_scan)
+    session.put(Stage.MAP, several)
+    assert session.crystal == 1

@@ -9,7 +9,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.export.images import save_channel_image
 from napari_4dstem_orient.export.registry import FORMATS
-from napari_4dstem_orient.napari_plugin.layers.map_layers import KIND, MAP
+from napari_4dstem_orient.napari_plugin.layers.map_layers import CRYSTAL, KIND, MAP, crystal_of
 
 
 def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
@@ -37,7 +37,8 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     UserError
         The layer belongs to no orientation map.
     """
-    save_channel_image(_map_of(meta), Path(path), meta["metadata"].get(KIND, "ipf-z"))
+    shown = crystal_of(_map_of(meta), meta["metadata"].get(CRYSTAL, 1))
+    save_channel_image(shown, Path(path), meta["metadata"].get(KIND, "ipf-z"))
     return [path]
 
 

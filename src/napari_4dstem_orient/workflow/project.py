@@ -30,9 +30,9 @@ from napari_4dstem_orient.core.reading import file_hash, from_json, reading, to_
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.io.result import read_map, refuse_foreign, write_map
 from napari_4dstem_orient.workflow.former import job_of_choice, jobs_of_records
-from napari_4dstem_orient.workflow.job import Job, Key, MapBy, key_named
+from napari_4dstem_orient.workflow.job import Job, Key, MapBy, Stage, key_named
 from napari_4dstem_orient.workflow.reference import Reference, open_reference, reference_of, with_fingerprint
-from napari_4dstem_orient.workflow.session import Record, SessionState, Stage, files_read
+from napari_4dstem_orient.workflow.session_state import Record, SessionState, files_read
 from napari_4dstem_orient.workflow.store import from_arrays, to_arrays
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import ast
 from pprint import pformat
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.workflow.job import Job, stage_of
-from napari_4dstem_orient.workflow.session import SessionState, Stage
+from napari_4dstem_orient.workflow.job import Job, Stage, stage_of
+from napari_4dstem_orient.workflow.session_state import SessionState
 
 HEAD = '''"""Repeats what was done in the window of napari-4dstem-orient; writes its results into the current folder."""
 

@@ -5,28 +5,25 @@ Widgets read and write the session and listen to its signals; they never talk to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from psygnal import Signal
 
-from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.workflow.job import Job, Key, MapBy, Stage, stage_of
+from napari_4dstem_orient.workflow.session_state import Record, SessionState
 
 __all__ = [
     "MADE_WITH",
     "NEEDS_CALIBRATION",
     "UPSTREAM",
     "MapBy",
-    "Record",
     "Session",
-    "SessionState",
     "Stage",
 ]
 
@@ -62,68 +59,6 @@ MADE_WITH: dict[Stage, tuple[str, ...]] = {
 """Which fields of a job each result is made with, beside those of the results that it needs."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """How a result came to be.
-
-    Attributes
-    ----------
-    made : datetime
-        When, with its time zone.
-    job : Job
-        What makes it again; of a result that was read, only its file; empty where nobody told.
-    reference : dict
-        Of a scan that could not be opened again: what its project told (``workflow.reference``).
-    """
-
-    made: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
-    job: Job = Job()  # noqa: RUF009 - it is frozen
-    reference: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class SessionState:
-    """All that a session holds at one moment, to be kept and taken up again.
-
-    Attributes
-    ----------
-    results : dict of Key to result
-    stale : frozenset of Key
-    records : dict of Key to Record
-        That of the scan stays where the scan itself could not be opened again.
-    calibration, read_calibration : Calibration
-        As it is, and as the file had it.
-    position : (int, int) or None
-        The inspected scan position.
-    pins : tuple of (int, int)
-    job : Job
-        What is chosen for the next results.
-    """
-
-    results: Mapping[Key, Any] = field(default_factory=dict)
-    stale: frozenset[Key] = frozenset()
-    records: Mapping[Key, Record] = field(default_factory=dict)
-    calibration: Calibration = field(default_factory=Calibration)
-    read_calibration: Calibration = field(default_factory=Calibration)
-    position: tuple[int, int] | None = None
-    pins: tuple[tuple[int, int], ...] = ()
-    job: Job = Job()  # noqa: RUF009 - it is frozen
-
-
-def files_read(state: SessionState) -> list[str]:
-    """Return what a session's work was read from: the scan, disks, a vacuum pattern; not maps, which are results."""
-    told: list[Mapping[str, Any]] = []
-    for key, record in state.records.items():
-        if stage_of(key) is not Stage.MAP:
-            probe = record.job.probe
-            told.append({"path": record.job.path, "file": probe if isinstance(probe, str) else None})
-    held = [state.results[stage] for stage in (Stage.DISKS, Stage.CALIBRATED) if stage in state.results]
-    told += [disks.provenance for disks in held]
-    if Stage.SCAN in state.results:
-        told.append({"source": state.results[Stage.SCAN].source})
-    return list(dict.fromkeys(file for one in told for file in inputs_of(one)))
-
-
 class Session:
     """The results of one viewer; its maps have its scan steps, whatever they were made with.
 
@@ -137,6 +72,8 @@ class Session:
         The inspected scan position (row, column) moved.
     pins_changed : Signal()
         The user pinned a scan position, or took a pin away.
+    crystal_changed : Signal(int)
+        Another crystal of each pattern is looked at.
     job_changed : Signal()
         Something else is chosen for the next results.
     """
@@ -145,6 +82,7 @@ class Session:
     changed = Signal(object)
     position_changed = Signal(int, int)
     pins_changed = Signal()
+    crystal_changed = Signal(int)
     job_changed = Signal()
 
     def __init__(self) -> None:
@@ -154,6 +92,7 @@ class Session:
         self._records: dict[Key, Record] = {}
         self._position: tuple[int, int] | None = None
         self._pins: tuple[tuple[int, int], ...] = ()
+        self._crystal = 1
         self._calibration = self._read_calibration = Calibration()
 
     def get(self, key: Key) -> Any:
@@ -219,6 +158,7 @@ class Session:
         below = [later for later in self._results if key in _ancestors(later)]
         if key is Stage.SCAN:
             self._drop(below)
+            self._crystal = 1
             self._calibration = self._read_calibration = result.calibration
         self._results[key] = result
         self._records[key] = Record(job=job or Job())
@@ -264,7 +204,7 @@ class Session:
         self._results, self._records = dict(state.results), dict(state.records)
         self._stale = set(state.stale) & set(self._results)
         self._calibration, self._read_calibration = state.calibration, state.read_calibration
-        self._pins = tuple(state.pins)
+        self._pins, self._crystal = tuple(state.pins), 1
         if self._calibration.steps is not None:
             self._give_steps(self.made(Stage.MAP))
         rows, cols = self.scan_shape or (1, 1)
@@ -383,6 +323,22 @@ class Session:
         if kept != self._pins:
             self._pins = kept
             self.pins_changed.emit()
+
+    @property
+    def crystals(self) -> int:
+        """The most crystals that any map has of one pattern; 1 without a map."""
+        return max((1 + len(found.beside) for found in self.maps.values()), default=1)
+
+    @property
+    def crystal(self) -> int:
+        """Which crystal of each pattern is looked at, 1 for the first."""
+        return min(self._crystal, self.crystals)
+
+    def look_at_crystal(self, number: int) -> None:
+        """Look at another crystal of each pattern; the maps stay whole."""
+        former, self._crystal = self.crystal, int(number)
+        if self.crystal != former:
+            self.crystal_changed.emit(self.crystal)
 
     def _drop(self, keys: list[Key]) -> None:
         for key in keys:

@@ -5,7 +5,11 @@ import pytest
 from helpers.gui_scan import SHAPE, calibrated_disks, made_map, numbered_scan, scan_of
 from helpers.walk_through.hands import click_scan, mouse
 from napari_4dstem_orient.core.orientation_map import OrientationMap
-from napari_4dstem_orient.napari_plugin.layers.map_layers import HOVER, map_layers, show_channel
+from napari_4dstem_orient.napari_plugin.layers.hover import HOVER
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    map_layers,
+    show_channel,
+)
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import OURS, scan_layers
 from napari_4dstem_orient.napari_plugin.panels.analysis.grains import BOUNDARIES, GRAINS, SELECTED
 from napari_4dstem_orient.napari_plugin.panels.compare.panel import CLASSES, DIFFERENCE, DOMAINS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import napari
@@ -13,22 +13,18 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
-from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
-from napari_4dstem_orient.crystals.directions import in_plane_direction, zone_axis
-from napari_4dstem_orient.export.ebsd import bunge_angles
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged, show_badge
-from napari_4dstem_orient.napari_plugin.layers.placing import placement, scan_position
+from napari_4dstem_orient.napari_plugin.layers.placing import placement
 from napari_4dstem_orient.napari_plugin.qt.event_loop import later
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.napari_plugin.pattern_view.inspection import Position
-    from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 
 MAP = "orientation_map"
 """Key in a layer's ``metadata``: the ``OrientationMap`` that the layer shows."""
 KIND = "orientation_layer"
 """Key in a layer's ``metadata``: which of its channels the layer shows, a key of ``TITLES``."""
+CRYSTAL = "orientation_crystal"
+"""Key in a layer's ``metadata``: which crystal of each pattern the layer shows, 1 for the first."""
 LOOK = "orientation_look"
 """Key in a layer's ``metadata``: the ``MapViewOptions`` it has."""
 
@@ -75,11 +71,10 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
     show_badge(viewer)
     layers = map_layers(viewer, orientation_map.method)
     if not layers:
-        return [_add(viewer, orientation_map, "ipf-z", MapViewOptions())]
+        crystal = session_for(viewer).crystal
+        return [_add(viewer, orientation_map, "ipf-z", crystal, MapViewOptions())]
     for layer in layers:
-        kind = layer.metadata[KIND]
-        known = kind in channels_of(whole_of(orientation_map))
-        _draw(layer, orientation_map, kind if known else "ipf-z", layer.metadata[LOOK])
+        _draw(layer, orientation_map, layer.metadata[KIND], layer.metadata[CRYSTAL])
     return layers
 
 
@@ -115,9 +110,9 @@ def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
     return None if layer is None else layer.metadata[MAP]
 
 
-def show_channel(layer: Layer, kind: str) -> None:
-    """Colour a map's layer by another channel."""
-    _draw(layer, layer.metadata[MAP], kind, layer.metadata[LOOK])
+def show_channel(layer: Layer, kind: str, crystal: int | None = None) -> None:
+    """Colour a map's layer by another channel, or by IPF-Z where that is not known; of another crystal where asked."""
+    _draw(layer, layer.metadata[MAP], kind, crystal or layer.metadata[CRYSTAL])
 
 
 def set_look(viewer: napari.Viewer, method: str, look: MapViewOptions) -> None:
@@ -125,7 +120,7 @@ def set_look(viewer: napari.Viewer, method: str, look: MapViewOptions) -> None:
     layers = map_layers(viewer, method)
     if not layers or layers[-1].metadata[LOOK] == look:
         return
-    alpha = opacity(whole_of(layers[-1].metadata[MAP]), look.threshold, look.fade)
+    alpha = _alpha(layers[-1].metadata[MAP], layers[-1].metadata[CRYSTAL], look)
     for layer in layers:
         layer.data[..., 3] = alpha
         layer.metadata[LOOK] = look
@@ -149,6 +144,33 @@ def without_doubtful(orientation_map: OrientationMap, threshold: float) -> Orien
 def whole_of(orientation_map: OrientationMap) -> OrientationMap:
     """Return the map as it was before ``without_doubtful``."""
     return _whole.get(orientation_map, (orientation_map, 0.0))[0]
+
+
+_crystals: WeakKeyDictionary[OrientationMap, dict[int, OrientationMap]] = WeakKeyDictionary()
+
+
+def crystal_of(orientation_map: OrientationMap, number: int) -> OrientationMap:
+    """Return the map of each pattern's crystal, the same whenever it is asked for: its colours are kept.
+
+    The first, and the only one, is the map itself.
+    """
+    number = min(number, 1 + len(orientation_map.beside))
+    if number == 1:
+        return orientation_map
+    known = _crystals.setdefault(orientation_map, {})
+    if number not in known:
+        known[number] = orientation_map.of_crystal(number)
+    return known[number]
+
+
+def seen_in(layer: Layer) -> OrientationMap:
+    """Return what a map's layer shows: the whole map, of one crystal of each pattern."""
+    return crystal_of(whole_of(layer.metadata[MAP]), layer.metadata[CRYSTAL])
+
+
+def seen_positions(layer: Layer) -> np.ndarray:
+    """Return where a map's layer shows an answer, bool, shape (scan_y, scan_x)."""
+    return np.asarray(layer.data[..., 3] > 0)
 
 
 def applied_threshold(orientation_map: OrientationMap) -> float:
@@ -178,7 +200,7 @@ def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
     main = map_layers(viewer, orientation_map.method)[-1]
     if main.metadata[KIND] == beside:
         show_channel(main, "ipf-x" if beside == "ipf-z" else "ipf-z")
-    side = _add(viewer, orientation_map, beside, main.metadata[LOOK])
+    side = _add(viewer, orientation_map, beside, main.metadata[CRYSTAL], main.metadata[LOOK])
     viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
     yield
     if side not in map_layers(viewer):  # another layer came, which ends what has just begun
@@ -235,150 +257,49 @@ def _is_image(layer: Layer) -> bool:
     return isinstance(layer, Image | Labels)
 
 
-def _add(viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> Layer:
+def _add(
+    viewer: napari.Viewer, orientation_map: OrientationMap, kind: str, crystal: int, look: MapViewOptions
+) -> Layer:
     return viewer.add_image(
-        _pixels(orientation_map, kind, look),
+        _pixels(orientation_map, kind, crystal, look),
         rgb=True,
-        name=_name(orientation_map, kind),
-        metadata=_metadata(orientation_map, kind, look),
+        name=_name(orientation_map, kind, crystal),
+        metadata=_metadata(orientation_map, kind, crystal, look),
         **placement(session_for(viewer).calibration.steps),  # it lies over the scan, whatever made it
     )
 
 
-def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> None:
-    if layer.name.startswith(_name(layer.metadata[MAP], layer.metadata[KIND])):  # not one that the user gave
-        layer.name = _name(orientation_map, kind)
-    layer.metadata = _metadata(orientation_map, kind, look)
-    layer.data = _pixels(orientation_map, kind, look)
+def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, crystal: int) -> None:
+    told = layer.metadata
+    if kind not in channels_of(crystal_of(whole_of(orientation_map), crystal)):
+        kind = "ipf-z"
+    if layer.name.startswith(_name(told[MAP], told[KIND], told[CRYSTAL])):  # not one that the user gave
+        layer.name = _name(orientation_map, kind, crystal)
+    layer.metadata = _metadata(orientation_map, kind, crystal, told[LOOK])
+    layer.data = _pixels(orientation_map, kind, crystal, told[LOOK])
 
 
-def _name(orientation_map: OrientationMap, kind: str) -> str:
-    return badged(f"{TITLES[kind]} · {orientation_map.method}", orientation_map.exploratory)
+def _name(orientation_map: OrientationMap, kind: str, crystal: int) -> str:
+    which = f" · crystal {crystal}" if 1 < crystal <= 1 + len(orientation_map.beside) else ""
+    return badged(f"{TITLES[kind]} · {orientation_map.method}{which}", orientation_map.exploratory)
 
 
-def _metadata(orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> dict[str, Any]:
-    return {MAP: orientation_map, KIND: kind, LOOK: look, EXPLORATORY: orientation_map.exploratory}
+def _metadata(
+    orientation_map: OrientationMap, kind: str, crystal: int, look: MapViewOptions
+) -> dict[str, Any]:
+    exploratory = orientation_map.exploratory
+    return {MAP: orientation_map, KIND: kind, CRYSTAL: crystal, LOOK: look, EXPLORATORY: exploratory}
 
 
-def _pixels(orientation_map: OrientationMap, kind: str, look: MapViewOptions) -> np.ndarray:
-    whole = whole_of(orientation_map)
-    rgba = channel_colors(whole, kind).copy()
-    rgba[..., 3] = opacity(whole, look.threshold, look.fade)
+def _pixels(orientation_map: OrientationMap, kind: str, crystal: int, look: MapViewOptions) -> np.ndarray:
+    rgba = channel_colors(crystal_of(whole_of(orientation_map), crystal), kind).copy()
+    rgba[..., 3] = _alpha(orientation_map, crystal, look)
     return rgba
 
 
-def describe_position(
-    orientation_map: OrientationMap,
-    row: int,
-    col: int,
-    snapshot: Snapshot | None = None,
-    threshold: float = 0.0,
-) -> str:
-    """Say what a map says about one scan position, or why it says nothing.
-
-    Parameters
-    ----------
-    orientation_map : OrientationMap
-    row, col : int
-    snapshot : Snapshot, optional
-        What the map's session holds: with disks it tells how many of them the answer explains, as the inspector does.
-    threshold : float
-        Confidence below which answers are not shown.
-    """
-    from napari_4dstem_orient.napari_plugin.pattern_view.inspection import predict
-
-    lines = [f"row {row}, column {col} · {orientation_map.method}"]
-    sure = []
-    indexed, certainty = orientation_map.indexed[row, col], orientation_map.certainty
-    if indexed:
-        phase = orientation_map.phases[orientation_map.phase_id[row, col]]
-        rotation = orientation_map.rotation[row, col]
-        zone, in_plane = zone_axis(rotation, phase).text, in_plane_direction(rotation, phase).text
-        lines[0] += f" · {phase.name}"
-        lines.append(f"zone axis {zone} · in-plane {in_plane}")
-        angles = np.rad2deg(bunge_angles(rotation))
-        lines.append("Euler angles (Bunge) " + ", ".join(f"{angle:.1f}°" for angle in angles))
-        sure.append(f"score {orientation_map.score[row, col]:.2f}")
-    else:
-        lines.append(IndexingStatus(int(orientation_map.status[row, col])).text)
-    doubts: list[str] = []
-    if certainty is not None and certainty.reliability[row, col]:  # 0 where nothing was tried
-        sure.append(f"reliability {certainty.reliability[row, col]:.0%}")
-        doubts = certainty.ambiguity_at(row, col).texts
-    position = _measured_at(snapshot, row, col)
-    if indexed and position is None:
-        sure.append(f"explains {orientation_map.n_matched[row, col]} disks")
-    elif position is not None:
-        beam = snapshot.beam if snapshot is not None else None
-        explains = indexed and beam is not None
-        seen = position.marks(predict(phase, rotation, beam)) if explains else None
-        sure.append(f"{position.reflections} disks" if seen is None else seen.text)
-    if indexed and orientation_map.confidence[row, col] < threshold:
-        quality = "score" if certainty is None else "reliability"
-        doubts = [*doubts, f"not shown: {quality} below {threshold:.2f}"]
-    badge = [orientation_map.exploratory] if orientation_map.exploratory else []
-    return "\n".join([*lines, *([" · ".join(sure)] if sure else []), *doubts, *badge])
-
-
-HOVER = "orientation_under_cursor"
-"""Key of our text among the canvas overlays."""
-
-
-def show_answer_under_cursor(viewer: napari.Viewer) -> None:
-    """Show on the canvas what the topmost visible map says about the position under the cursor.
-
-    napari writes its own status bar and tooltip from a thread, so the text has an overlay of its own.
-    """
-    from napari.components.overlays import TextOverlay
-
-    overlays = viewer.canvas.overlays
-    if HOVER in overlays:
-        return
-    overlays[HOVER] = TextOverlay(position="top_left", font_size=9)
-
-    def say(text: str) -> None:
-        overlay = overlays[HOVER]
-        if text != overlay.text:
-            overlay.text = text
-            overlay.visible = bool(text)
-
-    def on_move(viewer: napari.Viewer, event: Any) -> None:
-        # A drag is followed by the inspector; here each change would let napari draw its whole canvas again.
-        text = "" if event.is_dragging else text_at(viewer, event.position)
-        say(text + "\n" if text else "")  # napari's box behind several lines ends in the last one
-
-    def on_layers(event: Any) -> None:
-        if event.type in ("removed", "visible", "metadata"):
-            say("")  # it was of what is not shown any more
-
-    viewer.layers.events.connect(on_layers)
-    viewer.mouse_move_callbacks.append(on_move)
-
-
-def text_at(viewer: napari.Viewer, position: tuple[float, ...]) -> str:
-    """Return what the topmost visible map says about a world position; empty beside the map."""
-    where = position_under(viewer, position)
-    layer = shown_layer(viewer)
-    if where is None or layer is None:
-        return ""
-    whole = whole_of(layer.metadata[MAP])
-    from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
-
-    snapshot = Snapshot.of(session_for(viewer))
-    return describe_position(whole, *where, snapshot, layer.metadata[LOOK].threshold)
-
-
-def position_under(viewer: napari.Viewer, position: tuple[float, ...]) -> tuple[int, int] | None:
-    """Return the scan position of the topmost visible map at a world position; None beside the map."""
-    layer = shown_layer(viewer)
-    return None if layer is None else scan_position(layer, position, layer.metadata[MAP].scan_shape)
-
-
-def _measured_at(snapshot: Snapshot | None, row: int, col: int) -> Position | None:
-    """Return the disks that were found at a position; None where none were looked for."""
-    from napari_4dstem_orient.napari_plugin.pattern_view.inspection import measured_at
-
-    disks = None if snapshot is None else snapshot.calibrated
-    if snapshot is None or disks is None or not (row < disks.scan_shape[0] and col < disks.scan_shape[1]):
-        return None
-    return measured_at(snapshot, row, col)
+def _alpha(orientation_map: OrientationMap, crystal: int, look: MapViewOptions) -> np.ndarray:
+    """Return opacities; where a pattern's first crystal is left out, so are the others (``accepted``)."""
+    whole = whole_of(orientation_map)
+    alpha = opacity(crystal_of(whole, crystal), look.threshold, look.fade)
+    alpha[whole.confidence < look.threshold] = 0
+    return alpha

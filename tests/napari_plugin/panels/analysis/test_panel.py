@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from helpers.gui_scan import LEFT, made_map, truth
+from helpers.gui_scan import LEFT, made_map, overlapping_map, truth
 from helpers.made_maps import RUTILE, TRICLINIC, turn
 from napari_4dstem_orient.analysis.unit_cell import DOWN_THE_BEAM, cell_edges, cell_vectors
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
@@ -232,3 +232,18 @@ def test_the_compare_button_opens_the_panel(panel, qtbot, monkeypatch):
     monkeypatch.setattr(analysis, "open_panel", opened)
     qtbot.mouseClick(panel.compare_button, Qt.MouseButton.LeftButton)
     opened.assert_called_once_with(panel.viewer, "Compare")
+
+
+def test_grains_are_those_of_the_crystal_that_is_looked_at(panel, silver, qtbot):
+    take_map(panel.viewer, overlapping_map(silver, "template"))
+    assert len(find(panel, qtbot)) == 2
+    panel.session.look_at_crystal(2)
+    assert panel.analysed.grains is None
+    assert "Crystal 2 of each pattern" in panel.which_crystal.text()
+    label = find(panel, qtbot).label
+    np.testing.assert_array_equal(
+        np.argwhere(label), [[1, 1], [1, 2], [2, 1], [2, 2]]
+    )  # two more are too few
+    panel.session.look_at_crystal(1)
+    assert panel.analysed.map is panel.maps.map
+    assert panel.analysed.grains is None

@@ -6,12 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers.gui_scan import SHAPE, fill, made_map
+from helpers.gui_scan import SECOND, SHAPE, fill, made_map, overlapping_map
+from helpers.walk_through.hands import mouse
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
 from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor
+from napari_4dstem_orient.napari_plugin.layers.hover import HOVER, show_answer_under_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    CRYSTAL,
     KIND,
     MAP,
     add_map_layers,
@@ -20,6 +23,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 )
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import put_layer
 from napari_4dstem_orient.napari_plugin.panels.map_display.panel import MapDisplayWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
 from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 DOUBTFUL = (2, 4)
@@ -156,3 +160,83 @@ def test_the_users_own_grid_is_left_alone(panel):
     panel.viewer.canvas.grid.enabled = True
     put_layer(panel.viewer, "Difference", np.zeros(SHAPE), (10.0, 10.0))
     assert panel.viewer.canvas.grid.enabled
+
+
+# ---------------------------------------------------------------- several crystals in a pattern
+
+
+@pytest.fixture
+def several(panel, silver):
+    """The panel with a map whose patterns hold a second crystal at ``SECOND``."""
+    found = panel.session.put(Stage.MAP, overlapping_map(silver))
+    add_map_layers(panel.viewer, found)
+    panel.refresh()
+    return panel
+
+
+def choose_crystal(panel, qtbot, number):
+    panel.crystal.setCurrentIndex(number - 1)
+    panel.crystal.activated.emit(number - 1)
+    qtbot.waitUntil(lambda: layer_of(panel).metadata[CRYSTAL] == number, timeout=60_000)
+    qtbot.waitUntil(lambda: panel.crystal.currentIndex() == number - 1, timeout=60_000)
+
+
+def test_crystals_are_offered_only_where_patterns_hold_several(panel, silver):
+    assert not panel.crystal.isVisible()
+    add_map_layers(panel.viewer, panel.session.put(Stage.MAP, overlapping_map(silver)))
+    panel.refresh()
+    assert panel.crystal.isVisible()
+    assert [panel.crystal.itemText(number) for number in range(panel.crystal.count())] == ["first", "second"]
+
+
+def test_the_second_crystal_is_shown_where_there_is_one_and_the_session_keeps_the_whole_map(several, qtbot):
+    whole, first = several.session.get(MapBy("transformer")), layer_of(several).data.copy()
+    choose_crystal(several, qtbot, 2)
+    layer = layer_of(several)
+    there = np.zeros(SHAPE, bool)
+    there[SECOND] = True
+    np.testing.assert_array_equal(layer.data[..., 3] > 0, there)
+    np.testing.assert_array_equal(layer.data[1, 1], first[1, 5])  # it is turned as the other grain
+    assert "crystal 2" in layer.name
+    assert "25% of 24 positions shown" in several.share.text()
+    assert several.session.get(MapBy("transformer")) is layer.metadata[MAP] is whole
+    choose_crystal(several, qtbot, 1)
+    np.testing.assert_array_equal(layer_of(several).data, first)
+    assert "crystal" not in layer.name
+
+
+def test_channel_and_threshold_are_those_of_the_crystal_shown(several, qtbot):
+    choose(several.channel, "crystals")
+    qtbot.waitUntil(lambda: layer_of(several).metadata[KIND] == "crystals", timeout=60_000)
+    choose_crystal(several, qtbot, 2)
+    assert layer_of(several).metadata[KIND] == "ipf-z"  # the second crystal's map counts none
+    choose(several.channel, "reliability")
+    qtbot.waitUntil(lambda: layer_of(several).metadata[KIND] == "reliability", timeout=60_000)
+    second = several.session.get(MapBy("transformer")).of_crystal(2)
+    np.testing.assert_array_equal(layer_of(several).data, channel_colors(second, "reliability"))
+    several.threshold.setValue(70)
+    assert not layer_of(several).data[..., 3].any()
+
+
+def test_the_words_under_the_mouse_are_of_the_crystal_shown(several, qtbot):
+    viewer = bare_viewer(several.viewer)
+    install_cursor(viewer)
+    show_answer_under_cursor(viewer)
+    choose_crystal(several, qtbot, 2)
+    mouse(viewer, "move", 2, 1)
+    overlay = viewer.canvas.overlays[HOVER]
+    qtbot.waitUntil(lambda: "row 2, column 1" in overlay.text, timeout=60_000)
+    assert "crystal 2 · 25% of the light" in overlay.text
+    assert "reliability 60%" in overlay.text
+    mouse(viewer, "move", 0, 1)
+    qtbot.waitUntil(lambda: "no further crystal in this pattern" in overlay.text, timeout=60_000)
+
+
+def test_a_channel_beside_follows_the_crystal(several, qtbot):
+    choose_beside(several, "ipf-x", qtbot)
+    choose_crystal(several, qtbot, 2)
+    side, main = map_layers(several.viewer)
+    for layer in (side, main):
+        assert layer.metadata[CRYSTAL] == 2
+        assert (layer.data[..., 3] > 0).sum() == 6
+    assert side.metadata[KIND] != main.metadata[KIND]

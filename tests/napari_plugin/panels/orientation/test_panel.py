@@ -15,15 +15,17 @@ from napari_4dstem_orient.analysis.colours import ipf_rgb
 from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.export.ebsd import bunge_angles
-from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+from napari_4dstem_orient.napari_plugin.layers.hover import (
     HOVER,
+    describe_position,
+    show_answer_under_cursor,
+    text_at,
+)
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     MAP,
     add_map_layers,
-    describe_position,
     map_layers,
-    show_answer_under_cursor,
     show_channel,
-    text_at,
 )
 from napari_4dstem_orient.napari_plugin.panels.orientation.panel import OrientationWidget
 from napari_4dstem_orient.napari_plugin.qt import clock

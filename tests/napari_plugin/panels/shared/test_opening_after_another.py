@@ -21,9 +21,8 @@ from helpers.gui_scan import (
 from helpers.walk_through.hands import click_scan, mouse
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER
+from napari_4dstem_orient.napari_plugin.layers.hover import HOVER, describe_position
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
-    HOVER,
-    describe_position,
     map_layers,
 )
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer, scan_layers

@@ -20,7 +20,8 @@ from napari_4dstem_orient.workflow import batch
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, save_project
 from napari_4dstem_orient.workflow.run import Results
-from napari_4dstem_orient.workflow.session import MapBy, Session, Stage, files_read
+from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
+from napari_4dstem_orient.workflow.session_state import files_read
 
 LEFT = Qt.MouseButton.LeftButton
 PATIENCE = 30_000

@@ -7,6 +7,7 @@ from typing import Any
 import napari
 
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
+from napari_4dstem_orient.napari_plugin.layers.map_layers import crystal_of
 from napari_4dstem_orient.napari_plugin.panels.analysis.cell import CellSection
 from napari_4dstem_orient.napari_plugin.panels.analysis.grains import GrainsSection
 from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import MisorientationSection
@@ -25,7 +26,7 @@ class AnalysisWidget(StepWidget):
         super().__init__(napari_viewer)
         self.maps = MapChooser(self.session, "Which method's map to analyse.")
         self.maps.activated.connect(lambda: self.refresh())
-        self.exploratory = wrapped()
+        self.exploratory, self.which_crystal = wrapped(), wrapped()
         self.compare_button = button(
             "Compare with template matching…",
             "Open the panel that compares both maps.",
@@ -39,17 +40,23 @@ class AnalysisWidget(StepWidget):
         titles = ("Grains and boundaries", "Misorientation", "Pole figures", "Unit cell")
         parts = zip(titles, self._contents(), strict=True)
         self.sections = {title: Section(title, content) for title, content in parts}
-        fill(self.body, form({"Map": self.maps}), self.exploratory, self.compare_button)
-        fill(self.body, *self.sections.values()).addStretch(1)
+        fill(self.body, form({"Map": self.maps}), self.which_crystal, self.exploratory)
+        fill(self.body, self.compare_button, *self.sections.values()).addStretch(1)
         self.sections["Grains and boundaries"].toggle.setChecked(True)
+        self.endings.listen(self.session.crystal_changed, self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
-        """List the maps there are, and take the one chosen."""
+        """List the maps there are, and take the one chosen, of the crystal that is looked at."""
         self.maps.refresh()
-        found = self.maps.map
+        whole = self.maps.map
+        found = None if whole is None else crystal_of(whole, self.session.crystal)
         self.say_needs("" if found is not None else NEEDS_A_MAP)
         self.analysed.take(found)
+        self.which_crystal.setText(
+            f"Crystal {self.session.crystal} of each pattern; choose another in Map display."
+        )
+        self.which_crystal.setVisible(whole is not None and len(whole.beside) > 0)
         why = found.exploratory if found is not None else ""
         self.exploratory.setText(f"△ {why}")
         self.exploratory.setVisible(bool(why))

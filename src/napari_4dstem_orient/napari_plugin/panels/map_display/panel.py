@@ -13,8 +13,11 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider
 from superqt.utils import qdebounced
 
 from napari_4dstem_orient.analysis.channels import channel_colors, channels_of
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.indexing.methods import title_of
+from napari_4dstem_orient.napari_plugin.layers.hover import position_under
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    CRYSTAL,
     KIND,
     LOOK,
     MAP,
@@ -22,9 +25,11 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     MapViewOptions,
     add_map_layers,
     applied_threshold,
+    crystal_of,
     end_side_by_side,
     map_layers,
-    position_under,
+    seen_in,
+    seen_positions,
     set_look,
     show_channel,
     showing_alone,
@@ -39,6 +44,7 @@ from napari_4dstem_orient.napari_plugin.qt.boxes import choices, fill, form, row
 from napari_4dstem_orient.workflow.session import Stage
 
 NOTHING = "nothing"
+CRYSTALS = ("first", "second", "third")
 WATCHED = ("visible", "inserted", "removed", "reordered", "data")
 """What may happen to layers that changes what this panel says."""
 
@@ -52,6 +58,10 @@ class MapDisplayWidget(StepWidget):
         self.beside = choices("Another channel of the same map, shown beside the first.")
         for box in (self.channel, self.beside):  # their entries come with the first map
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.crystal = choices(
+            "Which crystal of each pattern the map shows, and Analysis works on, where patterns hold several."
+        )
+        self.crystal.activated.connect(lambda index: self.session.look_at_crystal(1 + index))
         self.channel.activated.connect(self._choose_channel)
         self.beside.activated.connect(self._choose_beside)
         self.threshold, threshold_row = _slider("Answers of less reliability (or score) are not shown.")
@@ -63,6 +73,7 @@ class MapDisplayWidget(StepWidget):
         )
         self.threshold_label, self.share = QLabel("Hide below"), wrapped()
         channels, looks = form({"Channel": self.channel, "Beside it": self.beside}), QFormLayout()
+        self.crystals = form({"Crystal": self.crystal})
         channels.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)  # their names are long
         looks.addRow(self.threshold_label, fill(threshold_row, self.apply_button))
         looks.addRow("Fade (%)", fade_row)
@@ -71,13 +82,14 @@ class MapDisplayWidget(StepWidget):
         self.hint = wrapped("The colour key appears here with the first orientation map.")
         self.keys = Keys()
         self.body.setAlignment(Qt.AlignmentFlag(0))
-        fill(self.body, channels, looks, self.share, self.hint, (self.keys, 1))
+        fill(self.body, self.crystals, channels, looks, self.share, self.hint, (self.keys, 1))
         self._painter = self.endings.latest(self._on_painted)
         self._soon = qdebounced(self.refresh, timeout=0, parent=self)
         self.endings.callback(self._soon.cancel)
         self.endings.listen(self.viewer.layers.events, self._on_layers)
         self.endings.listen(self.viewer.events.theme, self._on_layers)
         self.endings.listen(self.session.position_changed, self._on_position)
+        self.endings.listen(self.session.crystal_changed, self.refresh)
         self.viewer.mouse_move_callbacks.append(self._on_move)
         self.endings.callback(self.viewer.mouse_move_callbacks.remove, self._on_move)
         self.refresh()
@@ -91,22 +103,23 @@ class MapDisplayWidget(StepWidget):
             widget.setEnabled(layer is not None)
         self.hint.setVisible(layer is None)
         self.share.setVisible(layer is not None)
+        self._show_crystals(layer)
         if layer is None:
             self.apply_button.setEnabled(False)
             self.keys.clear()
             return
-        whole, sides = whole_of(layer.metadata[MAP]), self._sides(layer)
-        _fill(self.channel, channels_of(whole), layer.metadata[KIND])
-        _fill(self.beside, [NOTHING, *channels_of(whole)], sides[0].metadata[KIND] if sides else NOTHING)
+        seen, sides = seen_in(layer), self._sides(layer)
+        _fill(self.channel, channels_of(seen), layer.metadata[KIND])
+        _fill(self.beside, [NOTHING, *channels_of(seen)], sides[0].metadata[KIND] if sides else NOTHING)
         look = layer.metadata[LOOK]
         for slider, value in ((self.threshold, look.threshold), (self.fade, look.fade)):
             with QSignalBlocker(slider):
                 slider.setValue(round(100 * value))
-        quality = "score" if whole.certainty is None else "reliability"
+        quality = "score" if seen.certainty is None else "reliability"
         self.threshold_label.setText(f"Hide below\n{quality} (%)")
         self._say_share()
         colour = get_theme(self.viewer.theme).text.as_hex()
-        self.keys.show_channel(whole, layer.metadata[KIND], colour)
+        self.keys.show_channel(seen, layer.metadata[KIND], colour)
         self._on_position(*(self.session.position or (0, 0)))
 
     def apply(self) -> None:
@@ -124,17 +137,32 @@ class MapDisplayWidget(StepWidget):
     def _sides(self, layer: Layer) -> list[Layer]:
         return map_layers(self.viewer, layer.metadata[MAP].method)[:-1]
 
+    def _show_crystals(self, layer: Layer | None) -> None:
+        """Offer the crystals that a map's patterns hold, and let the map show the one that is looked at."""
+        count = 1 if layer is None else 1 + len(layer.metadata[MAP].beside)
+        _fill(self.crystal, list(CRYSTALS[:count]), CRYSTALS[min(self.session.crystal, count) - 1])
+        self.crystals.setRowVisible(self.crystal, count > 1)
+        if layer is not None and layer.metadata[CRYSTAL] != self.session.crystal:
+            self._paint(layer, layer.metadata[KIND])
+
     def _choose_channel(self, *_: object) -> None:
-        """Colour the map in a thread, which keeps the colours, and show them."""
         layer = self._main()
         if layer is not None:
-            whole, key = whole_of(layer.metadata[MAP]), self.channel.currentData()
-            self._painter.ask(partial(_paint, whole, key))
+            self._paint(layer, self.channel.currentData())
 
-    def _on_painted(self, painted: tuple[Any, str]) -> None:
-        layer = self._main()
-        if layer is not None and whole_of(layer.metadata[MAP]) is painted[0]:
-            show_channel(layer, painted[1])
+    def _paint(self, layer: Layer, key: str) -> None:
+        """Colour a map in a thread, which keeps the colours, and show them."""
+        crystal, keys = self.session.crystal, [key, *(side.metadata[KIND] for side in self._sides(layer))]
+        seen = crystal_of(whole_of(layer.metadata[MAP]), crystal)
+        self._painter.ask(partial(_paint, seen, crystal, keys))
+
+    def _on_painted(self, painted: tuple[OrientationMap, int, list[str]]) -> None:
+        layer, (seen, crystal, keys) = self._main(), painted
+        if layer is None or crystal_of(whole_of(layer.metadata[MAP]), crystal) is not seen:
+            return
+        for one, key in zip((layer, *self._sides(layer)), keys, strict=False):
+            if (one.metadata[KIND], one.metadata[CRYSTAL]) != (key, crystal):
+                show_channel(one, key, crystal)
 
     def _choose_beside(self, *_: object) -> None:
         key = self.beside.currentData()
@@ -153,13 +181,12 @@ class MapDisplayWidget(StepWidget):
         layer = self._main()
         if layer is None:
             return
-        whole, threshold = whole_of(layer.metadata[MAP]), layer.metadata[LOOK].threshold
-        shown = whole.indexed & (whole.confidence >= threshold)
-        words = f"{title_of(whole.method)}: {shown.mean():.0%} of {shown.size:,} positions shown"
-        applied = applied_threshold(layer.metadata[MAP])
+        found, shown = layer.metadata[MAP], seen_positions(layer)
+        words = f"{title_of(found.method)}: {shown.mean():.0%} of {shown.size:,} positions shown"
+        applied = applied_threshold(found)
         self.share.setText(words + (f"; applied: {applied:.0%}" if applied else ""))
-        mine = self.session.maps.get(whole.method) is layer.metadata[MAP]
-        self.apply_button.setEnabled(mine and applied != threshold)
+        mine = self.session.maps.get(found.method) is found
+        self.apply_button.setEnabled(mine and applied != layer.metadata[LOOK].threshold)
 
     def _on_layers(self, event: Any) -> None:
         if event.type in (*WATCHED, "theme"):
@@ -173,14 +200,16 @@ class MapDisplayWidget(StepWidget):
     def _on_position(self, row: int, col: int) -> None:
         layer = self._main()
         if layer is not None:
-            whole = whole_of(layer.metadata[MAP])
-            rows, cols = whole.scan_shape
-            self.keys.mark(whole, layer.metadata[KIND], min(row, rows - 1), min(col, cols - 1))
+            seen = seen_in(layer)
+            rows, cols = seen.scan_shape
+            self.keys.mark(seen, layer.metadata[KIND], min(row, rows - 1), min(col, cols - 1))
 
 
-def _paint(orientation_map: Any, key: str) -> tuple[Any, str]:
-    channel_colors(orientation_map, key)
-    return orientation_map, key
+def _paint(seen: OrientationMap, crystal: int, keys: list[str]) -> tuple[OrientationMap, int, list[str]]:
+    for key in keys:
+        if key in channels_of(seen):
+            channel_colors(seen, key)
+    return seen, crystal, keys
 
 
 def _fill(box: QComboBox, keys: list[str], chosen: str) -> None:

@@ -13,12 +13,12 @@ from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton
 
 from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+from napari_4dstem_orient.napari_plugin.layers.hover import show_answer_under_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     MAP,
     add_map_layers,
     hide_images,
     map_layers,
-    show_answer_under_cursor,
 )
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.orientation.which_crystal import WhichCrystal

@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_4dstem_orient.core.inputs import refuse_inputs
 from napari_4dstem_orient.io.companions import files_of
-from napari_4dstem_orient.workflow.session import Session, files_read
+from napari_4dstem_orient.workflow.session import Session
+from napari_4dstem_orient.workflow.session_state import files_read
 
 _NAMED = 8
 """Files named in the question."""

@@ -37,7 +37,7 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     UserError
         The layer belongs to no orientation map.
     """
-    shown = crystal_of(_map_of(meta), meta["metadata"].get(CRYSTAL, 1))
+    shown = crystal_of(_map_of(meta), meta["metadata"].get(CRYSTAL, 0))
     save_channel_image(shown, Path(path), meta["metadata"].get(KIND, "ipf-z"))
     return [path]
 

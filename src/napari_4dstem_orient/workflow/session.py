@@ -92,7 +92,7 @@ class Session:
         self._records: dict[Key, Record] = {}
         self._position: tuple[int, int] | None = None
         self._pins: tuple[tuple[int, int], ...] = ()
-        self._crystal = 1
+        self._crystal = 0
         self._calibration = self._read_calibration = Calibration()
 
     def get(self, key: Key) -> Any:
@@ -158,7 +158,7 @@ class Session:
         below = [later for later in self._results if key in _ancestors(later)]
         if key is Stage.SCAN:
             self._drop(below)
-            self._crystal = 1
+            self._crystal = 0
             self._calibration = self._read_calibration = result.calibration
         self._results[key] = result
         self._records[key] = Record(job=job or Job())
@@ -204,7 +204,7 @@ class Session:
         self._results, self._records = dict(state.results), dict(state.records)
         self._stale = set(state.stale) & set(self._results)
         self._calibration, self._read_calibration = state.calibration, state.read_calibration
-        self._pins, self._crystal = tuple(state.pins), 1
+        self._pins, self._crystal = tuple(state.pins), 0
         if self._calibration.steps is not None:
             self._give_steps(self.made(Stage.MAP))
         rows, cols = self.scan_shape or (1, 1)
@@ -331,12 +331,12 @@ class Session:
 
     @property
     def crystal(self) -> int:
-        """Which crystal of each pattern is looked at, 1 for the first."""
-        return min(self._crystal, self.crystals)
+        """Which crystal of each pattern is looked at, 1 for the first; 0 for all, of which maps show the first."""
+        return self._crystal if self._crystal <= self.crystals else 0
 
     def look_at_crystal(self, number: int) -> None:
-        """Look at another crystal of each pattern; the maps stay whole."""
-        former, self._crystal = self.crystal, int(number)
+        """Look at another crystal of each pattern, or at all where no map has such a one; the maps stay whole."""
+        former, self._crystal = self.crystal, int(number) if number <= self.crystals else 0
         if self.crystal != former:
             self.crystal_changed.emit(self.crystal)
 

@@ -7,7 +7,15 @@ import pytest
 from qtpy.QtCore import Qt
 from scipy.spatial.transform import Rotation
 
-from helpers.gui_scan import fill, grabbed, made_map, truth
+from helpers.gui_scan import (
+    fill,
+    grabbed,
+    made_map,
+    marked,
+    overlapping_disks,
+    overlapping_map,
+    truth,
+)
 from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor, toggle_pin
 from napari_4dstem_orient.napari_plugin.panels.inspector.panel import InspectorWidget
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
@@ -99,3 +107,30 @@ def test_choosing_a_hypothesis_shows_its_pattern_in_that_methods_view(inspector,
     inspector.session.move_to(2, 4)  # elsewhere the first is shown again
     qtbot.waitUntil(lambda: "row 2, column 4" in inspector.measured.words.text(), timeout=60_000)
     assert column.hypotheses.currentIndex() == 0
+
+
+def test_c_and_a_click_step_through_the_crystals_of_the_pattern(inspector, qtbot, silver):
+    session, column = inspector.session, inspector.predicted["transformer"]
+    button, seen = (
+        inspector.controls.crystal,
+        lambda number: len(marked(column.view, f"crystal {number}")) > 0,
+    )
+    assert not button.isVisible()
+    fill(session, silver, overlapping_disks(silver))
+    session.put(MapBy("transformer"), overlapping_map(silver))
+    session.move_to(2, 1)
+    qtbot.waitUntil(lambda: seen(1) and seen(2), timeout=60_000)
+    assert button.isVisible()
+    assert button.text() == "All 2 crystals"
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: seen(1) and not seen(2), timeout=60_000)
+    assert "crystal 1 of 2: 75% of the light" in column.words.text()
+    qtbot.keyClick(column.view.canvas, Qt.Key.Key_C)
+    qtbot.waitUntil(lambda: seen(2) and not seen(1), timeout=60_000)
+    assert (session.crystal, button.text()) == (2, "Crystal 2 of 2")
+    viewer = bare_viewer(inspector.viewer)
+    install_cursor(viewer)
+    {str(key): function for key, function in viewer.keymap.items()}["C"](viewer)
+    qtbot.waitUntil(lambda: seen(1) and seen(2), timeout=60_000)
+    session.move_to(0, 1)
+    qtbot.waitUntil(lambda: not button.isVisible(), timeout=60_000)

@@ -1,4 +1,7 @@
-"""The inspected scan position in the viewer: click, drag or arrow keys move it, P pins it, a marker shows it."""
+"""The inspected scan position in the viewer: click, drag or arrow keys move it, P pins it, a marker shows it.
+
+C steps through the crystals of its pattern.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ ARROWS = {
     Qt.Key.Key_Right: STEPS["Right"],
 }
 """Of Qt, for panels: what they do on the map."""
-PIN = "P"
+PIN, NEXT_CRYSTAL = "P", "C"
 REDRAWN_AFTER = 120
 """Milliseconds; while the mouse drags, the marker moves no oftener: each time napari draws its whole canvas again."""
 
@@ -87,6 +90,7 @@ class Cursor:
                         keys, lambda viewer, to=(rows, cols): walk(self.session, *to), overwrite=True
                     )
             viewer.bind_key(PIN, lambda viewer: toggle_pin(self.session), overwrite=True)
+            viewer.bind_key(NEXT_CRYSTAL, lambda viewer: step_crystal(self.session), overwrite=True)
         if key is Stage.SCAN:
             rescale(viewer, self.session.calibration.steps)
             follow_steps(viewer)
@@ -200,13 +204,22 @@ def toggle_pin(session: Session) -> None:
         session.set_pins(others if here in session.pins else [*others, here])
 
 
+def step_crystal(session: Session) -> None:
+    """Look at the next crystal of the inspected pattern; after the last, at all of them together."""
+    if session.position is None:
+        return
+    there = max((int(found.crystals[session.position]) for found in session.maps.values()), default=0)
+    session.look_at_crystal(session.crystal + 1 if 1 < there > session.crystal else 0)
+
+
 def _drawing(layer: Layer | None) -> bool:
     """Tell whether the mouse now draws on or edits the active layer."""
     return layer is not None and str(layer.mode) != "pan_zoom"
 
 
 class WalkingKeys(QObject):
-    """Lets arrow keys (with Shift ten steps) walk over the scan, and P pin, while a watched widget has the focus.
+    """Lets arrow keys (with Shift ten steps) walk over the scan, P pin and C step through crystals, while a watched
+    widget has the focus.
 
     Widgets that use these keys themselves (text fields, lists, sliders) are not to be watched.
     """
@@ -233,7 +246,11 @@ class WalkingKeys(QObject):
             times = STRIDE if shift else 1
             walk(self._session, times * step[0], times * step[1])
             return True
-        if event.key() == Qt.Key.Key_P and event.modifiers() == Qt.KeyboardModifier.NoModifier:
-            toggle_pin(self._session)
+        if event.modifiers() == Qt.KeyboardModifier.NoModifier and (act := ACTS.get(Qt.Key(event.key()))):
+            act(self._session)
             return True
         return False
+
+
+ACTS = {Qt.Key.Key_P: toggle_pin, Qt.Key.Key_C: step_crystal}
+"""What other keys of Qt do."""

@@ -24,7 +24,7 @@ MAP = "orientation_map"
 KIND = "orientation_layer"
 """Key in a layer's ``metadata``: which of its channels the layer shows, a key of ``TITLES``."""
 CRYSTAL = "orientation_crystal"
-"""Key in a layer's ``metadata``: which crystal of each pattern the layer shows, 1 for the first."""
+"""Key in a layer's ``metadata``: which crystal of each pattern the layer shows (see ``Session.crystal``)."""
 LOOK = "orientation_look"
 """Key in a layer's ``metadata``: the ``MapViewOptions`` it has."""
 
@@ -112,7 +112,7 @@ def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
 
 def show_channel(layer: Layer, kind: str, crystal: int | None = None) -> None:
     """Colour a map's layer by another channel, or by IPF-Z where that is not known; of another crystal where asked."""
-    _draw(layer, layer.metadata[MAP], kind, crystal or layer.metadata[CRYSTAL])
+    _draw(layer, layer.metadata[MAP], kind, layer.metadata[CRYSTAL] if crystal is None else crystal)
 
 
 def set_look(viewer: napari.Viewer, method: str, look: MapViewOptions) -> None:
@@ -152,10 +152,10 @@ _crystals: WeakKeyDictionary[OrientationMap, dict[int, OrientationMap]] = WeakKe
 def crystal_of(orientation_map: OrientationMap, number: int) -> OrientationMap:
     """Return the map of each pattern's crystal, the same whenever it is asked for: its colours are kept.
 
-    The first, and the only one, is the map itself.
+    The first (also 0, for all of them), and the only one, is the map itself.
     """
     number = min(number, 1 + len(orientation_map.beside))
-    if number == 1:
+    if number <= 1:
         return orientation_map
     known = _crystals.setdefault(orientation_map, {})
     if number not in known:

@@ -59,6 +59,12 @@ class Answer:
         The predicted pattern (see ``predicted_pattern``); empty where there is no answer.
     rivals : tuple of RunnerUp
         Best first.
+    crystal : int
+        Which of the pattern's crystals it is, 1 for the first.
+    share : float or None
+        Its share of the intensity that the pattern's crystals explain; None where only one was looked for.
+    beside : tuple of Answer
+        The further crystals that were found in the pattern.
     """
 
     status: IndexingStatus
@@ -69,6 +75,14 @@ class Answer:
     ambiguity: AmbiguityFlag
     spots: np.ndarray
     rivals: tuple[RunnerUp, ...] = ()
+    crystal: int = 1
+    share: float | None = None
+    beside: tuple[Answer, ...] = ()
+
+    def of_crystals(self, number: int = 0) -> tuple[Answer, ...]:
+        """Return one of the pattern's crystals; all where there is no such, as for 0."""
+        every = (self, *self.beside)
+        return tuple(each for each in every if each.crystal == number) or every
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +182,11 @@ def answer_at(
         rivals = _rivals(orientation_map, row, col, phase)
         if certainty is None and _half_turn_nearly_as_good(orientation_map, row, col, phase):
             doubt = AmbiguityFlag.HALF_TURN
+    beside = (
+        replace(answer_at(other, row, col, beam, prediction), crystal=number)
+        for number, other in enumerate(orientation_map.beside, 2)
+        if other.indexed[row, col]
+    )
     return Answer(
         status=IndexingStatus(int(orientation_map.status[row, col])),
         phase=phase,
@@ -177,6 +196,8 @@ def answer_at(
         ambiguity=doubt,
         spots=predict(phase, rotation, beam, prediction),
         rivals=rivals,
+        share=None if orientation_map.share is None else float(orientation_map.share[row, col]),
+        beside=tuple(beside),
     )
 
 
@@ -209,7 +230,7 @@ def _rivals(orientation_map: OrientationMap, row: int, col: int, phase: Phase) -
 
 
 def with_hypothesis(answer: Answer, number: int, beam: BeamConditions | None) -> Answer:
-    """Return what the answer would be if its hypothesis ``number`` (0: the answer itself) were right."""
+    """Return what the answer would be, alone, if its hypothesis ``number`` were right; for 0 the answer itself."""
     if number == 0 or answer.phase is None:
         return answer
     rival = answer.rivals[number - 1]
@@ -221,6 +242,8 @@ def with_hypothesis(answer: Answer, number: int, beam: BeamConditions | None) ->
         reliability=None,
         ambiguity=AmbiguityFlag(0),
         spots=spots,
+        share=None,
+        beside=(),
     )
 
 

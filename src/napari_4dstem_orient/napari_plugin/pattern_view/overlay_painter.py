@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QLineF, QPointF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
-from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, Shape
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import CORNERS, MarkSet, Shape
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import GAMMA
 
 LINE = 1.4
@@ -93,6 +93,14 @@ def _crosses(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: floa
         painter.drawLine(QLineF(x - arm, y + arm, x + arm, y - arm))
 
 
+def _polygons(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float) -> None:
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(QColor(marks.style.screen), LINE))
+    corners = marks.radius * np.array(CORNERS[marks.style.shape])
+    for places in to_screen(marks.where[:, None] + corners):
+        painter.drawPolygon(QPolygonF([QPointF(*place) for place in places]))
+
+
 def _arrows(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float) -> None:
     assert marks.ends is not None
     colour = QColor(marks.style.screen)
@@ -116,4 +124,5 @@ _PAINTERS = {
     Shape.DISC: _discs,
     Shape.CROSS: _crosses,
     Shape.ARROW: _arrows,
+    **dict.fromkeys(CORNERS, _polygons),
 }

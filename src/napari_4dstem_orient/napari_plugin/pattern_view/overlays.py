@@ -5,7 +5,8 @@ Positions are detector pixels (row, column) from the direct beam.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -36,6 +37,17 @@ class Shape(StrEnum):
     DISC = "disc"
     CROSS = "cross"
     ARROW = "arrow"
+    SQUARE = "square"
+    DIAMOND = "diamond"
+    TRIANGLE = "triangle"
+
+
+CORNERS = {
+    Shape.SQUARE: ((-0.9, -0.9), (-0.9, 0.9), (0.9, 0.9), (0.9, -0.9)),
+    Shape.DIAMOND: ((-1.3, 0.0), (0.0, 1.3), (1.3, 0.0), (0.0, -1.3)),
+    Shape.TRIANGLE: ((-1.5, 0.0), (0.75, 1.3), (0.75, -1.3)),
+}
+"""Of polygons: down the rows and along them, in radii."""
 
 
 class Style(NamedTuple):
@@ -55,6 +67,14 @@ STYLES = {
     "residuals": Style(Shape.ARROW, "#50d8ff", "#cc0055", f"measured − predicted, × {LONGER}"),
 }
 """Marks of disks and of what an answer predicts, as on the screen and in a figure's legend."""
+CRYSTALS = {
+    "crystal 1": Style(Shape.SQUARE, "#ffcc00", "#0072b2", "crystal 1"),
+    "crystal 2": Style(Shape.DIAMOND, "#50d8ff", "#cc0055", "crystal 2"),
+    "crystal 3": Style(Shape.TRIANGLE, "#8cff66", "#007a5a", "crystal 3"),
+}
+"""Measured disks that belong to one of several crystals, in place of ``"measured"``."""
+SYMBOLS = {Shape.SQUARE: "■", Shape.DIAMOND: "◆", Shape.TRIANGLE: "▲"}
+"""How these shapes are written."""
 GUIDES = {
     "rejected": Style(Shape.CROSS, "#a0c8ff", "#0072b2", "rejected candidates"),
     "rings": Style(Shape.RING, "#ff2fd0", "#cc0055", "rings of the known crystal"),
@@ -70,7 +90,7 @@ class MarkSet:
     Attributes
     ----------
     kind : str
-        A key of ``STYLES`` or ``GUIDES``.
+        A key of ``STYLES``, ``CRYSTALS`` or ``GUIDES``.
     where : ndarray, shape (n, 2)
         Their middles; where arrows begin.
     radius : float
@@ -93,7 +113,7 @@ class MarkSet:
     @property
     def style(self) -> Style:
         """How they look."""
-        return (STYLES | GUIDES)[self.kind]
+        return (STYLES | CRYSTALS | GUIDES)[self.kind]
 
     @property
     def widths(self) -> np.ndarray:
@@ -148,6 +168,31 @@ def matched(
         start = seen.spots[seen.reflection[seen.explained]]
         found.append(MarkSet("residuals", start, radius, ends=start + LONGER * seen.residuals))
     return found
+
+
+def of_crystals(
+    seen: Mapping[int, Marks], shown: Iterable[int], radius: float, residuals: bool = False
+) -> list[MarkSet]:
+    """Mark what belongs to each of a pattern's crystals; a disk that several share has all their marks.
+
+    Parameters
+    ----------
+    seen : dict of int to Marks
+        Of all the crystals, by number: what none of them explains is marked as such.
+    shown : iterable of int
+        Whose marks are wanted.
+    radius, residuals
+        As of ``matched``.
+    """
+    found = []
+    for number in shown:
+        missing, *own = matched(seen[number], radius, residuals)
+        measured = next(marks for marks in own if marks.kind == "measured")
+        arrows = (marks for marks in own if marks.kind == "residuals")
+        found += [missing, replace(measured, kind=f"crystal {number}"), *arrows]
+    alone = ~np.any([marks.explained for marks in seen.values()], axis=0)
+    disks = next(iter(seen.values())).disks
+    return [*found, MarkSet("unexplained", disks[alone], CIRCLE * radius)]
 
 
 def _of_the_most(attention: np.ndarray | None) -> np.ndarray | None:

@@ -10,7 +10,15 @@ from matplotlib.image import imread
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from helpers.gui_scan import Q_PIXEL, VACUUM, fill, made_map, truth
+from helpers.gui_scan import (
+    Q_PIXEL,
+    VACUUM,
+    fill,
+    made_map,
+    overlapping_disks,
+    overlapping_map,
+    truth,
+)
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
@@ -107,3 +115,23 @@ def test_other_suffixes_are_refused(snapshot, tmp_path):
     position = look(snapshot, 2, 1)
     with pytest.raises(UserError, match=r"\.png, \.pdf or \.svg"):
         write_figure(pattern_figure(position, {}), tmp_path / "figure.doc", {})
+
+
+@pytest.mark.parametrize(("crystal", "drawn"), [(0, {"crystal 1", "crystal 2"}), (2, {"crystal 2"})])
+def test_crystals_are_drawn_as_on_the_screen_and_explained_in_the_legend(silver, crystal, drawn):
+    session = Session()
+    fill(session, silver, overlapping_disks(silver))
+    session.put(Stage.MAP, overlapping_map(silver))
+    snapshot = Snapshot.of(session)
+    position = look(snapshot, 2, 1)
+    figure = pattern_figure(position, position.answers, crystal=crystal)
+    panel = figure.axes[2]
+    assert {child.get_gid() for child in panel.get_children()} & {"crystal 1", "crystal 2"} == drawn
+    seen = position.marks(position.answers["transformer"].beside[0].spots)
+    middles = [path.vertices[:4].mean(axis=0)[::-1] for path in named(panel, "crystal 2").get_paths()]
+    np.testing.assert_allclose(middles, seen.disks[seen.explained], atol=1e-6)
+    assert drawn <= {text.get_text() for text in figure.legends[0].get_texts()}
+    assert "crystal 2: Ag" in panel.get_xlabel()
+    assert "25% of the light" in panel.get_xlabel()
+    told = about(position, position.answers, snapshot)["answers"]["transformer"]
+    assert told["beside"][0]["share"] == 0.25

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.gui_scan import DETECTOR, fill, made_map
+from helpers.gui_scan import DETECTOR, fill, made_map, overlapping_disks, overlapping_map
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
     InspectorState,
@@ -133,3 +133,71 @@ def test_attention_marks_the_disk_that_got_it(shown):
     np.testing.assert_array_equal(marks.where[widest], shown.position.disks[5])
     assert marks.widths[widest] > 3 * np.median(marks.widths)
     assert "attention 40%" in drawn.text_at(shown.position.disks[5])
+
+
+# ---------------------------------------------------------------- several crystals in a pattern
+
+
+@pytest.fixture
+def several(silver):
+    """A position whose pattern holds a second crystal, a quarter of the light."""
+    session = Session()
+    fill(session, silver, overlapping_disks(silver))
+    session.put(Stage.MAP, overlapping_map(silver))
+    position = look(Snapshot.of(session), 2, 1)
+    return InspectorState(position, dict(position.answers), dict(position.answers))
+
+
+def test_each_crystal_has_marks_of_its_own_and_together_they_explain_all(several):
+    pane = draw(several, ViewOptions()).panes["transformer"]
+    first, second = (marks_of(pane)[f"crystal {number}"] for number in (1, 2))
+    assert first.style.shape != second.style.shape
+    assert first.style.screen != second.style.screen
+    answer, position = several.answers["transformer"], several.position
+    for marks, one in ((first, answer), (second, answer.beside[0])):
+        seen = position.marks(one.spots)
+        np.testing.assert_array_equal(marks.where, seen.disks[seen.explained])
+    assert len(marks_of(pane)["unexplained"].where) == 0
+    assert "measured" not in marks_of(pane)
+    count = position.reflections
+    assert "crystal 1: Ag" in pane.words
+    assert "75% of the light, reliability <b>93%</b>" in pane.words
+    assert "25% of the light, reliability <b>60%</b>" in pane.words
+    assert f"explain {count} of {count} disks" in pane.words
+
+
+def test_one_crystal_alone_leaves_the_others_disks_unmarked(several):
+    pane = draw(several, ViewOptions(crystal=2)).panes["transformer"]
+    assert "crystal 1" not in marks_of(pane)
+    second = marks_of(pane)["crystal 2"].where
+    assert 0 < len(second) < several.position.reflections
+    assert len(marks_of(pane)["unexplained"].where) == 0  # the first crystal explains them
+    assert "crystal 2 of 2: 25% of the light" in pane.words
+    assert f"explains {len(second)} of {several.position.reflections} disks" in pane.words
+    spot = several.answers["transformer"].beside[0].spots[0]
+    place = DETECTOR.pixels(spot[None, :2])[0]
+    assert pane.text_at(place).startswith("crystal 2: (")
+
+
+def test_a_disk_that_no_crystal_explains_is_dashed(several):
+    stray = np.array([9.0, -14.0])
+    position = replace(several.position, disks=np.vstack([several.position.disks, stray]))
+    for crystal in (0, 1, 2):
+        pane = draw(replace(several, position=position), ViewOptions(crystal=crystal)).panes["transformer"]
+        np.testing.assert_allclose(marks_of(pane)["unexplained"].where, [stray])
+
+
+def test_a_pattern_without_the_crystal_asked_for_shows_what_there_is(silver):
+    session = Session()
+    fill(session, silver, overlapping_disks(silver))
+    session.put(Stage.MAP, overlapping_map(silver))
+    position = look(Snapshot.of(session), 0, 1)
+    alone = InspectorState(position, dict(position.answers), dict(position.answers))
+    pane = draw(alone, ViewOptions(crystal=2)).panes["transformer"]
+    assert len(marks_of(pane)["measured"].where) == position.reflections
+    assert "crystal" not in pane.words
+
+
+def test_another_prediction_is_made_for_every_crystal(several):
+    anew = predicted_anew(several, None, PredictionSettings()).answers["transformer"]
+    assert len(anew.spots) == len(anew.beside[0].spots) == 0

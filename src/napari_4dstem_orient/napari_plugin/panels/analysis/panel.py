@@ -54,7 +54,7 @@ class AnalysisWidget(StepWidget):
         self.say_needs("" if found is not None else NEEDS_A_MAP)
         self.analysed.take(found)
         self.which_crystal.setText(
-            f"Crystal {self.session.crystal} of each pattern; choose another in Map display."
+            f"Crystal {max(self.session.crystal, 1)} of each pattern; choose another in Map display."
         )
         self.which_crystal.setVisible(whole is not None and len(whole.beside) > 0)
         why = found.exploratory if found is not None else ""

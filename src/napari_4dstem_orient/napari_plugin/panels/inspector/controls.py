@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args, get_type_hints
 
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QSlider, QWidget
 
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
@@ -59,9 +59,12 @@ class InspectorControls(QWidget):
     -------
     changed : Signal()
         The user wants another ``look``.
+    stepped : Signal()
+        The user wants to see the next of a pattern's crystals.
     """
 
     changed = Signal()
+    stepped = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +95,11 @@ class InspectorControls(QWidget):
             tick.toggled.connect(self._on_edited)
         label = QLabel(about["label"])
         label.setToolTip(about["tooltip"])
-        parts = column(self, label, self.physics, *self.sliders.values(), *ticks)
+        self.crystal = QPushButton()
+        self.crystal.setToolTip("Click, or press C, to step through the crystals of this pattern.")
+        self.crystal.clicked.connect(lambda checked=False: self.stepped.emit())
+        self.offer_crystals(1, 0)
+        parts = column(self, label, self.physics, *self.sliders.values(), *ticks, self.crystal)
         parts.setSpacing(3)
         parts.addStretch()
         self._enable()
@@ -104,6 +111,13 @@ class InspectorControls(QWidget):
         prediction = PredictionSettings(physics=self.physics.currentText(), **numbers)  # type: ignore[arg-type]
         ticks = (self.labels, self.residuals, self.attention)
         return ViewOptions(prediction, *(tick.isChecked() for tick in ticks))
+
+    def offer_crystals(self, count: int, chosen: int) -> None:
+        """Say which of a pattern's crystals is seen, 0 for all; nothing where there is but one."""
+        self.crystal.setVisible(count > 1)
+        self.crystal.setText(
+            f"Crystal {chosen} of {count}" if 0 < chosen <= count else f"All {count} crystals"
+        )
 
     def _on_edited(self, *_: object) -> None:
         self._enable()

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from napari_4dstem_orient.indexing.methods import METHODS, title_of
-from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys
+from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys, step_crystal
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
 from napari_4dstem_orient.napari_plugin.panels.inspector.controls import WIDTH, InspectorControls
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
@@ -68,8 +68,10 @@ class InspectorWidget(StepWidget):
         self._pin_reader = latest(self._show_pins)
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
+        self.controls.stepped.connect(lambda: step_crystal(self.session))
         self.endings.listen(self.session.position_changed, self.refresh)
         self.endings.listen(self.session.job_changed, self.refresh)
+        self.endings.listen(self.session.crystal_changed, self._on_crystal)
         self.endings.listen(self.session.pins_changed, self._read_pins)
         self._read_pins()
         self.refresh()
@@ -109,6 +111,10 @@ class InspectorWidget(StepWidget):
         """Measured, then each method: from left to right."""
         return [self.measured, *self.predicted.values()]
 
+    @property
+    def _look(self) -> ViewOptions:
+        return replace(self.controls.look, crystal=self.session.crystal)
+
     def refresh(self) -> None:
         """Look at the current position again."""
         self._snapshot, where = Snapshot.of(self.session), self.session.position
@@ -123,7 +129,7 @@ class InspectorWidget(StepWidget):
             self.measured.save.setEnabled(False)
             self.measured.view.say("Open a scan, then click or drag on it.")
             return
-        self._reader.ask(partial(_look_and_draw, self._snapshot, self.indexers, *where, self.controls.look))
+        self._reader.ask(partial(_look_and_draw, self._snapshot, self.indexers, *where, self._look))
 
     def forget(self) -> None:
         """Show nothing of the former scan while the new one is being read."""
@@ -160,7 +166,7 @@ class InspectorWidget(StepWidget):
         for column in self.predicted.values():
             column.hypotheses.setCurrentIndex(0)
         self._show(shown)
-        if shown.look != self.controls.look:
+        if shown.look != self._look:
             self._redraw(shown)
         for method in METHODS:
             if method not in position.answers:
@@ -174,16 +180,23 @@ class InspectorWidget(StepWidget):
             if (pane := shown.panes.get(method)) is not None:
                 column.show(pane)
             column.offer(pane.hypotheses if pane is not None else [])
+        several = max((len(answer.of_crystals()) for answer in shown.first.values()), default=1)
+        self.controls.offer_crystals(several, shown.look.crystal)
         self._describe(shown)
 
     def _redraw(self, shown: InspectorState) -> None:
         """Predict and draw a position as the controls say now."""
         self._shown = shown  # what comes meanwhile builds upon this
-        self._drawer.ask(partial(_drawn, shown, self._snapshot, self.indexers, self.controls.look))
+        self._drawer.ask(partial(_drawn, shown, self._snapshot, self.indexers, self._look))
 
     def _on_look(self) -> None:
         if self._shown is not None:
             self._redraw(self._shown)
+
+    def _on_crystal(self) -> None:
+        """Show another of the pattern's crystals, by its best answer."""
+        if self._shown is not None:
+            self._redraw(replace(self._shown, answers=dict(self._shown.first)))
 
     # ---------------------------------------------------------------- one position, matched at once
 
@@ -215,8 +228,9 @@ class InspectorWidget(StepWidget):
             return
 
         def choose() -> tuple[Position, Answer]:
-            chosen = with_hypothesis(shown.first[method], number, beam)
-            return shown.position, chosen
+            first = shown.first[method]
+            one = first.of_crystals(shown.look.crystal)[0]
+            return shown.position, with_hypothesis(one, number, beam) if number else first
 
         self._matchers[method].ask(choose)
 
@@ -236,7 +250,7 @@ class InspectorWidget(StepWidget):
 
         def write(path: str) -> None:
             writes = partial(save_patterns, shown.position, shown.answers, snapshot, path)
-            self._writer.ask(partial(writes, shown.look.prediction, shown.attention))
+            self._writer.ask(partial(writes, shown.look, shown.attention))
 
         save_file(self, "Save the figure", name, FIGURES, write)
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from napari_4dstem_orient.crystals.directions import nearest_direction, zone_axis
 from napari_4dstem_orient.indexing.methods import METHODS, title_of
 from napari_4dstem_orient.indexing.settings import PredictionSettings
+from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     Answer,
@@ -21,11 +22,15 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     variants,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
+    CORNERS,
+    CRYSTALS,
     LABELS,
     STYLES,
     MarkSet,
     Shape,
+    Style,
     matched,
+    of_crystals,
     rings,
     scale_bar,
 )
@@ -43,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def pattern_figure(
-    position: Position, answers: dict[str, Answer], attention: np.ndarray | None = None
+    position: Position, answers: dict[str, Answer], attention: np.ndarray | None = None, crystal: int = 0
 ) -> Figure:
     """Draw the measured pattern and, beside it, what each method predicts.
 
@@ -54,6 +59,8 @@ def pattern_figure(
         Method to the answer that is shown; methods of the registry without one get a panel that says so.
     attention : ndarray, shape (n,), optional
         Share of the transformer's that each of the position's disks got.
+    crystal : int
+        Which one of a pattern's crystals is drawn, 1 for the first; 0 for all.
 
     Returns
     -------
@@ -67,21 +74,25 @@ def pattern_figure(
     axes = figure.subplots(1, 1 + len(methods))
     told = None if attention is None else attention[position.beside]
     _measured(axes[0], position, told)
-    apart = farthest_apart(answers)
+    firsts = {method: answer.of_crystals(crystal)[0] for method, answer in answers.items()}
+    apart = farthest_apart(firsts)
     angle = "" if apart is None else f"\nthe answers differ by {apart:.1f}°"
     axes[0].set_xlabel(f"{position.reflections} disks{angle}", fontsize=7)
-    named = variants(answers)
+    named = variants(firsts)
+    kinds: dict[str, Style] = dict(STYLES)
     for axis, method in zip(axes[1:], methods, strict=True):
         axis.set_title(title_of(method), fontsize=9)
         _frame(axis, position)
         answer = answers.get(method)
         if answer is None or answer.phase is None:
             axis.set_xlabel("no answer" if answer is None else answer.status.text, fontsize=7, wrap=True)
+        elif answer.beside:
+            kinds |= _several(axis, position, answer, crystal)
         else:
             seen = position.marks(answer.spots)
             looked_at = told if method == "transformer" else None
             _answered(axis, position, seen, answer, named[method], looked_at)
-    _legend(figure)
+    _legend(figure, kinds)
     return figure
 
 
@@ -90,12 +101,12 @@ def save_patterns(
     answers: dict[str, Answer],
     snapshot: Snapshot,
     path: str | Path,
-    prediction: PredictionSettings | None = None,
+    look: ViewOptions,
     attention: np.ndarray | None = None,
 ) -> None:
     """Write the figure with its provenance; raises UserError where ``write_figure`` does. For any thread."""
-    figure = pattern_figure(position, answers, attention)
-    write_figure(figure, path, about(position, answers, snapshot, prediction))
+    figure = pattern_figure(position, answers, attention, look.crystal)
+    write_figure(figure, path, about(position, answers, snapshot, look.prediction))
 
 
 def about(
@@ -105,18 +116,7 @@ def about(
     prediction: PredictionSettings | None = None,
 ) -> dict[str, Any]:
     """Return where a figure comes from, as plain JSON values: for its metadata."""
-    told: dict[str, Any] = {}
-    for method, answer in answers.items():
-        told[method] = {"reason": answer.status.text}
-        if answer.phase is not None:
-            told[method] |= {
-                "phase": answer.phase.name,
-                "zone_axis": zone_axis(answer.rotation, answer.phase).text,
-                "rotation": np.asarray(answer.rotation, float).round(6).tolist(),
-                "score": round(answer.score, 4),
-                "explained": int(position.marks(answer.spots).explained.sum()),
-                "reliability": answer.reliability,
-            }
+    told = {method: _about(position, answer) for method, answer in answers.items()}
     return {
         **environment(),
         "source": snapshot.scan.source if snapshot.scan is not None else None,
@@ -126,6 +126,24 @@ def about(
         "exploratory": list(snapshot.calibration.exploratory),
         "answers": told,
     }
+
+
+def _about(position: Position, answer: Answer) -> dict[str, Any]:
+    told: dict[str, Any] = {"reason": answer.status.text}
+    if answer.phase is not None:
+        told |= {
+            "phase": answer.phase.name,
+            "zone_axis": zone_axis(answer.rotation, answer.phase).text,
+            "rotation": np.asarray(answer.rotation, float).round(6).tolist(),
+            "score": round(answer.score, 4),
+            "explained": int(position.marks(answer.spots).explained.sum()),
+            "reliability": answer.reliability,
+        }
+    if answer.share is not None:
+        told["share"] = round(answer.share, 4)
+    if answer.beside:
+        told["beside"] = [_about(position, other) for other in answer.beside]
+    return told
 
 
 def _measured(axes: Axes, position: Position, attention: np.ndarray | None) -> None:
@@ -179,9 +197,34 @@ def _answered(
     )
 
 
+def _several(axes: Axes, position: Position, answer: Answer, crystal: int) -> dict[str, Style]:
+    """Draw a pattern of several crystals as the screen shows it, and return the kinds of marks that are new."""
+    every, ones = answer.of_crystals(), answer.of_crystals(crystal)
+    seen = {one.crystal: position.marks(one.spots) for one in every}
+    there = [(seen[one.crystal], ~seen[one.crystal].missing) for one in ones]
+    where = np.vstack([marks.spots[found] for marks, found in there])
+    strength = np.concatenate([marks.intensity[found] for marks, found in there])
+    numbers = [one.crystal for one in ones]
+    for each in (
+        MarkSet("predicted", where, position.radius, strength),
+        *of_crystals(seen, numbers, position.radius, residuals=True),
+    ):
+        _draw(axes, each)
+    lines = []
+    for one in ones:
+        assert one.phase is not None
+        zone = nearest_direction(variants({"": one})[""][:, 2], one.phase).mathtext
+        sure = "" if one.reliability is None else f", reliability {one.reliability:.0%}"
+        lines.append(
+            f"crystal {one.crystal}: {one.phase.name} {zone}, {one.share or 0:.0%} of the light{sure}"
+        )
+    axes.set_xlabel("\n".join(lines), fontsize=7)
+    return {f"crystal {number}": CRYSTALS[f"crystal {number}"] for number in numbers}
+
+
 def _draw(axes: Axes, marks: MarkSet) -> None:
     """Draw marks in the shape and the colour that they have on paper."""
-    from matplotlib.collections import EllipseCollection, LineCollection
+    from matplotlib.collections import EllipseCollection, LineCollection, PolyCollection
 
     colour, shape = marks.style.paper, marks.style.shape
     if shape is Shape.CROSS:
@@ -192,6 +235,12 @@ def _draw(axes: Axes, marks: MarkSet) -> None:
         assert marks.ends is not None
         lines = np.stack([marks.where, marks.ends], axis=1)[..., ::-1]
         axes.add_collection(LineCollection(list(lines), colors=colour, linewidths=0.9, gid=marks.kind))
+        return
+    if shape in CORNERS:
+        corners = marks.where[:, None, ::-1] + marks.radius * np.array(CORNERS[shape])[:, ::-1]
+        outline = PolyCollection(list(corners), facecolors="none", edgecolors=colour, linewidths=0.8)
+        outline.set_gid(marks.kind)
+        axes.add_collection(outline)
         return
     across = np.full(len(marks.where), 2 * marks.radius)
     if shape is Shape.DISC:  # white paper has no brightness: areas go as the root of the intensity
@@ -243,7 +292,7 @@ def _scale_bar(axes: Axes, position: Position) -> None:
     text.set_path_effects(halo)
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, kinds: dict[str, Style]) -> None:
     from matplotlib.lines import Line2D
 
     looks: dict[Shape, dict[str, Any]] = {
@@ -252,9 +301,12 @@ def _legend(figure: Figure) -> None:
         Shape.DISC: {"linestyle": "", "marker": "o", "markersize": 5},
         Shape.CROSS: {"linestyle": "", "marker": "x", "markersize": 4},
         Shape.ARROW: {"linestyle": "-"},
+        Shape.SQUARE: {"linestyle": "", "marker": "s", "markersize": 4, "markerfacecolor": "none"},
+        Shape.DIAMOND: {"linestyle": "", "marker": "D", "markersize": 4, "markerfacecolor": "none"},
+        Shape.TRIANGLE: {"linestyle": "", "marker": "^", "markersize": 4, "markerfacecolor": "none"},
     }
     marks = [
         Line2D([], [], color=style.paper, linewidth=1, label=style.legend, **looks[style.shape])
-        for style in STYLES.values()
+        for style in kinds.values()
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), fontsize=6, frameon=False)

@@ -10,10 +10,12 @@ import numpy as np
 
 from napari_4dstem_orient.core.bragg_disks import SURE
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.crystals.directions import zone_axis
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
+    NO_BREAK,
     Answer,
     Position,
     farthest_apart,
@@ -22,7 +24,16 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
     predict,
     variants,
 )
-from napari_4dstem_orient.napari_plugin.pattern_view.overlays import CIRCLE, LABELS, MarkSet, matched, rings
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
+    CIRCLE,
+    CRYSTALS,
+    LABELS,
+    SYMBOLS,
+    MarkSet,
+    matched,
+    of_crystals,
+    rings,
+)
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, in_variant, plane_indices
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
@@ -44,12 +55,15 @@ class ViewOptions:
         None for the usual ones.
     labels, residuals, attention : bool
         Whether reflections are named, residual arrows drawn, and rings drawn by the transformer's attention.
+    crystal : int
+        Which one of a pattern's crystals is drawn, 1 for the first; 0 for all.
     """
 
     prediction: PredictionSettings | None = None
     labels: bool = False
     residuals: bool = False
     attention: bool = False
+    crystal: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +126,19 @@ class InspectorState:
 
 def draw(shown: InspectorState, look: ViewOptions) -> InspectorState:
     """Return the same with its views drawn."""
-    position, answers = shown.position, shown.answers
+    position = shown.position
+    answers = {method: answer.of_crystals(look.crystal)[0] for method, answer in shown.answers.items()}
     directions, known = name_directions(answers), variants(answers)
     panes = {"measured": _measured(position, shown.attention)}
     for method in dict.fromkeys((*METHODS, *answers)):
-        answer = answers.get(method)
+        answer, first = shown.answers.get(method), shown.first.get(method)
         attention = shown.attention if method == "transformer" else None
-        pane = _answered(position, answer, known.get(method), directions.get(method, ""), look, attention)
-        first = shown.first.get(method)
-        panes[method] = replace(pane, hypotheses=[] if first is None else hypothesis_texts(first))
+        if answer is not None and answer.beside:
+            pane = several_view(position, answer, look)
+        else:
+            pane = _answered(position, answer, known.get(method), directions.get(method, ""), look, attention)
+        hypotheses = [] if first is None else hypothesis_texts(first.of_crystals(look.crystal)[0])
+        panes[method] = replace(pane, hypotheses=hypotheses)
     return replace(shown, panes=panes, apart=farthest_apart(answers), look=look)
 
 
@@ -128,11 +146,12 @@ def predicted_anew(
     shown: InspectorState, beam: BeamConditions | None, settings: PredictionSettings | None
 ) -> InspectorState:
     """Return the same answers with patterns predicted otherwise."""
-    answers = {
-        method: replace(answer, spots=predict(answer.phase, answer.rotation, beam, settings))
-        for method, answer in shown.answers.items()
-    }
-    return replace(shown, answers=answers)
+
+    def anew(answer: Answer) -> Answer:
+        spots = predict(answer.phase, answer.rotation, beam, settings)
+        return replace(answer, spots=spots, beside=tuple(anew(other) for other in answer.beside))
+
+    return replace(shown, answers={method: anew(answer) for method, answer in shown.answers.items()})
 
 
 def with_attention(
@@ -213,10 +232,71 @@ def _answered(
     return PatternViewState(None, marks, labels, words, text_at)
 
 
-def _as_the_detector_sees(position: Position, answer: Answer) -> MarkSet:
-    """Return all that is predicted, the direct beam as bright as the strongest reflection."""
-    where = np.vstack([position.detector.pixels(answer.spots[:, :2]), np.zeros((1, 2))])
-    return MarkSet("predicted", where, position.radius, np.append(answer.spots[:, 2], 1.0))
+def several_view(position: Position, answer: Answer, look: ViewOptions) -> PatternViewState:
+    """Return what is drawn and said of a pattern of several crystals: all together, or one of them."""
+    every, ones = answer.of_crystals(), answer.of_crystals(look.crystal)
+    seen = {one.crystal: position.marks(one.spots) for one in every}
+    named: dict[int, Marks] = {}
+    for one in ones:
+        assert one.phase is not None, "it is one of several"
+        variant = variants({"": one})[""]
+        names = in_variant(seen[one.crystal].hkl, one.rotation, variant, one.phase)
+        named[one.crystal] = replace(seen[one.crystal], hkl=names)
+    marks = [
+        _as_the_detector_sees(position, *ones),
+        *of_crystals(seen, named, position.radius, look.residuals),
+    ]
+    labels = [
+        (place, plane_text(hkl, one.phase))
+        for one in ones
+        if look.labels and one.phase is not None
+        for place, hkl in named[one.crystal].labelled(LABELS // len(ones))
+    ]
+
+    def text_at(place: np.ndarray) -> str:
+        found = []
+        for one in ones:
+            assert one.phase is not None
+            here = named[one.crystal]
+            text = reflection_text(here, here.hkl, one.phase, place, CIRCLE * position.radius)
+            found += [f"crystal {one.crystal}: {text}"] if text else []
+        return "\n".join(found)
+
+    return PatternViewState(None, marks, labels, several_words(every, ones, seen), text_at)
+
+
+def several_words(every: tuple[Answer, ...], ones: tuple[Answer, ...], seen: dict[int, Marks]) -> str:
+    """Describe all crystals of a pattern in a line each, or one of them as an only answer is described."""
+    if len(ones) == 1:
+        (one,) = ones
+        share = f"{_symbol(one)} crystal {one.crystal} of {len(every)}: {one.share or 0:.0%} of the light"
+        return f"{share}<br>{answer_words(one, name_directions({'': one})[''], seen[one.crystal])}"
+    lines = []
+    for one in ones:
+        assert one.phase is not None
+        zone = zone_axis(one.rotation, one.phase).text.replace(" ", NO_BREAK)
+        told = [f"{one.phase.name} {zone}", f"{one.share or 0:.0%} of the light"]
+        told.append(
+            f"score {one.score:.2f}"
+            if one.reliability is None
+            else f"reliability <b>{one.reliability:.0%}</b>"
+        )
+        lines.append(f"{_symbol(one)} crystal {one.crystal}: {', '.join(told)}")
+    explained = np.any([marks.explained for marks in seen.values()], axis=0)
+    return "<br>".join([*lines, f"explain {explained.sum()} of {len(explained)} disks"])
+
+
+def _symbol(one: Answer) -> str:
+    style = CRYSTALS[f"crystal {one.crystal}"]
+    return f'<span style="color:{style.screen}">{SYMBOLS[style.shape]}</span>'
+
+
+def _as_the_detector_sees(position: Position, *answers: Answer) -> MarkSet:
+    """Return all that is predicted, by each one's share of the light, the direct beam as bright as the strongest."""
+    most = max(answer.share or 1.0 for answer in answers)
+    spots = np.vstack([answer.spots[:, :3] * [1, 1, (answer.share or 1.0) / most] for answer in answers])
+    where = np.vstack([position.detector.pixels(spots[:, :2]), np.zeros((1, 2))])
+    return MarkSet("predicted", where, position.radius, np.append(spots[:, 2], 1.0))
 
 
 def reflection_text(seen: Marks, names: np.ndarray, phase: Phase, place: np.ndarray, within: float) -> str:

@@ -61,7 +61,7 @@ class MapDisplayWidget(StepWidget):
         self.crystal = choices(
             "Which crystal of each pattern the map shows, and Analysis works on, where patterns hold several."
         )
-        self.crystal.activated.connect(lambda index: self.session.look_at_crystal(1 + index))
+        self.crystal.activated.connect(lambda index: self.session.look_at_crystal(1 + index if index else 0))
         self.channel.activated.connect(self._choose_channel)
         self.beside.activated.connect(self._choose_beside)
         self.threshold, threshold_row = _slider("Answers of less reliability (or score) are not shown.")
@@ -140,7 +140,7 @@ class MapDisplayWidget(StepWidget):
     def _show_crystals(self, layer: Layer | None) -> None:
         """Offer the crystals that a map's patterns hold, and let the map show the one that is looked at."""
         count = 1 if layer is None else 1 + len(layer.metadata[MAP].beside)
-        _fill(self.crystal, list(CRYSTALS[:count]), CRYSTALS[min(self.session.crystal, count) - 1])
+        _fill(self.crystal, list(CRYSTALS[:count]), CRYSTALS[min(max(self.session.crystal, 1), count) - 1])
         self.crystals.setRowVisible(self.crystal, count > 1)
         if layer is not None and layer.metadata[CRYSTAL] != self.session.crystal:
             self._paint(layer, layer.metadata[KIND])

@@ -1,4 +1,4 @@
-"""A virtual detector: a disc or a ring over which every pattern is integrated."""
+"""A virtual detector: a disc, a ring, or discs at several places, over which every pattern is integrated."""
 
 from __future__ import annotations
 
@@ -60,6 +60,40 @@ class VirtualDetector:
         return replace(self, inner=float(np.clip(inner, 0.0, self.outer - LEAST_RADIUS)))
 
 
+@dataclass(frozen=True)
+class SpotsDetector:
+    """Discs at several reflections, in detector pixels.
+
+    Attributes
+    ----------
+    title : str
+        What its image shows.
+    centers : tuple of (float, float)
+        Along the detector's first and second axis.
+    outer : float
+        Radius of each disc.
+    """
+
+    title: str
+    centers: tuple[tuple[float, float], ...]
+    outer: float
+
+    def mask(self, shape: tuple[int, int]) -> np.ndarray:
+        """Return which pixels count, once where discs overlap, bool, shape (det_y, det_x)."""
+        found = np.zeros(shape, bool)
+        for center in self.centers:
+            found |= VirtualDetector(center, self.outer).mask(shape)
+        return found
+
+    def with_outer(self, outer: float) -> SpotsDetector:
+        """Return it with discs of another radius."""
+        return replace(self, outer=max(float(outer), LEAST_RADIUS))
+
+
+AnyDetector = VirtualDetector | SpotsDetector
+"""Any of them."""
+
+
 def units_per_pixel(calibration: Calibration) -> dict[str, float]:
     """Return in which units lengths on the detector are known, and how long a pixel is in each.
 
@@ -74,13 +108,15 @@ def units_per_pixel(calibration: Calibration) -> dict[str, float]:
 
 
 def describe_detector(
-    detector: VirtualDetector, beam: tuple[float, float], unit: str, per_pixel: float, beam_radius: float
+    detector: AnyDetector, beam: tuple[float, float], unit: str, per_pixel: float, beam_radius: float
 ) -> str:
     """Name what a detector shows: "Bright field", "ADF 0.4–0.8 Å⁻¹", "Dark field at (0.31, −0.2) Å⁻¹".
 
+    Discs at several places have a title.
+
     Parameters
     ----------
-    detector : VirtualDetector
+    detector : AnyDetector
     beam : (float, float)
         The direct beam in px.
     unit, per_pixel : str, float
@@ -88,6 +124,8 @@ def describe_detector(
     beam_radius : float
         Of the direct beam, in px: a detector centred within it is centred on the beam.
     """
+    if isinstance(detector, SpotsDetector):
+        return detector.title
     around_beam = detector.distance(*beam) <= max(0.5 * beam_radius, 1.0)
 
     def length(pixels: float) -> str:

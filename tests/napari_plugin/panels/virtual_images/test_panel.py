@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from helpers.gui_scan import shows
+from helpers.gui_scan import (
+    detected_disks,
+    marked,
+    overlapping_disks,
+    overlapping_map,
+    scan_of,
+    shows,
+)
 from helpers.walk_through.hands import drag_on
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.panels.virtual_images import panel as virtual_images
 from napari_4dstem_orient.napari_plugin.panels.virtual_images.panel import RECTANGLE, VirtualImagesWidget
+from napari_4dstem_orient.workflow.session import Stage
 
 
 @pytest.fixture
@@ -113,3 +121,50 @@ def test_a_rectangle_on_the_scan_shows_its_mean_pattern_and_follows(ready, qtbot
     qtbot.waitUntil(lambda: shows(ready.view, data[2, 3]), timeout=60_000)
     ready.viewer.layers.remove(layer)
     qtbot.waitUntil(lambda: "Draw a rectangle" in ready.view.message, timeout=60_000)
+
+
+@pytest.fixture
+def mapped(panel, qtbot, silver):
+    """The panel over a scan whose map has a second crystal, the other grain's, at ``SECOND``."""
+    disks = overlapping_disks(silver)
+    open_scan(panel.viewer, scan_of(disks))
+    qtbot.waitUntil(lambda: panel.selected is not None and not panel.jobs.running, timeout=60_000)
+    assert not panel.crystal_button.isEnabled()
+    for stage, made in (
+        (Stage.DISKS, detected_disks(disks)),
+        (Stage.CALIBRATED, disks),
+        (Stage.MAP, overlapping_map(silver)),
+    ):
+        panel.session.put(stage, made)
+    panel.session.move_to(2, 1)
+    return panel
+
+
+def test_one_click_is_the_dark_field_of_the_crystal_that_is_looked_at(mapped, qtbot):
+    session = mapped.session
+    assert mapped.crystal_button.text() == "+ Dark field of crystal 1"
+    session.look_at_crystal(2)
+    assert mapped.crystal_button.text() == "+ Dark field of crystal 2"
+    qtbot.mouseClick(mapped.crystal_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(mapped.detectors) == 2, timeout=60_000)
+    qtbot.waitUntil(lambda: find_layer(mapped.viewer, "virtual image 2") is not None, timeout=60_000)
+    layer = find_layer(mapped.viewer, "virtual image 2")
+    assert layer.name == "Dark field of Ag, crystal 2, at row 2, column 1"
+    mask = mapped.selected.mask((96, 96))
+    expected = session.get(Stage.SCAN).data.compute()[..., mask].sum(-1, dtype=float)
+    qtbot.waitUntil(lambda: np.allclose(layer.data, expected), timeout=60_000)
+    assert layer.data[0, 4:].min() > 20 * layer.data[0, 1:3].max()  # it is the grain on the right
+    assert layer.data[1:3, 1:3].min() > 5 * layer.data[0, 1:3].max()  # that reaches over the left one
+    np.testing.assert_allclose(marked(mapped.view, "detector"), mapped.selected.centers)
+    assert [field.isEnabled() for field in mapped.fields.values()] == [False, False, False, True]
+    mapped.fields["outer"].setValue(2 * mapped.fields["outer"].value())
+    assert mapped.selected.mask((96, 96)).sum() > 2 * mask.sum()
+
+
+def test_a_crystal_that_is_not_there_is_told(mapped, qtbot, notified):
+    mapped.session.look_at_crystal(2)
+    mapped.session.move_to(0, 1)
+    qtbot.mouseClick(mapped.crystal_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(notified) > 0, timeout=60_000)
+    assert "knows no crystal 2 at row 0, column 1" in notified[-1].message
+    assert len(mapped.detectors) == 1

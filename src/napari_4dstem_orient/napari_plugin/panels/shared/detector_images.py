@@ -11,7 +11,7 @@ from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.reduced import LiveImage
 from napari_4dstem_orient.detection.virtual import virtual_image
-from napari_4dstem_orient.detection.virtual_detector import VirtualDetector
+from napari_4dstem_orient.detection.virtual_detector import AnyDetector
 from napari_4dstem_orient.napari_plugin.qt.clock import now_and_then
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 
@@ -33,10 +33,10 @@ class DetectorImages(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.live: LiveImage | None = None
-        self._due: dict[int, tuple[Scan, VirtualDetector]] = {}
+        self._due: dict[int, tuple[Scan, AnyDetector]] = {}
         self._latest = LatestOnly(self._on_answered, self._on_failed)
 
-    def ask(self, number: int, scan: Scan, detector: VirtualDetector) -> None:
+    def ask(self, number: int, scan: Scan, detector: AnyDetector) -> None:
         """Make the image of a detector; what is being read for another one begins anew afterwards."""
         asked = self._due[number] = scan, detector
         mask, live, see = detector.mask(scan.detector_shape), self.live, partial(self.seen.emit, number)

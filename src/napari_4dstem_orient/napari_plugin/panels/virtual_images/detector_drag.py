@@ -1,4 +1,7 @@
-"""Drag a disc or a ring on a diffraction view: its body moves it, its edges change its radii."""
+"""Drag a disc or a ring on a diffraction view: its body moves it, its edges change its radii.
+
+Discs at several reflections are shown and stay where they are.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QKeyEvent
 
-from napari_4dstem_orient.detection.virtual_detector import VirtualDetector
+from napari_4dstem_orient.detection.virtual_detector import AnyDetector, SpotsDetector, VirtualDetector
 from napari_4dstem_orient.napari_plugin.layers.cursor import ARROWS
-from napari_4dstem_orient.napari_plugin.pattern_view.overlays import circles
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import MarkSet, circles
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Grip, PatternCanvas
 
 REACH = 6.0
@@ -32,12 +35,16 @@ class DetectorDrag(QObject):
         super().__init__(view)
         self._view = view
         self.detector: VirtualDetector | None = None
+        """What can be dragged."""
         view.on_grab(self._grip_at)
         view.canvas.installEventFilter(self)
 
-    def show(self, detector: VirtualDetector | None) -> None:
+    def show(self, shown: AnyDetector | None) -> None:
         """Draw this detector's edges."""
-        self.detector = detector
+        detector = self.detector = shown if isinstance(shown, VirtualDetector) else None
+        if isinstance(shown, SpotsDetector):
+            self._view.show_marks([MarkSet("detector", np.array(shown.centers), shown.outer)])
+            return
         radii = (
             [] if detector is None else [detector.outer, *([detector.inner] if detector.inner > 0 else [])]
         )

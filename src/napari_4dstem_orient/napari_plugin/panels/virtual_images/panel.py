@@ -18,19 +18,24 @@ from napari_4dstem_orient.detection.virtual import beam_or_middle, mean_pattern
 from napari_4dstem_orient.detection.virtual_detector import (
     BRIGHT_FIELD,
     DARK_FIELD,
+    AnyDetector,
+    SpotsDetector,
     VirtualDetector,
     describe_detector,
     units_per_pixel,
 )
 from napari_4dstem_orient.napari_plugin.layers.drawing import draw, region_of
+from napari_4dstem_orient.napari_plugin.layers.map_layers import shown_map
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import OURS, find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.detector_images import DetectorImages
+from napari_4dstem_orient.napari_plugin.panels.virtual_images.crystal_spots import spots_of_crystal
 from napari_4dstem_orient.napari_plugin.panels.virtual_images.detector_drag import DetectorDrag
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.boxes import choices, fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
+from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import Stage
 
 AUTOMATIC_BYTES = 2**30
@@ -52,9 +57,10 @@ class VirtualImagesWidget(StepWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self.detectors: list[VirtualDetector] = []
+        self.detectors: list[AnyDetector] = []
         self.beam: DirectBeam | None = None
         self._images, self._patterns = DetectorImages(), self.endings.latest(self._show_pattern)
+        self._spots = self.endings.latest(self._append)
         self.endings.callback(self._images.close)
         self._images.seen.connect(self._show_image)
         self._images.failed.connect(notify)
@@ -63,6 +69,7 @@ class VirtualImagesWidget(StepWidget):
         self.drag.moved.connect(self._on_dragged)
         self._build()
         self.endings.listen(self.session.position_changed, self._on_moved)
+        self.endings.listen(self.session.crystal_changed, self._offer_crystal)
         self.endings.listen(self.viewer.layers.events.removed, self._on_layer_removed)
         self._prepared: Any = None
         self.refresh()
@@ -77,6 +84,11 @@ class VirtualImagesWidget(StepWidget):
         self.add_buttons = {
             kind: button(title, tooltip, partial(self.add, kind)) for kind, (title, tooltip) in KINDS.items()
         }
+        self.crystal_button = button(
+            "",
+            "Discs at the disks of the inspected pattern that the crystal on the map explains, and no other does.",
+            self.add_crystal,
+        )
         self.copy_button = button(
             "Read the scan into memory", "Then images follow the mouse at once.", self.prepare
         )
@@ -97,13 +109,14 @@ class VirtualImagesWidget(StepWidget):
         fill(
             self.body, row((self.shown, 1), self.draw_button), (self.view, 1), row(*self.add_buttons.values())
         )
-        fill(self.body, self.choice, fields, self.state, self.copy_button)
+        fill(self.body, self.crystal_button, self.choice, fields, self.state, self.copy_button)
 
     def forget(self) -> None:
         """Let go of the former scan, its detectors and its copy in memory."""
         self._prepared, self.beam, self._images.live, self.detectors = None, None, None, []
         self._images.drop()
         self._patterns.drop()
+        self._spots.drop()
         self.choice.clear()
         self.drag.show(None)
         self.state.clear()
@@ -116,6 +129,7 @@ class VirtualImagesWidget(StepWidget):
         ready = scan is not None and self.beam is not None
         for widget in self.add_buttons.values():
             widget.setEnabled(ready)
+        self._offer_crystal()
         self.draw_button.setEnabled(scan is not None)
         if scan is not None and scan.data is not self._prepared and not self.jobs.running:
             self._prepared = scan.data
@@ -145,6 +159,23 @@ class VirtualImagesWidget(StepWidget):
             "annular": VirtualDetector(center, 2 * DARK_FIELD * radius, DARK_FIELD * radius),
             "spot": VirtualDetector((center[0] + 4 * radius, center[1]), BRIGHT_FIELD * radius),
         }[kind]
+        self._append(made)
+
+    def add_crystal(self) -> None:
+        """Add the detector of the crystal that is looked at in the inspected pattern, and its image."""
+        where, shown = self.session.position, shown_map(self.viewer)
+        if self.beam is None or where is None or not self.session.maps:
+            return
+        method = [*self.session.maps][-1] if shown is None else shown.method
+        asked = Snapshot.of(self.session), method, where, self.session.crystal, self.beam.radius
+        self._spots.ask(partial(spots_of_crystal, *asked))
+
+    def _offer_crystal(self) -> None:
+        which = "this crystal" if self.session.crystals == 1 else f"crystal {max(self.session.crystal, 1)}"
+        self.crystal_button.setText(f"+ Dark field of {which}")
+        self.crystal_button.setEnabled(self.beam is not None and bool(self.session.maps))
+
+    def _append(self, made: AnyDetector) -> None:
         self.detectors.append(made)
         self.choice.addItem(self._name(made))
         self.choice.setCurrentIndex(len(self.detectors) - 1)
@@ -216,7 +247,7 @@ class VirtualImagesWidget(StepWidget):
     # ---------------------------------------------------------------- the detector
 
     @property
-    def selected(self) -> VirtualDetector | None:
+    def selected(self) -> AnyDetector | None:
         """The detector that mouse and fields change."""
         index = self.choice.currentIndex()
         return self.detectors[index] if 0 <= index < len(self.detectors) else None
@@ -229,7 +260,7 @@ class VirtualImagesWidget(StepWidget):
     def _draw(self) -> None:
         self.drag.show(self.selected)
 
-    def _on_dragged(self, detector: VirtualDetector) -> None:
+    def _on_dragged(self, detector: AnyDetector) -> None:
         index = self.choice.currentIndex()
         self.detectors[index] = detector
         self.choice.setItemText(index, self._name(detector))
@@ -243,15 +274,17 @@ class VirtualImagesWidget(StepWidget):
 
     def _fill_fields(self) -> None:
         detector = self.selected
-        for field in self.fields.values():
-            field.setEnabled(detector is not None)
+        for name, field in self.fields.items():
+            field.setEnabled(
+                isinstance(detector, VirtualDetector) or (detector is not None and name == "outer")
+            )
         if detector is None or self.beam is None:
             return
         unit, per_pixel = self._per_pixel()
-        row, col = np.array(detector.center) - self.beam.center
-        for field, pixels in zip(
-            self.fields.values(), (row, col, detector.inner, detector.outer), strict=True
-        ):
+        shape = (0.0, 0.0, 0.0)
+        if isinstance(detector, VirtualDetector):
+            shape = (*(np.array(detector.center) - self.beam.center), detector.inner)
+        for field, pixels in zip(self.fields.values(), (*shape, detector.outer), strict=True):
             with QSignalBlocker(field):
                 field.setDecimals(2 if unit != "Å⁻¹" else 4)
                 field.setSingleStep(per_pixel)
@@ -263,12 +296,14 @@ class VirtualImagesWidget(StepWidget):
             return
         _, per_pixel = self._per_pixel()
         row, col, inner, outer = (field.value() / per_pixel for field in self.fields.values())
-        center = self.beam.center[0] + row, self.beam.center[1] + col
-        detector = VirtualDetector(center, max(outer, 0.5)).with_inner(inner)
-        self._on_dragged(detector)
+        if isinstance(self.selected, SpotsDetector):
+            self._on_dragged(self.selected.with_outer(outer))
+        else:
+            center = self.beam.center[0] + row, self.beam.center[1] + col
+            self._on_dragged(VirtualDetector(center, max(outer, 0.5)).with_inner(inner))
         self._draw()
 
-    def _name(self, detector: VirtualDetector) -> str:
+    def _name(self, detector: AnyDetector) -> str:
         assert self.beam is not None, "a detector comes after the beam"
         return describe_detector(detector, self.beam.center, *self._per_pixel(), self.beam.radius)
 

@@ -179,7 +179,7 @@ def _measure(
         here = phase_id[grain] == number
         if here.any():
             rotation = orientation_map.rotation[inside][here]
-            off[here] = _average(rotation, grain[here], mean, phase.symmetry)
+            off[here] = average(rotation, grain[here], mean, phase.symmetry)
     deviation = np.full(label.shape, np.nan, np.float32)
     deviation[inside] = off
     certainty = orientation_map.certainty
@@ -213,7 +213,7 @@ def _middles(where: np.ndarray, grain: np.ndarray, size: np.ndarray) -> np.ndarr
     return where[order[np.cumsum(size) - size]]
 
 
-def _average(rotation: np.ndarray, grain: np.ndarray, mean: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
+def average(rotation: np.ndarray, grain: np.ndarray, mean: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
     """Put the mean orientation of each grain in place; return each position's misorientation from it in degrees.
 
     The mean of unit quaternions (eigenvector of Σ q qᵀ) is the rotation nearest to the sum of the matrices
@@ -223,7 +223,7 @@ def _average(rotation: np.ndarray, grain: np.ndarray, mean: np.ndarray, symmetry
     for _ in range(_PASSES):
         total = np.zeros((len(mean), 9))
         for part in parts(len(grain), _CHUNK):
-            near = _nearest_variant(rotation[part], mean[grain[part]], symmetry).reshape(-1, 9)
+            near = nearest_variant(rotation[part], mean[grain[part]], symmetry).reshape(-1, 9)
             for entry in range(9):
                 total[:, entry] += np.bincount(grain[part], near[:, entry], minlength=len(mean))
         u, _, vt = np.linalg.svd(total[present].reshape(-1, 3, 3))
@@ -232,13 +232,13 @@ def _average(rotation: np.ndarray, grain: np.ndarray, mean: np.ndarray, symmetry
     off = np.empty(len(grain))
     for part in parts(len(grain), _CHUNK):
         goal = mean[grain[part]]
-        apart = _nearest_variant(rotation[part], goal, symmetry) - goal
+        apart = nearest_variant(rotation[part], goal, symmetry) - goal
         chord = np.sqrt(np.einsum("nij,nij->n", apart, apart) / 8)
         off[part] = np.rad2deg(2 * np.arcsin(np.clip(chord, 0, 1)))
     return off
 
 
-def _nearest_variant(rotation: np.ndarray, goal: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
+def nearest_variant(rotation: np.ndarray, goal: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
     """Return of each orientation the equivalent S R that is nearest to the goal, shape (n, 3, 3)."""
     rotation = rotation.astype(float)
     traces = (goal @ rotation.swapaxes(1, 2)).reshape(-1, 9) @ symmetry.reshape(-1, 9).T

@@ -1,0 +1,244 @@
+"""How the lattice at each position is deformed in the plane, against the crystal of its answer: one fit for each.
+
+A disk lies at the projection of its reflection: q = A g + o + t × g. A is the deformation of reciprocal space in the
+plane, and the lattice's own is F = A⁻ᵀ. With it are fitted what is no strain: the pattern's origin o, and a small turn
+t about the axes in the plane, which is known beforehand as well as the answer is precise.
+
+What cannot be seen: strain along the beam, and shears of it against the plane. These change which reflections are
+excited, not where they lie. A tilt makes no strain but for second order in its error: the answer's own tilt is in g.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.memory import parts
+from napari_4dstem_orient.core.progress import Progress, silent
+from napari_4dstem_orient.crystals.kinematic import Reflector
+from napari_4dstem_orient.indexing.overlap.explained import NEAR, SHARE_OF_SPACING, Explainer
+from napari_4dstem_orient.indexing.reflections import reflector_of
+from napari_4dstem_orient.indexing.template.library import spacing
+
+if TYPE_CHECKING:
+    from napari_4dstem_orient.core.orientation_map import OrientationMap
+
+FEWEST = 4
+"""Disks, the direct beam apart, that say anything: three unknown vectors are fitted."""
+FLATTEST = 0.1
+"""Disks along a line say nothing across it: their spread across, over that along it, must be larger."""
+LOOSEST = 0.01
+"""Standard deviation of a strain; what is known worse is not known."""
+WIDTH = 0.02
+"""Å⁻¹; how far from the Ewald sphere a reflection may still make a disk (Gaussian width)."""
+FAINTEST = 1e-4
+"""Relative intensity of a reflection that makes no disk."""
+LISTED = 192
+"""Reflections of an orientation that may make disks, brightest first."""
+RIVAL, APART = 0.3, 0.003
+"""A disk that another reflection, so many Å⁻¹ away, suits as well but for this factor, is nobody's."""
+FLOOR = 0.5
+"""Least standard deviation of a disk's place, over the median one: no disk outweighs all others."""
+BELIEVED = 8.0
+"""Residuals that the disks' own uncertainties count for beside those that are measured."""
+OUTLYING = 2.5
+"""Standard deviations from which on a disk counts less, as 1 / distance (Huber)."""
+TILT = 0.5
+"""Degrees; standard deviation of an answer's tilt where the map does not know it."""
+ROUNDS = 4
+"""How often disks are paired: each time with the reflections as deformed so far."""
+_CHUNK = 256
+_UNKNOWNS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Deformation:
+    """In-plane deformation gradients against the crystals of a map, in the scan frame (lab x down the rows, y along).
+
+    Attributes
+    ----------
+    gradient : ndarray, float64, shape (scan_y, scan_x, 2, 2)
+        F: what lies at r in the crystal lies at F r in the specimen. NaN where too few disks speak.
+    covariance : ndarray, float64, shape (scan_y, scan_x, 4, 4)
+        Of F's entries xx, xy, yx, yy.
+    disks : ndarray, int32, shape (scan_y, scan_x)
+        Disks that speak.
+    """
+
+    gradient: np.ndarray
+    covariance: np.ndarray
+    disks: np.ndarray
+
+
+def deformation(
+    disks: BraggDisks,
+    orientation_map: OrientationMap,
+    voltage: float,
+    precession: float = 0.0,
+    number: int = 1,
+    progress: Progress = silent,
+) -> Deformation:
+    """Fit the in-plane deformation at every position that has an answer.
+
+    Parameters
+    ----------
+    disks : BraggDisks
+        Calibrated; those that the map was made from.
+    orientation_map : OrientationMap
+    voltage : float
+        kV.
+    precession : float
+        Half-angle in degrees.
+    number : int
+        Which crystal of each pattern, 1 for the first; disks that others explain do not speak.
+    progress : callable
+        ``progress(done, total)`` in positions.
+    """
+    clear = disks.sure()
+    reach = float(np.hypot(clear.qx, clear.qy).max(initial=NEAR)) + NEAR
+    crystals = [orientation_map, *orientation_map.beside]
+    own = crystals.pop(number - 1)
+    if crystals:
+        explainer = Explainer(clear, own.phases, voltage, precession, reach)
+        flat = ((each.rotation.reshape(-1, 3, 3), each.phase_id.ravel()) for each in crystals)
+        clear = clear.where(~np.any([explainer.by(*each) for each in flat], axis=0))
+    positions = own.phase_id.size
+    gradient, covariance = np.full((positions, 2, 2), np.nan), np.full((positions, 4, 4), np.nan)
+    count, done = np.zeros(positions, np.int32), 0
+    rotation, tilt = own.rotation.reshape(-1, 3, 3), _tilts(own)
+    for index, phase in enumerate(own.phases):
+        rows = np.flatnonzero(own.phase_id.ravel() == index)
+        for some in (rows[part] for part in parts(len(rows), _CHUNK)):
+            spots = _Spots.of(reflector_of(phase, voltage, reach, precession), rotation[some])
+            fitted = _fitted(spots, _Measured.of(clear, some), tilt[some])
+            gradient[some], covariance[some], count[some] = fitted
+            done += len(some)
+            progress(done, positions)
+    progress(positions, positions)
+    shape = own.scan_shape
+    return Deformation(gradient.reshape(*shape, 2, 2), covariance.reshape(*shape, 4, 4), count.reshape(shape))
+
+
+def _tilts(own: OrientationMap) -> np.ndarray:
+    """Return the standard deviation of each answer's tilt, radians, shape (positions,)."""
+    known = None if own.certainty is None else own.certainty.precision
+    tilt = np.full(own.phase_id.size, TILT) if known is None else known[..., 1].ravel().astype(float)
+    return np.deg2rad(np.nan_to_num(tilt, nan=TILT))
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Disks of n positions: q (n, d, 2), its standard deviation (n, d) and whether there is one (n, d).
+
+    ``believed``: residuals that these standard deviations count for; where they are unknown none, and all are 1 Å⁻¹.
+    """
+
+    q: torch.Tensor
+    sigma: torch.Tensor
+    there: torch.Tensor
+    believed: float
+
+    @classmethod
+    def of(cls, disks: BraggDisks, positions: np.ndarray) -> _Measured:
+        found = disks.take(positions)
+        block, there = found.padded(int(found.counts.max(initial=1)))
+        q, mask = torch.from_numpy(block[..., :2]).double(), torch.from_numpy(there)
+        if block.shape[-1] < 5 or disks.uncertainty is None:
+            return cls(q, torch.ones(there.shape, dtype=torch.float64), mask, 0.0)
+        least = FLOOR * float(np.median(disks.uncertainty))
+        return cls(q, torch.from_numpy(block[..., 4]).double().clamp_min(least), mask, BELIEVED)
+
+
+@dataclass(frozen=True, eq=False)
+class _Spots:
+    """Reflections of n orientations that may make disks: g (n, m, 3) in the lab frame, relative intensity (n, m).
+
+    The last is the direct beam. A disk within ``near`` (Å⁻¹) of one may be its.
+    """
+
+    g: torch.Tensor
+    intensity: torch.Tensor
+    near: float
+
+    @classmethod
+    def of(cls, reflector: Reflector, rotation: np.ndarray) -> _Spots:
+        g_lab = reflector.in_lab(torch.from_numpy(rotation).float())
+        listed, index = reflector.excite(g_lab, WIDTH).topk(min(LISTED, len(reflector.g)), dim=1)
+        g = g_lab.gather(1, index[..., None].expand(-1, -1, 3)).double()
+        beam = torch.zeros_like(g[:, :1])
+        near = min(NEAR, SHARE_OF_SPACING * spacing(reflector))
+        intensity = torch.where(listed > FAINTEST, listed, 0).double()
+        return cls(torch.cat([g, beam], 1), torch.cat([intensity, 1 + beam[..., 0]], 1), near)
+
+    def of_disks(self, measured: _Measured, unknown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return each disk's reflection, g (n, d, 3), as deformed by what is fitted so far, and whether it has one."""
+        place = self.g[..., :2] + torch.einsum("nmip,np->nmi", _columns(self.g), unknown)
+        apart = torch.cdist(measured.q, place, compute_mode="donot_use_mm_for_euclid_dist")
+        suits = self.intensity[:, None] * torch.exp(-2 * (apart / self.near).square()) * (apart < self.near)
+        best, index = suits.max(-1)
+        chosen = place.gather(1, index[..., None].expand(-1, -1, 2))
+        elsewhere = torch.cdist(chosen, place, compute_mode="donot_use_mm_for_euclid_dist") > APART
+        rival = (suits * elsewhere).amax(-1)
+        # Of two disks for one reflection, that which suits better.
+        claims = torch.zeros_like(self.intensity).scatter_reduce(1, index, best * measured.there, "amax")
+        own = measured.there & (best > 0) & (rival < RIVAL * best) & (best >= claims.gather(1, index))
+        return self.g.gather(1, index[..., None].expand(-1, -1, 3)), own
+
+
+def _columns(g: torch.Tensor) -> torch.Tensor:
+    """Return how places of reflections (n, m, 3) change with the unknowns, (n, m, 2, 8).
+
+    The unknowns: A - 1 (xx, xy, yx, yy), the origin (x, y), and the turn about x and y.
+    """
+    x, y, z = g.unbind(-1)
+    one, none = torch.ones_like(x), torch.zeros_like(x)
+    down = [x, y, none, none, one, none, none, z]
+    along = [none, none, x, y, none, one, -z, none]
+    return torch.stack([torch.stack(down, -1), torch.stack(along, -1)], -2)
+
+
+def _fitted(
+    spots: _Spots, measured: _Measured, tilt: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return gradients (n, 2, 2), their covariances (n, 4, 4) and how many disks speak (n,)."""
+    positions = len(spots.g)
+    unknown = torch.zeros(positions, _UNKNOWNS, dtype=torch.float64)
+    trust = torch.ones_like(measured.sigma)
+    scale = torch.ones(positions, dtype=torch.float64)
+    for _ in range(ROUNDS):
+        g, own = spots.of_disks(measured, unknown)
+        columns, target = _columns(g), measured.q - g[..., :2]
+        weight = torch.where(own, trust / measured.sigma.square(), 0)
+        # Where the disks' uncertainties are unknown, so is the unit of the weights.
+        prior = torch.zeros(positions, _UNKNOWNS, dtype=torch.float64)
+        prior[:, -2:] = (scale / torch.from_numpy(tilt).square())[:, None]
+        normal = torch.einsum("ndip,nd,ndiq->npq", columns, weight, columns) + torch.diag_embed(prior)
+        inverse = torch.linalg.pinv(normal, hermitian=True)
+        unknown = (inverse @ torch.einsum("ndip,nd,ndi->np", columns, weight, target)[..., None])[..., 0]
+        left = (target - torch.einsum("ndip,np->ndi", columns, unknown)).square().sum(-1)
+        # A turn that is known beforehand is a residual too: two for two unknowns.
+        freedom = 2 * own.sum(1) - (_UNKNOWNS - 2)
+        scale = (measured.believed + (weight * left).sum(1)) / (measured.believed + freedom).clamp_min(1)
+        trust = OUTLYING * measured.sigma * scale.sqrt()[:, None] / left.sqrt().clamp_min(1e-12)
+        trust = trust.clamp(max=1)
+    speak = own & (g.square().sum(-1) > 0)
+    covariance = inverse[:, :4, :4] * scale[:, None, None]
+    known = (speak.sum(1) >= FEWEST) & (_width(g[..., :2], speak) > FLATTEST)
+    known &= torch.diagonal(covariance, dim1=1, dim2=2).amax(1) < LOOSEST**2
+    reciprocal = torch.eye(2) + unknown[:, :4].reshape(-1, 2, 2) * known[:, None, None]
+    gradient = torch.linalg.inv(reciprocal).mT.contiguous()
+    order = [0, 2, 1, 3]  # F - 1 = -(A - 1)ᵀ to first order: xy and yx change places
+    covariance = covariance[:, order][:, :, order]
+    gradient[~known], covariance[~known] = torch.nan, torch.nan
+    return gradient.numpy(), covariance.numpy(), speak.sum(1).numpy()
+
+
+def _width(q: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+    """Return how far some of (n, d, 2) places spread across the line through the beam they lie along, over along it."""
+    spread = torch.einsum("ndi,nd,ndj->nij", q, which.double(), q)
+    across, along = torch.linalg.eigvalsh(spread).clamp_min(0).sqrt().unbind(-1)
+    return across / along.clamp_min(1e-12)

@@ -27,7 +27,8 @@ from qtpy.QtWidgets import QApplication, QWidget
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.calibration.calibrate import calibrate
-from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap
+from napari_4dstem_orient.core.certainty import Certainty
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, hide_images

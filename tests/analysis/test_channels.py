@@ -18,8 +18,9 @@ from napari_4dstem_orient.analysis.channels import (
     scalar_values,
 )
 from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, ipf_colors
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
 from napari_4dstem_orient.export.images import save_channel_image
 

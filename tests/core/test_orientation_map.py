@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from helpers.made_maps import overlapping_map, some_map
-from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
 @pytest.fixture

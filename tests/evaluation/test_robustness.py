@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.certainty import Certainty
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import Certainty, OrientationMap
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.rotations import about_beam, from_vector, random_rotations
 from napari_4dstem_orient.indexing.base import HALF_TURN

@@ -9,8 +9,8 @@ from helpers.full_disk import files_no_larger_than
 from helpers.made_maps import BISMUTH, CU, CU_PRIMITIVE, MONOCLINIC, RUTILE, TI, rotations, some_map, sure
 from napari_4dstem_orient.analysis.colours import ipf_colors
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.directions import (
     in_plane_direction,

@@ -13,7 +13,8 @@ from qtpy.QtGui import QImage
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.orientation_map import Certainty, IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import Certainty, IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import silent
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.crystals.phase import Phase

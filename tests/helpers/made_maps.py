@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.core.orientation_map import Certainty, IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import Certainty, IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.phase import Phase
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from napari_4dstem_orient.analysis.colours import ipf_colors
-from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.export.ebsd import bunge_angles
 
 

@@ -9,8 +9,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.core.errors import Cancelled, UserError
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.misorientation import misorientation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
+from napari_4dstem_orient.core.certainty import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 from napari_4dstem_orient.indexing.verification.ranking import likeliest_first

@@ -8,7 +8,7 @@ import pytest
 
 from napari_4dstem_orient import map_orientations
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.indexing.models import (
     AvailableModel,

@@ -7,8 +7,8 @@ import pytest
 
 from helpers.chunked_scan import DISKS, KNOWN, MAP, equal
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
 from napari_4dstem_orient.core.progress import silent
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.workflow.job import Job, Stage

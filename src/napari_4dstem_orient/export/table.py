@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_4dstem_orient.core.atomic import write
+from napari_4dstem_orient.core.certainty import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.inputs import inputs_of
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.quantities import conventions, quantities

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.certainty import AmbiguityFlag, Certainty, IndexingStatus
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, Certainty, IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase

@@ -39,16 +39,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_4dstem_orient.core.atomic import hdf5_in_memory, write
+from napari_4dstem_orient.core.certainty import AmbiguityFlag, Certainty, IndexingStatus
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.limits import MOST_CRYSTALS
-from napari_4dstem_orient.core.orientation_map import (
-    AmbiguityFlag,
-    Certainty,
-    IndexingStatus,
-    OrientationMap,
-    why_exploratory,
-)
+from napari_4dstem_orient.core.orientation_map import OrientationMap, why_exploratory
 from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
 from napari_4dstem_orient.core.reading import from_json, reading, to_json
 from napari_4dstem_orient.crystals.phase import Phase

@@ -8,7 +8,7 @@ import pytest
 import napari_4dstem_orient as orient
 from helpers.multislice import multislice_patterns
 from helpers.overlapping import overlapping
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TransformerSettings

@@ -7,7 +7,8 @@ import pytest
 
 from helpers.made_maps import CU, rotations, turn
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.orientation_map import Certainty, IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import Certainty, IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.pooled import PoolVerdict
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.indexing.base import Verified

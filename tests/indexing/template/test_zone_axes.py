@@ -16,7 +16,6 @@ from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.prediction import predicted_pattern
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings, TemplateSettings
-from napari_4dstem_orient.indexing.template import indexer as template
 from napari_4dstem_orient.indexing.template import library
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_rotations, zone_triangles
@@ -126,7 +125,7 @@ def test_orientations_all_over_the_sphere_are_found_by_both_engines(phase):
 @pytest.mark.parametrize(("engine", "needs"), [("torch", 1.9e9), ("py4DSTEM", 8e9)])
 def test_a_library_that_would_take_too_much_memory_is_refused_before_it_is_made(monkeypatch, engine, needs):
     def make(step, room):
-        monkeypatch.setattr(library if engine == "torch" else template, "room", lambda: room)
+        monkeypatch.setattr(library, "room", lambda: room)
         settings = TemplateSettings(zone_axis_step=step, in_plane_step=step, engine=engine)
         matcher = TemplateMatcher([TRICLINIC], 200.0, 2.1, settings=settings, device="cpu")
         if engine == "torch":

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.crystals.rotations import about_beam, nearest_rotation, random_rotations
 from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
 from napari_4dstem_orient.indexing.transformer.indexer import propose

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 import napari_4dstem_orient as orient
 from helpers.made_maps import CU, rotations
 from helpers.multislice import multislice_patterns, multislice_scan
-from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.rotations import about_beam

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.indexing.base import Offered, Verified
 from napari_4dstem_orient.indexing.pooling.candidates import Candidates, share
 from napari_4dstem_orient.indexing.pooling.choice import Voices, choose, offers, weigh, with_verified

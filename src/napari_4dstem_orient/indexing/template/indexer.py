@@ -16,7 +16,6 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
-from napari_4dstem_orient.core.reading import room
 from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Hypotheses, MapBuilder, Offered, Verified, reach_of
@@ -34,7 +33,7 @@ from napari_4dstem_orient.indexing.settings import (
     ScoreSettings,
     TemplateSettings,
 )
-from napari_4dstem_orient.indexing.template.library import SHELL, Templates
+from napari_4dstem_orient.indexing.template.library import SHELL, Templates, refuse_larger
 from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
 from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_triangles
 
@@ -140,16 +139,10 @@ class TemplateMatcher:
 
     def _check_size(self, phase: Phase, triangles: np.ndarray) -> None:
         """Refuse, before it is made, a library of py4DSTEM's that is not going to fit in memory."""
-        step, in_plane = self.settings.zone_axis_step, self.settings.in_plane_step
-        zones = zone_count(triangles, step)
+        zones = zone_count(triangles, self.settings.zone_axis_step)
         shells = min(self.k_max / SHELL, len(phase.reflections(self.k_max).hkl))
-        size = shells * 360 / in_plane * zones * (MAKING / len(triangles) + KEPT)
-        if size > room():
-            raise UserError(
-                f"Templates of {phase.name} for {zones:,} zone axes would take {size / 2**30:.2g} GiB of memory and "
-                f"{room() / 2**30:.2g} GiB can be had; make the zone axis step larger than {step:g}° or the in-plane "
-                f"step larger than {in_plane:g}°."
-            )
+        angles = 360 / self.settings.in_plane_step
+        refuse_larger(shells * angles * zones * (MAKING / len(triangles) + KEPT), zones, phase, self.settings)
 
     def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""

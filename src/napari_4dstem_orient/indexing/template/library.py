@@ -188,6 +188,11 @@ def _check_room(
     frequencies = min(_highest(reflector.farthest, kernel) + 1, angles)
     # Real and imaginary parts in single precision, once more while parts are joined.
     size = 2 * 8 * zones * shells * (frequencies + _coarse(reflector.farthest, kernel, frequencies))
+    refuse_larger(size, zones, phase, settings)
+
+
+def refuse_larger(size: float, zones: int, phase: Phase, settings: TemplateSettings) -> None:
+    """Raise UserError where a library of so many bytes is not going to fit in memory."""
     if size > room():
         raise UserError(
             f"Templates of {phase.name} for {zones:,} zone axes would take {size / 2**30:.2g} GiB of memory and "

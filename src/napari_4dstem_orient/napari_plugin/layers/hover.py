@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import napari
 import numpy as np
 
-from napari_4dstem_orient.core.orientation_map import IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.directions import in_plane_direction, zone_axis
 from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.map_layers import LOOK, MAP, seen_in, shown_layer

@@ -7,7 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus, OrientationMap
+from napari_4dstem_orient.core.certainty import AmbiguityFlag, IndexingStatus
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.directions import nearest_direction, standard_variant, zone_axis
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.crystals.phase import Phase

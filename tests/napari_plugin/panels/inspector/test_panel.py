@@ -28,7 +28,7 @@ from helpers.gui_scan import (
     truth,
 )
 from napari_4dstem_orient.calibration.calibrate import calibrate
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
+from napari_4dstem_orient.core.certainty import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers

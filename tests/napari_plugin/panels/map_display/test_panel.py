@@ -10,7 +10,7 @@ from helpers.gui_scan import SECOND, SHAPE, fill, made_map, overlapping_map
 from helpers.walk_through.hands import mouse
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
-from napari_4dstem_orient.core.orientation_map import IndexingStatus
+from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor
 from napari_4dstem_orient.napari_plugin.layers.hover import HOVER, show_answer_under_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (

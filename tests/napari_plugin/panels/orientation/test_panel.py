@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from helpers.gui_scan import CALIBRATION, LEFT, SHAPE, VACUUM, fill, made_map, sure_of
 from napari_4dstem_orient.analysis.colours import ipf_rgb
-from napari_4dstem_orient.core.orientation_map import AmbiguityFlag, IndexingStatus
+from napari_4dstem_orient.core.certainty import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.hover import (

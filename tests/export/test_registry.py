@@ -7,6 +7,7 @@ from helpers.made_maps import CU, TI, overlapping_map, rotations, some_map, sure
 from napari_4dstem_orient.analysis.grains import find_grains
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import Cancelled, UserError
+from napari_4dstem_orient.core.pooled import Pooled
 from napari_4dstem_orient.export.grain_table import save_grain_table
 from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, export_files
 
@@ -149,12 +150,17 @@ def test_the_table_tells_crystals_apart(tmp_path):
     import pandas as pd
 
     made = overlapping_map()
+    nothing = {name: np.zeros(0, np.int64) for name in made.arrays}
+    before = {name: values.reshape(28, *values.shape[2:])[:0] for name, values in made.arrays.items()}
+    made = replace(made, pooled=Pooled(np.ones(made.scan_shape, np.uint8), nothing, before))
     (path,) = export(made, tmp_path, ("csv",), "grain")
     table = pd.read_csv(path, comment="#")
     assert (table.crystal == 1).sum() == made.phase_id.size
     rows = table[table.crystal == 2]
     assert len(rows) == (made.crystals == 2).sum()
     assert (rows.share == 0.25).all()
+    assert rows.neighbours.isna().all()
+    assert (table.neighbours[table.crystal == 1].dropna() == 1).all()
     assert (rows.crystals == 2).all()
     assert (table[table.crystal == 1].crystals == made.crystals.ravel()).all()
     second = made.of_crystal(2)

@@ -51,15 +51,14 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
 
 def _of_all_crystals(orientation_map: OrientationMap) -> dict[str, list[str]]:
     """Return the columns of the first crystals, then of the further ones, where there are any."""
-    joined: dict[str, list[str]] = {}
-    in_all = _texts(orientation_map.crystals.ravel(), ".0f")
-    for number, one in enumerate((orientation_map, *orientation_map.beside), 1):
-        columns = _columns(one) | {"crystals": in_all, "crystal": [str(number)] * one.phase_id.size}
-        there = one.indexed.ravel() | (number == 1)
-        for name, values in columns.items():
-            joined.setdefault(name, []).extend(
-                value for value, kept in zip(values, there, strict=True) if kept
-            )
+    size = orientation_map.phase_id.size
+    joined = _columns(orientation_map) | {"crystal": ["1"] * size}
+    for number, one in enumerate(orientation_map.beside, 2):
+        own = _columns(one) | {"crystals": joined["crystals"][:size], "crystal": [str(number)] * size}
+        there = np.flatnonzero(one.indexed)
+        for name, values in joined.items():  # what neighbours did is known of the first only
+            known = own.get(name)
+            values += [known[position] if known else "" for position in there.tolist()]
     return joined
 
 

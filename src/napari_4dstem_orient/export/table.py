@@ -52,9 +52,10 @@ def save_csv(orientation_map: OrientationMap, path: str | Path) -> None:
 def _of_all_crystals(orientation_map: OrientationMap) -> dict[str, list[str]]:
     """Return the columns of the first crystals, then of the further ones, where there are any."""
     size = orientation_map.phase_id.size
-    joined = _columns(orientation_map) | {"crystal": ["1"] * size}
+    in_all = _texts(orientation_map.crystals.ravel(), ".0f")
+    joined = _columns(orientation_map) | {"crystals": list(in_all), "crystal": ["1"] * size}
     for number, one in enumerate(orientation_map.beside, 2):
-        own = _columns(one) | {"crystals": joined["crystals"][:size], "crystal": [str(number)] * size}
+        own = _columns(one) | {"crystals": in_all, "crystal": [str(number)] * size}
         there = np.flatnonzero(one.indexed)
         for name, values in joined.items():  # what neighbours did is known of the first only
             known = own.get(name)

@@ -44,7 +44,7 @@ MEASURE = accuracy.evaluate_model
 
 def measure_on_few(*arguments, **options):
     """Measure a model card's accuracy on few patterns."""
-    return MEASURE(*arguments, **{**options, "patterns": 32})
+    return MEASURE(*arguments, **{**options, "patterns": 8})
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -274,6 +274,6 @@ def test_a_full_disk_leaves_the_former_file(kind, tmp_path):
 @both
 def test_a_large_map_is_quick(kind, tmp_path):
     large = some_map((256, 256), runners=0)
-    start = time.perf_counter()
+    start = time.process_time()
     written(kind, large, tmp_path)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

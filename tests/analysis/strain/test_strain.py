@@ -8,9 +8,10 @@ import torch
 
 from helpers.made_maps import CU, TI, rotations, some_map, sure, turn
 from napari_4dstem_orient.analysis.strain.deformation import FEWEST, deformation
-from napari_4dstem_orient.analysis.strain.strain import COMPONENTS, strain
+from napari_4dstem_orient.analysis.strain.strain import strain
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.strain import COMPONENTS
 from napari_4dstem_orient.crystals.kinematic import Reflector
 
 VOLTAGE = 300.0
@@ -238,3 +239,19 @@ def test_a_second_crystal_has_a_strain_of_its_own():
     for number, wanted in ((1, first), (2, second)):
         said = deformation(mixed, found, VOLTAGE, number=number)
         np.testing.assert_allclose(said.gradient, everywhere(wanted), atol=3e-4)
+
+
+def test_disks_that_are_moved_along_q_are_believed_across_it():
+    """As by dynamical diffraction: the fit finds out, weighs, and says so."""
+    rotation, random = everywhere(ZONE, (12, 12)), np.random.default_rng(1)
+    disks = disks_of(rotation, everywhere(np.eye(2), (12, 12)), noise=1e-3)
+    length = np.hypot(disks.qx, disks.qy)
+    moved = random.normal(0, 6e-3, len(disks)) * (length > 0.1) / np.maximum(length, 0.1)
+    shifted = replace(disks, qx=disks.qx + moved * disks.qx, qy=disks.qy + moved * disks.qy)
+    found = deformation(shifted, map_of(rotation), VOLTAGE)
+    deviation = np.sqrt(np.diagonal(found.covariance, axis1=-2, axis2=-1)).reshape(12, 12, 2, 2)
+    errors = found.gradient - np.eye(2)
+    shear = (errors[..., 0, 0] - errors[..., 1, 1]) / 2
+    size = (errors[..., 0, 0] + errors[..., 1, 1]) / 2
+    assert shear.std() < 0.5 * size.std()
+    assert (np.abs(errors) < deviation).mean() == pytest.approx(0.72, abs=0.12)

@@ -10,6 +10,7 @@ excited, not where they lie. A tilt makes no strain but for second order in its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from napari_4dstem_orient.indexing.template.library import spacing
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.crystals.phase import Phase
 
 FEWEST = 4
 """Disks, the direct beam apart, that say anything: three unknown vectors are fitted."""
@@ -49,6 +51,13 @@ OUTLYING = 2.5
 """Standard deviations from which on a disk counts less, as 1 / distance (Huber)."""
 TILT = 0.5
 """Degrees; standard deviation of an answer's tilt where the map does not know it."""
+LOOKS, LOOKED_AT = 2, 512
+"""How often, and at how many positions of a phase, it is looked how far disks are moved along q."""
+TOGETHER = 1.0
+"""Variance that disks are moved by along q, over that of the residuals: those of one pattern are moved together, which
+looks like strain. From multislice patterns of strained Cu and Si (``tools/measure_strain.py --set develop``)."""
+CLIPPED = 4.0
+"""Residuals beyond so many times the median one count as so many."""
 ROUNDS = 4
 """How often disks are paired: each time with the reflections as deformed so far."""
 _CHUNK = 256
@@ -110,12 +119,24 @@ def deformation(
     gradient, covariance = np.full((positions, 2, 2), np.nan), np.full((positions, 4, 4), np.nan)
     count, done = np.zeros(positions, np.int32), 0
     rotation, tilt = own.rotation.reshape(-1, 3, 3), _tilts(own)
-    for index, phase in enumerate(own.phases):
-        rows = np.flatnonzero(own.phase_id.ravel() == index)
-        for some in (rows[part] for part in parts(len(rows), _CHUNK)):
-            spots = _Spots.of(reflector_of(phase, voltage, reach, precession), rotation[some])
-            fitted = _fitted(spots, _Measured.of(clear, some), tilt[some])
-            gradient[some], covariance[some], count[some] = fitted
+    rows = [np.flatnonzero(own.phase_id.ravel() == index) for index in range(len(own.phases))]
+
+    def fitted(phase: Phase, some: np.ndarray, noise: _Noise) -> _Fitted:
+        spots = _Spots.of(reflector_of(phase, voltage, reach, precession), rotation[some])
+        return _fit(spots, _Measured.of(clear, some, noise), tilt[some])
+
+    noise = _Noise()
+    for _ in range(LOOKS):
+        looks = [
+            fitted(phase, some[:: max(1, -(-len(some) // LOOKED_AT))], noise)
+            for phase, some in zip(own.phases, rows, strict=True)
+            if len(some)
+        ]
+        noise = _Noise.of(looks)
+    for phase, every in zip(own.phases, rows, strict=True):
+        for some in (every[part] for part in parts(len(every), _CHUNK)):
+            found = fitted(phase, some, noise)
+            gradient[some], covariance[some], count[some] = found.gradient, found.covariance, found.disks
             done += len(some)
             progress(done, positions)
     progress(positions, positions)
@@ -130,27 +151,60 @@ def _tilts(own: OrientationMap) -> np.ndarray:
     return np.deg2rad(np.nan_to_num(tilt, nan=TILT))
 
 
+@dataclass(frozen=True)
+class _Noise:
+    """Standard deviations of disks in Å⁻¹: across q where the disks do not tell theirs, and what is added along q.
+
+    Along q dynamical diffraction lights disks unevenly, which moves them; how far, the disks themselves tell.
+    """
+
+    across: float = 1.0
+    along: float = 0.0
+
+    @classmethod
+    def of(cls, looks: Sequence[_Fitted]) -> _Noise:
+        """Tell it from residuals."""
+        left = np.concatenate([np.zeros((0, 2)), *(look.left for look in looks)])
+        if not len(left):
+            return cls()
+        along, across = np.minimum(np.square(left), np.square(CLIPPED * np.median(np.abs(left), 0))).mean(0)
+        return cls(float(np.sqrt(across)) or 1.0, float(np.sqrt(TOGETHER * max(along - across, 0.0))))
+
+
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """Disks of n positions: q (n, d, 2), its standard deviation (n, d) and whether there is one (n, d).
+    """Disks of n positions: q (n, d, 2), variances along and across q (n, d, 2), and whether there is one (n, d).
 
-    ``believed``: residuals that these standard deviations count for; where they are unknown none, and all are 1 Å⁻¹.
+    ``believed``: residuals that these variances count for; none where the disks do not tell them.
     """
 
     q: torch.Tensor
-    sigma: torch.Tensor
+    variance: torch.Tensor
     there: torch.Tensor
     believed: float
 
     @classmethod
-    def of(cls, disks: BraggDisks, positions: np.ndarray) -> _Measured:
+    def of(cls, disks: BraggDisks, positions: np.ndarray, noise: _Noise) -> _Measured:
+        """Take the disks of some flat positions."""
         found = disks.take(positions)
         block, there = found.padded(int(found.counts.max(initial=1)))
-        q, mask = torch.from_numpy(block[..., :2]).double(), torch.from_numpy(there)
-        if block.shape[-1] < 5 or disks.uncertainty is None:
-            return cls(q, torch.ones(there.shape, dtype=torch.float64), mask, 0.0)
-        least = FLOOR * float(np.median(disks.uncertainty))
-        return cls(q, torch.from_numpy(block[..., 4]).double().clamp_min(least), mask, BELIEVED)
+        q, believed = torch.from_numpy(block[..., :2]).double(), 0.0
+        across = torch.full(there.shape, noise.across, dtype=torch.float64)
+        if block.shape[-1] > 4 and disks.uncertainty is not None:
+            least = FLOOR * float(np.median(disks.uncertainty))
+            across, believed = torch.from_numpy(block[..., 4]).double().clamp_min(least), BELIEVED
+        variance = torch.stack([across.square() + noise.along**2, across.square()], -1)
+        return cls(q, variance, torch.from_numpy(there), believed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """What ``Deformation`` has of n positions, and residuals along and across q of all disks that speak (m, 2)."""
+
+    gradient: np.ndarray
+    covariance: np.ndarray
+    disks: np.ndarray
+    left: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,30 +255,39 @@ def _columns(g: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.stack(down, -1), torch.stack(along, -1)], -2)
 
 
-def _fitted(
-    spots: _Spots, measured: _Measured, tilt: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return gradients (n, 2, 2), their covariances (n, 4, 4) and how many disks speak (n,)."""
+def _along_and_across(g: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Return what vectors (n, d, 2, …) have along q and across it; the direct beam's q points along x."""
+    x, y = g[..., 0], g[..., 1]
+    angle = torch.atan2(y, x)
+    cos, sin = angle.cos(), angle.sin()
+    turn = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)
+    return torch.einsum("ndij,ndj...->ndi...", turn, vectors)
+
+
+def _fit(spots: _Spots, measured: _Measured, tilt: np.ndarray) -> _Fitted:
+    """Fit the deformation of n positions to their disks; ``tilt`` (n,) is the standard deviation of theirs."""
     positions = len(spots.g)
     unknown = torch.zeros(positions, _UNKNOWNS, dtype=torch.float64)
-    trust = torch.ones_like(measured.sigma)
+    trust = torch.ones(measured.there.shape, dtype=torch.float64)
     scale = torch.ones(positions, dtype=torch.float64)
     for _ in range(ROUNDS):
         g, own = spots.of_disks(measured, unknown)
-        columns, target = _columns(g), measured.q - g[..., :2]
-        weight = torch.where(own, trust / measured.sigma.square(), 0)
-        # Where the disks' uncertainties are unknown, so is the unit of the weights.
+        columns = _along_and_across(g, _columns(g))
+        target = _along_and_across(g, measured.q - g[..., :2])
+        weight = torch.where(own, trust, 0)[..., None] / measured.variance
+        # The tilt's prior has its own unit, whatever the residuals make of that of the weights.
         prior = torch.zeros(positions, _UNKNOWNS, dtype=torch.float64)
         prior[:, -2:] = (scale / torch.from_numpy(tilt).square())[:, None]
-        normal = torch.einsum("ndip,nd,ndiq->npq", columns, weight, columns) + torch.diag_embed(prior)
+        normal = torch.einsum("ndip,ndi,ndiq->npq", columns, weight, columns) + torch.diag_embed(prior)
         inverse = torch.linalg.pinv(normal, hermitian=True)
-        unknown = (inverse @ torch.einsum("ndip,nd,ndi->np", columns, weight, target)[..., None])[..., 0]
-        left = (target - torch.einsum("ndip,np->ndi", columns, unknown)).square().sum(-1)
+        unknown = (inverse @ torch.einsum("ndip,ndi,ndi->np", columns, weight, target)[..., None])[..., 0]
+        left = target - torch.einsum("ndip,np->ndi", columns, unknown)
+        squares = (left.square() / measured.variance).sum(-1)
         # A turn that is known beforehand is a residual too: two for two unknowns.
         freedom = 2 * own.sum(1) - (_UNKNOWNS - 2)
-        scale = (measured.believed + (weight * left).sum(1)) / (measured.believed + freedom).clamp_min(1)
-        trust = OUTLYING * measured.sigma * scale.sqrt()[:, None] / left.sqrt().clamp_min(1e-12)
-        trust = trust.clamp(max=1)
+        misfit = torch.where(own, trust * squares, 0).sum(1)
+        scale = (measured.believed + misfit) / (measured.believed + freedom).clamp_min(1)
+        trust = (OUTLYING * (scale[:, None] / squares.clamp_min(1e-12)).sqrt()).clamp(max=1)
     speak = own & (g.square().sum(-1) > 0)
     covariance = inverse[:, :4, :4] * scale[:, None, None]
     known = (speak.sum(1) >= FEWEST) & (_width(g[..., :2], speak) > FLATTEST)
@@ -234,7 +297,8 @@ def _fitted(
     order = [0, 2, 1, 3]  # F - 1 = -(A - 1)ᵀ to first order: xy and yx change places
     covariance = covariance[:, order][:, :, order]
     gradient[~known], covariance[~known] = torch.nan, torch.nan
-    return gradient.numpy(), covariance.numpy(), speak.sum(1).numpy()
+    heard = left[speak & known[:, None]]
+    return _Fitted(gradient.numpy(), covariance.numpy(), speak.sum(1).numpy(), heard.numpy())
 
 
 def _width(q: torch.Tensor, which: torch.Tensor) -> torch.Tensor:

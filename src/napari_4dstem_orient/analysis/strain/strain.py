@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from napari_4dstem_orient.analysis.grains import average, find_grains, nearest_variant
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.strain import Strain
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.grains import Grains
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 Reference = Literal["ideal", "grain", "region"]
 Axes = Literal["scan", "grain"] | tuple[int, int, int]
 
-COMPONENTS = ("xx", "yy", "xy", "rotation")
 REFERENCES: dict[str, str] = {
     "ideal": "the crystal of each answer, with one pixel size fitted to the whole map",
     "grain": "the mean of each grain",
@@ -27,34 +26,6 @@ REFERENCES: dict[str, str] = {
 SCAN_AXES = "x down the rows of the scan, y along its columns, z towards the viewer"
 ALONG_BEAM = 0.1
 """A direction whose projection is shorter than this share of it gives no axis."""
-
-
-@dataclass(frozen=True, eq=False)
-class Strain:
-    """Strain in the plane of the scan: the left stretch less one, V - 1, of the deformation V R against a reference.
-
-    Attributes
-    ----------
-    values : ndarray, float32, shape (scan_y, scan_x, 4)
-        See ``COMPONENTS``: εxx, εyy, εxy (tensor, not engineering, shear) and the rotation in radians, from x
-        towards y. NaN where too few disks speak.
-    deviation : ndarray, float32, shape (scan_y, scan_x, 4)
-        Standard deviation of each.
-    disks : ndarray, int32, shape (scan_y, scan_x)
-        Disks that speak at each position.
-    reference, axes : str
-        What the strain is against, and what x and y are, in words.
-    """
-
-    values: np.ndarray
-    deviation: np.ndarray
-    disks: np.ndarray
-    reference: str
-    axes: str
-
-    def of(self, component: str) -> np.ndarray:
-        """Return one component, shape (scan_y, scan_x)."""
-        return np.asarray(self.values[..., COMPONENTS.index(component)])
 
 
 def strain(
@@ -89,7 +60,7 @@ def strain(
         A region without any strain, or no direction.
     """
     grains = grains or find_grains(orientation_map)
-    stretch, turn = _polar(found.gradient)
+    stretch, turn = polar(found.gradient)
     told = ~np.isnan(turn)
     label, mean, phase_id = grains.label, grains.mean, grains.phase_id
     members, groups = np.where(told, label, 0), label
@@ -106,7 +77,7 @@ def strain(
         size = np.sqrt(np.linalg.det(stretch))
         stretch = stretch / (np.median(size[told]) if told.any() else 1.0)
     else:
-        stretch, _ = _polar(stretch @ np.linalg.inv(_means(stretch, members, groups)))
+        stretch, _ = polar(stretch @ np.linalg.inv(_means(stretch, members, groups)))
         covariance = _beside_means(covariance, members, groups)
     values, deviation = _along(_axes(axes, grains), stretch - np.eye(2), covariance)
     return Strain(
@@ -153,8 +124,8 @@ def _beside_means(covariance: np.ndarray, members: np.ndarray, groups: np.ndarra
     return np.asarray(own + share * _means(covariance, members, groups))
 
 
-def _polar(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return V (…, 2, 2) and the angle of R of F = V R."""
+def polar(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return of F = V R (…, 2, 2) the stretch V, and the angle of R in radians, from x towards y."""
     squared = gradient @ gradient.swapaxes(-1, -2)
     size = np.linalg.det(gradient)[..., None, None]
     trace = np.trace(squared, axis1=-2, axis2=-1)[..., None, None]

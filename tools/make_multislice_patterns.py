@@ -43,28 +43,36 @@ FULL_SCALE = 16383  # of the square roots that are stored
 class Box:
     """What is simulated: samples of the wave in a detector pixel (``fine``) and in the box, along each axis.
 
-    Waves up to 2.19 Å⁻¹ pass abTEM's antialiasing; the detector ends at 2.1.
+    Waves up to 2.19 Å⁻¹ pass abTEM's antialiasing; the detector, of ``pixels`` of ``q_pixel``, ends at 2.1.
     """
 
     fine: int = 3
     grid: int = 600
+    q_pixel: float = Q_PIXEL
+    pixels: int = DETECTOR
 
     @property
     def edge(self) -> float:
         """Å: 91.5, ten times as wide as the probe."""
-        return self.fine / Q_PIXEL
+        return self.fine / self.q_pixel
 
     @property
     def origin(self) -> tuple[float, float]:
         """Direct beam in px, along rows and columns, off the middle; whole samples make a pixel."""
         middle = (self.fine - 1) / 2
-        row, col = ((round(self.fine * at + middle) - middle) / self.fine for at in (63.7, 64.3))
+        row, col = (
+            (round(self.fine * at + middle) - middle) / self.fine
+            for at in (self.pixels / 2 - 0.3, self.pixels / 2 + 0.3)
+        )
         return row, col
 
 
 LARGE = Box()
 SMALL = Box(2, 400)
 """A third of the work. Of a pattern 400 Å thick, 0.5 % of the beam falls elsewhere than in the large one."""
+
+FINE = Box(1, 400, Q_PIXEL / 2, 2 * DETECTOR)
+"""The same work, and a detector of four times as many pixels."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ class Crystal:
 
 FCC = ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
 BCC = ((0, 0, 0), (0.5, 0.5, 0.5))
+DIAMOND = (*FCC, *((0.25 + x, 0.25 + y, 0.25 + z) for x, y, z in FCC))
 HCP = ((1 / 3, 2 / 3, 1 / 4), (2 / 3, 1 / 3, 3 / 4))
 U = 0.3051  # of rutile's oxygen
 CUBIC = (90.0, 90.0, 90.0)
@@ -90,6 +99,7 @@ CRYSTALS = {
         {"Cu": 1.7, "O": 1.6},
     ),
     "Ni": Crystal((*(3.524,) * 3, *CUBIC), {"Ni": FCC}, {"Ni": 0.37}),
+    "Si": Crystal((*(5.4309,) * 3, *CUBIC), {"Si": DIAMOND}, {"Si": 0.46}),
     "Mg": Crystal((3.2094, 3.2094, 5.2107, 90.0, 90.0, 120.0), {"Mg": HCP}, {"Mg": 1.7}),
     "Ti": Crystal((2.9506, 2.9506, 4.6835, 90.0, 90.0, 120.0), {"Ti": HCP}, {"Ti": 0.5}),
     "TiO2": Crystal(
@@ -109,6 +119,7 @@ READ = {
 CLOSEST = 1.2
 """Å; no two atoms of these crystals lie closer."""
 UPRIGHT = np.zeros((1, 2))
+UNSTRAINED = np.eye(2)
 
 
 def main() -> None:
@@ -165,12 +176,14 @@ def simulate(
     shift: np.ndarray,
     tilts: np.ndarray = UPRIGHT,
     wanted: np.ndarray | None = None,
+    gradient: np.ndarray = UNSTRAINED,
     box: Box = LARGE,
 ) -> np.ndarray:
-    """Return patterns on the detector, as shares of the beam, shape (tilts, thicknesses, 128, 128).
+    """Return patterns on the detector, as shares of the beam, shape (tilts, thicknesses, pixels, pixels).
 
     ``tilts``: small rotation vectors (about lab x and y, radians) by which the crystal is turned, see `tilted`;
-    ``thicknesses`` ascend; ``wanted`` (tilts, thicknesses): others are left empty.
+    ``thicknesses`` ascend; ``wanted`` (tilts, thicknesses): others are left empty. ``gradient`` (2, 2): how the
+    turned crystal is deformed in the plane, x' = F x.
     """
     import abtem
     from abtem.core.axes import TiltAxis
@@ -182,7 +195,7 @@ def simulate(
     }
     several = len(thicknesses) > 1  # whole slices then
     potential = abtem.Potential(
-        slab(crystal, rotation, thicknesses[-1], shift, box),
+        slab(crystal, rotation, thicknesses[-1], shift, box, gradient),
         gpts=box.grid,
         slice_thickness=SLICE,
         parametrization=LobatoParametrization(sigmas=sigmas),
@@ -194,7 +207,7 @@ def simulate(
     waves = np.repeat(soft_probe(box)[None], len(tilts), axis=0)
     probe = abtem.Waves(waves, energy=VOLTAGE * 1e3, extent=box.edge, ensemble_axes_metadata=[axis])
     wave = np.asarray(probe.multislice(potential).array).reshape(len(thicknesses), *waves.shape)
-    images = np.zeros((len(tilts), len(thicknesses), DETECTOR, DETECTOR))
+    images = np.zeros((len(tilts), len(thicknesses), box.pixels, box.pixels))
     for tilt, plane in np.argwhere(np.ones(images.shape[:2]) if wanted is None else wanted):
         fine = np.abs(np.fft.fftshift(np.fft.fft2(wave[plane, tilt].astype(np.complex128)))) ** 2
         images[tilt, plane] = on_detector(fine / fine.sum(), box)
@@ -218,14 +231,21 @@ def soft_probe(box: Box) -> np.ndarray:
     return (wave / np.linalg.norm(wave)).astype(np.complex64)
 
 
-def slab(crystal: str, rotation: np.ndarray, thickness: float, shift: np.ndarray, box: Box):  # type: ignore[no-untyped-def]
+def slab(  # type: ignore[no-untyped-def]
+    crystal: str,
+    rotation: np.ndarray,
+    thickness: float,
+    shift: np.ndarray,
+    box: Box,
+    gradient: np.ndarray = UNSTRAINED,
+):
     """Cut a slab that fills the box out of the turned crystal, in abTEM's frame."""
     from ase import Atoms
     from ase.geometry import cellpar_to_cell
 
     known = crystal_named(crystal)
     lattice = cellpar_to_cell(known.cell)  # a along x, c* along z, as in this program
-    radius = np.hypot(np.sqrt(2) * box.edge / 2, thickness / 2)
+    radius = np.hypot(np.sqrt(2) * box.edge / 2, thickness / 2) * np.linalg.norm(np.linalg.inv(gradient), 2)
     reach = np.ceil(radius * np.linalg.norm(np.linalg.inv(lattice), axis=0)).astype(int) + 1
     cells = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in reach], indexing="ij"), -1).reshape(-1, 3)
     half = np.array([box.edge, box.edge, thickness]) / 2
@@ -233,6 +253,7 @@ def slab(crystal: str, rotation: np.ndarray, thickness: float, shift: np.ndarray
     for symbol, sites in known.atoms.items():
         for site in sites:
             lab = (cells + site + shift) @ lattice @ rotation  # r_lab = Rᵀ r_crystal
+            lab[:, :2] = lab[:, :2] @ gradient.T
             turned = lab * (1, -1, -1) + half
             inside = turned[((turned >= 0) & (turned < 2 * half)).all(axis=1)]
             atoms.append(inside)
@@ -246,8 +267,8 @@ def on_detector(fine: np.ndarray, box: Box) -> np.ndarray:
     lab[:, 1:] = fine[:, :0:-1]  # q_y -> -q_y; the row of -Nyquist has no partner and is empty
     first = [box.grid // 2 - round(box.fine * centre + (box.fine - 1) / 2) for centre in box.origin]
     padded = np.pad(lab, box.grid)
-    rows, columns = (slice(box.grid + start, box.grid + start + box.fine * DETECTOR) for start in first)
-    return padded[rows, columns].reshape(DETECTOR, box.fine, DETECTOR, box.fine).sum(axis=(1, 3))
+    rows, columns = (slice(box.grid + start, box.grid + start + box.fine * box.pixels) for start in first)
+    return padded[rows, columns].reshape(box.pixels, box.fine, box.pixels, box.fine).sum(axis=(1, 3))
 
 
 def write(
@@ -278,7 +299,7 @@ def write(
             voltage=VOLTAGE,
             semiangle=SEMIANGLE,
             aperture_softness=SOFTNESS,
-            q_pixel=Q_PIXEL,
+            q_pixel=box.q_pixel,
             origin=box.origin,
             box=box.edge,
             grid=box.grid,

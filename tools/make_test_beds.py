@@ -1,8 +1,9 @@
-"""Simulate test beds whose every answer is known: maps of bent grains with islands, and random orientations.
+"""Simulate test beds whose every answer is known: maps of bent grains with islands, random orientations, strain.
 
     python -m venv abtem-venv && abtem-venv/bin/pip install abtem==1.0.11 ase h5py
     abtem-venv/bin/python tools/make_test_beds.py --out BEDS          # all: half an hour of one core
     abtem-venv/bin/python tools/make_test_beds.py --out BEDS --only develop_map_cu
+    abtem-venv/bin/python tools/make_test_beds.py --out BEDS --only final_strained_cu final_strained_si
 
 A map (48 × 48 positions, copper, 300 kV) has 16 grains, each bent by up to 1.1° about its own axis, 6 to 40 nm
 thick; vacuum; and what neighbours must not talk out of its own answer: single positions and pairs of an
@@ -21,14 +22,18 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pool
 from multiprocessing.pool import Pool as PoolType
 from pathlib import Path
 
 import numpy as np
 from make_multislice_patterns import (
+    FINE,
     SMALL,
     THICKNESS,
+    UPRIGHT,
+    Box,
     on_detector,
     simulate,
     soft_probe,
@@ -60,6 +65,12 @@ RANDOM = {
     "Ni": 64,
 }
 """Patterns of random orientation in each set; a crystal's place is part of its seed."""
+STRAINED = {"Cu": 48, "Si": 48}
+"""Patterns of strained crystals; every second one near a zone axis."""
+STRAIN = (0.001, 0.02)
+STRAINED_THICKNESS = (100.0, 300.0)  # Å
+ZONES = ((0, 0, 1), (0, 1, 1), (1, 1, 1), (1, 1, 2), (0, 1, 3))
+OFF_ZONE = 3.0  # degrees at most
 
 
 def main() -> None:
@@ -69,6 +80,11 @@ def main() -> None:
         f"{name}_random_{crystal.lower()}": (name, crystal)
         for name in ("develop", "final")
         for crystal in RANDOM
+    }
+    beds |= {
+        f"{name}_strained_{crystal.lower()}": (name, crystal)
+        for name in ("develop", "final")
+        for crystal in STRAINED
     }
     beds["test_map_cu"] = ("test", 18, 2)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -82,7 +98,10 @@ def main() -> None:
             out = options.out / f"{bed}.h5"
             if not out.exists():
                 made, *rest = beds[bed]
-                (make_random if len(rest) == 1 else make_map)(out, pool, SEEDS[made], *rest)
+                if "strained" in bed:
+                    make_strained(out, pool, SEEDS[made], rest[0])
+                else:
+                    (make_random if len(rest) == 1 else make_map)(out, pool, SEEDS[made], *rest)
 
 
 def make_random(out: Path, pool: PoolType, seed: int, crystal: str) -> None:
@@ -99,17 +118,48 @@ def make_random(out: Path, pool: PoolType, seed: int, crystal: str) -> None:
     write(out, np.array(patterns), truth, SMALL, crystal=crystal, seed=seed, made_by=MADE_BY)
 
 
-def followed(out: Path, pool: PoolType, tasks: list[tuple]) -> Iterator[np.ndarray]:
+def make_strained(out: Path, pool: PoolType, seed: int, crystal: str) -> None:
+    """Write patterns of crystals strained in the plane, by 0.1 to 2 % along axes of any direction."""
+    tasks = []
+    for index in range(STRAINED[crystal]):
+        rng = np.random.default_rng([seed, list(STRAINED).index(crystal), index])
+        rotation = near_zone(rng) if index % 2 else Rotation.random(random_state=rng).as_matrix()
+        thickness = float(np.exp(rng.uniform(*np.log(STRAINED_THICKNESS))))
+        shift = rng.random(3)
+        along = Rotation.from_rotvec((0, 0, rng.uniform(0, np.pi))).as_matrix()[:2, :2]
+        size = np.exp(rng.uniform(*np.log(STRAIN), 2)) * rng.choice((-1, 1), 2)
+        gradient = np.eye(2) + along * size @ along.T
+        tasks.append((crystal, rotation, [thickness], shift, UPRIGHT, None, gradient))
+    patterns = [made[0, 0] for made in followed(out, pool, tasks, FINE)]
+    truth = {
+        "rotation": np.array([task[1] for task in tasks]),
+        "thickness": np.array([task[2][0] for task in tasks], np.float32),
+        "gradient": np.array([task[-1] for task in tasks]),
+    }
+    write(out, np.array(patterns), truth, FINE, crystal=crystal, seed=seed, made_by=MADE_BY)
+
+
+def near_zone(rng: np.random.Generator) -> np.ndarray:
+    """Return an orientation of a cubic crystal with a zone axis near the beam, at any angle about it."""
+    zone = np.array(ZONES[rng.integers(len(ZONES))])
+    upright = Rotation.align_vectors([zone / np.linalg.norm(zone)], [[0, 0, 1]])[0]
+    tilt = np.deg2rad(OFF_ZONE) * np.sqrt(rng.random())
+    about, azimuth = rng.uniform(0, 2 * np.pi, 2)
+    off = Rotation.from_rotvec(tilt * np.array([np.cos(azimuth), np.sin(azimuth), 0]))
+    return (upright * off * Rotation.from_rotvec((0, 0, about))).as_matrix()
+
+
+def followed(out: Path, pool: PoolType, tasks: list[tuple], box: Box = SMALL) -> Iterator[np.ndarray]:
     """Simulate, say how far it is."""
     start = time.monotonic()
-    for number, made in enumerate(pool.imap(_simulate, tasks), start=1):
+    for number, made in enumerate(pool.imap(partial(_simulate, box=box), tasks), start=1):
         if number % 16 == 0 or number == len(tasks):
             print(f"{out.name}: {number} of {len(tasks)}, {time.monotonic() - start:.0f} s", flush=True)
         yield made
 
 
-def _simulate(task: tuple) -> np.ndarray:
-    return simulate(*task, box=SMALL)
+def _simulate(task: tuple, box: Box) -> np.ndarray:
+    return simulate(*task, box=box)
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from matplotlib.colors import to_rgb
 
-from helpers.made_maps import CU, TI, some_map, sure
+from helpers.made_maps import CU, TI, some_map, strained, sure
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import (
     CHANNELS,
@@ -27,19 +27,20 @@ from napari_4dstem_orient.export.images import save_channel_image
 
 @pytest.fixture
 def found() -> OrientationMap:
-    """Two phases, some positions without an answer, certainty, what neighbours did, and two crystals in places."""
+    """Two phases, some positions without an answer, certainty, what neighbours did, strain, two crystals in places."""
     verdict = (np.arange(30).reshape(6, 5) % len(PoolVerdict)).astype(np.uint8)
     alone = sure(some_map((6, 5), phases=(CU, TI)))
     second = alone.only(alone.indexed & (np.arange(5) > 2))
     share = np.where(second.indexed, 0.75, 1).astype(np.float32)
     pooled = Pooled.of(verdict, alone.arrays, alone.arrays)
-    return replace(alone, pooled=pooled, beside=(replace(second, share=1 - share),), share=share)
+    beside = (replace(second, share=1 - share),)
+    return strained(replace(alone, pooled=pooled, beside=beside, share=share))
 
 
 def test_a_map_has_the_channels_that_it_knows(found):
     assert channels_of(found) == list(CHANNELS)
     assert channels_of(replace(found, phases=(CU,))) == [key for key in CHANNELS if key != "phase-margin"]
-    known = channels_of(replace(found, certainty=None, pooled=None, beside=(), share=None))
+    known = channels_of(replace(found, certainty=None, pooled=None, beside=(), share=None, strain=None))
     assert known == ["ipf-z", "ipf-x", "ipf-y", "phase", "score", "explained"]
 
 
@@ -62,17 +63,42 @@ def test_scalar_channels_follow_their_colour_map(found, key):
     values, (low, high) = scalar_values(found, key), scalar_limits(found, key)
     assert np.isnan(values[~found.indexed]).all()
     rgba, table = channel_colors(found, key), color_table(CHANNELS[key].colormap)
-    np.testing.assert_array_equal(rgba[..., 3], 255 * found.indexed)
-    row, col = np.argwhere(found.indexed)[3]
+    known = ~np.isnan(values)
+    assert (known == found.indexed).all() or CHANNELS[key].centred
+    np.testing.assert_array_equal(rgba[..., 3], 255 * known)
+    row, col = np.argwhere(known)[3]
     place = round(255 * min(max((float(values[row, col]) - low) / (high - low), 0), 1))
     np.testing.assert_array_equal(rgba[row, col], table[place])
 
 
-@pytest.mark.parametrize("colormap", sorted({channel.colormap for channel in CHANNELS.values()}))
-def test_colour_maps_can_be_read_without_colour(colormap):
+@pytest.mark.parametrize(
+    ("colormap", "centred"), sorted({(channel.colormap, channel.centred) for channel in CHANNELS.values()})
+)
+def test_colour_maps_can_be_read_without_colour(colormap, centred):
+    """From dark to light; one that is centred from light in the middle to dark at both ends."""
     lightness = color_table(colormap)[:, :3] @ (0.2126, 0.7152, 0.0722)
-    assert (np.diff(lightness) > -1).all()
+    rises = np.diff(lightness) * np.where(centred & (np.arange(255) > 127), -1, 1)
+    assert (rises > -1).all()
     assert np.ptp(lightness) > 150
+
+
+def test_strain_is_shown_about_zero_in_percent_and_degrees(found):
+    low, high = scalar_limits(found, "strain-xx")
+    assert low == -high
+    values = scalar_values(found, "strain-xx")
+    np.testing.assert_allclose(values[found.indexed], 100 * found.strain.values[found.indexed, 0])
+    assert np.isnan(values[found.indexed]).sum() == 1
+    assert high == pytest.approx(np.nanpercentile(np.abs(values), 98), rel=1e-5)
+    turned = scalar_values(found, "strain-rotation")[found.indexed]
+    np.testing.assert_allclose(turned, np.rad2deg(found.strain.of("rotation")[found.indexed]), rtol=1e-5)
+    unstrained = replace(found, strain=replace(found.strain, values=0 * found.strain.values))
+    assert scalar_limits(unstrained, "strain-xx") == (-channels.LEAST_SHOWN, channels.LEAST_SHOWN)
+
+
+def test_refused_answers_have_no_strain(found):
+    strict = found.accepted(min_reliability=0.5)
+    np.testing.assert_array_equal(strict.strain.known, found.strain.known & strict.indexed)
+    assert found.put(np.array([0]), found.take(np.array([0]))).strain is None
 
 
 def test_the_number_of_disks_fills_its_colour_bar(found):

@@ -19,7 +19,7 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient_evaluation.benchmarks import fresh
 
-COMMANDS = ("demo", "map", "detect", "train", "evaluate", "benchmark")
+COMMANDS = ("demo", "map", "strain", "detect", "train", "evaluate", "benchmark")
 CALIBRATED = ("--voltage", "300", "--q-pixel", "0.05", "--semiangle", "3")
 
 

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from napari_4dstem_orient.core.certainty import Certainty, IndexingStatus
 from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.strain import Strain
 from napari_4dstem_orient.crystals.phase import Phase
 
 
@@ -121,6 +122,17 @@ def sure(orientation_map, seed=0):
         ).astype(np.float32),
     )
     return replace(orientation_map, certainty=certainty)
+
+
+def strained(orientation_map, seed=0):
+    """The same map with some strain wherever there is an answer, but for the last."""
+    random, shape = np.random.default_rng(seed), orientation_map.scan_shape
+    known = orientation_map.indexed.copy()
+    known.flat[np.flatnonzero(known)[1:][-1:]] = False
+    values, deviation = random.normal(0, 0.01, (2, *shape, 4)).astype(np.float32)
+    disks = random.integers(4, 40, shape).astype(np.int32)
+    strain = Strain(values, np.abs(deviation), disks, "the mean of each grain", "x down, y right")
+    return replace(orientation_map, strain=strain.where(known))
 
 
 def grain_map(shape, phases, grains=12, seed=1, r_pixel=20.0):

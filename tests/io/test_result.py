@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.full_disk import files_no_larger_than
-from helpers.made_maps import BISMUTH, CU, TI, some_map, sure
+from helpers.made_maps import BISMUTH, CU, TI, overlapping_map, some_map, strained, sure
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
@@ -67,6 +67,38 @@ def test_the_contract_in_plain_h5py(tmp_path):
         assert file["orientation"].attrs["r_pixel"] == 5.0
         assert file["orientation"].attrs["method"] == "transformer"
         np.testing.assert_array_equal(file["orientation/rotation"], made.rotation)
+
+
+def test_strain_comes_back_of_each_crystal(tmp_path):
+    made = overlapping_map()
+    made = strained(replace(made, beside=(strained(made.beside[0], seed=1),)))
+    made.save(tmp_path / "map.h5")
+    back = OrientationMap.load(tmp_path / "map.h5")
+    for before, after in ((made, back), (made.beside[0], back.beside[0])):
+        for name in ("values", "deviation", "disks"):
+            np.testing.assert_array_equal(getattr(after.strain, name), getattr(before.strain, name))
+        assert (after.strain.reference, after.strain.axes) == ("the mean of each grain", "x down, y right")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("strain", np.zeros((4, 7, 3), np.float32)),
+        ("strain", np.full((4, 7, 4), np.inf, np.float32)),
+        ("strain_deviation", np.full((4, 7, 4), -1, np.float32)),
+        ("strain_disks", np.zeros((3, 7), np.int32)),
+        ("strain_disks", np.full((4, 7), 0.5)),
+    ],
+)
+def test_what_is_no_strain_is_refused(tmp_path, name, values):
+    strained(some_map()).save(path := tmp_path / "map.h5")
+    with h5py.File(path, "r+") as file:
+        told = dict(file[f"orientation/{name}"].attrs)
+        del file[f"orientation/{name}"]
+        file[f"orientation/{name}"] = values
+        file[f"orientation/{name}"].attrs.update(told)
+    with pytest.raises(UserError, match="strain"):
+        load_map(path)
 
 
 def test_the_map_saves_and_loads_itself(tmp_path):

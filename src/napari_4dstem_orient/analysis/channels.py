@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, LabAxis, color_key_image, ipf_colors
 from napari_4dstem_orient.core.pooled import PoolVerdict
+from napari_4dstem_orient.core.strain import COMPONENTS
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -31,6 +32,10 @@ class Channel(NamedTuple):
         does not know them.
     colormap : str
         A scalar channel's colour map, one that every colour vision reads the same way.
+    unit : str
+        Of a scalar channel's values, where they are no plain numbers; ASCII.
+    centred : bool
+        Whether 0 is in the middle of the colour bar.
     """
 
     title: str
@@ -38,6 +43,8 @@ class Channel(NamedTuple):
     label: str = ""
     values: Callable[[OrientationMap], np.ndarray | None] | None = None
     colormap: str = "viridis"
+    unit: str = ""
+    centred: bool = False
 
 
 def _of_certainty(name: str) -> Callable[[OrientationMap], np.ndarray | None]:
@@ -65,6 +72,25 @@ def _phase_margin(found: OrientationMap) -> np.ndarray | None:
     return found.certainty.phase_margin if known and found.certainty is not None else None
 
 
+def _strain(component: str) -> Channel:
+    turn = component == "rotation"
+    unit = "deg" if turn else "percent"
+
+    def of(found: OrientationMap) -> np.ndarray | None:
+        if found.strain is None:
+            return None
+        values = found.strain.of(component)
+        return np.rad2deg(values) if turn else 100 * values
+
+    label = "lattice rotation from x towards y, degrees" if turn else f"strain {component}, %"
+    title = "lattice rotation" if turn else f"strain {component}"
+    return Channel(title, label=label, values=of, colormap="RdBu_r", unit=unit, centred=True)
+
+
+SHOWN = 98
+"""Percentile of what is smaller than the end of a centred colour bar; the rest is clipped."""
+LEAST_SHOWN = 0.05
+"""The end of such a bar at least: % of strain, degrees of rotation."""
 IMPRECISE = 1.0
 """Degrees; the end of the colour bar of precision."""
 
@@ -113,6 +139,7 @@ CHANNELS = {
         values=lambda found: found.share,
         colormap="cividis",
     ),
+    **{f"strain-{component}": _strain(component) for component in COMPONENTS},
 }
 
 
@@ -138,6 +165,11 @@ def scalar_limits(orientation_map: OrientationMap, key: str) -> tuple[float, flo
     """Return the values at the ends of a scalar channel's colour bar."""
     if key == "neighbours":
         return 0.0, float(max(PoolVerdict))
+    if CHANNELS[key].centred:
+        sizes = np.abs(scalar_values(orientation_map, key))
+        sizes = sizes[~np.isnan(sizes)]
+        end = max(LEAST_SHOWN, float(np.percentile(sizes, SHOWN)) if sizes.size else 0.0)
+        return -end, end
     if key == "crystals":
         return 1.0, 1.0 + max(1, len(orientation_map.beside))
     if key.startswith("precision"):
@@ -205,7 +237,7 @@ def _paint(orientation_map: OrientationMap, key: str) -> np.ndarray:
     low, high = scalar_limits(orientation_map, key)
     shade = np.nan_to_num((values - low) / (high - low)).clip(0, 1)
     rgba = color_table(channel.colormap)[np.rint(255 * shade).astype(np.uint8)]
-    rgba[~orientation_map.indexed] = 0
+    rgba[np.isnan(values) if channel.centred else ~orientation_map.indexed] = 0
     return rgba
 
 

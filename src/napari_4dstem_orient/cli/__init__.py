@@ -11,6 +11,7 @@ from napari_4dstem_orient.cli.detect import detect
 from napari_4dstem_orient.cli.identify import identify
 from napari_4dstem_orient.cli.map import map_
 from napari_4dstem_orient.cli.models import evaluate, train
+from napari_4dstem_orient.cli.strain import strain
 from napari_4dstem_orient.core.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(demo)
 app.command("map")(map_)
 app.command()(detect)
 app.command()(identify)
+app.command()(strain)
 app.command()(train)
 app.command()(evaluate)
 app.command()(benchmark)

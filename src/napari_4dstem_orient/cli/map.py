@@ -9,6 +9,7 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
+from napari_4dstem_orient.cli.strain import summary as strain_summary
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.memory import MEMORY
@@ -18,6 +19,7 @@ from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
 
 if TYPE_CHECKING:
+    from napari_4dstem_orient.analysis.strain.strain import Reference
     from napari_4dstem_orient.core.orientation_map import OrientationMap
 
 
@@ -72,6 +74,13 @@ def map_(
             max=MOST_CRYSTALS,
         ),
     ] = MOST_CRYSTALS,
+    strain: Annotated[
+        str | None,
+        options.one_of(
+            dict.fromkeys(("ideal", "grain")),
+            "Measure the strain too, against the crystal (one pixel size fitted to the map) or each grain's mean.",
+        ),
+    ] = None,
     workers: options.Workers = None,
     cluster: options.ClusterAddress = None,
     memory: options.Memory = MEMORY,
@@ -101,6 +110,7 @@ def map_(
     from napari_4dstem_orient.workflow.outputs import check_outputs
     from napari_4dstem_orient.workflow.run import Observer, run
     from napari_4dstem_orient.workflow.store import Partial
+    from napari_4dstem_orient.workflow.strain import with_strain
 
     exports = export or ()
     files = export_files(exports, output.stem).items()
@@ -145,15 +155,20 @@ def map_(
     partial = Partial(output)
     with progress_bars() as report, doing(workers, cluster) as runner:
         done = run(job, runner=runner, store=partial, observer=Observer(report))
-    result, disks = done.map, done.calibrated
-    assert result is not None
-    assert disks is not None
+        result, disks = done.map, done.calibrated
+        assert result is not None
+        assert disks is not None
+        if strain is not None:
+            against: Reference = "ideal" if strain == "ideal" else "grain"
+            result = with_strain(result, disks, against, progress=report("Measuring strain"))
     result.save(output)
     calibrated = disks.provenance["calibration"]
     if "summary" in calibrated:  # not of disks that came in Å⁻¹
         typer.echo(calibrated["summary"])
     options.warn([*disks.provenance.get("doubts", []), *calibrated["warnings"]])
     typer.echo(f"{output}: {summary(result)}")
+    if result.strain is not None:
+        typer.echo(f"{output}: {strain_summary(result.strain)}")
     if result.exploratory:
         typer.echo(f"This map is {result.exploratory}.")
     known = Calibration(**result.provenance["calibration"])

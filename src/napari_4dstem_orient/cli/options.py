@@ -13,6 +13,9 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_4dstem_orient.analysis.strain.strain import Axes, Reference
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.workflow.store import Partial
@@ -92,6 +95,22 @@ Origin = Annotated[
         metavar="auto|plane|parabola|each|constant|ROW,COL",
     ),
 ]
+StrainReference = Annotated[
+    str,
+    typer.Option(
+        help="What strain is against: ideal (the crystal, with one pixel size fitted to the map), grain (each grain's "
+        "mean), or the mean of a region, as rows,columns such as 0:10,0:20.",
+        metavar="ideal|grain|ROWS,COLS",
+    ),
+]
+StrainAxes = Annotated[
+    str,
+    typer.Option(
+        help="Along which axes strain is given: those of the scan (x down the rows), of each grain (a, b or c), or a "
+        "crystal direction projected into the plane, such as 1,1,0.",
+        metavar="scan|grain|U,V,W",
+    ),
+]
 Memory = Annotated[
     int,
     typer.Option(
@@ -147,6 +166,39 @@ def read_origin(text: str | None) -> CalibrationSettings | None:
             f"--origin {text} is neither one of {', '.join(ORIGINS)} nor a row and a column in px, such as 63.5,64."
         )
     return CalibrationSettings(row=row, col=col)
+
+
+def read_reference(text: str, scan_shape: tuple[int, int]) -> tuple[Reference, np.ndarray | None]:
+    """Return what strain is against, and the region where it is one."""
+    if text in ("ideal", "grain"):
+        return ("ideal" if text == "ideal" else "grain"), None
+    import numpy as np
+
+    region = np.zeros(scan_shape, bool)
+    try:
+        (top, bottom), (left, right) = (map(int, part.split(":")) for part in text.split(","))
+        region[top:bottom, left:right] = min(top, left) >= 0
+    except ValueError:
+        pass
+    if not region.any():
+        raise UserError(
+            f"{text} is neither ideal, grain nor a region in a map of {scan_shape[0]} × {scan_shape[1]} positions; "
+            "give first and last rows and columns, such as 0:10,0:20."
+        )
+    return "region", region
+
+
+def read_axes(text: str) -> Axes:
+    """Return along which axes strain is given."""
+    if text in ("scan", "grain"):
+        return "scan" if text == "scan" else "grain"
+    try:
+        u, v, w = map(int, text.split(","))
+    except ValueError:
+        u = v = w = 0
+    if not (u or v or w):
+        raise UserError(f"--axes {text} is neither scan, grain nor a crystal direction such as 1,1,0.")
+    return u, v, w
 
 
 def read_phases(names: Sequence[str]) -> list[Phase]:

@@ -14,6 +14,7 @@ from napari_4dstem_orient.core.certainty import AmbiguityFlag, Certainty, Indexi
 from napari_4dstem_orient.core.errors import LONGEST, UserError, one_line
 from napari_4dstem_orient.core.pooled import Pooled, flattened
 from napari_4dstem_orient.core.scan import both_steps
+from napari_4dstem_orient.core.strain import Strain
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -61,6 +62,8 @@ class OrientationMap:
     share : ndarray, float32, shape (scan_y, scan_x), or None
         This crystal's share of the intensity that all crystals of the pattern explain; None where there are none
         ``beside``.
+    strain : Strain or None
+        Of this crystal, where it was measured (``analysis.strain``); other answers have none.
     """
 
     phases: tuple[Phase, ...]
@@ -79,6 +82,7 @@ class OrientationMap:
     pooled: Pooled | None = None
     beside: tuple[OrientationMap, ...] = ()
     share: np.ndarray | None = None
+    strain: Strain | None = None
 
     def __post_init__(self) -> None:
         shape = self.phase_id.shape
@@ -102,7 +106,9 @@ class OrientationMap:
         known = [part.certainty for part in parts if part.certainty is not None]
         certainty = Certainty(**_joined(known, _names(known))) if len(known) == len(parts) else None
         arrays = _joined(parts, _ARRAYS)
-        return replace(parts[0], **arrays, certainty=certainty, pooled=None, beside=(), share=None)
+        return replace(
+            parts[0], **arrays, certainty=certainty, pooled=None, beside=(), share=None, strain=None
+        )
 
     def nothing(self, scan_shape: tuple[int, int]) -> OrientationMap:
         """Return a map of the same kind, of other positions, at none of which anything was tried yet."""
@@ -114,7 +120,7 @@ class OrientationMap:
             certainty = Certainty(**_empty(known, _names([known]), scan_shape))
             if certainty.precision is not None:
                 certainty.precision[:] = np.nan
-        return replace(self, **empty, certainty=certainty, pooled=None, beside=(), share=None)
+        return replace(self, **empty, certainty=certainty, pooled=None, beside=(), share=None, strain=None)
 
     def take(self, positions: np.ndarray) -> OrientationMap:
         """Return a map of one column, whose rows are these flat positions (n,), without what lies ``beside``."""
@@ -136,7 +142,7 @@ class OrientationMap:
             name: np.where(kept.reshape(*kept.shape, *(1,) * (values.ndim - 2)), values, nothing[name])
             for name, values in self.arrays.items()
         }
-        return self.with_arrays(arrays)
+        return self.with_arrays(arrays, strain=None if self.strain is None else self.strain.where(kept))
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -147,10 +153,11 @@ class OrientationMap:
         return {name: getattr(owner, name) for owner, name in [*((self, name) for name in _ARRAYS), *known]}
 
     def with_arrays(self, arrays: Mapping[str, np.ndarray], **fields: Any) -> OrientationMap:
-        """Return the map with others of its ``arrays``, all of them, and other fields."""
+        """Return the map with others of its ``arrays``, all of them, and other fields; it has no strain."""
         certain = {name: values for name, values in arrays.items() if name in _CERTAINTY}
         own: dict[str, Any] = {name: values for name, values in arrays.items() if name not in certain}
-        return replace(self, **own, certainty=Certainty(**certain) if certain else None, **fields)
+        fields = {"strain": None, "certainty": Certainty(**certain) if certain else None} | fields
+        return replace(self, **own, **fields)
 
     def alone(self) -> OrientationMap:
         """Return the map as it was before neighbours changed it, each position judged alone."""
@@ -247,6 +254,7 @@ class OrientationMap:
             status=np.select(
                 [low, unlikely], [IndexingStatus.LOW_SCORE, IndexingStatus.UNRELIABLE], self.status
             ).astype(np.uint8),
+            strain=None if self.strain is None else self.strain.where(~refused),
             beside=tuple(other.accepted(min_score, min_reliability).only(~refused) for other in self.beside),
             provenance=self.provenance
             | {"accepted": {name: max(float(value), before.get(name, 0.0)) for name, value in asked.items()}},

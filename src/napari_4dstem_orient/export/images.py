@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, scalar_values
+from napari_4dstem_orient.analysis.channels import (
+    CHANNELS,
+    Channel,
+    channel_colors,
+    channels_of,
+    scalar_limits,
+    scalar_values,
+)
 from napari_4dstem_orient.analysis.colours import DIRECTION_TEXT, PHASE_COLOURS, draw_color_key
 from napari_4dstem_orient.core.atomic import write
 from napari_4dstem_orient.core.errors import UserError
@@ -72,7 +79,8 @@ def channel_figure(orientation_map: OrientationMap, channel: str) -> Figure:
     keys = len(phases) if shown.axis is not None else 1
     figure, axes, sides = _page((rows, cols), keys, orientation_map.r_aspect)
     if scalar:
-        _draw_scalar(figure, axes, sides[0], scalar_values(orientation_map, channel), shown.label)
+        limits = scalar_limits(orientation_map, channel) if shown.centred else (None, None)
+        _draw_scalar(figure, axes, sides[0], scalar_values(orientation_map, channel), shown, limits)
     else:
         axes.imshow(_rgb(orientation_map, channel), interpolation="nearest", aspect="auto")
         subtitle = _subtitle(orientation_map)
@@ -101,15 +109,23 @@ def _present(orientation_map: OrientationMap) -> list[Phase]:
     return found or list(orientation_map.phases)
 
 
-def _draw_scalar(figure: Figure, axes: Axes, side: Axes, values: np.ndarray, label: str) -> None:
-    """Draw values with a colour bar; NaN is black."""
+def _draw_scalar(
+    figure: Figure,
+    axes: Axes,
+    side: Axes,
+    values: np.ndarray,
+    shown: Channel,
+    limits: tuple[float | None, float | None],
+) -> None:
+    """Draw values with a colour bar; NaN is black. Without limits, all values are within the bar."""
     from matplotlib import colormaps
 
-    colormap = colormaps["viridis"].with_extremes(bad="black")
-    drawn = axes.imshow(values, interpolation="nearest", aspect="auto", cmap=colormap)
+    colormap = colormaps[shown.colormap].with_extremes(bad="black")
+    low, high = limits
+    drawn = axes.imshow(values, interpolation="nearest", aspect="auto", cmap=colormap, vmin=low, vmax=high)
     side.axis("off")
     bar = figure.colorbar(drawn, cax=side.inset_axes((0.0, 0.0, 0.09, 1.0)))
-    bar.set_label(label, size=9)
+    bar.set_label(shown.label, size=9)
     bar.ax.tick_params(labelsize=8)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from napari_4dstem_orient.analysis.channels import CHANNELS
+from napari_4dstem_orient.core.strain import COMPONENTS
 from napari_4dstem_orient.export.ebsd import CRYSTAL_FRAME, EULER_FRAME, bunge_angles
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Quantity(NamedTuple):
 
 
 def quantities(orientation_map: OrientationMap) -> list[Quantity]:
-    """Return Euler angles, phase, and the scalar channels that the window shows, under the same names."""
+    """Return Euler angles, phase, the scalar channels that the window shows, under the same names, and σ of strains."""
     indexed = orientation_map.indexed
 
     def known(name: str, unit: str, values: np.ndarray) -> Quantity:
@@ -45,8 +46,20 @@ def quantities(orientation_map: OrientationMap) -> list[Quantity]:
     for channel in CHANNELS.values():
         values = channel.values(orientation_map) if channel.values is not None else None
         if values is not None:
-            found.append(known(channel.title.replace(" ", "_"), "", values))
-    return found
+            found.append(known(channel.title.replace(" ", "_"), channel.unit, values))
+    return found + [known(*each) for each in _strain_deviations(orientation_map)]
+
+
+def _strain_deviations(orientation_map: OrientationMap) -> list[Quantity]:
+    """Return how uncertain strains are, in the units of these, and how many disks speak."""
+    if (strain := orientation_map.strain) is None:
+        return []
+    found = []
+    for number, component in enumerate(COMPONENTS):
+        channel, values = CHANNELS[f"strain-{component}"], strain.deviation[..., number]
+        values = np.rad2deg(values) if channel.unit == "deg" else 100 * values
+        found.append(Quantity(f"{channel.title.replace(' ', '_')}_deviation", channel.unit, values))
+    return [*found, Quantity("strain_disks", "", strain.disks)]
 
 
 def step_text(steps: tuple[float, float] | None, digits: str) -> str:
@@ -68,4 +81,5 @@ def conventions(orientation_map: OrientationMap) -> list[str]:
         f"Phases: {', '.join(names)}",
         f"Method: {orientation_map.method}; where there is no answer there is no number",
         *filter(None, (orientation_map.which_crystal, orientation_map.exploratory)),
+        *((orientation_map.strain.text,) if orientation_map.strain is not None else ()),
     ]

@@ -79,7 +79,7 @@ def _columns(orientation_map: OrientationMap) -> dict[str, list[str]]:
         if name == "phase":
             columns |= _axes(orientation_map)
         else:
-            style = ".0f" if name in ("explained_disks", "crystals") else ".4f"
+            style = ".0f" if name in ("explained_disks", "crystals", "strain_disks") else ".4f"
             columns[f"{name}_{unit}" if unit else name] = _texts(values.ravel(), style)
     columns["status"] = [IndexingStatus(number).text for number in orientation_map.status.ravel().tolist()]
     if orientation_map.certainty is not None:

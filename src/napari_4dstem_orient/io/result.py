@@ -21,12 +21,16 @@ Layout (ny, nx: scan positions down the rows and along the columns)::
     /orientation/alone/NAME      as NAME (m, …)             what it was before neighbours spoke, and at which flat **
     /orientation/alone/NAME_at   int64   (m,)               positions it was another **
     /orientation/share           float32 (ny, nx)           of the light that all crystals of a pattern explain ***
+    /orientation/strain          float32 (ny, nx, 4)        xx, yy, xy and rotation (rad); NaN where unknown ****
+                                                            attributes ``reference`` and ``axes``: in words
+    /orientation/strain_deviation float32 (ny, nx, 4)       their standard deviations ****
+    /orientation/strain_disks    int32   (ny, nx)           disks that speak ****
     /orientation/phases          JSON text: list of crystals (name, cell, positions, numbers, occupancy)
     /provenance                  JSON text: program version, inputs, parameters, model hash, device
     /crystal_2, /crystal_3       each with an orientation and a provenance: further crystals of the same patterns ***
 
 * only where the method knows it (not in template matching); ** only where neighbours were asked; *** only where a
-pattern holds several crystals.
+pattern holds several crystals; **** only where strain was measured.
 """
 
 from __future__ import annotations
@@ -40,12 +44,13 @@ import numpy as np
 
 from napari_4dstem_orient.core.atomic import hdf5_in_memory, write
 from napari_4dstem_orient.core.certainty import AmbiguityFlag, Certainty, IndexingStatus
-from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.errors import LONGEST, UserError, one_line
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.orientation_map import OrientationMap, why_exploratory
 from napari_4dstem_orient.core.pooled import Pooled, PoolVerdict
 from napari_4dstem_orient.core.reading import from_json, reading, to_json
+from napari_4dstem_orient.core.strain import COMPONENTS, Strain
 from napari_4dstem_orient.crystals.phase import Phase
 
 if TYPE_CHECKING:
@@ -77,6 +82,7 @@ _CERTAINTY = {
     "probability": np.float32,
     "precision": np.float32,
 }
+_STRAIN = {"strain": "values", "strain_deviation": "deviation", "strain_disks": "disks"}
 _ATTRIBUTES = {"reason": "status", "explained": "n_matched", "doubt": "ambiguity"}
 """What the program calls the arrays that the file calls otherwise."""
 _NAMES = {name: _ATTRIBUTES.get(name, name) for name in (*_DTYPES, *_CERTAINTY)}
@@ -139,6 +145,10 @@ def write_map(orientation_map: OrientationMap, parent: h5py.Group) -> None:
         _write_pooled(orientation_map.pooled, group)
     if orientation_map.share is not None:
         _write(group, "share", orientation_map.share)
+    if (strain := orientation_map.strain) is not None:
+        for name, attribute in _STRAIN.items():
+            _write(group, name, getattr(strain, attribute))
+        group["strain"].attrs.update(reference=strain.reference, axes=strain.axes)
     for number, other in enumerate(orientation_map.beside, 2):
         write_map(other, parent.create_group(f"crystal_{number}"))
     group["phases"] = to_json([phase.to_dict() for phase in orientation_map.phases])
@@ -247,8 +257,25 @@ def read_map(parent: h5py.Group) -> OrientationMap:
         pooled=pooled,
         beside=beside,
         share=share,
+        strain=_read_strain(group, arrays["phase_id"].shape) if "strain" in group else None,
         **named,
     )
+
+
+def _read_strain(group: h5py.Group, shape: tuple[int, ...]) -> Strain:
+    """Read the strain; ValueError where it does not fit the map, or is none."""
+    from napari_4dstem_orient.core import hdf5_access as hdf5
+
+    dtypes = {"values": np.float32, "deviation": np.float32, "disks": np.int32}
+    told = {key: _as(hdf5.array(group, name), dtypes[key], name) for name, key in _STRAIN.items()}
+    if told["disks"].shape != shape or any(
+        told[key].shape != (*shape, len(COMPONENTS)) for key in ("values", "deviation")
+    ):
+        raise ValueError("strain does not fit the map")
+    words = {name: one_line(str(group["strain"].attrs[name]), LONGEST) for name in ("reference", "axes")}
+    if np.isinf(told["values"]).any() or (told["deviation"] < 0).any() or (told["disks"] < 0).any():
+        raise ValueError("strain holds what is no strain")
+    return Strain(told["values"], told["deviation"], told["disks"], words["reference"], words["axes"])
 
 
 def _read_beside(parent: h5py.Group, phase_id: np.ndarray, phases: int) -> tuple[OrientationMap, ...]:

@@ -53,9 +53,9 @@ TILT = 0.5
 """Degrees; standard deviation of an answer's tilt where the map does not know it."""
 LOOKS, LOOKED_AT = 2, 512
 """How often, and at how many positions of a phase, it is looked how far disks are moved along q."""
-TOGETHER = 1.0
-"""Variance that disks are moved by along q, over that of the residuals: those of one pattern are moved together, which
-looks like strain. From multislice patterns of strained Cu and Si (``tools/measure_strain.py --set develop``)."""
+TOGETHER = 0.4
+"""Of how far disks are moved along q, the part that all of a pattern have in common (as a share of |q|): it looks like
+a larger or smaller lattice. From multislice patterns of strained Cu and Si (``tools/measure_strain.py``)."""
 CLIPPED = 4.0
 """Residuals beyond so many times the median one count as so many."""
 ROUNDS = 4
@@ -168,20 +168,22 @@ class _Noise:
         if not len(left):
             return cls()
         along, across = np.minimum(np.square(left), np.square(CLIPPED * np.median(np.abs(left), 0))).mean(0)
-        return cls(float(np.sqrt(across)) or 1.0, float(np.sqrt(TOGETHER * max(along - across, 0.0))))
+        return cls(float(np.sqrt(across)) or 1.0, float(np.sqrt(max(along - across, 0.0))))
 
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
     """Disks of n positions: q (n, d, 2), variances along and across q (n, d, 2), and whether there is one (n, d).
 
-    ``believed``: residuals that these variances count for; none where the disks do not tell them.
+    ``believed``: residuals that these variances count for; none where the disks do not tell them. ``common``: how far
+    all disks of a pattern are moved together along q, Å⁻¹.
     """
 
     q: torch.Tensor
     variance: torch.Tensor
     there: torch.Tensor
     believed: float
+    common: float
 
     @classmethod
     def of(cls, disks: BraggDisks, positions: np.ndarray, noise: _Noise) -> _Measured:
@@ -194,7 +196,7 @@ class _Measured:
             least = FLOOR * float(np.median(disks.uncertainty))
             across, believed = torch.from_numpy(block[..., 4]).double().clamp_min(least), BELIEVED
         variance = torch.stack([across.square() + noise.along**2, across.square()], -1)
-        return cls(q, variance, torch.from_numpy(there), believed)
+        return cls(q, variance, torch.from_numpy(there), believed, TOGETHER * noise.along)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,15 +232,16 @@ class _Spots:
 
     def of_disks(self, measured: _Measured, unknown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return each disk's reflection, g (n, d, 3), as deformed by what is fitted so far, and whether it has one."""
-        place = self.g[..., :2] + torch.einsum("nmip,np->nmi", _columns(self.g), unknown)
-        apart = torch.cdist(measured.q, place, compute_mode="donot_use_mm_for_euclid_dist")
-        suits = self.intensity[:, None] * torch.exp(-2 * (apart / self.near).square()) * (apart < self.near)
-        best, index = suits.max(-1)
-        chosen = place.gather(1, index[..., None].expand(-1, -1, 2))
-        elsewhere = torch.cdist(chosen, place, compute_mode="donot_use_mm_for_euclid_dist") > APART
+        place = (self.g[..., :2] + torch.einsum("nmip,np->nmi", _columns(self.g), unknown)).float()
+        apart = torch.cdist(measured.q.float(), place, compute_mode="donot_use_mm_for_euclid_dist")
+        likely = self.intensity.float()[:, None] * torch.exp(-2 * (apart / self.near).square())
+        suits, which = (likely * (apart < self.near)).topk(3, dim=-1)
+        best, index = suits[..., 0], which[..., 0]
+        places = place.gather(1, which.flatten(1)[..., None].expand(-1, -1, 2)).unflatten(1, which.shape[1:])
+        elsewhere = (places - places[:, :, :1]).norm(dim=-1) > APART
         rival = (suits * elsewhere).amax(-1)
         # Of two disks for one reflection, that which suits better.
-        claims = torch.zeros_like(self.intensity).scatter_reduce(1, index, best * measured.there, "amax")
+        claims = torch.zeros_like(place[..., 0]).scatter_reduce(1, index, best * measured.there, "amax")
         own = measured.there & (best > 0) & (rival < RIVAL * best) & (best >= claims.gather(1, index))
         return self.g.gather(1, index[..., None].expand(-1, -1, 3)), own
 
@@ -290,6 +293,11 @@ def _fit(spots: _Spots, measured: _Measured, tilt: np.ndarray) -> _Fitted:
         trust = (OUTLYING * (scale[:, None] / squares.clamp_min(1e-12)).sqrt()).clamp(max=1)
     speak = own & (g.square().sum(-1) > 0)
     covariance = inverse[:, :4, :4] * scale[:, None, None]
+    squared = torch.where(speak, g[..., :2].square().sum(-1), 0).sum(1) / speak.sum(1).clamp_min(1)
+    size = torch.eye(2, dtype=torch.float64).flatten()
+    covariance = covariance + torch.outer(size, size) * (
+        measured.common**2 / squared.clamp_min(1e-6)[:, None, None]
+    )
     known = (speak.sum(1) >= FEWEST) & (_width(g[..., :2], speak) > FLATTEST)
     known &= torch.diagonal(covariance, dim1=1, dim2=2).amax(1) < LOOSEST**2
     reciprocal = torch.eye(2) + unknown[:, :4].reshape(-1, 2, 2) * known[:, None, None]

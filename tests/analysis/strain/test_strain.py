@@ -255,3 +255,14 @@ def test_disks_that_are_moved_along_q_are_believed_across_it():
     size = (errors[..., 0, 0] + errors[..., 1, 1]) / 2
     assert shear.std() < 0.5 * size.std()
     assert (np.abs(errors) < deviation).mean() == pytest.approx(0.72, abs=0.12)
+
+
+def test_where_there_is_no_grain_strain_is_still_against_the_crystal():
+    """Random orientations, as of a powder; only rotations need a grain."""
+    rotation = rotations(12, seed=5).reshape(3, 4, 3, 3)
+    gradient = everywhere(gradient_of(0.004, -0.004, 0.001))
+    found = measured(rotation, gradient, width=0.04)
+    told = ~np.isnan(found.values[..., 0])
+    assert told.sum() >= 8
+    np.testing.assert_allclose(found.values[told][:, :3], [[0.004, -0.004, 0.001]] * told.sum(), atol=3e-4)
+    assert np.isnan(found.of("rotation")).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -108,7 +109,7 @@ def _means(values: np.ndarray, members: np.ndarray, groups: np.ndarray) -> np.nd
     """
     inside = members > 0
     number = max(int(members.max(initial=0)), int(groups.max(initial=0))) + 1
-    flat = values[inside].reshape(inside.sum(), -1)
+    flat = values[inside].reshape(-1, math.prod(values.shape[2:]))
     sums = np.stack([np.bincount(members[inside], column, number) for column in flat.T], -1)
     count = np.bincount(members[inside], minlength=number)[:, None]
     means = np.where(count > 0, sums / count.clip(1), np.nan)

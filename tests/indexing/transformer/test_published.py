@@ -134,7 +134,7 @@ def test_it_is_asked_once_about_the_pattern_as_it_lies(trained):
 def test_it_is_an_indexer_like_the_other(trained):
     test = evaluation.make_test_set(trained, 0, "published", 8)
     assert isinstance(test.disks, BraggDisks)
-    make = evaluation.methods_for(trained, "cpu", template=False)["network"]
+    make = evaluation.methods_for(trained, "cpu", template=False)[evaluation.ALONE]
     found = make().index(test.disks)
     assert (found.indexed | (found.status == IndexingStatus.TOO_FEW_DISKS)).all()
     assert found.indexed.any()

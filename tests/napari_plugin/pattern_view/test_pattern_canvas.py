@@ -6,7 +6,13 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QToolTip
 
 from helpers.gui_scan import grabbed
-from napari_4dstem_orient.napari_plugin.pattern_view.overlays import STYLES, MarkSet, Shape, scale_bar
+from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
+    CRYSTALS,
+    STYLES,
+    MarkSet,
+    Shape,
+    scale_bar,
+)
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens, PatternCanvas
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels, raw_picture
 
@@ -118,8 +124,10 @@ def test_a_label_at_the_edge_is_written_inside(view):
 
 
 def test_every_mark_has_a_shape_of_its_own():
-    assert {style.shape for style in STYLES.values()} == set(Shape)
-    assert len({style.screen for style in STYLES.values()}) == len(STYLES)
+    shapes = [style.shape for style in (STYLES | CRYSTALS).values()]
+    assert sorted(shapes) == sorted(Shape)
+    for styles in (STYLES, CRYSTALS):
+        assert len({style.screen for style in styles.values()}) == len(styles)
 
 
 def test_the_scale_bar_is_as_long_as_it_says(view):

@@ -22,7 +22,7 @@ def test_crystals_are_counted_and_asked_for_one_by_one(overlapping):
     assert (second.indexed == (overlapping.crystals == 2)).all()
     assert second.provenance == {**overlapping.provenance, "crystal": 2}
     assert second.which_crystal == "Crystal 2 of each pattern, of which some hold several"
-    assert some_map().which_crystal == ""
+    assert some_map().which_crystal == some_map().of_crystal(1).which_crystal == ""
     with pytest.raises(IndexError):
         overlapping.of_crystal(3)
 

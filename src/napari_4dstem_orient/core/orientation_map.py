@@ -163,7 +163,7 @@ class OrientationMap:
         """Return the map as it was before neighbours changed it, each position judged alone."""
         if self.pooled is None:
             return self
-        provenance = {name: told for name, told in self.provenance.items() if name != "pooling"}
+        provenance = {name: told for name, told in self.provenance.items() if name not in _LATER}
         undone = self.pooled.undone(self.arrays)
         return self.with_arrays(undone, provenance=provenance, pooled=None, beside=(), share=None)
 
@@ -175,7 +175,7 @@ class OrientationMap:
         IndexError
             No pattern has so many.
         """
-        told = self.provenance | {"crystal": number}
+        told = self.provenance | ({"crystal": number} if self.beside else {})
         return replace((self, *self.beside)[number - 1], provenance=told, beside=())
 
     @property
@@ -311,6 +311,8 @@ def _file_format() -> Any:
 
 
 _CERTAINTY = ("reliability", "phase_margin", "ambiguity", "probability", "precision")
+_LATER = ("pooling", "crystals")
+"""What the provenance says of the steps after each position was judged alone."""
 _ARRAYS = ("rotation", "phase_id", "score", "status", "n_matched", "runner_up", "runner_up_score")
 
 

@@ -78,6 +78,7 @@ def table(path: Path, made: OrientationMap) -> None:
     """By Python's own csv."""
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    lines = [line for line in lines if line.get("crystal", "1") == "1"]
     assert len(lines) == made.indexed.size
     row, col = np.argwhere(made.indexed)[-1]
     line = lines[int(row) * made.scan_shape[1] + int(col)]

@@ -1,5 +1,6 @@
 """The whole job in a real window: what a user should see after each chapter of ``helpers.walk_through.chapters``."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -31,7 +32,7 @@ from napari_4dstem_orient.workflow.session import MapBy, Stage
 STRIDE = {SILVER.title: 4, COPPER.title: 2}
 """The samples in miniature: only every so many positions along both axes."""
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-OF_OTHER_TOOLS = {"certainty", "frames"}
+OF_OTHER_TOOLS = {"certainty", "frames", "overlap"}
 
 
 def miniature(scan: Scan, stride: int) -> Scan:
@@ -263,7 +264,8 @@ def every_file_is_read_by_its_program(walk):
         paths = sorted(folder.glob(files))
         assert paths, files
         for path in paths:
-            reader(path, made)
+            number = re.search(r"_crystal(\d)", path.stem)
+            reader(path, made.of_crystal(int(number[1])) if number else made)
         read.update(paths)
     assert read == set(folder.iterdir())
     for path in read:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_4dstem_orient.indexing.methods import Asked, Method
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 def _make(asked: Asked) -> Indexer:
     """Make templates as far as the detector, or a disk, reaches."""
+    from napari_4dstem_orient.indexing.methods.transformer import by_templates
     from napari_4dstem_orient.indexing.template.indexer import TemplateMatcher
 
     return TemplateMatcher(
@@ -23,7 +26,18 @@ def _make(asked: Asked) -> Indexer:
         asked.settings,
         asked.acceptance,
         device=asked.device,
+        judge=by_templates(replace(asked, settings=None)) if _verifies(asked) else None,
     )
 
 
-TEMPLATE = Method("Template matching", TemplateSettings, _make, verifies=True)
+def _verifies(asked: Asked) -> bool:
+    return (asked.settings or TemplateSettings()).verify
+
+
+def _files(asked: Asked) -> list[Path]:
+    from napari_4dstem_orient.indexing.verification.network import verifier_files
+
+    return verifier_files(asked.precession) if _verifies(asked) else []
+
+
+TEMPLATE = Method("Template matching", TemplateSettings, _make, _files, knows_reliability=True, verifies=True)

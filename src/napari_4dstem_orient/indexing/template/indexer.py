@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +35,9 @@ from napari_4dstem_orient.indexing.settings import (
 )
 from napari_4dstem_orient.indexing.template.library import SHELL, Templates, refuse_larger
 from napari_4dstem_orient.indexing.template.matching import batch_sizes, match
+from napari_4dstem_orient.indexing.template.reliability import Judge, with_reliability
 from napari_4dstem_orient.indexing.template.zone_axes import zone_count, zone_triangles
+from napari_4dstem_orient.indexing.verification.reliability import calibrated
 
 CHUNK = 16
 """Scan positions between two progress reports where py4DSTEM matches."""
@@ -61,6 +63,8 @@ class TemplateMatcher:
         See their classes. The score of an answer is the same as the transformer's, not py4DSTEM's correlation.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; py4DSTEM's own engine runs on the CPU.
+    judge : Judge, optional
+        Of the same phases; says how reliable the answers are, which stay as they are.
 
     Raises
     ------
@@ -79,6 +83,7 @@ class TemplateMatcher:
         settings: TemplateSettings | None = None,
         acceptance: AcceptanceSettings | None = None,
         device: str = "auto",
+        judge: Judge | None = None,
     ) -> None:
         self.phases = tuple(phases)
         self.voltage = voltage
@@ -86,6 +91,7 @@ class TemplateMatcher:
         self.precession = precession
         self.settings = settings or TemplateSettings()
         self.acceptance = acceptance or AcceptanceSettings()
+        self._judge = judge
         if self.settings.engine not in ENGINES:
             raise UserError(
                 f"There is no engine {self.settings.engine!r}; choose one of {', '.join(ENGINES)}."
@@ -148,7 +154,8 @@ class TemplateMatcher:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach = reach_of(disks, self._reach)
         runners_up = self.settings.matches * len(self.phases) - 1
-        builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, disks.sure().counts)
+        listed = disks.sure().counts
+        builder = MapBuilder(disks.scan_shape, self.phases, self.acceptance, runners_up, listed, calibrated)
         counts = disks.counts.ravel()
         batches = self._batches(counts)
         if self._by_torch:
@@ -164,6 +171,7 @@ class TemplateMatcher:
 
     def verify(self, offered: Offered, progress: Progress = silent) -> Verified:
         """Score hypotheses from elsewhere, as they are; see ``Verifies.verify``."""
+        odds = None if self._judge is None else self._judge.verify(offered).odds
         verified = Verified.nothing(len(offered.rotation))
         reach, done = reach_of(offered.disks, self._reach), 0
         batches = np.split(np.arange(len(offered.rotation)), range(OFFERED, len(offered.rotation), OFFERED))
@@ -173,7 +181,7 @@ class TemplateMatcher:
             verified.put(where, *answer)
             done += len(where)
             progress(done, len(offered.rotation))
-        return verified
+        return verified if odds is None else replace(verified, odds=odds)
 
     @torch.inference_mode()
     def _verify(self, offered: Offered, where: np.ndarray, reach: float) -> tuple[np.ndarray, ...]:
@@ -206,8 +214,14 @@ class TemplateMatcher:
         """Return which positions have enough disks, and hypotheses for those."""
         measured = self._read(disks, where, reach)
         tried = measured.enough(self.acceptance.min_disks)
-        found = self._answer(measured[tried]) if bool(tried.any()) else None
-        return tried.cpu().numpy(), found
+        told = tried.cpu().numpy()
+        if not told.any():
+            return told, None
+        matches = [self._match(phase_id, measured[tried]) for phase_id in range(len(self.phases))]
+        found = self._answer(measured[tried], matches)
+        if self._judge:
+            found = with_reliability(found, self._judge.beside(disks, where[told], matches), self.phases)
+        return told, found
 
     def _read(self, disks: BraggDisks, where: np.ndarray, reach: float) -> Measured:
         nearest = min(reflector.nearest for reflector in self._reflectors)
@@ -216,10 +230,10 @@ class TemplateMatcher:
         mask = without_direct_beam(tensor, torch.from_numpy(inside).to(self.device), nearest)
         return Measured.of(tensor, mask, reach)
 
-    def _answer(self, measured: Measured) -> Hypotheses:
+    def _answer(self, measured: Measured, matches: Sequence[torch.Tensor]) -> Hypotheses:
+        """Return the matches (n, m, 3, 3) of each phase with their scores, best first."""
         found = []
-        for phase_id, reflector in enumerate(self._reflectors):
-            rotation = self._match(phase_id, measured)
+        for phase_id, (rotation, reflector) in enumerate(zip(matches, self._reflectors, strict=True)):
             scored = score(measured, rotation, reflector, self._scoring(measured.snr is not None))
             phase_ids = np.full(rotation.shape[:2], phase_id, np.int32)
             value, explained = scored.value.cpu().numpy(), scored.n_matched.cpu().numpy()
@@ -259,6 +273,7 @@ class TemplateMatcher:
             "settings": asdict(self.settings),
             "acceptance": asdict(self.acceptance),
             "scoring": asdict(self._scoring(disks.snr is not None)),
+            **({} if self._judge is None else {"verifiers": self._judge.verifiers}),
         }
 
 

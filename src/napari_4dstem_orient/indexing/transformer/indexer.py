@@ -106,6 +106,11 @@ class TransformerIndexer:
         """The models' crystals, in order, then those without a model."""
         return (*(crystal for model in self.models for crystal in model.crystals), *self._untrained)
 
+    @property
+    def verifiers(self) -> dict[str, str]:
+        """The hashes of the verifiers' files."""
+        return self._verifiers.sha256
+
     def index(self, disks: BraggDisks, progress: Progress = silent) -> OrientationMap:
         """Map the orientations of a scan's calibrated disks; see ``Indexer.index``."""
         reach, builder = self.reach(disks), self.builder(disks)
@@ -129,6 +134,19 @@ class TransformerIndexer:
             done += len(where)
             progress(done, len(offered.rotation))
         return verified
+
+    def beside(self, disks: BraggDisks, where: np.ndarray, offered: Sequence[torch.Tensor]) -> Hypotheses:
+        """Return what is thought of some positions where other hypotheses are verified beside its own.
+
+        Parameters
+        ----------
+        disks : BraggDisks
+        where : ndarray of int, shape (n,)
+            Flat scan positions.
+        offered : sequence of Tensor, shape (n, h, 3, 3)
+            For each phase.
+        """
+        return self._answer(*self.read(disks, where, self.reach(disks)), offered)
 
     # The steps of ``index``, which the benchmark times one by one.
 
@@ -168,11 +186,16 @@ class TransformerIndexer:
         return tried.cpu().numpy(), found
 
     @torch.inference_mode()
-    def _answer(self, disks: torch.Tensor, measured: Measured) -> Hypotheses:
+    def _answer(
+        self, disks: torch.Tensor, measured: Measured, offered: Sequence[torch.Tensor] = ()
+    ) -> Hypotheses:
         if not self.settings.verify:
             read = self._read_by_networks(disks, measured, range(self.settings.reference_disks))
             return self._first_choices(read + self._templates(measured, 0, 1, len(read)), measured)
-        found = self._look(measured, self._templates(measured, 0, FIRST))
+        proposed = self._templates(measured, 0, FIRST)
+        if offered:
+            proposed = [torch.cat([one, other], 1) for one, other in zip(proposed, offered, strict=True)]
+        found = self._look(measured, proposed)
         seen = torch.cat([short.logit for short in found], 1).amax(1)
         unsure = (seen < SURE) & (seen > NOTHING)
         if self.settings.template_hypotheses and bool(unsure.any()):
@@ -284,7 +307,7 @@ class TransformerIndexer:
             "method": self.name,
             "models": [{"title": model.card.title, "sha256": model.sha256} for model in self.models],
             "without_model": [phase.name for phase in self._untrained],
-            "verifiers": self._verifiers.sha256,
+            "verifiers": self.verifiers,
             "device": describe(self.device),
             "precision": str(self._precision).removeprefix("torch."),
             "settings": asdict(self.settings),

@@ -157,10 +157,15 @@ BAD = {
         ("scan.npy", "--phase", "Cu", "--model", "corrupt.safetensors", *CALIBRATED),
         "corrupt.safetensors",
     ),
-    "reliability of template matching": (
+    "a parent that is no phase": (
         good,
-        ("scan.npy", "--phase", "Cu", "--method", "template", "--min-reliability", "0.5", *CALIBRATED),
-        "--min-reliability",
+        ("scan.npy", "--phase", "Cu", "--parent", "Ag", *CALIBRATED),
+        "give it as --phase Ag too",
+    ),
+    "nothing but a parent": (
+        good,
+        ("scan.npy", "--phase", "Cu", "--parent", "Cu", *CALIBRATED),
+        "All crystals are parents",
     ),
     "no such vacuum file": (good, ("scan.npy", "--phase", "Cu", "--probe", "v.h5", *CALIBRATED), "v.h5"),
 }

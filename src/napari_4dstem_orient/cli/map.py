@@ -27,6 +27,14 @@ def map_(
     source: options.Input,
     phase: options.Phases,
     output: Annotated[Path, typer.Option("--output", "-o", help="The result file.", metavar="RESULT.h5")],
+    parent: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which --phase may be everywhere, such as a matrix; again for more. In the disks that all leave "
+            "only the others are looked for.",
+            metavar="CIF|NAME",
+        ),
+    ] = None,
     method: Annotated[str, options.one_of(METHODS, "How orientations are found.")] = "transformer",
     model: options.Model = None,
     device: options.Device = "auto",
@@ -121,6 +129,7 @@ def map_(
         raise UserError(f"{way.title} reads no model; leave out --model, or use the transformer.")
     for_scans = {"--probe": probe, "--probe-radius": probe_radius, "--scan-shape": scan_shape}
     options.refuse_for_disks(source, for_scans)
+    phases = options.read_phases(phase)
     job = Job(
         path=source,
         dataset=dataset,
@@ -137,7 +146,8 @@ def map_(
         probe=options.read_probe(probe, probe_radius),
         engine=engine.value,
         centring=centring,
-        phases=tuple(options.read_phases(phase)),
+        phases=tuple(phases),
+        parents=options.named(parent or [], phase, phases),
         method=method,
         settings={"template": TemplateSettings(engine=engine.value)} if method == "template" else {},
         models=models,

@@ -214,6 +214,19 @@ def read_phases(names: Sequence[str]) -> list[Phase]:
     return phases
 
 
+def named(parents: Sequence[str], given: Sequence[str], phases: Sequence[Phase]) -> tuple[str, ...]:
+    """Return the names of those phases that are parents, which are told as the phases were given.
+
+    Raises
+    ------
+    UserError
+        One is none of these.
+    """
+    if unknown := [parent for parent in parents if parent not in given]:
+        raise UserError(f"--parent {unknown[0]} is no phase; give it as --phase {unknown[0]} too.")
+    return tuple(phase.name for text, phase in zip(given, phases, strict=True) if text in parents)
+
+
 def read_probe(where: str | None, radius: float | None = None) -> float | str | None:
     """Return what a job says of its probe: a vacuum file, given as ``FILE`` or ``FILE::/path``, or a radius."""
     if where is not None and radius is not None:

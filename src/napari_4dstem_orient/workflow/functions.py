@@ -35,6 +35,7 @@ def map_scan(
     source: str | Path | Scan,
     phases: Sequence[Phase],
     *,
+    parents: Sequence[str] = (),
     method: str = "transformer",
     model: Models | None = None,
     device: str = "auto",
@@ -62,6 +63,9 @@ def map_scan(
         A 4D dataset, a file of Bragg peaks, or a scan.
     phases : sequence of Phase
         The crystals there may be.
+    parents : sequence of str, optional
+        Names of those phases that may be everywhere, such as a matrix; in the disks that all crystals leave only the
+        others are looked for.
     method : "transformer" or "template"
     model : path or sequence of path, optional
         The transformer's model file, or several (none: ``()``); the shipped models that fit by default. Templates
@@ -128,6 +132,7 @@ def map_scan(
         centring=centring,
         device=device,
         memory=memory,
+        parents=tuple(parents),
         **_indexing(phases, method, model, acceptance, template, transformer),
     )
     with doing(workers, cluster) as runner:
@@ -145,6 +150,7 @@ def map_orientations(
     *,
     calibration: Calibration | None = None,
     progress: Progress = silent,
+    parents: Sequence[str] = (),
     method: str = "transformer",
     model: Models | None = None,
     device: str = "auto",
@@ -170,7 +176,7 @@ def map_orientations(
         ``progress(done, total)`` in scan positions.
     precession : float
         Half-angle of the precession cone in degrees.
-    method, model, device, acceptance, template, transformer
+    parents, method, model, device, acceptance, template, transformer
         As ``map_scan``.
 
     Returns
@@ -183,7 +189,11 @@ def map_orientations(
         No disks anywhere, disks not calibrated, or a named model does not fit (and why).
     """
     known = (calibration or remembered(disks)).with_(voltage=voltage, precession=precession)
-    job = Job(device=device, **_indexing(phases, method, model, acceptance, template, transformer))
+    job = Job(
+        device=device,
+        parents=tuple(parents),
+        **_indexing(phases, method, model, acceptance, template, transformer),
+    )
     have = Results(calibrated=disks, calibration=known)
     answer = run(job, observer=Observer(lambda step: progress), have=have).map
     assert answer is not None

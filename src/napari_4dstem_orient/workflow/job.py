@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
+from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.scan import Calibration
@@ -92,6 +94,9 @@ class Job:
     centring : CalibrationSettings or None
     phases : tuple of Phase
         The crystals there may be.
+    parents : tuple of str
+        Names of those among them that may be everywhere, such as a matrix. In the disks that all crystals leave only
+        the others are looked for.
     method : str
         Of ``indexing.methods.METHODS``.
     settings : dict
@@ -115,6 +120,7 @@ class Job:
     engine: str | None = None
     centring: CalibrationSettings | None = None
     phases: tuple[Phase, ...] = ()
+    parents: tuple[str, ...] = ()
     method: str = "transformer"
     settings: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] | None = None
@@ -132,6 +138,29 @@ class Job:
     def own_settings(self) -> Any:
         """The settings of the method, or None."""
         return self.settings.get(self.method)
+
+    def passes(self) -> tuple[Job, Job | None]:
+        """Return the job of all crystals and, where there are parents, that of what these leave.
+
+        Raises
+        ------
+        UserError
+            A parent is none of the phases, or all of them are parents.
+        """
+        if not self.parents:
+            return self, None
+        names = [phase.name for phase in self.phases]
+        if unknown := [name for name in self.parents if name not in names]:
+            raise UserError(
+                f"The parent {unknown[0]} is none of the crystals ({', '.join(names)}); add it to them."
+            )
+        others = tuple(phase for phase in self.phases if phase.name not in self.parents)
+        if not others:
+            raise UserError("All crystals are parents; add the one that is looked for in what they leave.")
+        asked = self.acceptance or AcceptanceSettings()
+        most = min(asked.crystals, MOST_CRYSTALS - 1)
+        first = replace(self, parents=(), acceptance=replace(asked, crystals=most))
+        return first, replace(self, phases=others, parents=(), acceptance=replace(asked, crystals=1))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values from which ``from_dict`` makes the same job."""

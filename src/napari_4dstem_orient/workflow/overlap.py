@@ -1,4 +1,4 @@
-"""The step after neighbours: further crystals of the same patterns, by the same runner that made the map."""
+"""Several crystals in a pattern: further ones, and those beside a parent, by the same runner that made the map."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_4dstem_orient.workflow.steps import Indexing, join_maps
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
     from napari_4dstem_orient.core.orientation_map import OrientationMap
+    from napari_4dstem_orient.indexing.overlap.explained import Explainer
 
 PARTS = 100
 """Steps of the progress in each pass."""
@@ -36,10 +37,8 @@ def with_others(
         ``progress(done, total)`` in parts of the work; may raise ``Cancelled``.
     """
     from napari_4dstem_orient.indexing.overlap import search
-    from napari_4dstem_orient.indexing.overlap.explained import Explainer
 
-    asked = step.asked
-    explainer = Explainer(disks, first.phases, asked.voltage, asked.precession, asked.template_reach)
+    explainer = explainer_of(first, disks, step)
     passes, most = 0, PARTS * search.passes(step.crystals)
 
     def index(left: BraggDisks) -> OrientationMap:
@@ -55,3 +54,11 @@ def with_others(
     progress(most, most)
     told = {"most": step.crystals, "found": 1 + len(answer.beside)}
     return replace(answer, provenance={**first.provenance, "crystals": told})
+
+
+def explainer_of(found: OrientationMap, disks: BraggDisks, step: Indexing) -> Explainer:
+    """Return what tells which disks of the scan a map's crystals explain."""
+    from napari_4dstem_orient.indexing.overlap.explained import Explainer
+
+    asked = step.asked
+    return Explainer(disks, found.phases, asked.voltage, asked.precession, asked.template_reach)

@@ -15,7 +15,7 @@ from napari_4dstem_orient.indexing.methods import METHODS, Asked, check_method
 from napari_4dstem_orient.workflow.chunks import Runner, SerialRunner, in_chunks
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.neighbours import with_neighbours
-from napari_4dstem_orient.workflow.overlap import with_others
+from napari_4dstem_orient.workflow.overlap import explainer_of, with_others
 from napari_4dstem_orient.workflow.provenance import with_origin
 from napari_4dstem_orient.workflow.steps import (
     Detection,
@@ -214,7 +214,8 @@ def foresee(job: Job, got: Results) -> None:
     if got.scan is not None and given is not None and given.row is not None and given.col is not None:
         check_inside((given.row, given.col), got.scan.detector_shape)
     assert known.voltage is not None
-    METHODS[job.method].files(Asked(job.phases, known.voltage, known.precession, models=job.models))
+    for part in filter(None, job.passes()):
+        METHODS[job.method].files(Asked(part.phases, known.voltage, known.precession, models=job.models))
 
 
 def check_calibration(known: Calibration) -> None:
@@ -293,21 +294,31 @@ def _mapped(
     disks, known = got.calibrated, got.calibration
     assert disks is not None
     assert known is not None
-    step = Indexing.of(disks, job, known)
+    from napari_4dstem_orient.indexing.overlap.parent import left_by, with_left
 
     def finished(answer: OrientationMap) -> OrientationMap:
         return with_origin(answer, disks, known, got.source)
 
-    def seen(done: Any) -> None:
-        observer.see(None, lambda: finished(map_so_far(done, disks.scan_shape)))
+    def answer_of(step: Indexing, disks: BraggDisks, what: str) -> OrientationMap:
+        def seen(done: Any) -> None:
+            observer.see(None, lambda: finished(map_so_far(done, disks.scan_shape)))
 
-    progress = observer.report("Mapping orientations")
-    answer = join_maps(
-        in_chunks(step, disks, runner, progress, step.kept(disks, store), seen, observer.resumed)
-    )
-    if step.pools:
-        answer = with_neighbours(answer, disks, step, runner, observer.report("Pooling neighbours"))
-    if step.crystals > 1 and answer.certainty is not None:
-        answer = with_others(answer, disks, step, runner, observer.report("Looking for further crystals"))
+        progress, kept = observer.report(f"Mapping {what}"), step.kept(disks, store)
+        answer = join_maps(in_chunks(step, disks, runner, progress, kept, seen, observer.resumed))
+        if step.pools:
+            answer = with_neighbours(answer, disks, step, runner, observer.report("Pooling neighbours"))
+        if step.crystals > 1 and answer.certainty is not None:
+            report = observer.report("Looking for further crystals")
+            answer = with_others(answer, disks, step, runner, report)
+        return answer
+
+    first, second = job.passes()
+    step = Indexing.of(disks, first, known)
+    answer = answer_of(step, disks, "orientations")
+    if second is not None:
+        explainer = explainer_of(answer, disks, step)
+        if len(left := left_by(answer, disks, explainer)):
+            others = answer_of(Indexing.of(left, second, known), left, "what the parent leaves")
+            answer = with_left(answer, others, explainer)
     told = {"workers": runner.description, "job": job.to_dict()}
     return finished(replace(answer, provenance={**answer.provenance, **told}))

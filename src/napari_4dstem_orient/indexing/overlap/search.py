@@ -70,13 +70,7 @@ def with_others(
             break
         found.append(none.put(where, further))
         found = _looked_at_again(found, disks, index, explainer)
-    if len(found) == 1:
-        return first
-    answer = _together(found, explainer)
-    if first.pooled is None:
-        return answer
-    before = first.pooled.undone(first.arrays)  # so that undoing what neighbours did undoes this too
-    return replace(answer, pooled=Pooled.of(first.pooled.verdict, before, answer.arrays))
+    return first if len(found) == 1 else together(found, explainer, first)
 
 
 def _flat(found: OrientationMap) -> tuple[np.ndarray, np.ndarray]:
@@ -131,8 +125,11 @@ def _looked_at_again(
     return found
 
 
-def _together(found: Sequence[OrientationMap], explainer: Explainer) -> OrientationMap:
-    """Return the first map with the others, and each crystal's share of the light that they explain."""
+def together(found: Sequence[OrientationMap], explainer: Explainer, before: OrientationMap) -> OrientationMap:
+    """Return the first map with the others, and each crystal's share of the light that they explain.
+
+    Undoing what neighbours did leads to what they changed ``before`` anybody looked for further crystals.
+    """
     explained = np.array([explainer.by(*_flat(each)) & explainer.reflections for each in found])
     weight = 1 / explained.sum(0).clip(1)  # a disk of several crystals is shared
     light = np.array([explainer.light(each, weight) for each in explained])
@@ -141,4 +138,7 @@ def _together(found: Sequence[OrientationMap], explainer: Explainer) -> Orientat
     first, *others = (
         replace(each, share=share.reshape(each.scan_shape)) for each, share in zip(found, shares, strict=True)
     )
-    return replace(first, beside=tuple(others))
+    pooled = before.pooled
+    if pooled is not None:
+        pooled = Pooled.of(pooled.verdict, pooled.undone(before.arrays), first.arrays)
+    return replace(first, beside=tuple(others), pooled=pooled)

@@ -21,6 +21,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     map_layers,
 )
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.panels.orientation.parent import ParentChooser
 from napari_4dstem_orient.napari_plugin.panels.orientation.which_crystal import WhichCrystal
 from napari_4dstem_orient.napari_plugin.panels.shared.advanced import Advanced
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
@@ -78,7 +79,9 @@ class OrientationWidget(StepWidget):
         open_button = button("Open CIF…", "Add a crystal from a CIF file.", self.phases.ask_for_cif)
         self.which = WhichCrystal(self)
         self.which.taken.connect(self.phases.choose)
-        fill(self.body, section("Crystal phases"), self.phases, open_button, self.which)
+        self.parents = ParentChooser()
+        self.parents.chosen.connect(lambda parents: self.session.choose(parents=parents))
+        fill(self.body, section("Crystal phases"), self.phases, open_button, self.parents, self.which)
 
     def _build_device(self) -> None:
         self.devices = DeviceChooser(preferences().device, self.endings)
@@ -137,7 +140,8 @@ class OrientationWidget(StepWidget):
         self.phases.choose(name)
 
     def _on_phases_ticked(self, phases: tuple[Phase, ...]) -> None:
-        self._choose_models(None, "Models are being compared …", phases=phases)
+        parents = self.parents.offer([phase.name for phase in phases])
+        self._choose_models(None, "Models are being compared …", phases=phases, parents=parents)
         self._fit_models()
         self.refresh()
 

@@ -111,6 +111,7 @@ def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> 
         if model not in indexers.more_models:
             indexers.add_model(model)
     maps.phases.choose_crystals(job.phases)
+    maps.parents.choose(job.parents)
 
 
 def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) -> None:

@@ -46,7 +46,7 @@ def test_strain_is_measured_saved_and_exported(files):
     given = ("strain", files / "map.h5", "--disks", files / "disks.h5", "-o", files / "strained.h5")
     done = run(*given, "--reference", "0:2,0:5", *formats)
     assert done.returncode == 0, done.stderr
-    assert "strain at 20 of 20 positions" in done.stdout
+    assert "Strain at 20 of 20 positions" in done.stdout
     assert "against the mean of a region" in done.stdout
     expected = np.repeat([0, 0, STRAIN, STRAIN], 5).reshape(4, 5)
     strain = OrientationMap.load(files / "strained.h5").strain

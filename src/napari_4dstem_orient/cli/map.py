@@ -9,7 +9,6 @@ import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
-from napari_4dstem_orient.cli.strain import summary as strain_summary
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.memory import MEMORY
@@ -178,7 +177,7 @@ def map_(
     options.warn([*disks.provenance.get("doubts", []), *calibrated["warnings"]])
     typer.echo(f"{output}: {summary(result)}")
     if result.strain is not None:
-        typer.echo(f"{output}: {strain_summary(result.strain)}")
+        typer.echo(f"{output}: {result.strain.summary}")
     if result.exploratory:
         typer.echo(f"This map is {result.exploratory}.")
     known = Calibration(**result.provenance["calibration"])

@@ -15,7 +15,7 @@ from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_4dstem_orient.analysis.strain.strain import Axes, Reference
+    from napari_4dstem_orient.analysis.strain.strain import Reference
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.crystals.phase import Phase
     from napari_4dstem_orient.workflow.store import Partial
@@ -186,19 +186,6 @@ def read_reference(text: str, scan_shape: tuple[int, int]) -> tuple[Reference, n
             "give first and last rows and columns, such as 0:10,0:20."
         )
     return "region", region
-
-
-def read_axes(text: str) -> Axes:
-    """Return along which axes strain is given."""
-    if text in ("scan", "grain"):
-        return "scan" if text == "scan" else "grain"
-    try:
-        u, v, w = map(int, text.split(","))
-    except ValueError:
-        u = v = w = 0
-    if not (u or v or w):
-        raise UserError(f"--axes {text} is neither scan, grain nor a crystal direction such as 1,1,0.")
-    return u, v, w
 
 
 def read_phases(names: Sequence[str]) -> list[Phase]:

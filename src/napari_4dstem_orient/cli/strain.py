@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import numpy as np
 import typer
 
 from napari_4dstem_orient.cli import options
 from napari_4dstem_orient.cli.progress_bars import progress_bars
 from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
 from napari_4dstem_orient.export.registry import export_files
-
-if TYPE_CHECKING:
-    from napari_4dstem_orient.core.strain import Strain
 
 
 def strain(
@@ -38,6 +34,7 @@ def strain(
     force: options.Force = False,
 ) -> None:
     """Measure the strain in the plane at each position of a map, with its standard deviation; save both together."""
+    from napari_4dstem_orient.analysis.strain.strain import read_axes
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.export.registry import export as export_map
     from napari_4dstem_orient.workflow.outputs import check_outputs
@@ -48,7 +45,7 @@ def strain(
     outputs = [(output, "h5")]
     outputs += [(output.parent / file, name) for file, name in export_files(exports, output.stem).items()]
     check_outputs(outputs, [source, disks], force)
-    way = options.read_axes(axes)
+    way = read_axes(axes)
     before = OrientationMap.load(source)
     kind, region = options.read_reference(reference, before.scan_shape)
     with progress_bars() as report:
@@ -56,12 +53,5 @@ def strain(
         result = with_strain(before, found, kind, way, region, report("Measuring strain"))
     result.save(output)
     assert result.strain is not None
-    typer.echo(f"{output}: {summary(result.strain)}")
+    typer.echo(f"{output}: {result.strain.summary}")
     export_map(result, output.parent, exports, output.stem, found)
-
-
-def summary(found: Strain) -> str:
-    """Say in one line where there is a strain, against what, and how uncertain it is."""
-    known, deviation = found.known, found.deviation[..., :3]
-    sure = f", median standard deviation {np.nanmedian(deviation):.2%}" if known.any() else ""
-    return f"strain at {known.sum()} of {known.size} positions{sure}, against {found.reference}."

@@ -49,6 +49,15 @@ class Strain:
         return ~np.isnan(self.values[..., 0])
 
     @property
+    def summary(self) -> str:
+        """Where there is a strain, against what, and how uncertain it is, in one sentence."""
+        known = self.known
+        sure = (
+            f", median standard deviation {np.nanmedian(self.deviation[..., :3]):.2%}" if known.any() else ""
+        )
+        return f"Strain at {known.sum():,} of {known.size:,} positions{sure}, against {self.reference}."
+
+    @property
     def text(self) -> str:
         """What a reader of the numbers is told, as one line without a full stop."""
         return (

@@ -54,7 +54,7 @@ MADE_WITH: dict[Stage, tuple[str, ...]] = {
     Stage.PROBE: ("probe",),
     Stage.DISKS: ("detection", "engine", "device", "memory"),
     Stage.CALIBRATED: ("centring", "calibration"),
-    Stage.MAP: ("calibration", "phases", "method", "settings", "models", "acceptance", "device"),
+    Stage.MAP: ("calibration", "phases", "parents", "method", "settings", "models", "acceptance", "device"),
 }
 """Which fields of a job each result is made with, beside those of the results that it needs."""
 

@@ -183,6 +183,8 @@ def test_there_is_no_number_where_too_few_disks_speak_or_all_lie_in_line():
     assert np.isnan(said.gradient[0, :, 0, 0]).tolist() == [False, True, True, True]
     assert said.disks[0, 1] == FEWEST - 1
     assert said.disks[0, 2] >= FEWEST
+    for reference in ("ideal", "grain"):  # a warning would be an error
+        assert not strain(said, found, reference).known[0, 1:].any()
 
 
 def test_axes_along_a_crystal_direction_and_in_each_grain():

@@ -29,6 +29,25 @@ ALONG_BEAM = 0.1
 """A direction whose projection is shorter than this share of it gives no axis."""
 
 
+def read_axes(text: str) -> Axes:
+    """Read along which axes strain is given: ``scan``, ``grain`` or a direction as people write it, ``1,1,0``.
+
+    Raises
+    ------
+    UserError
+        It is none of these.
+    """
+    if text in ("scan", "grain"):
+        return "scan" if text == "scan" else "grain"
+    try:
+        u, v, w = map(int, text.strip("[] ").replace(",", " ").split())
+    except ValueError:
+        u = v = w = 0
+    if not (u or v or w):
+        raise UserError(f"“{text}” is neither scan, grain nor a crystal direction such as 1,1,0.")
+    return u, v, w
+
+
 def strain(
     found: Deformation,
     orientation_map: OrientationMap,
@@ -75,7 +94,7 @@ def strain(
     turn = turn - _means(turn, members * ~np.isnan(turn), groups)
     covariance = found.covariance
     if reference == "ideal":
-        size = np.sqrt(np.linalg.det(stretch))
+        size = np.sqrt(_area(stretch))
         stretch = stretch / (np.median(size[told]) if told.any() else 1.0)
     else:
         stretch, _ = polar(stretch @ np.linalg.inv(_means(stretch, members, groups)))
@@ -128,11 +147,16 @@ def _beside_means(covariance: np.ndarray, members: np.ndarray, groups: np.ndarra
 def polar(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return of F = V R (…, 2, 2) the stretch V, and the angle of R in radians, from x towards y."""
     squared = gradient @ gradient.swapaxes(-1, -2)
-    size = np.linalg.det(gradient)[..., None, None]
+    size = _area(gradient)[..., None, None]
     trace = np.trace(squared, axis1=-2, axis2=-1)[..., None, None]
     stretch = (squared + size * np.eye(2)) / np.sqrt(trace + 2 * size)
     turn = np.arctan2(gradient[..., 1, 0] - gradient[..., 0, 1], np.trace(gradient, axis1=-2, axis2=-1))
     return stretch, turn
+
+
+def _area(matrix: np.ndarray) -> np.ndarray:
+    """Return the determinant of 2 × 2 matrices; NaN where there is none, without NumPy's warning of it."""
+    return np.asarray(matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0])
 
 
 def _turned(

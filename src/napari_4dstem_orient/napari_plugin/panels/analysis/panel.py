@@ -1,4 +1,4 @@
-"""Analysis: grains, misorientations, pole figures and the unit cell of a map."""
+"""Analysis: grains, misorientations, pole figures, strain and the unit cell of a map."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_4dstem_orient.napari_plugin.panels.analysis.cell import CellSection
 from napari_4dstem_orient.napari_plugin.panels.analysis.grains import GrainsSection
 from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import MisorientationSection
 from napari_4dstem_orient.napari_plugin.panels.analysis.poles import PolesSection
+from napari_4dstem_orient.napari_plugin.panels.analysis.strain import StrainSection
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.map_chooser import NEEDS_A_MAP, MapChooser
@@ -36,8 +37,9 @@ class AnalysisWidget(StepWidget):
         self.grains = GrainsSection(self.analysed, self.jobs)
         self.misorientation = MisorientationSection(self.analysed)
         self.poles = PolesSection(self.analysed)
+        self.strain = StrainSection(self.analysed, self.jobs)
         self.cell = CellSection(self.analysed)
-        titles = ("Grains and boundaries", "Misorientation", "Pole figures", "Unit cell")
+        titles = ("Grains and boundaries", "Misorientation", "Pole figures", "Strain", "Unit cell")
         parts = zip(titles, self._contents(), strict=True)
         self.sections = {title: Section(title, content) for title, content in parts}
         fill(self.body, form({"Map": self.maps}), self.which_crystal, self.exploratory)
@@ -69,4 +71,4 @@ class AnalysisWidget(StepWidget):
         self.misorientation.forget()
 
     def _contents(self) -> tuple[Any, ...]:
-        return self.grains, self.misorientation, self.poles, self.cell
+        return self.grains, self.misorientation, self.poles, self.strain, self.cell

@@ -4,8 +4,8 @@ import numpy as np
 
 from helpers.made_maps import CU, crystal, rotations, turn
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.indexing.overlap.explained import NEAR, Explainer
-from napari_4dstem_orient.indexing.reflections import reflector_of
+from napari_4dstem_orient.indexing.overlap.explained import Explainer
+from napari_4dstem_orient.indexing.reflections import NEAR, reflector_of
 
 REACH = 1.5
 

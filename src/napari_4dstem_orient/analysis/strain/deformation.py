@@ -21,9 +21,8 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.kinematic import Reflector
-from napari_4dstem_orient.indexing.overlap.explained import NEAR, SHARE_OF_SPACING, Explainer
-from napari_4dstem_orient.indexing.reflections import reflector_of
-from napari_4dstem_orient.indexing.template.library import spacing
+from napari_4dstem_orient.indexing.overlap.explained import Explainer
+from napari_4dstem_orient.indexing.reflections import NEAR, near_enough, reflector_of
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -226,7 +225,7 @@ class _Spots:
         listed, index = reflector.excite(g_lab, WIDTH).topk(min(LISTED, len(reflector.g)), dim=1)
         g = g_lab.gather(1, index[..., None].expand(-1, -1, 3)).double()
         beam = torch.zeros_like(g[:, :1])
-        near = min(NEAR, SHARE_OF_SPACING * spacing(reflector))
+        near = near_enough(reflector)
         intensity = torch.where(listed > FAINTEST, listed, 0).double()
         return cls(torch.cat([g, beam], 1), torch.cat([intensity, 1 + beam[..., 0]], 1), near)
 

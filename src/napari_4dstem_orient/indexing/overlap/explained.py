@@ -10,14 +10,9 @@ import torch
 from napari_4dstem_orient.core.bragg_disks import SURE, BraggDisks
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.indexing.reflections import reflector_of
+from napari_4dstem_orient.indexing.reflections import NEAR, near_enough, reflector_of
 from napari_4dstem_orient.indexing.scoring import CLOSEST
-from napari_4dstem_orient.indexing.template.library import spacing
 
-NEAR = 0.035
-"""Å⁻¹ within which a disk is a reflection's, where reflections do not lie closer together."""
-SHARE_OF_SPACING = 0.25
-"""Of the distance between reflections: within more of it every disk would be some reflection's."""
 WIDTH = 0.05
 """Å⁻¹; how far from the Ewald sphere a reflection may still make a disk (Gaussian width). Wide: a weak disk of the
 first crystal must not be taken for a second one's."""
@@ -60,7 +55,7 @@ class Explainer:
     ) -> None:
         self.disks = disks
         self._reflectors = [reflector_of(phase, voltage, k_max, precession) for phase in phases]
-        self._near = [min(NEAR, SHARE_OF_SPACING * spacing(reflector)) for reflector in self._reflectors]
+        self._near = [near_enough(reflector) for reflector in self._reflectors]
         length = np.hypot(disks.qx, disks.qy)
         nearest = min(reflector.nearest for reflector in self._reflectors)
         inside = (length > CLOSEST * nearest) & (length <= (np.inf if disks.reach is None else disks.reach))

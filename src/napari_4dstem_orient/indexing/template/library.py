@@ -12,6 +12,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import room
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.indexing.reflections import spacing
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.indexing.template.zone_axes import zone_rotations
 
@@ -21,8 +22,6 @@ SHELL = 0.01
 """Å⁻¹ between radial shells, as in py4DSTEM."""
 NARROWEST = 0.012
 """Å⁻¹; the width of excitation errors that even a thick crystal's reflections have."""
-NEAR = 0.7
-"""Å⁻¹ up to which reflections tell how far apart they lie."""
 CLOSE = 8
 """Of the distances between reflections; farther ones are in no template."""
 EXCITED = 4
@@ -166,17 +165,6 @@ class Templates:
 def nearest_errors(reflector: Reflector, g_lab: torch.Tensor) -> torch.Tensor:
     """Return the least excitation errors, without sign, that the precession cone gives: (..., m, 3) -> (..., m)."""
     return torch.stack([error.abs() for error in reflector.excitation_errors(g_lab)]).amin(0)
-
-
-def spacing(reflector: Reflector) -> float:
-    """Return about how far apart the reflections that count lie in reciprocal space, Å⁻¹: of the nearer ones.
-
-    Weak ones count less: amplitudes count as many as their sum, squared, is sums of squares.
-    """
-    reach = min(reflector.farthest, max(NEAR, 2 * reflector.nearest))
-    amplitude = reflector.within(reach).intensity.sqrt()
-    number = float(amplitude.sum().square() / amplitude.square().sum())
-    return reach * (4 / 3 * math.pi / number) ** (1 / 3)
 
 
 def _check_room(

@@ -119,4 +119,10 @@ def test_a_project_of_0_1_0_of_other_types_is_refused(project):
 )
 def test_every_probe_of_0_1_0_is_a_probe_of_a_job(probe, said):
     job = Job.from_dict(jobs_of_records({"probe": probe}, {"path": "scan.h5"})["probe"])
-    assert job.to_dict() == {**asdict(Job("scan.h5")), "phases": [], "models": None, "probe": said}
+    assert job.to_dict() == {
+        **asdict(Job("scan.h5")),
+        "phases": [],
+        "parents": [],
+        "models": None,
+        "probe": said,
+    }

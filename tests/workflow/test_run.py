@@ -31,7 +31,8 @@ def test_results_are_seen_to_grow_by_rows(small_chunks, job):
 
     observer = Observer(report, lambda stage, so_far: seen.append((stage, so_far())))
     done = run(job, observer=observer)
-    assert steps == ["Detecting Bragg disks", "Mapping orientations", "Pooling neighbours"]
+    of_all = ["Pooling neighbours", "Looking for further crystals"]
+    assert steps == ["Detecting Bragg disks", "Mapping orientations", *of_all]
     alone = done.map.alone()  # neighbours speak when all rows are there
     counts = [grown for stage, grown in seen if stage is Stage.DISKS]
     maps = [grown for stage, grown in seen if stage is not Stage.DISKS]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.core.units import electron_wavelength
-from napari_4dstem_orient.crystals.kinematic import excitation_error
+from napari_4dstem_orient.crystals.kinematic import excitation_error, lorentz_factor
+from napari_4dstem_orient.crystals.scattering import structure_factors, weickenmeier_kohl
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
@@ -175,16 +175,11 @@ def _cone_errors(g_lab: torch.Tensor, wavelength: float, angle: float, azimuths:
 
 def _potentials(phase: Phase, voltage: float, k_max: float, largest: np.ndarray) -> np.ndarray:
     """Return the complex U_g, without absorption, of all reflections up to ``k_max`` in a box of Miller indices."""
-    phase.check_reflections(k_max)
-    crystal = phase.to_py4dstem()
-    crystal.positions = crystal.positions - phase.inversion_centre
-    with quiet():
-        crystal.calculate_dynamical_structure_factors(
-            voltage * 1e3, "WK", k_max=k_max, thermal_sigma=THERMAL_DISPLACEMENT, g_vec_precision=4
-        )
+    hkl, g, factor = structure_factors(phase, k_max, weickenmeier_kohl)
+    vibrating = np.exp(-0.5 * (2 * np.pi * THERMAL_DISPLACEMENT) ** 2 * np.square(g).sum(axis=1))
+    centred = np.exp(-2j * np.pi * (hkl @ phase.inversion_centre))
+    inside = (np.abs(hkl) <= largest).all(axis=1)
     table = np.zeros(2 * largest + 1, np.complex128)
-    for hkl, value in crystal.Ug_dict.items():
-        place = np.asarray(hkl, int)
-        if (np.abs(place) <= largest).all():
-            table[tuple(place + largest)] = value
+    table[tuple((hkl[inside] + largest).T)] = (factor * vibrating * centred)[inside]
+    table *= lorentz_factor(voltage) / np.pi
     return (table + table[::-1, ::-1, ::-1].conj()) / 2  # Hermitian, but for rounding

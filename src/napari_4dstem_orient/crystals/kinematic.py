@@ -18,7 +18,8 @@ PRECESSION_STEPS = 12
 """Azimuths on half the precession cone; the other half gives the same excitation errors."""
 
 
-def _lorentz_factor(voltage: float) -> float:
+def lorentz_factor(voltage: float) -> float:
+    """Return how many times heavier than at rest electrons of ``voltage`` (kV) are."""
     from scipy.constants import c, e, m_e
 
     return 1 + e * voltage * 1e3 / (m_e * c**2)
@@ -81,7 +82,7 @@ class Reflector:
         intensity = torch.as_tensor(reflections.intensity, dtype=torch.float32, device=device)
         wavelength = electron_wavelength(voltage)
         # ξ = 1 / (λ |U_g|), U_g = γ F / (π V); py4DSTEM's structure factors hold F / V
-        extinction = math.pi / (_lorentz_factor(voltage) * wavelength * intensity.sqrt())
+        extinction = math.pi / (lorentz_factor(voltage) * wavelength * intensity.sqrt())
         return cls(g, intensity / intensity.max(), extinction, wavelength, precession)
 
     def to(self, device: torch.device | str) -> Reflector:

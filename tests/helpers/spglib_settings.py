@@ -2,8 +2,9 @@
 
 import warnings
 
+import gemmi
+import numpy as np
 import spglib
-from pymatgen.core.operations import SymmOp
 
 
 def setting(hall: int):
@@ -18,5 +19,12 @@ def operations_of(hall: int) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         found = spglib.get_symmetry_from_database(hall)
-    pairs = zip(found["rotations"], found["translations"], strict=True)
-    return [SymmOp.from_rotation_and_translation(w, t).as_xyz_str() for w, t in pairs]
+    return [_listed(w, t) for w, t in zip(found["rotations"], found["translations"], strict=True)]
+
+
+def _listed(rotation, translation) -> str:
+    """Write an operation as CIFs list it; gemmi counts in 1/24."""
+    operation = gemmi.Op()
+    operation.rot = (gemmi.Op.DEN * np.asarray(rotation)).tolist()
+    operation.tran = np.rint(gemmi.Op.DEN * np.asarray(translation)).astype(int).tolist()
+    return operation.triplet().replace(",", ", ")

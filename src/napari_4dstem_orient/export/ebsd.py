@@ -20,6 +20,7 @@ from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import signature
 from napari_4dstem_orient.crystals.cif.checks import contents
+from napari_4dstem_orient.crystals.cif.formula import formula_name
 from napari_4dstem_orient.crystals.laue import laue_class
 from napari_4dstem_orient.export.base import Export
 from napari_4dstem_orient.export.crystal_axes import check_axes
@@ -202,7 +203,7 @@ def _ang_phase(phase: Phase, number: int) -> list[str]:
     return [
         f"Phase {number}",
         f"MaterialName  {_plain(phase.name)}",
-        f"Formula       {contents(phase).reduced_formula}",
+        f"Formula       {formula_name(contents(phase))}",
         "Info          ",
         f"Symmetry              {laue_class(phase).edax}",
         "LatticeConstants      " + " ".join(f"{value:.4f}" for value in phase.cell),

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import product
 
 import numpy as np
 
 from napari_4dstem_orient.crystals.cif.atoms import FULL
+from napari_4dstem_orient.crystals.cif.formula import Formula, alike, parse, smallest, times, words
 from napari_4dstem_orient.crystals.cif.symmetry import Operations, declared_settings
 from napari_4dstem_orient.crystals.cif.text import Block, number
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.crystals.space_groups import TOLERANCE
-
-if TYPE_CHECKING:
-    from pymatgen.core.composition import Composition
 
 SAME_SITE = 0.05
 """Å: atoms closer than this are on one site (coordinates are often rounded to three digits)."""
@@ -34,10 +32,16 @@ class Atoms:
 
 
 def distances(positions: np.ndarray, lattice: np.ndarray) -> np.ndarray:
-    """Return the shortest periodic distances between all positions in Å, zero on the diagonal."""
-    from pymatgen.core.lattice import Lattice
-
-    return np.asarray(Lattice(lattice).get_all_distances(positions, positions))
+    """Return the periodic distances between all positions in Å, zero on the diagonal; exact up to ``TOO_CLOSE``."""
+    apart = positions[:, None] - positions
+    apart -= np.rint(apart)
+    # A vector has no coordinate larger than its length times that of the reciprocal vector.
+    reciprocal = np.linalg.norm(np.linalg.inv(lattice), axis=0)
+    cells = [range(-most, most + 1) for most in (TOO_CLOSE * reciprocal + 0.5).astype(int)]
+    found = np.full(apart.shape[:2], np.inf)
+    for cell in product(*cells):
+        np.minimum(found, np.linalg.norm((apart + cell) @ lattice, axis=2), out=found)
+    return found
 
 
 def wrong_unit(atoms: Atoms, lattice: np.ndarray) -> str | None:
@@ -72,55 +76,43 @@ def contradiction(block: Block, atoms: Atoms, lattice: np.ndarray) -> str | None
     if not declared:
         return None
     mine, units = contents(atoms), number(block.text("_cell_formula_units_z"))
-    smallest = declared.reduced_composition
+    least = smallest(declared)
     if not units > 0:
-        heavy = [what.num_atoms - what["H"] for what in (mine, smallest)]
-        ratio = heavy[0] / heavy[1] if heavy[1] else mine.num_atoms / smallest.num_atoms
-        possible = [smallest * ratio]
+        heavy = [sum(what.values()) - what.get("H", 0) for what in (mine, least)]
+        ratio = heavy[0] / heavy[1] if heavy[1] else sum(mine.values()) / sum(least.values())
+        possible = [times(least, ratio)]
     else:  # Some programs write the formula of the whole cell beside the Z of the smallest formula.
-        possible = [declared, declared * units, smallest * units]
+        possible = [declared, times(declared, units), times(least, units)]
     if any(_same_contents(mine, each) for each in possible):
         return None
-    expected = f"a multiple of {_text(smallest)}" if not units > 0 else _text(declared * units)
-    return f"its symmetry operations give a cell of {_text(mine)}, but it declares {expected}"
+    expected = f"a multiple of {words(least)}" if not units > 0 else words(times(declared, units))
+    return f"its symmetry operations give a cell of {words(mine)}, but it declares {expected}"
 
 
-def declared_formula(block: Block) -> Composition:
+def declared_formula(block: Block) -> Formula:
     """Return a formula such as ``Cu2 O1``, ``CU2 O1`` or ``Ca5(PO4)3F``; an empty one if it is none."""
-    from pymatgen.core.composition import Composition
-
     text = block.text("_chemical_formula_sum") or ""
     if text == text.upper() and len(text.split()) > 1:
         text = text.title()  # its words are elements
     try:
-        found = Composition(text.replace(" ", "")) if len(text) < 500 else Composition()
-        formula = Composition()
-        for symbol, count in found.get_el_amt_dict().items():
-            formula += Composition({"H" if symbol in ("D", "T") else symbol: count})
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return Composition()
-    return formula if all(count < 1e6 for count in formula.values()) else Composition()
+        formula = parse(text.replace(" ", ""))
+    except ValueError:
+        return {}
+    return formula if all(0 < count < 1e6 for count in formula.values()) else {}
 
 
-def contents(atoms: Atoms | Phase) -> Composition:
+def contents(atoms: Atoms | Phase) -> Formula:
     """Return how many atoms of each element are in the cell."""
-    from pymatgen.core.composition import Composition
-
-    found: dict[str, float] = {}
+    found: Formula = {}
     for element, occupied in zip(atoms.numbers, atoms.occupancy, strict=True):
         found[_symbol(element)] = found.get(_symbol(element), 0.0) + float(occupied)
-    return Composition(found)
+    return found
 
 
-def _same_contents(mine: Composition, theirs: Composition) -> bool:
+def _same_contents(mine: Formula, theirs: Formula) -> bool:
     """Compare contents; hydrogen, often not located, may be missing from the atoms, or some of it."""
-    mine = mine + {"H": max(theirs["H"] - mine["H"], 0)}
-    return bool(mine.almost_equals(theirs, rtol=0.03, atol=0.02))
-
-
-def _text(formula: Composition) -> str:
-    amounts = formula.get_el_amt_dict()
-    return " ".join(symbol if count == 1 else f"{symbol}{count:g}" for symbol, count in amounts.items())
+    hydrogen = max(mine.get("H", 0.0), theirs.get("H", 0.0))
+    return alike({**mine, "H": hydrogen}, theirs)
 
 
 def _symbol(atomic_number: int) -> str:
@@ -156,7 +148,7 @@ def differences(block: Block, operations: Operations, phase: Phase) -> list[str]
         notes.append("It declares no formula to compare the atoms with.")
     elif "H" in declared:
         hydrogen = phase.occupancy[phase.numbers == 1].sum() / phase.occupancy.sum()
-        if hydrogen < 0.97 * declared["H"] / declared.num_atoms:
+        if hydrogen < 0.97 * declared["H"] / sum(declared.values()):
             notes.append("Not all of its hydrogen atoms are listed.")
     if block.has("_atom_site_moment"):
         notes.append("Its magnetic moments were left out.")

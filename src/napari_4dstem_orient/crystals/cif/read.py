@@ -28,6 +28,7 @@ from napari_4dstem_orient.crystals.cif.checks import (
     moves,
     wrong_unit,
 )
+from napari_4dstem_orient.crystals.cif.formula import formula_name
 from napari_4dstem_orient.crystals.cif.rounding import Cell, restored, symmetric_cell
 from napari_4dstem_orient.crystals.cif.symmetry import Operations, operations_of
 from napari_4dstem_orient.crystals.cif.text import Block, crystal_block, number
@@ -82,7 +83,7 @@ def _inspect(path: Path, block: str | None) -> CifReading:
     found, name = crystal_block(path, block), path.name
     _refuse_what_is_no_plain_crystal(found, name)
     cell = _cell(found, name)
-    listed = listed_atoms(found, set(declared_formula(found).get_el_amt_dict()), name)
+    listed = listed_atoms(found, set(declared_formula(found)), name)
     lattice = _lattice(cell)
     settings = operations_of(found, lattice, name)
     operations, atoms = _fitting(found, listed, settings, lattice, name)
@@ -205,6 +206,6 @@ def _sharing(listed: Listed, positions: np.ndarray, rows: list[int], lattice: np
 
 def _name(block: Block, atoms: Atoms) -> str:
     """Return the formula, with the mineral's name where the file has one."""
-    formula = contents(atoms).reduced_formula
+    formula = formula_name(contents(atoms))
     mineral = block.text("_chemical_name_mineral")
     return f"{formula} ({one_line(mineral, 60)})" if mineral else formula

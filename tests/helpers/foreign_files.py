@@ -5,11 +5,11 @@ from importlib import import_module
 
 import h5py
 import numpy as np
-import zarr
 
 from helpers.format_files import DATA, dm_file, mib, signal
 from helpers.format_files import arina as arina_files
 from helpers.made_maps import CU, some_map, sure
+from helpers.zarr_files import make_array, make_group
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.crystals.cif.read import read_cif
@@ -103,13 +103,11 @@ def hspy(folder):
 
 def zspy(folder):
     path = folder / "a.zspy"
-    data = zarr.open_group(str(path), mode="w").create_group("Experiments/scan")
-    data.create_dataset("data", data=PATTERNS, chunks=(3, 4, 16, 16))
+    make_array(make_group(path, "Experiments/scan") / "data", PATTERNS, (3, 4, 16, 16))
     for axis, units in enumerate(("nm", "nm", "1/nm", "1/nm")):
-        data.create_group(f"axis-{axis}").attrs.update(scale=0.5, units=units, size=4)
-    data.create_group("metadata/Acquisition_instrument/TEM").attrs.update(
-        beam_energy=200.0, convergence_angle=1.2
-    )
+        make_group(path, f"Experiments/scan/axis-{axis}", scale=0.5, units=units, size=4)
+    microscope = "Experiments/scan/metadata/Acquisition_instrument/TEM"
+    make_group(path, microscope, beam_energy=200.0, convergence_angle=1.2)
     return path
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from helpers.format_files import DATA, SQUARE, referee, same, signal
+from helpers.format_files import DATA, SQUARE, UNITS, hspy, referee, same, signal, zspy
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import inspect, load
 
@@ -17,10 +17,9 @@ from napari_4dstem_orient.io.load import inspect, load
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.mark.parametrize("kind", ["hspy", "zspy"])
-def test_hyperspy(tmp_path, kind):
-    path = tmp_path / f"scan.{kind}"
-    import_module(f"rsciio.{kind}").file_writer(str(path), signal(DATA))
+@pytest.mark.parametrize("write", [hspy, zspy])
+def test_hyperspy(tmp_path, write):
+    path = write(tmp_path, (2.0, 2.0, 0.3, 0.3), UNITS)
     scan = load(path)
     same(scan, DATA)
     found = scan.calibration

@@ -5,9 +5,9 @@ import re
 import h5py
 import numpy as np
 import pytest
-import zarr
 
 from helpers.format_files import DATA, same
+from helpers.zarr_files import make_array, make_group
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import inspect, load
 
@@ -33,7 +33,7 @@ def hspy(folder, data):
 
 
 def zspy(folder, data):
-    zarr.group(str(folder / "a.zspy")).create_group("Experiments/scan").array("data", data)
+    make_array(make_group(folder / "a.zspy", "Experiments/scan") / "data", data)
     return folder / "a.zspy", "/Experiments/scan/data"
 
 

@@ -1,14 +1,15 @@
 """Files that lead to other files, or are packed into one: HDF5 links, virtual datasets, Dectris, zarr in a zip."""
 
 import shutil
+import zipfile
 from importlib import import_module
 
 import h5py
 import numpy as np
 import pytest
-import zarr
 
-from helpers.format_files import DATA, same, signal
+from helpers.format_files import DATA, UNITS, hspy, same, signal, zspy
+from helpers.zarr_files import make_array, make_group
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.io.load import inspect, load
 
@@ -114,7 +115,7 @@ def test_virtual_datasets_and_their_missing_parts(tmp_path):
 @pytest.mark.parametrize("around", [False, True])
 @pytest.mark.parametrize("name", ["scan.zspy", "Größe 1.ZSPY", "scan.zspy.zip"])
 def test_zspy_in_a_zip_file(tmp_path, name, around):
-    import_module("rsciio.zspy").file_writer(str(tmp_path / "made.zspy"), signal(DATA))
+    zspy(tmp_path, (2.0, 2.0, 0.3, 0.3), UNITS).rename(tmp_path / "made.zspy")
     folder = (
         {"root_dir": tmp_path, "base_dir": "made.zspy"} if around else {"root_dir": tmp_path / "made.zspy"}
     )
@@ -122,13 +123,15 @@ def test_zspy_in_a_zip_file(tmp_path, name, around):
     shutil.move(shutil.make_archive(str(tmp_path / "packed"), "zip", **folder), path)
     scan = load(path)
     same(scan, DATA)
-    assert (scan.calibration.voltage, scan.calibration.q_pixel) == pytest.approx((200, 0.03))
+    assert (scan.calibration.r_pixel, scan.calibration.q_pixel) == pytest.approx((2, 0.03))
 
 
 def test_zspy_as_zarr_writes_a_zip_store(tmp_path):
-    store = zarr.ZipStore(str(tmp_path / "a.zspy"), mode="w")
-    zarr.group(store).create_group("Experiments/scan").array("data", DATA, chunks=(1, 1, 10, 12))
-    store.close()
+    make_array(make_group(tmp_path / "packed", "Experiments/scan") / "data", DATA, (1, 1, 10, 12))
+    with zipfile.ZipFile(tmp_path / "a.zspy", "w", zipfile.ZIP_STORED) as packed:  # no member for a folder
+        for file in (tmp_path / "packed").rglob("*"):
+            if file.is_file():
+                packed.write(file, file.relative_to(tmp_path / "packed"))
     same(load(tmp_path / "a.zspy"), DATA)
 
 
@@ -151,13 +154,10 @@ def test_hspy_content_under_the_name_zspy(tmp_path):
     same(load((tmp_path / "a.hspy").rename(tmp_path / "a.zspy")), DATA)
 
 
-@pytest.mark.parametrize("kind", ["hspy", "zspy"])
-def test_hyperspy_with_the_detector_first(tmp_path, kind):
-    path = tmp_path / f"a.{kind}"
+@pytest.mark.parametrize("write", [hspy, zspy])
+def test_hyperspy_with_the_detector_first(tmp_path, write):
     turned = np.ascontiguousarray(DATA.transpose(2, 3, 0, 1))
-    written = signal(turned, ("1/nm", "1/nm", "nm", "nm"), (0.3, 0.3, 2.0, 2.0))
-    import_module(f"rsciio.{kind}").file_writer(str(path), written)
-    scan = load(path)
+    scan = load(write(tmp_path, (0.3, 0.3, 2.0, 2.0), ("1/nm", "1/nm", "nm", "nm"), data=turned))
     same(scan, DATA)
     assert (scan.calibration.q_pixel, scan.calibration.r_pixel) == pytest.approx((0.03, 2))
 

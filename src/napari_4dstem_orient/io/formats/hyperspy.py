@@ -1,7 +1,7 @@
 """HyperSpy's own files: .hspy (HDF5) and .zspy (zarr), which hold the same tree.
 
-Read by h5py and zarr: rosettasciio 0.15 makes a dask task of every stored chunk (0.7 s a pattern where each is a chunk
-of its own, a million in all) and opens .zspy for writing.
+Read by h5py and numcodecs: rosettasciio 0.15 makes a dask task of every stored chunk (0.7 s a pattern where each is a
+chunk of its own, a million in all) and opens .zspy for writing.
 """
 
 from __future__ import annotations
@@ -51,10 +51,6 @@ def _signals(experiments: Any, typed: float | None) -> Iterator[Source]:
         data, where = _at(group, "data"), f"/Experiments/{name}/data"
         if data is None:
             continue
-        if not isinstance(data, h5py.Dataset):
-            from napari_4dstem_orient.io.formats.zarr_files import check_codecs
-
-            check_codecs(data)
         data = guarded(data)
         axes = [_attributes(group, f"axis-{axis}") for axis in range(len(data.shape))]
         steps: Axes = [(axis.get("scale"), axis.get("units")) for axis in axes]

@@ -11,12 +11,12 @@ from napari_4dstem_orient.core.atomic import writing
 from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import sign, signature
 from napari_4dstem_orient.core.reading import to_json
-from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.export.base import Export
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.core.scan import Calibration
+    from napari_4dstem_orient.io.emd import Axis
 
 
 def save_py4dstem_map(
@@ -35,23 +35,20 @@ def save_py4dstem_map(
     UserError
         The file cannot be written.
     """
-    with writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary, quiet():
-        import h5py
-        import py4DSTEM
-        from emdfile import Array, Metadata, Root
+    from napari_4dstem_orient.io import emd
 
-        root = Root(name="orientation_map")
+    with (
+        writing(path, inputs=inputs_of(orientation_map.provenance)) as temporary,
+        emd.create(temporary, "orientation_map") as file,
+    ):
+        sign(file, PY4DSTEM.hdf5)
+        root = file["orientation_map"]
         for name, about in _descriptions(orientation_map).items():
-            root.metadata = Metadata(name=name, data=about)
-        theirs = py4DSTEM.data.Calibration(root=root)
-        for name, value in _microscope(orientation_map, calibration).items():
-            theirs[name] = value
-        root.metadata = theirs
+            emd.add_metadata(root, name, about)
+        told = emd.calibration_of(_microscope(orientation_map, calibration))
+        emd.add_metadata(root, "calibration", told, "Calibration")
         for name, values in _contents(orientation_map).items():
-            root.tree(Array(name=name, data=values, units="", **_axes(orientation_map, values)))
-        py4DSTEM.save(str(temporary), root, mode="o")
-        with h5py.File(temporary, "r+") as file:
-            sign(file, PY4DSTEM.hdf5)
+            emd.add_array(root, name, values, _axes(orientation_map, values))
 
 
 def _microscope(orientation_map: OrientationMap, calibration: Calibration | None) -> dict[str, Any]:
@@ -89,17 +86,14 @@ def _descriptions(orientation_map: OrientationMap) -> dict[str, dict[str, Any]]:
     return {"orientation_map": about, **phases}
 
 
-def _axes(orientation_map: OrientationMap, values: np.ndarray) -> dict[str, list[Any]]:
-    """Return what an emdfile Array is told of its axes; those after the scan's are counted."""
+def _axes(orientation_map: OrientationMap, values: np.ndarray) -> list[Axis]:
+    """Return the axes of an array; those after the scan's are counted."""
     unit = "positions" if orientation_map.steps is None else "nm"
-    steps = orientation_map.steps or (1.0, 1.0)
-    scan = [np.arange(size) * step for size, step in zip(orientation_map.scan_shape, steps, strict=True)]
+    steps = [*(orientation_map.steps or (1.0, 1.0)), 1, 1, 1]
     names = ["row", "column", "match", "crystal axis", "lab axis"]
-    return {
-        "dims": scan + [np.arange(size) for size in values.shape[2:]],
-        "dim_units": [unit, unit] + [""] * (values.ndim - 2),
-        "dim_names": names[: values.ndim],
-    }
+    return [
+        (np.arange(2) * steps[axis], names[axis], unit if axis < 2 else "") for axis in range(values.ndim)
+    ]
 
 
 def _contents(orientation_map: OrientationMap) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from napari_4dstem_orient.core.inputs import inputs_of
 from napari_4dstem_orient.core.ours import sign
 from napari_4dstem_orient.core.reading import RESULT_BYTES, check_room, from_json, reading, to_json
 from napari_4dstem_orient.core.scan import Calibration
-from napari_4dstem_orient.core.silence import quiet
+from napari_4dstem_orient.io import emd
 from napari_4dstem_orient.io.bragg_units import calibration_told, in_their_unit
 from napari_4dstem_orient.io.formats import hdf5
 
@@ -126,48 +126,41 @@ def save_disks(
     pixel = (calibration.q_pixel or 1.0) if disks.calibrated else 1.0
     detector = disks.detector_shape or _reach(disks, pixel)
     origin = (detector[0] / 2, detector[1] / 2) if disks.calibrated else (0.0, 0.0)
-    with writing(path, inputs=inputs_of(disks.provenance)) as temporary:
-        _save_frame(disks, calibration, temporary, detector, origin, pixel, probe)
-        with h5py.File(temporary, "r+") as file:
-            sign(file, KIND)
-            name = next(_disk_lists(file)).name
-            del file[name]
-            _write(disks.sure(), file, name, origin, pixel)
-            if disks.snr is not None:
-                _write(disks.where(disks.snr < SURE), file, _UNSURE, origin, pixel)
+    with (
+        writing(path, inputs=inputs_of(disks.provenance)) as temporary,
+        emd.create(temporary, "braggvectors_root") as file,
+    ):
+        sign(file, KIND)
+        told = _described(disks, calibration, origin, pixel)
+        calibrated = emd.calibration_of(told, ["/braggvectors"])
+        emd.add_metadata(file["braggvectors_root"], "calibration", calibrated, "Calibration")
+        vectors = emd.add_node(file["braggvectors_root"], "braggvectors", "custom", "BraggVectors")
+        shapes = {"Rshape": tuple(map(int, disks.scan_shape)), "Qshape": tuple(map(int, detector))}
+        emd.add_metadata(vectors, "_braggvectors_shape", shapes)
+        notes = {"provenance": to_json(disks.provenance), "detector_known": disks.detector_shape is not None}
+        emd.add_metadata(vectors, _NOTES, notes)
+        if probe is not None:
+            _add_probe(vectors, probe)
+        raw = emd.add_node(vectors, "_v_uncal", "custom_pointlistarray", "PointListArray")
+        _write(disks.sure(), raw, "data", origin, pixel)
+        if disks.snr is not None:
+            _write(disks.where(disks.snr < SURE), file, _UNSURE, origin, pixel)
 
 
-def _write(disks: BraggDisks, file: h5py.File, name: str, origin: tuple[float, float], pixel: float) -> None:
+def _write(disks: BraggDisks, file: h5py.Group, name: str, origin: tuple[float, float], pixel: float) -> None:
     lists = file.create_dataset(name, disks.scan_shape, h5py.vlen_dtype(_dtype(disks)))
     for row in range(disks.scan_shape[0]):
         # Plain assignment would take lists of equal length for a second dimension.
         lists.write_direct(_row(disks, row, origin, pixel), dest_sel=np.s_[row])
 
 
-def _save_frame(
-    disks: BraggDisks,
-    calibration: Calibration,
-    path: Path,
-    detector: tuple[int, int],
-    origin: tuple[float, float],
-    pixel: float,
-    probe: Probe | None,
-) -> None:
-    """Let py4DSTEM write everything but the disks: it would hold an object for each scan position."""
-    with quiet():
-        import py4DSTEM
-        from emdfile import Metadata
-
-        vectors = py4DSTEM.BraggVectors((1, 1), detector)
-        vectors.Rshape = tuple(int(size) for size in disks.scan_shape)
-        _describe(vectors.calibration, disks, calibration, origin, pixel)
-        notes = Metadata(name=_NOTES)
-        notes["provenance"] = to_json(disks.provenance)
-        notes["detector_known"] = disks.detector_shape is not None
-        vectors.metadata = notes
-        if probe is not None:
-            vectors.attach(py4DSTEM.Probe(np.stack([probe.image, probe.kernel])))
-        py4DSTEM.save(str(path), vectors, mode="o")
+def _add_probe(node: h5py.Group, probe: Probe) -> None:
+    both = np.stack([probe.image, probe.kernel])
+    # The axes of each of the two.
+    axes = [(np.arange(2), f"dim{number}", "pixels") for number in range(2)]
+    stored = emd.add_array(node, "probe", both, axes, "intensity", "Probe")
+    emd.add_labels(stored, ["probe", "kernel"])
+    emd.add_metadata(stored, "params", {"alpha": None, "origin": None})
 
 
 def _reach(disks: BraggDisks, pixel: float) -> tuple[int, int]:
@@ -178,32 +171,39 @@ def _reach(disks: BraggDisks, pixel: float) -> tuple[int, int]:
     return rows, cols
 
 
-def _describe(
-    theirs: Any, disks: BraggDisks, ours: Calibration, origin: tuple[float, float], pixel: float
-) -> None:
-    """Fill py4DSTEM's calibration."""
-    if disks.origin is not None:
-        theirs.set_origin((disks.origin[..., 0], disks.origin[..., 1]))
+def _described(
+    disks: BraggDisks, ours: Calibration, origin: tuple[float, float], pixel: float
+) -> dict[str, Any]:
+    """Return what py4DSTEM's calibration is told."""
+    theirs: dict[str, Any] = {}
     if disks.calibrated:
-        theirs.set_origin(origin)
-        theirs["Q_pixel_size"], theirs["Q_pixel_units"] = pixel, "A^-1"
+        theirs |= _origin(*origin) | {"Q_pixel_size": pixel, "Q_pixel_units": "A^-1"}
     else:
+        if disks.origin is not None:
+            theirs |= _origin(disks.origin[..., 0], disks.origin[..., 1])
         e = float(np.hypot(*ours.distortion))
         if e:  # theirs shrinks the long axis to the short one, ours keeps the mean of both
             ratio, axis = ratio_and_axis(ours.distortion)
-            theirs.set_ellipse((1.0, 1 / ratio, float(np.deg2rad(axis))))
+            theirs |= {"a": 1.0, "b": 1 / ratio, "theta": float(np.deg2rad(axis))}
         if ours.q_pixel is not None:
-            theirs["Q_pixel_size"], theirs["Q_pixel_units"] = ours.q_pixel / (1 - e), "A^-1"
+            theirs |= {"Q_pixel_size": ours.q_pixel / (1 - e), "Q_pixel_units": "A^-1"}
         if ours.rotation or ours.flip:
             theirs["QR_rotation"] = float(np.deg2rad(ours.rotation))
             theirs["QR_rotation_degrees"] = float(ours.rotation)
             theirs["QR_flip"] = bool(ours.flip)
     if ours.r_pixel is not None and ours.r_aspect == 1:  # theirs knows one for both axes
-        theirs["R_pixel_size"], theirs["R_pixel_units"] = ours.r_pixel, "nm"
-    if ours.semiangle is not None:
-        theirs["convergence_semiangle_mrad"] = ours.semiangle
-    if ours.voltage is not None:
-        theirs["voltage_kV"] = ours.voltage
+        theirs |= {"R_pixel_size": ours.r_pixel, "R_pixel_units": "nm"}
+    known = {"convergence_semiangle_mrad": ours.semiangle, "voltage_kV": ours.voltage}
+    return theirs | {name: value for name, value in known.items() if value is not None}
+
+
+def _origin(*places: Any) -> dict[str, Any]:
+    """Return the direct beam's rows and columns as py4DSTEM keeps them: numbers, or arrays over the scan."""
+    told: dict[str, Any] = {}
+    for name, place in zip(("qx0", "qy0"), places, strict=True):
+        mean = float(np.mean(place))
+        told |= {name: place, f"{name}_mean": mean, f"{name}_shift": place - mean}
+    return told
 
 
 def _row(disks: BraggDisks, row: int, origin: tuple[float, float], pixel: float) -> np.ndarray:

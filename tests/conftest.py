@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.optional import why_not
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.crystals.phase import Phase
 
@@ -26,6 +27,13 @@ hypothesis.settings.load_profile("untimed")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, default=2000, help="spoilt files that the fuzz test reads")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if why_not("py4DSTEM"):
+        for item in items:
+            if "py4dstem" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="needs py4DSTEM"))
 
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])

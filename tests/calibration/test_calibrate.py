@@ -81,6 +81,7 @@ def test_empty_patterns_take_the_fit():
     assert fit.used == pytest.approx(2 / 3, abs=0.02)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("rotation", [0.0, 30.0, -115.0])
 def test_the_frame_is_py4dstems(rotation, flip):

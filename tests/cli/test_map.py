@@ -30,6 +30,7 @@ def scan_file(tmp_path: Path, small_scan: Scan) -> Path:
     return path
 
 
+@pytest.mark.py4dstem
 def test_engine_is_whose_code_finds_disks_and_matches_templates(scan_file: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.h5"
     asked = ("--phase", "Cu", "--method", "template", "--engine", "py4DSTEM", "-o", str(result))

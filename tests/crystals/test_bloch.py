@@ -43,6 +43,7 @@ def py4dstem_dynamical(phase, rotation, voltage, k_max, q):
     return np.stack([pattern.data["intensity"][1:] for pattern in found])
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize(("name", "voltage"), [("Cu", 300.0), ("Si", 200.0), ("Ti", 200.0), ("GaAs", 120.0)])
 def test_intensities_are_py4dstems(name, voltage):
     phase, k_max = find_phase(name), 1.4

@@ -53,6 +53,7 @@ def our_pattern(phase, rotation: np.ndarray, voltage: float, precession: float) 
     return torch.cat([g_lab[:, :2], intensity[:, None]], dim=1).numpy()
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("precession", [0.0, 1.0])
 @pytest.mark.parametrize(("name", "voltage"), [("Cu", 300.0), ("Ti", 200.0), ("TiO2", 80.0)])
 def test_positions_and_intensities_are_py4dstems(name, voltage, precession):
@@ -83,6 +84,7 @@ def test_a_reflection_is_excited_above_the_plane_not_below():
     assert (excitation_error(below, wavelength) < -0.9 * wavelength * lengths.square()).all()
 
 
+@pytest.mark.py4dstem
 def test_the_excitation_error_is_py4dstems_sign_included():
     phase = find_phase("Cu")
     crystal = phase.to_py4dstem()

@@ -38,6 +38,7 @@ def same_set(one: np.ndarray, other: np.ndarray) -> bool:
     return len(one) == len(other) and bool((apart.min(axis=1) < 1e-3).all())
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("name", ["Cu", "Ti", "TiO2", "Cu2O", "GaAs"])
 def test_reflections_are_py4dstems(name):
     phase = find_phase(name)

@@ -211,6 +211,7 @@ def test_same_disks_of_multislice_patterns():
     check_agreement(next(scan.batches(40))[1], probe, settings)
 
 
+@pytest.mark.py4dstem
 def test_both_engines_run_a_whole_scan(small_scan):
     probe = synthetic_probe(3.0, (64, 64))
     settings = replace(settings_for_probe(probe), min_relative_intensity=0.05)

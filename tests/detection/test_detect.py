@@ -63,6 +63,7 @@ def test_positions_are_those_of_the_detector_axes(copper):
     assert found[0, 2] > found[1, 2]
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
 def test_detection_is_py4dstems_own(copper, subpixel):
     from py4DSTEM.braggvectors.diskdetection import find_Bragg_disks

@@ -65,6 +65,7 @@ def compare(truth, origin, disks, floor=0.0):
     return found / total, false, np.concatenate(errors), np.concatenate(spread) if spread else None
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize(
     ("crystal", "dose", "share"), [("cu", 1e4, 0.5), ("cu", 1e5, 0.75), ("fe", 1e6, 1.0)]
 )
@@ -148,6 +149,7 @@ def test_what_is_known_of_disks_goes_with_them(name):
     assert of(BraggDisks.join([disks, replace(disks, **{name: None})])) is None
 
 
+@pytest.mark.py4dstem
 def test_uncertainty_and_snr_are_calibrated_and_saved(tmp_path):
     import py4DSTEM
 

@@ -61,7 +61,7 @@ def test_peaks_far_below_any_demand_have_their_exact_ratio_too():
     np.testing.assert_allclose(tiny, 1e-3 * one)
 
 
-@pytest.mark.parametrize("engine", ["torch", "py4DSTEM"])
+@pytest.mark.parametrize("engine", ["torch", pytest.param("py4DSTEM", marks=pytest.mark.py4dstem)])
 def test_detection_tells_it_whatever_it_demands(engine):
     pattern = np.random.default_rng(5).poisson(expected())
     scan = scan_of([pattern, 4 * pattern])

@@ -6,7 +6,6 @@ import pytest
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.detection import probe as module
 from napari_4dstem_orient.detection.detect import detect_patterns
 from napari_4dstem_orient.detection.probe import (
     probe_from_file,
@@ -136,8 +135,23 @@ def test_impossible_radii_are_refused(radius):
         synthetic_probe(radius, (64, 64))
 
 
-@pytest.mark.parametrize("shape", [(96, 96), (97, 120), (101, 99)])
-def test_what_is_drawn_in_part_on_very_large_detectors_is_the_same(monkeypatch, shape):
-    whole = synthetic_probe(6.3, shape).kernel
-    monkeypatch.setattr(module, "DRAWN_WHOLE", 0)
-    np.testing.assert_allclose(synthetic_probe(6.3, shape).kernel, whole, rtol=1e-5, atol=1e-12)
+@pytest.mark.parametrize("shape", [(96, 96), (97, 120), (31, 33)])
+def test_a_drawn_template_is_a_soft_disk_minus_a_ring_about_the_first_pixel(shape):
+    kernel = synthetic_probe(4.2, shape).kernel
+    y, x = (np.fft.fftfreq(side) * side for side in shape)
+    apart = np.hypot(y[:, None], x)
+    disk = 1 / (1 + np.exp(4 * (apart - 4.2)))
+    ring = np.where(apart < 2.5 * 4.2, np.cos(np.pi / 2 * apart / (2.5 * 4.2)) ** 2, 0)
+    np.testing.assert_allclose(kernel, disk / disk.sum() - ring / ring.sum(), rtol=1e-4, atol=1e-9)
+    assert abs(kernel.sum()) < 1e-6
+
+
+@pytest.mark.py4dstem
+@pytest.mark.parametrize(("radius", "shape"), [(6.3, (96, 128)), (1.2, (64, 64)), (20.0, (256, 256))])
+def test_drawn_templates_are_py4dstems_where_the_detector_has_a_middle(radius, shape):
+    from py4DSTEM.braggvectors.probe import Probe
+
+    drawn = Probe.generate_synthetic_probe(radius, 1.0, shape)
+    middle = (shape[0] / 2, shape[1] / 2)
+    theirs = drawn.get_kernel(mode="sigmoid", radii=(0, 2.5 * radius), origin=middle)
+    np.testing.assert_allclose(synthetic_probe(radius, shape).kernel, theirs, atol=1e-6 * theirs.max())

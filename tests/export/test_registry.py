@@ -185,6 +185,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
         export(some_map(), tmp_path / "file", ["ang"])
 
 
+@pytest.mark.py4dstem
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # py4DSTEM itself
 def test_py4dstems_own_answer_is_the_same_matrix(capsys):
     """What py4DSTEM's matching finds for a known orientation must be that orientation here."""

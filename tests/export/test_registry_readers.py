@@ -110,6 +110,7 @@ def test_symmetry_that_orix_would_misread_is_refused(phase, tmp_path):
 # ---------------------------------------------------------------- py4DSTEM
 
 
+@pytest.mark.py4dstem
 def test_py4dstem_reads_orientations_and_crystals(made, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -36,6 +36,7 @@ def truth_and_pattern(phase, seed=5):
     return truth, predicted_pattern(phase, truth, 300, 1.2)[:, :3]
 
 
+@pytest.mark.py4dstem
 def test_the_sparse_correlation_is_py4dstems_matching_score(copper):
     from emdfile import PointList
 

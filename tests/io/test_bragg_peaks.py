@@ -39,6 +39,7 @@ def same(one, other):
         assert getattr(one, name).dtype == getattr(other, name).dtype
 
 
+@pytest.mark.py4dstem
 def test_disks_in_pixels_come_back_and_py4dstem_reads_them(tmp_path, capfd):
     import py4DSTEM
 
@@ -68,6 +69,7 @@ def test_disks_in_pixels_come_back_and_py4dstem_reads_them(tmp_path, capfd):
         np.testing.assert_allclose(cal.qx, 0.02 * expected_x, rtol=1e-6)
 
 
+@pytest.mark.py4dstem
 def test_calibrated_disks_give_the_same_in_py4dstem(tmp_path):
     import py4DSTEM
 
@@ -86,6 +88,7 @@ def test_calibrated_disks_give_the_same_in_py4dstem(tmp_path):
     np.testing.assert_allclose((back.qy - origin[back.owner, 1]) * found.q_pixel, disks.qy, rtol=1e-4)
 
 
+@pytest.mark.py4dstem
 def test_the_distortion_is_py4dstems_ellipse(tmp_path):
     import py4DSTEM
 
@@ -124,6 +127,7 @@ def py4dstem_vectors(calibration=None):
     return vectors, disks
 
 
+@pytest.mark.py4dstem
 def test_bravectors_written_by_py4dstem_beside_their_datacube(tmp_path):
     import py4DSTEM
 
@@ -239,6 +243,7 @@ def test_any_disks_survive_the_round_trip(tmp_path, disks):
     same(load_disks(tmp_path / "any.h5"), disks)
 
 
+@pytest.mark.py4dstem
 def test_the_probe_is_kept_for_py4dstem(tmp_path):
     import py4DSTEM
 
@@ -297,6 +302,7 @@ def read(path, **calibration):
     return run(Job(path=str(path), calibration=calibration), Stage.CALIBRATED)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("told", TOLD)
 @pytest.mark.parametrize("beam", [True, False], ids=["beam", "beam stop"])
 def test_disks_are_centred_on_the_files_origin(tmp_path, told, beam):
@@ -319,6 +325,7 @@ def test_disks_are_centred_on_the_files_origin(tmp_path, told, beam):
     np.testing.assert_array_equal(load_disks(tmp_path / "again.h5").origin, disks.origin)
 
 
+@pytest.mark.py4dstem
 def test_an_origin_that_is_no_number_is_none(tmp_path):
     saved_by_py4dstem(
         tmp_path / "a.h5", [pattern() * [40, 40, 1] + [40, 34, 0]] * 6, qx0=np.full((2, 3), np.nan), qy0=2.0
@@ -326,6 +333,7 @@ def test_an_origin_that_is_no_number_is_none(tmp_path):
     assert load_disks(tmp_path / "a.h5").origin is None
 
 
+@pytest.mark.py4dstem
 def test_a_files_origin_beside_the_beams_is_doubted(tmp_path):
     lists = [pattern() * [40, 40, 1] + [40, 34, 0]] * 6
     saved_by_py4dstem(tmp_path / "a.h5", lists, qx0=41.5, qy0=34.0)
@@ -334,6 +342,7 @@ def test_a_files_origin_beside_the_beams_is_doubted(tmp_path):
     assert "1.50 px" in doubt
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize(
     ("units", "told"),
     [
@@ -359,6 +368,7 @@ def test_lists_that_were_centred_or_scaled_before_they_were_stored(tmp_path, uni
     assert found.provenance["calibration"]["warnings"] == []
 
 
+@pytest.mark.py4dstem
 def test_a_pixel_size_typed_for_lists_in_reciprocal_angstroms_changes_nothing(tmp_path):
     saved_by_py4dstem(tmp_path / "a.h5", [pattern()] * 6)
     found = read(tmp_path / "a.h5", voltage=200, q_pixel=0.025).calibrated
@@ -382,6 +392,7 @@ def test_the_calibrated_vectors_of_0_13_alone_are_read(tmp_path):
     np.testing.assert_allclose(disks.at(1, 2), pattern(), atol=1e-6)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
 @pytest.mark.parametrize("column", [0, 1, 2])
 def test_disks_without_a_finite_place_or_intensity_are_left_out_and_counted(tmp_path, bad, column):

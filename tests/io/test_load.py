@@ -174,6 +174,7 @@ def py4dstem_file(path, units, size):
     return path
 
 
+@pytest.mark.py4dstem
 @pytest.mark.filterwarnings("ignore")  # py4DSTEM's own
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf])
 def test_what_is_no_number_in_a_py4dstem_file_is_as_if_it_were_not_there(tmp_path, nonsense):
@@ -189,6 +190,7 @@ def test_what_is_no_number_in_a_py4dstem_file_is_as_if_it_were_not_there(tmp_pat
     assert load(path, rotation=12.0).calibration.rotation == 12.0
 
 
+@pytest.mark.py4dstem
 @pytest.mark.filterwarnings("ignore")  # py4DSTEM's own
 def test_py4dstem_datacube(tmp_path, capsys):
     scan = load(py4dstem_file(tmp_path / "cube.h5", "A^-1", 0.02))
@@ -201,6 +203,7 @@ def test_py4dstem_datacube(tmp_path, capsys):
     assert (typed.rotation, typed.flip, typed.r_pixel) == (-30, False, 0.5)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.filterwarnings("ignore")
 def test_py4dstem_datacube_in_mrad_needs_the_voltage(tmp_path):
     path = py4dstem_file(tmp_path / "cube.h5", "mrad", 0.5)

@@ -79,25 +79,59 @@ def distribution(requirement: str) -> str:
     return re.split(r"[\[<>=! ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
-def test_every_dependency_is_pinned_for_bootstrap() -> None:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
+@pytest.mark.parametrize(
+    ("constraints", "extras"),
+    [("constraints.txt", {"all", "dev"}), ("constraints-newest.txt", {"qt", "test"})],
+)
+def test_every_dependency_is_pinned_for_bootstrap(constraints: str, extras: set[str]) -> None:
+    lines = (ROOT / constraints).read_text().splitlines()
     pinned = {distribution(line) for line in lines if "==" in line}
-    wanted = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
-    assert {distribution(requirement) for requirement in wanted} <= pinned
+    assert required(extras) <= pinned
+    assert ("py4dstem" in pinned) == ("dev" in extras)
+
+
+def required(extras: set[str]) -> set[str]:
+    """Return the names of what the program needs with some extras, and with those that they ask for."""
+    wanted = list(PROJECT["dependencies"])
+    for extra in extras:
+        wanted += PROJECT["optional-dependencies"][extra]
+    own = [each for each in wanted if distribution(each) == PROJECT["name"]]
+    further = {name for each in own for name in re.findall(r"\w+", each.partition("[")[2])} - extras
+    names = {distribution(each) for each in wanted} - {PROJECT["name"]}
+    return names | required(extras | further) if further else names
+
+
+def imported_by(tree: ast.AST) -> set[str]:
+    """Return the top-level modules that some code imports, wherever in it; not what only types need."""
+    found: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            found |= imported_by(node)
+    return found
 
 
 def test_dependencies_are_what_is_imported() -> None:
-    imported = set()
-    for path in chain(PACKAGE.rglob("*.py"), EVALUATION.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add((node.module or "").split(".")[0])
+    """What is optional (py4DSTEM) is imported nowhere by a statement: ``core.optional`` does it when asked."""
+    sources = chain(PACKAGE.rglob("*.py"), EVALUATION.rglob("*.py"))
+    imported = set().union(*(imported_by(ast.parse(path.read_text())) for path in sources))
     foreign = imported - sys.stdlib_module_names - {PACKAGE.name, EVALUATION.name}
     known = packages_distributions()
     needed = {distribution(known[name][0]) for name in foreign}
     assert needed == {distribution(requirement) for requirement in PROJECT["dependencies"]}
+
+
+def test_the_page_on_installing_says_what_each_dependency_is_for() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    listed = {
+        line.split(" | ")[0].removeprefix("| ") for line in page.partition("## What each")[2].splitlines()
+    }
+    assert {distribution(each) for each in PROJECT["dependencies"]} <= listed
+    extras = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert extras == {"all", "py4dstem", "qt"}
 
 
 def test_types_are_for_everybody() -> None:

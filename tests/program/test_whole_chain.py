@@ -8,6 +8,7 @@ import pytest
 import napari_4dstem_orient as orient
 from helpers.multislice import multislice_patterns, multislice_scan
 from napari_4dstem_orient.cli.demo_report import angle_to_direction, typical
+from napari_4dstem_orient.core.optional import why_not
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.crystals.misorientation import misorientation
 from napari_4dstem_orient.indexing.models import choose_models, list_models
@@ -47,6 +48,7 @@ def answers(crystal, dose, peer=False):
     return angles, found["transformer"]
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize(("crystal", "dose"), [("cu", 1e5), ("cu", 1e6), ("fe", 1e6)])
 def test_the_transformer_is_ahead_of_py4dstem_on_every_row_and_no_worse_than_our_templates(crystal, dose):
     angles, _ = answers(crystal, dose, peer=True)
@@ -74,7 +76,7 @@ def test_patterns_of_few_electrons_each_alone(dose, least):
 
 
 def test_the_more_reliable_half_is_almost_always_right():
-    angles, answer = answers("cu", 1e6, peer=True)
+    angles, answer = answers("cu", 1e6, peer=not why_not("py4DSTEM"))  # of the row above
     reliability = answer.certainty.reliability[0]
     half = np.argsort(-reliability)[: reliability.size // 2]
     right = angles["transformer"] < 5

@@ -1,5 +1,6 @@
 """What is seen of a run while it goes on, and what is said before its work."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
 from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import silent
+from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.run import Observer, Results, run
@@ -77,9 +79,13 @@ def test_a_map_tells_its_job_and_that_makes_it_again(job):
         ({"device": "abacus"}, "abacus"),
         ({"centring": CalibrationSettings(row=5000.0, col=3.0)}, "lies beside the detector"),
         ({"method": "transformer", "models": ("gone.safetensors",)}, "gone.safetensors"),
+        ({"engine": "py4DSTEM"}, "py4DSTEM is not installed"),
+        ({"settings": {"template": TemplateSettings(engine="py4DSTEM")}}, "py4DSTEM is not installed"),
+        ({"detection": DetectionSettings(engine="py4DSTEM")}, "py4DSTEM is not installed"),
     ],
 )
-def test_what_would_end_a_job_is_said_before_its_work(job, change, about):
+def test_what_would_end_a_job_is_said_before_its_work(job, change, about, monkeypatch):
+    monkeypatch.setitem(sys.modules, "py4DSTEM", None)  # as where it is not installed
     observer = Observer(lambda step: pytest.fail(f"{step} began"))
     with pytest.raises(UserError, match=about):
         run(replace(job, **change), observer=observer)

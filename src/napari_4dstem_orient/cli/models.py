@@ -131,7 +131,8 @@ def evaluate(
     template_patterns: Annotated[
         int,
         typer.Option(
-            help="How many of them py4DSTEM's template matching gets too, slowly (ours gets all); 0 for neither.",
+            help="How many of them py4DSTEM's template matching gets too, where it is installed, slowly (ours gets "
+            "all); 0 for neither.",
             min=0,
         ),
     ] = 256,
@@ -155,6 +156,7 @@ def evaluate(
     if robustness and not template_patterns:
         raise UserError("Robustness is measured on the patterns that template matching gets; give it some.")
 
+    from napari_4dstem_orient.core.optional import why_not
     from napari_4dstem_orient.indexing.transformer.checkpoint import load_model
     from napari_4dstem_orient.training.accuracy import BEYOND, run_trials
     from napari_4dstem_orient_evaluation.ambiguity import share_with_twins
@@ -179,6 +181,8 @@ def evaluate(
         several = others or len(loaded.crystals) > 1
         told = evaluate_phases([loaded, *others], patterns, device, bar("Telling phases")) if several else []
     _tell_table([row for trial in trials for row in trial.rows()])
+    if template_patterns and (missing := why_not("py4DSTEM")):
+        typer.echo(f"Without rows of py4DSTEM's own matching. {missing}")
     for phase, share in share_with_twins(loaded, trials, BEYOND).items():
         typer.echo(
             f"{share:.1%} of the published patterns of {phase} have all their disks in one zone, whose half turn "

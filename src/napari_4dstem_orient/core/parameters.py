@@ -26,7 +26,8 @@ def parameter(label: str, help: str, unit: str = "", **options: Any) -> dict[str
     unit : str
         Shown after the label.
     **options
-        magicgui options such as ``min``, ``max``, ``step``, ``choices``.
+        magicgui options such as ``min``, ``max``, ``step``, ``choices``. With ``why_not``, a function that says of a
+        choice why it cannot be taken here (empty where it can), the form disables those.
     """
     return {"label": f"{label} ({unit})" if unit else label, "tooltip": help, **options}
 

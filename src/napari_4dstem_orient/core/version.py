@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -20,8 +20,16 @@ def program_version() -> str:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that decide about numbers."""
-    return {name: version(name) for name in LIBRARIES}
+    """Return the versions of the libraries that decide about numbers, of those that are installed."""
+    found = {name: _version(name) for name in LIBRARIES}
+    return {name: installed for name, installed in found.items() if installed}
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
 
 
 @cache

@@ -10,7 +10,9 @@ import numpy as np
 
 from napari_4dstem_orient.core.errors import UserError, one_line
 from napari_4dstem_orient.core.memory import parts
+from napari_4dstem_orient.core.optional import import_py4dstem
 from napari_4dstem_orient.crystals.laue import same_operations
+from napari_4dstem_orient.crystals.scattering import structure_factors
 
 if TYPE_CHECKING:
     import orix.crystal_map
@@ -21,6 +23,8 @@ MOST_TRIED = 10_000_000
 """Miller indices that are tried for reflections, of some 100 bytes each: a cell of 51 Å up to 2.1 Å⁻¹."""
 MOST_TERMS = 100_000_000
 """Reflections times atoms, of 8 bytes each."""
+WEAKEST = 1e-4
+"""Å⁻²; a structure factor over the cell's volume that is smaller counts as absent, as in py4DSTEM."""
 _LONGEST_NAME = 120
 
 
@@ -35,7 +39,7 @@ class Reflections:
     g : ndarray, float64, shape (n, 3)
         Reciprocal lattice vectors in crystal Cartesian coordinates, Å⁻¹.
     intensity : ndarray, float64, shape (n,)
-        Squared modulus of the structure factor (py4DSTEM's units).
+        Squared modulus of the structure factor over the cell's volume, Å⁻⁴, as in py4DSTEM.
     """
 
     hkl: np.ndarray
@@ -218,10 +222,15 @@ class Phase:
         return other.nearest / self.nearest
 
     def to_py4dstem(self) -> py4DSTEM.process.diffraction.Crystal:
-        """Return py4DSTEM's ``Crystal``."""
-        from py4DSTEM.process.diffraction import Crystal
+        """Return py4DSTEM's ``Crystal``.
 
-        crystal = Crystal(self.positions, self.numbers, self.cell)
+        Raises
+        ------
+        UserError
+            py4DSTEM is not installed.
+        """
+        diffraction = import_py4dstem("py4DSTEM.process.diffraction")
+        crystal = diffraction.Crystal(self.positions, self.numbers, self.cell)
         crystal.occupancy = self.occupancy
         return crystal
 
@@ -232,13 +241,13 @@ class Phase:
         the crystal's own axes are others (b unique, rhombohedral axes), the phase gets this crystal's point
         group instead of a space group.
         """
+        import gemmi
         from diffpy.structure import Atom, Lattice, Structure
         from orix.crystal_map import Phase as OrixPhase
         from orix.quaternion.symmetry import get_point_group
-        from pymatgen.core.periodic_table import Element
 
         atoms = [
-            Atom(Element.from_Z(int(z)).symbol, xyz, occupancy=float(occ))
+            Atom(gemmi.Element(int(z)).name, xyz, occupancy=float(occ))
             for z, xyz, occ in zip(self.numbers, self.positions, self.occupancy, strict=True)
         ]
         # With a base of diffpy's own choice orix would turn the cell and leave the atoms where they are.
@@ -324,7 +333,7 @@ def _shortest_reflection(phase: Phase) -> float:
     """Return the length of the shortest reflection that is not absent, Å⁻¹.
 
     Which ones are absent does not depend on how strongly the atoms scatter, so that any numbers will do that do not
-    cancel by chance; py4DSTEM, which knows the true ones, takes seconds to import.
+    cancel by chance: unlike the true ones they need no more of a long cell than its first reflections.
     """
     most = _farthest(phase)
     box = float(np.prod(2 * most + 1))
@@ -347,12 +356,6 @@ def _shortest_reflection(phase: Phase) -> float:
 
 @lru_cache(maxsize=64)
 def _reflections(phase: Phase, k_max: float) -> Reflections:
-    phase.check_reflections(k_max)
-    crystal = phase.to_py4dstem()
-    crystal.calculate_structure_factors(k_max)
-    beside = crystal.g_vec_leng > 1e-6
-    return Reflections(
-        crystal.hkl.T[beside].astype(np.int64),
-        crystal.g_vec_all.T[beside],
-        crystal.struct_factors_int[beside].astype(float),
-    )
+    hkl, g, factor = structure_factors(phase, k_max)
+    there = (np.abs(factor) > WEAKEST) & hkl.any(axis=1)
+    return Reflections(hkl[there], g[there], np.abs(factor[there]) ** 2)

@@ -19,13 +19,14 @@ from napari_4dstem_orient.core.memory import (
     pattern_bytes,
     portions,
 )
+from napari_4dstem_orient.core.optional import check_engine
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.engine import Py4DSTEMDetection
 from napari_4dstem_orient.detection.patterns import check_batch
 from napari_4dstem_orient.detection.probe import Probe, probe_for
 from napari_4dstem_orient.detection.read_ahead import Piece, read_ahead
-from napari_4dstem_orient.detection.settings import ENGINES, DetectionSettings
+from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.suggest import suggest
 
 if TYPE_CHECKING:
@@ -222,10 +223,9 @@ def make_engine(probe: Probe, settings: DetectionSettings, device: torch.device)
     Raises
     ------
     UserError
-        If there is no such engine.
+        If there is no such engine, or it is not installed.
     """
-    if settings.engine not in ENGINES:
-        raise UserError(f"There is no engine {settings.engine!r}; choose one of {', '.join(ENGINES)}.")
+    check_engine(settings.engine)
     if settings.engine == "py4DSTEM":
         return Py4DSTEMDetection(probe, settings)
     from napari_4dstem_orient.detection.batched import BatchedDetection

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_4dstem_orient.core.silence import quiet
+from napari_4dstem_orient.core.optional import import_py4dstem
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
-
-
-@lru_cache(maxsize=1)
-def single_pattern_detection() -> Callable[..., Any]:
-    """Return py4DSTEM's function that detects disks in one pattern (importing it takes seconds, once)."""
-    with quiet():
-        from py4DSTEM.braggvectors.diskdetection import _find_Bragg_disks_single
-
-    return _find_Bragg_disks_single
 
 
 class Py4DSTEMDetection:
@@ -31,10 +20,16 @@ class Py4DSTEMDetection:
     ----------
     probe : Probe
     settings : DetectionSettings
+
+    Raises
+    ------
+    UserError
+        py4DSTEM is not installed.
     """
 
     def __init__(self, probe: Probe, settings: DetectionSettings) -> None:
         self.probe, self.settings = probe, settings
+        self._find = import_py4dstem("py4DSTEM.braggvectors.diskdetection")._find_Bragg_disks_single
 
     def __call__(self, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the disks of some patterns; the same as ``BatchedDetection``."""
@@ -65,7 +60,7 @@ class Py4DSTEMDetection:
         settings = self.settings
         # An empty pattern makes py4DSTEM divide by zero; it then finds nothing, which is right.
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = single_pattern_detection()(
+            found = self._find(
                 pattern,
                 self.probe.fourier,
                 _template_space="fourier",

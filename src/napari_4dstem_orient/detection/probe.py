@@ -14,7 +14,6 @@ from napari_4dstem_orient.core.checks import check_patterns
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.reading import check_room, reading
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.detection.direct_beam import DirectBeam
 from napari_4dstem_orient.detection.patterns import aligned_mean
 from napari_4dstem_orient.detection.radius import LARGEST, LEAST, find_radius
@@ -25,9 +24,6 @@ TRENCH = 2.5
 
 SOFTNESS = 1.0
 """Width, in px, of a drawn disk's edge."""
-
-DRAWN_WHOLE = 2**22
-"""Pixels of a detector on all of which a disk is drawn; py4DSTEM takes 16 times the memory of the kernel for that."""
 
 VACUUM_PATTERNS = 256
 """Patterns of a vacuum scan that are averaged, at most."""
@@ -138,23 +134,19 @@ def synthetic_probe(radius: float, shape: tuple[int, int]) -> Probe:
 
 
 def _drawn(radius: float, shape: tuple[int, int]) -> np.ndarray:
-    """Return the kernel that py4DSTEM draws; on a very large detector only the part that is not 0 is drawn."""
-    rows, cols = shape
-    if rows * cols > DRAWN_WHOLE:
-        wide = 2 * math.ceil((TRENCH + 0.5) * radius) + 16
-        # Even or odd as the whole is, or the middle would lie elsewhere between the pixels.
-        rows, cols = (min(side, wide + (side - wide) % 2) for side in shape)
-    with quiet():
-        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
+    """Return the kernel of a disk with a soft edge; beyond its ring, where it is 0, nothing is computed."""
+    wide = 2 * math.ceil((TRENCH + 0.5) * radius) + 16
+    y, x = (_wrapped(min(side, wide)) for side in shape)
+    apart = np.hypot(y[:, None], x)
+    drawn = _kernel(1 / (1 + np.exp(4 * (apart - radius) / SOFTNESS)), apart, radius)
+    kernel = np.zeros(shape, np.float32)
+    kernel[np.ix_(y, x)] = drawn
+    return kernel
 
-        template = Py4DProbe.generate_synthetic_probe(radius, SOFTNESS, (rows, cols))
-    kernel = _kernel(template, radius, (rows / 2, cols / 2))
-    if kernel.shape == shape:
-        return kernel
-    whole = np.zeros(shape, np.float32)
-    down, right = (np.rint(np.fft.fftfreq(side) * side).astype(int) for side in kernel.shape)
-    whole[np.ix_(down, right)] = kernel
-    return whole
+
+def _wrapped(side: int) -> np.ndarray:
+    """Return the pixels of an axis counted from the first, those of its second half from the end: below 0."""
+    return np.rint(np.fft.fftfreq(side) * side).astype(int)
 
 
 def probe_from_vacuum(source: Scan | np.ndarray, region: tuple[slice, slice] | None = None) -> Probe:
@@ -179,8 +171,9 @@ def probe_from_vacuum(source: Scan | np.ndarray, region: tuple[slice, slice] | N
     check_patterns(patterns, "the vacuum patterns", name)
     mean = without_hot_pixels(aligned_mean(patterns))
     beam = find_vacuum_beam(mean, name if region is None else f"The region {_describe(region)} of {name}")
+    y, x = (_wrapped(side) for side in mean.shape)
     return Probe(
-        _kernel(_cut_out(mean, beam), beam.radius, beam.center),
+        _kernel(_cut_out(mean, beam), np.hypot(y[:, None], x), beam.radius),
         beam.radius,
         "vacuum" if region is None else "region",
         {"source": name, "patterns": len(patterns), "region": _describe(region), "radius": beam.radius},
@@ -227,16 +220,21 @@ def _describe(region: tuple[slice, slice] | None) -> str | None:
     return ", ".join(f"{part.start or 0}:{'end' if part.stop is None else part.stop}" for part in region)
 
 
-def _cut_out(mean: np.ndarray, beam: DirectBeam) -> Any:
-    """Return a mean pattern, softly cut off around its beam, as py4DSTEM's probe."""
-    with quiet():
-        from py4DSTEM.braggvectors.probe import Probe as Py4DProbe
+def _cut_out(mean: np.ndarray, beam: DirectBeam) -> np.ndarray:
+    """Return a mean pattern, softly cut off around its beam, which lies on pixel (0, 0) then and is wrapped."""
+    from scipy import ndimage
+
     y, x = np.ogrid[: mean.shape[0], : mean.shape[1]]
     beyond = np.hypot(y - beam.center[0], x - beam.center[1]) - beam.radius - 1
     softness = np.clip(beyond / max(2.0, beam.radius / 2), 0, 1)
-    return Py4DProbe(mean * np.cos(0.5 * np.pi * softness) ** 2)
+    cut = mean * np.cos(0.5 * np.pi * softness) ** 2
+    return ndimage.shift(cut, (-beam.center[0], -beam.center[1]), order=1, mode="grid-wrap")
 
 
-def _kernel(template: Any, radius: float, center: tuple[float, float]) -> np.ndarray:
-    kernel = template.get_kernel(mode="sigmoid", radii=(0, TRENCH * radius), origin=center)
-    return np.ascontiguousarray(kernel, np.float32)
+def _kernel(disk: np.ndarray, apart: np.ndarray, radius: float) -> np.ndarray:
+    """Return a disk about pixel (0, 0) minus a ring that fades as sin² out to ``TRENCH`` radii, both of sum 1.
+
+    py4DSTEM's "sigmoid" kernel; ``apart`` is each pixel's distance from the middle.
+    """
+    ring = np.cos(0.5 * np.pi * np.clip(apart / (TRENCH * radius), 0, 1)) ** 2
+    return np.ascontiguousarray(disk / disk.sum() - ring / ring.sum(), np.float32)

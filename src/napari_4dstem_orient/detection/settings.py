@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from napari_4dstem_orient.core.optional import ENGINES, why_not
 from napari_4dstem_orient.core.parameters import parameter
 
 SUBPIXEL = ("fit", "poly", "multicorr")
 """How disks can be placed; "fit" is suggested, the others are py4DSTEM's."""
-
-ENGINES = ("torch", "py4DSTEM")
-"""What can detect disks; the first is the default."""
 
 
 @dataclass(frozen=True)
@@ -161,5 +159,6 @@ class DetectionSettings:
             "torch: many patterns at once, on the GPU where there is one. py4DSTEM: its own code, one pattern after "
             "another. Both find the same disks.",
             choices=ENGINES,
+            why_not=why_not,
         ),
     ] = "torch"

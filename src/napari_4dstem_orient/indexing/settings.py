@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from napari_4dstem_orient.core.limits import MOST_CRYSTALS
+from napari_4dstem_orient.core.optional import ENGINES, why_not
 from napari_4dstem_orient.core.parameters import parameter
-
-ENGINES = ("torch", "py4DSTEM")
 
 
 @dataclass(frozen=True)
@@ -250,6 +249,7 @@ class TemplateSettings:
             "torch matches many patterns at once with this program's templates; py4DSTEM, with its own, one after the "
             "other, and takes a hundred times as long.",
             choices=ENGINES,
+            why_not=why_not,
         ),
     ] = "torch"
 

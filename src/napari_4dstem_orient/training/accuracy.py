@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.optional import installed_engines
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.crystals.misorientation import misorientation
@@ -186,8 +187,8 @@ def run_trials(
     patterns : int
         Patterns of each kind for the model.
     template_patterns : int
-        How many of them py4DSTEM's own template matching gets too (it is slow); 0 leaves out ours as well, which
-        gets all.
+        How many of them py4DSTEM's own template matching gets too, where it is installed (it is slow); 0 leaves out
+        ours as well, which gets all.
     device : str
     progress : Progress
         Called with (trials done, trials in all).
@@ -197,9 +198,9 @@ def run_trials(
     if not isinstance(model, Model):
         model = load_model(model)
     trials: list[Trial] = []
-    total = len(KINDS) * len(model.reflectors) * (3 + 4 * (template_patterns > 0))
+    methods = methods_for(model, device, template_patterns > 0)
+    total = len(KINDS) * len(model.reflectors) * len(methods)
     for phase, crystal in enumerate(model.crystals):
-        methods = methods_for(model, device, template_patterns > 0)
         for kind in KINDS:
             test = make_test_set(model, phase, kind, patterns)
             for method, make in methods.items():
@@ -249,7 +250,8 @@ def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable
         for name, how in settings.items()
     }
     if template:
-        for name, engine in (("template matching", "torch"), (REFERENCE, "py4DSTEM")):
+        for engine in installed_engines():
+            name = {"torch": "template matching", "py4DSTEM": REFERENCE}[engine]
             for step in (2.0, 1.0):
                 matcher = TemplateMatcher(
                     model.crystals,

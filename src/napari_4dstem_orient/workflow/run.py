@@ -204,9 +204,13 @@ def foresee(job: Job, got: Results) -> None:
     """Raise UserError for what would end the job after the long work."""
     from napari_4dstem_orient.calibration.origin import check_inside
     from napari_4dstem_orient.core.devices import choose_device
+    from napari_4dstem_orient.core.optional import check_engine
 
     assert got.calibration is not None
     check_method(job.method)
+    for asked in (job.detection, job.own_settings):
+        check_engine(getattr(asked, "engine", None))
+    check_engine(job.engine)
     known = got.calibration
     check_calibration(known)
     choose_device(job.device)

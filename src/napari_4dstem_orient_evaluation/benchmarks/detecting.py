@@ -9,6 +9,7 @@ from functools import partial
 from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device
+from napari_4dstem_orient.core.optional import installed_engines
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.detection.probe import Probe
@@ -45,11 +46,12 @@ def time_engines(
             jobs = {
                 TORCH: partial(detect, whole, pool.probe, same, TORCH, device),
                 SUGGESTED: partial(detect, whole, pool.probe, pool.settings, TORCH, device),
-                REFERENCE: partial(detect, some, pool.probe, same, REFERENCE, device),
             }
+            if REFERENCE in installed_engines():
+                jobs[REFERENCE] = partial(detect, some, pool.probe, same, REFERENCE, device)
             # libraries are loaded and memory is asked for before the clock starts
-            for settings, engine in ((same, TORCH), (pool.settings, TORCH), (same, REFERENCE)):
-                detect(pool.tiled((1, 8)), pool.probe, settings, engine, device)
+            for job_of in jobs.values():
+                detect(pool.tiled((1, 8)), *job_of.args[1:])
             for engine, seconds in take_turns(jobs, runs, report(job)).items():
                 timed = part if engine == REFERENCE else side**2
                 rates.append(Rate(job, engine, side**2, timed, seconds))
@@ -90,13 +92,15 @@ def time_from_patterns(
     rates, steps = [], {}
     for side in sides:
         part = min(side**2, positions)
+        scans = {TORCH: (side, side), REFERENCE: (1, part)}
+        shapes = {engine: scans[engine] for engine in installed_engines()}
         progress = report(f"Patterns to map, {side}²")
         watch = Stopwatch(choose_device("cpu"))
         for run in range(runs):
-            _run(pool.tiled((side, side)), pool, methods, TORCH, device, watch)
-            _run(pool.tiled((1, part)), pool, methods, REFERENCE, device, watch)
+            for engine, shape in shapes.items():
+                _run(pool.tiled(shape), pool, methods, engine, device, watch)
             progress(run + 1, runs)
-        for engine in (TORCH, REFERENCE):
+        for engine in shapes:
             timed = side**2 if engine == TORCH else part
             seconds = watch.seconds[f"detect, {engine}"]
             rates.append(Rate("patterns to disks", engine, side**2, timed, seconds))

@@ -13,6 +13,7 @@ from napari_4dstem_orient.calibration.calibrate import calibrate
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, each_batch
 from napari_4dstem_orient.core.memory import parts
+from napari_4dstem_orient.core.optional import why_not
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Indexer
@@ -39,7 +40,7 @@ BATCHES_TOGETHER = 64
 
 
 def make_methods(disks: BraggDisks, phase: Phase, voltage: float, device: str) -> Methods:
-    """Return every method, ready: models loaded, template libraries made."""
+    """Return every method that is installed, ready: models loaded, template libraries made."""
     asked = Asked(
         (phase,), voltage, 0.0, disks.reach, float(np.hypot(disks.qx, disks.qy).max()), device=device
     )
@@ -47,6 +48,8 @@ def make_methods(disks: BraggDisks, phase: Phase, voltage: float, device: str) -
     for name, settings in TRANSFORMERS.items():
         indexers[name] = METHODS["transformer"].make(replace(asked, settings=settings))
     for name, engine in ENGINES.items():
+        if why_not(engine):
+            continue
         template = TemplateSettings(zone_axis_step=2.0, engine=engine, matches=MATCHES, verify=False)
         indexers[name] = METHODS["template"].make(replace(asked, settings=template))
     for name, indexer in indexers.items():

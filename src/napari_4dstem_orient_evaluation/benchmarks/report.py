@@ -68,6 +68,11 @@ def _facts(found: Findings) -> list[str]:
         "deviation. py4DSTEM runs as one process on the CPU, on at most "
         f"{facts['plan']['positions']} positions; its seconds are scaled to the scan. Template matching: zone axes "
         f"2° apart, {MATCHES} match a pattern.",
+        *(
+            []
+            if "py4DSTEM" in facts["libraries"]
+            else ["py4DSTEM was not installed: nothing to compare with."]
+        ),
     ]
 
 

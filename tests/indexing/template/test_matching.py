@@ -88,6 +88,7 @@ CASES = [
 ]
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize(("name", "k_max", "synthesis", "precession", "settings"), CASES)
 def test_answers_are_right_as_often_as_py4dstems(name, k_max, synthesis, precession, settings):
     phase = find_phase(name)
@@ -146,6 +147,7 @@ def every_score(templates, q, intensity):
     return scores
 
 
+@pytest.mark.py4dstem
 def test_the_second_of_two_crystals_is_found_as_often_as_by_py4dstem(copper):
     """Two crystals in each pattern, so that a second match has something to find."""
     (truth, *one), (other_truth, *other) = (drawn(copper, 1.6, CLEAN, 24, seed=seed) for seed in (1, 2))
@@ -256,7 +258,7 @@ def test_patterns_of_few_disks_or_none_left_have_finite_answers(copper):
     assert torch.equal(found[:, 3], templates.zones[0].expand(4, 3, 3))
 
 
-@pytest.mark.parametrize("engine", ["torch", "py4DSTEM"])
+@pytest.mark.parametrize("engine", ["torch", pytest.param("py4DSTEM", marks=pytest.mark.py4dstem)])
 def test_both_engines_say_who_matched_and_can_be_cancelled(copper, engine):
     disks = as_scan(*simulated(copper, 1.2, CLEAN, 20))
     settings = TemplateSettings(zone_axis_step=8.0, in_plane_step=6.0, engine=engine)
@@ -281,7 +283,7 @@ def test_an_engine_or_device_that_is_not_there_is_said(copper):
         TemplateMatcher([copper], 300, 1.2, device="abacus")
 
 
-@pytest.mark.parametrize("engine", ["torch", "py4DSTEM"])
+@pytest.mark.parametrize("engine", ["torch", pytest.param("py4DSTEM", marks=pytest.mark.py4dstem)])
 @pytest.mark.parametrize(
     ("numbers", "shares"),
     [
@@ -327,14 +329,12 @@ def test_a_detector_that_ends_before_the_first_reflection_is_said(copper, reach)
         predicted_pattern(copper, np.eye(3), 300.0, reach)
 
 
-def test_a_detector_that_ends_at_the_first_reflection_is_matched(copper):
+@pytest.mark.parametrize("engine", ["torch", pytest.param("py4DSTEM", marks=pytest.mark.py4dstem)])
+def test_a_detector_that_ends_at_the_first_reflection_is_matched(copper, engine):
     disks = BraggDisks.from_lists((1, 1), [[[0, 0, 9.0], [0.3, 0.37, 1.0]]], calibrated=True, reach=0.48)
-    for engine in ("torch", "py4DSTEM"):
-        settings = TemplateSettings(zone_axis_step=8.0, engine=engine)
-        assert map_orientations(disks, [copper], 300.0, method="template", template=settings).score.shape == (
-            1,
-            1,
-        )
+    settings = TemplateSettings(zone_axis_step=8.0, engine=engine)
+    found = map_orientations(disks, [copper], 300.0, method="template", template=settings)
+    assert found.score.shape == (1, 1)
 
 
 def test_hypotheses_from_elsewhere_are_scored_as_they_are(copper):

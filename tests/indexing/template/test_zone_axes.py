@@ -62,6 +62,7 @@ def check(phase):
     assert sum(map(solid_angle, triangles)) == pytest.approx(share, rel=1e-3), phase.name
 
 
+@pytest.mark.py4dstem
 def test_every_setting_of_every_space_group_is_covered_once():
     for hall in SETTINGS:
         phase = in_setting(hall)
@@ -69,6 +70,7 @@ def test_every_setting_of_every_space_group_is_covered_once():
         check(phase)
 
 
+@pytest.mark.py4dstem
 def test_axes_of_anybodys_choice_are_covered_too():
     random = np.random.default_rng(8)
     for hall in random.choice(SETTINGS, 100, replace=False):
@@ -101,6 +103,7 @@ POLAR = crystal(
 """4mm."""
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize(
     "phase", [WURTZITE, POLAR, BISMUTH_RHOMBOHEDRAL, MONOCLINIC], ids=lambda phase: phase.name
 )
@@ -122,7 +125,9 @@ def test_orientations_all_over_the_sphere_are_found_by_both_engines(phase):
     assert (apart[:8] < 4).sum() >= (theirs < 4).sum() - 1  # one may be a tie
 
 
-@pytest.mark.parametrize(("engine", "needs"), [("torch", 1.9e9), ("py4DSTEM", 8e9)])
+@pytest.mark.parametrize(
+    ("engine", "needs"), [("torch", 1.9e9), pytest.param("py4DSTEM", 8e9, marks=pytest.mark.py4dstem)]
+)
 def test_a_library_that_would_take_too_much_memory_is_refused_before_it_is_made(monkeypatch, engine, needs):
     def make(step, room):
         monkeypatch.setattr(library, "room", lambda: room)

@@ -30,6 +30,7 @@ def test_digital_micrograph(tmp_path, suffix):
     assert scan.calibration.q_pixel == pytest.approx(0.025)
 
 
+@pytest.mark.py4dstem
 def test_digital_micrograph_as_py4dstem_reads_it(tmp_path):
     import py4DSTEM
 

@@ -155,6 +155,7 @@ def test_empad_raw(tmp_path):
         load(path, scan_shape="3x4")
 
 
+@pytest.mark.py4dstem
 @pytest.mark.filterwarnings("ignore")  # rosettasciio warns about units it cannot store; py4DSTEM about much
 def test_empad_raw_as_py4dstem_reads_it(tmp_path):
     import py4DSTEM

@@ -132,6 +132,7 @@ def test_damage_is_told_from_what_it_shows(tmp_path):
             load(path, scan_shape="3x4")
 
 
+@pytest.mark.py4dstem
 @pytest.mark.filterwarnings("ignore")  # py4DSTEM's own
 def test_rows_run_the_other_way_than_in_py4dstem(tmp_path):
     """As docs/formats.md says: it leaves the rows as they are stored, from the lowest up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ import torch
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, describe, each_batch
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import parts
+from napari_4dstem_orient.core.optional import check_engine, import_py4dstem
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress, silent
 from napari_4dstem_orient.core.silence import quiet
@@ -28,7 +29,6 @@ from napari_4dstem_orient.indexing.scoring import (
     without_direct_beam,
 )
 from napari_4dstem_orient.indexing.settings import (
-    ENGINES,
     AcceptanceSettings,
     ScoreSettings,
     TemplateSettings,
@@ -69,7 +69,7 @@ class TemplateMatcher:
     Raises
     ------
     UserError
-        If there is no such engine or device.
+        If there is no such engine or device, or the engine is not installed.
     """
 
     name = "template"
@@ -92,10 +92,7 @@ class TemplateMatcher:
         self.settings = settings or TemplateSettings()
         self.acceptance = acceptance or AcceptanceSettings()
         self._judge = judge
-        if self.settings.engine not in ENGINES:
-            raise UserError(
-                f"There is no engine {self.settings.engine!r}; choose one of {', '.join(ENGINES)}."
-            )
+        check_engine(self.settings.engine)
         self._by_torch = self.settings.engine == "torch"
         chosen = choose_device(device)
         self.device = chosen if self._by_torch else torch.device("cpu")
@@ -261,11 +258,10 @@ class TemplateMatcher:
         return torch.from_numpy(np.stack(matched).astype(np.float32))
 
     def _provenance(self, disks: BraggDisks) -> dict[str, Any]:
-        import py4DSTEM
-
+        engine = "torch" if self._by_torch else "py4DSTEM"
         return {
             "method": self.name,
-            "engine": f"torch {torch.__version__}" if self._by_torch else f"py4DSTEM {py4DSTEM.__version__}",
+            "engine": f"{engine} {version(engine)}",
             "voltage_kV": self.voltage,
             "k_max": self.k_max,
             "precession_degrees": self.precession,
@@ -290,9 +286,8 @@ def _joined(parts: Iterable[Any]) -> Any:
 
 def _match_one(crystal: Any, q: np.ndarray, intensity: np.ndarray, matches: int) -> np.ndarray:
     """Match one pattern; return orientation matrices (matches, 3, 3), best first."""
-    from emdfile import PointList
-
+    point_list = import_py4dstem("emdfile").PointList
     peaks = np.zeros(len(q), dtype=[("qx", float), ("qy", float), ("intensity", float)])
     peaks["qx"], peaks["qy"], peaks["intensity"] = q[:, 0], q[:, 1], intensity
-    orientation = crystal.match_single_pattern(PointList(peaks), num_matches_return=matches, verbose=False)
+    orientation = crystal.match_single_pattern(point_list(peaks), num_matches_return=matches, verbose=False)
     return np.asarray(orientation.matrix, float).reshape(matches, 3, 3)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from magicgui.widgets import CheckBox, FloatSpinBox, LineEdit, create_widget
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, LineEdit, create_widget
 from magicgui.widgets.bases import ValueWidget
 from psygnal import Signal
-from qtpy.QtCore import QLocale
+from qtpy.QtCore import QLocale, Qt
 from qtpy.QtGui import QDoubleValidator
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
 
 S = TypeVar("S")
 
@@ -140,6 +140,7 @@ def field_widget(name: str, hint: Any, value: Any) -> ValueWidget:
         for extra in extras:
             if isinstance(extra, dict):
                 options |= extra
+    why_not = options.pop("why_not", None)
     if get_origin(hint) in (Union, UnionType) and type(None) in get_args(hint) and "choices" not in options:
         label, tooltip = options.pop("label", None), options.pop("tooltip", None)
         return NumberOrNothing(name=name, label=label, tooltip=tooltip, value=value, **options)
@@ -147,7 +148,17 @@ def field_widget(name: str, hint: Any, value: Any) -> ValueWidget:
     assert isinstance(widget, ValueWidget)
     _make_room(widget, value)
     widget.value = value
+    if why_not is not None and isinstance(widget, ComboBox):
+        _explain_missing(widget.native, why_not)
     return widget
+
+
+def _explain_missing(box: QComboBox, why_not: Callable[[str], str]) -> None:
+    """Take from a box the choices that cannot be taken; their tooltips say why."""
+    for index in range(box.count()):
+        if reason := why_not(box.itemText(index)):
+            box.model().item(index).setEnabled(False)
+            box.setItemData(index, reason, Qt.ItemDataRole.ToolTipRole)
 
 
 def _make_room(widget: ValueWidget, value: Any) -> None:

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pint
 
-LIBRARIES = ("torch", "py4DSTEM.process.diffraction", "orix.crystal_map")
+LIBRARIES = ("torch", "orix.crystal_map")
 
 _lock = threading.Lock()
 
@@ -21,8 +21,8 @@ pint.Unit("pixel")
 def import_libraries() -> None:
     """Import what takes seconds and imports itself in circles; later calls cost nothing.
 
-    Two threads that import py4DSTEM at once can stop each other (``_DeadlockError``), so whatever works beside
-    the main thread and needs it comes through here first.
+    Two threads that import such a library at once can stop each other (``_DeadlockError``), so whatever works beside
+    the main thread and needs one comes through here first.
     """
     with _lock:
         _import_all()

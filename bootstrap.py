@@ -3,6 +3,9 @@
 
 python3 bootstrap.py demo [--headless] [--out DIR]
 python3 bootstrap.py test [anything pytest takes]
+
+All tests run with py4DSTEM and NumPy 1.26 (Python 3.11 and 3.12), then those that need neither with all of napari and
+the newest of everything.
 """
 
 from __future__ import annotations
@@ -16,14 +19,43 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-ENVIRONMENT = ROOT / ".venv"
-STAMP = ENVIRONMENT / "installed.txt"
-BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
-PYTHONS = ("3.12", "3.11")  # py4DSTEM needs numpy < 2, which later Pythons have no wheels for
-EXTRA = {"demo": "qt", "test": "dev"}
+
+
+@dataclass(frozen=True)
+class World:
+    """An environment: its folder, its tested versions, for which Pythons, and what demo and tests install in it."""
+
+    name: str
+    constraints: str
+    pythons: tuple[str, ...]
+    packages: dict[str, tuple[str, ...]]
+
+    @property
+    def bin(self) -> Path:
+        """Where its programs lie."""
+        return ROOT / self.name / ("Scripts" if os.name == "nt" else "bin")
+
+    @property
+    def stamp(self) -> Path:
+        """What says which versions are installed in it, and for what."""
+        return ROOT / self.name / "installed.txt"
+
+
+# py4DSTEM needs NumPy < 2, which later Pythons have no wheels for.
+WITH_PY4DSTEM = World(
+    ".venv", "constraints.txt", ("3.12", "3.11"), {"demo": (".[all]",), "test": (".[dev]",)}
+)
+NEWEST = World(
+    ".venv-newest",
+    "constraints-newest.txt",
+    ("3.12", "3.11", "3.13", "3.14"),
+    {"demo": (".[qt]",), "test": (".[test]", "napari[all]")},
+)
+COMMANDS = ("demo", "test")
 
 # What Qt and napari load on Linux, and the Debian package that has it.
 WINDOW_LIBRARIES = {
@@ -48,44 +80,70 @@ FONTS = {"/usr/share/fonts": "fonts-dejavu-core"}
 
 # All tests at once: two processes, each with a display (pytest-xvfb) and one thread, so that two cores are enough.
 ALL_TESTS = ["--numprocesses", "2", "--dist", "loadfile"]
+# What newer libraries, or none of py4DSTEM, may break; the window's own logic they do not.
+NEWEST_TESTS = [
+    *("core", "crystals", "io", "detection", "calibration", "indexing", "export", "analysis", "samples"),
+    *("workflow", "cli", "training", "evaluation", "napari_plugin/qt", "napari_plugin/layers"),
+    *("napari_plugin/test_workbench.py", "program/test_packaging.py", "program/test_manifest.py"),
+]
 
 
 def main() -> int:
     """Run the command that the arguments name; return its exit code."""
     command, rest = (sys.argv[1:2] or [""])[0], sys.argv[2:]
-    if command not in EXTRA:
+    if command not in COMMANDS:
         print(__doc__)
         return 0 if command in ("-h", "--help") else 2
     os.chdir(ROOT)
-    python = find_python()
+    python, version = find_python()
     window = command == "test" or ("--headless" not in rest and has_display())
     install_system_packages(missing_packages(python, window, tests=command == "test"))
-    install(python, EXTRA[command])
+    worlds = [world for world in (WITH_PY4DSTEM, NEWEST) if version in world.pythons]
     if command == "demo":
-        return subprocess.call([str(BIN / "napari-4dstem-orient"), "demo", *rest])
-    if not rest:
-        os.environ["OMP_NUM_THREADS"] = "1"
+        install(worlds[0], python, command)
+        return run(worlds[0], "napari-4dstem-orient", "demo", *rest)
     os.environ.pop("WAYLAND_DISPLAY", None)  # windows open on the display that pytest-xvfb makes
-    return subprocess.call([str(BIN / "python"), "-m", "pytest", *(rest or ALL_TESTS)])
+    if rest:
+        install(worlds[0], python, command)
+        return run(worlds[0], "python", "-m", "pytest", *rest)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    codes = []
+    for world in worlds:
+        install(world, python, command)
+        codes += test_all(world)
+    return next((code for code in codes if code), 0)
 
 
-def find_python() -> str:
-    """Return the path of a Python that the dependencies support: this one if it will do."""
-    if f"{sys.version_info.major}.{sys.version_info.minor}" in PYTHONS:
-        return sys.executable
-    candidates = [[f"python{version}"] for version in PYTHONS]
-    if os.name == "nt":
-        candidates = [["py", f"-{version}"] for version in PYTHONS]
+def test_all(world: World) -> list[int]:
+    """Run all tests that an environment is for; return exit codes."""
+    print(f"Tests in {world.name}", flush=True)
+    pytest = ["python", "-m", "pytest", *ALL_TESTS]
+    if world is WITH_PY4DSTEM:
+        return [run(world, *pytest)]
+    with tempfile.TemporaryDirectory() as folder:
+        demo = run(world, "napari-4dstem-orient", "demo", "--headless", "--out", folder)
+    return [demo, run(world, *pytest, *(f"tests/{name}" for name in NEWEST_TESTS))]
+
+
+def run(world: World, program: str, *arguments: str) -> int:
+    """Run a program of an environment; return its exit code."""
+    return subprocess.call([str(world.bin / program), *arguments])
+
+
+def find_python() -> tuple[str, str]:
+    """Return the path and version of a Python that the dependencies support: this one if it will do."""
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if this in NEWEST.pythons:
+        return sys.executable, this
     ask = "import sys; print(sys.executable)"
-    for candidate in candidates:
+    for version in NEWEST.pythons:
+        candidate = ["py", f"-{version}"] if os.name == "nt" else [f"python{version}"]
         try:
-            return subprocess.check_output(
-                [*candidate, "-c", ask], text=True, stderr=subprocess.DEVNULL
-            ).strip()
+            found = subprocess.check_output([*candidate, "-c", ask], text=True, stderr=subprocess.DEVNULL)
         except (OSError, subprocess.CalledProcessError):
             continue
-    this = sys.version.split()[0]
-    sys.exit(f"Python {' or '.join(PYTHONS)} is needed (this is {this}); install one and run this again.")
+        return found.strip(), version
+    sys.exit(f"Python 3.11 to 3.14 is needed (this is {this}); install one and run this again.")
 
 
 def has_display() -> bool:
@@ -133,20 +191,21 @@ def install_system_packages(packages: list[str]) -> None:
         print("If a later step fails, install them with your system's package manager and run this again.")
 
 
-def install(python: str, extra: str) -> None:
-    """Make the environment and install the tested versions, unless that has been done already."""
-    parts = [(ROOT / name).read_bytes() for name in ("constraints.txt", "pyproject.toml", "hatch_build.py")]
+def install(world: World, python: str, command: str) -> None:
+    """Make an environment and install the tested versions, unless that has been done already."""
+    parts = [(ROOT / name).read_bytes() for name in (world.constraints, "pyproject.toml", "hatch_build.py")]
     wanted = hashlib.sha256(b"".join(parts) + str(ROOT).encode()).hexdigest()
-    have = STAMP.read_text().split() if STAMP.exists() else []
-    if have[:1] == [wanted] and have[1] in (extra, "dev"):
+    have = world.stamp.read_text().split() if world.stamp.exists() else []
+    if have[:1] == [wanted] and have[1] in (command, "test"):  # what tests need holds what the demo needs
         return
-    if not (have and (BIN / "pip").exists()):
-        step("1/3 environment in .venv", [python, "-m", "venv", "--clear", str(ENVIRONMENT)])
-    pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["--constraint", "constraints.txt"]
+    if not (have and (world.bin / "pip").exists()):
+        step(f"1/3 environment in {world.name}", [python, "-m", "venv", "--clear", str(ROOT / world.name)])
+    pip = [str(world.bin / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--constraint", world.constraints]
     step("2/3 PyTorch (the largest download)", [*pip, "torch"])
-    step("3/3 napari, py4DSTEM, orix and this plugin", [*pip, "--editable", f".[{extra}]"])
-    STAMP.write_text(f"{wanted} {extra}\n")
+    own, *others = world.packages[command]
+    step("3/3 napari, orix and this plugin", [*pip, "--editable", own, *others])
+    world.stamp.write_text(f"{wanted} {command}\n")
 
 
 def step(title: str, command: list[str], must: bool = True) -> None:

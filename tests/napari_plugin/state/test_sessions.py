@@ -101,10 +101,9 @@ def test_all_scan_layers_change_to_one_unit(make_napari_viewer_proxy):
         assert [str(unit) for unit in layer.units] == ["nanometer", "nanometer"]
 
 
-def test_the_overview_shows_a_large_scan_from_few_patterns(monkeypatch):
-    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.panels.shared.opening.OVERVIEW_SECONDS", 600.0)
+def test_the_overview_shows_a_large_scan_from_few_patterns():
     scan = numbered_scan((100, 70))
-    image = overview(scan)
+    image = overview(scan, seconds=600.0)
     assert image.shape == (100, 70)
     exact = np.arange(7000).reshape(100, 70) * 16
     assert np.abs(image - exact).max() <= 16 * (70 * 2 + 2)

@@ -16,6 +16,7 @@ from helpers.command_line import refused, run, run_alone
 from helpers.made_maps import some_map
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.resource_files import resource as shipped
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient_evaluation.benchmarks import fresh
 
@@ -39,6 +40,16 @@ def test_engine_is_whose_code_finds_disks_and_matches_templates(scan_file: Path,
     made = OrientationMap.load(result).provenance
     assert made["engine"].startswith("py4DSTEM")
     assert made["disks"]["engine"] == "py4DSTEM"
+
+
+def test_a_parent_is_named_as_its_phase_was(scan_file: Path, tmp_path: Path) -> None:
+    result, cif = tmp_path / "result.h5", shipped("crystals", "Ag.cif")
+    asked = ("--phase", "Cu", "--phase", str(cif), "--parent", str(cif), "-o", str(result))
+    done = CliRunner().invoke(app, ["map", str(scan_file), *asked, *CALIBRATED])
+    assert done.exit_code == 0, done.output
+    made = OrientationMap.load(result)
+    assert made.provenance["job"]["parents"] == ["Ag"]
+    assert {phase.name for phase in made.phases} == {"Cu", "Ag"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

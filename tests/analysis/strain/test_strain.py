@@ -11,6 +11,7 @@ from napari_4dstem_orient.analysis.strain.deformation import FEWEST, deformation
 from napari_4dstem_orient.analysis.strain.strain import strain
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.silence import quiet
 from napari_4dstem_orient.core.strain import COMPONENTS
 from napari_4dstem_orient.crystals.kinematic import Reflector
 
@@ -268,3 +269,36 @@ def test_where_there_is_no_grain_strain_is_still_against_the_crystal():
     assert told.sum() >= 8
     np.testing.assert_allclose(found.values[told][:, :3], [[0.004, -0.004, 0.001]] * told.sum(), atol=3e-4)
     assert np.isnan(found.of("rotation")).all()
+
+
+@pytest.mark.py4dstem
+def test_py4dstem_finds_the_same_strain_in_the_same_disks():
+    """By its lattice fit, of the zone [001]: components, places and, but for its sense, the rotation."""
+    from emdfile import PointList
+    from py4DSTEM import RealSlice
+    from py4DSTEM.process.strain import latticevectors
+
+    made = [(0, 0, 0, 0), (0.01, 0, 0, 0), (0, -0.006, 0, 0), (0, 0, 0.004, 0), (0.003, -0.002, 0.001, 0.4)]
+    gradient = np.array([gradient_of(*each) for each in made])[None]
+    rotation = everywhere(ZONE, gradient.shape[:2])
+    disks = disks_of(rotation, gradient)
+    basis = 2 / CU.cell[0] * ZONE[:2, :2]  # g = Rᵀ g_crystal of (2 0 0) and (0 2 0)
+    fitted = np.zeros((5, *gradient.shape[:2]))
+    dtype = [(name, float) for name in ("qx", "qy", "intensity", "g1_ind", "g2_ind")]
+    for col in range(len(made)):
+        q = disks.at(0, col)[:, :2].astype(float)
+        index = np.rint(q @ np.linalg.inv(basis))
+        listed = np.rec.fromarrays([*q.T, np.ones(len(q)), *index.T], dtype=dtype)
+        fitted[:, 0, col] = *latticevectors.fit_lattice_vectors(PointList(listed))[2:6], 1
+    lattices = RealSlice(fitted, slicelabels=["g1x", "g1y", "g2x", "g2y", "mask"])
+    with quiet():
+        theirs = latticevectors.get_strain_from_reference_g1g2(lattices, *basis)
+    region = np.arange(len(made))[None] == 0
+    ours = strain(
+        deformation(disks, map_of(rotation), VOLTAGE), map_of(rotation), reference="region", region=region
+    )
+    for component, name in (("xx", "e_xx"), ("yy", "e_yy"), ("xy", "e_xy")):
+        # theirs are infinitesimal strains of reciprocal space, off by the square of the strain
+        np.testing.assert_allclose(ours.of(component), theirs.get_slice(name).data, atol=1.5e-4, err_msg=name)
+    np.testing.assert_allclose(ours.of("rotation"), -theirs.get_slice("theta").data, atol=1.5e-4)
+    assert np.abs(ours.of("rotation")).max() > 0.005

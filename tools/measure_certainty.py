@@ -2,6 +2,7 @@
 
     python tools/measure_certainty.py --beds BEDS --set develop --bed random_cu random_ti random_cu2o map_cu --fit
     python tools/measure_certainty.py --beds BEDS --set final --figure docs/images/certainty.png
+    python tools/measure_certainty.py --beds BEDS --set final --method template
 
 ``BEDS``: what ``make_test_beds.py`` wrote. Each bed is mapped as the program suggests, at each dose; maps also with
 each position alone. Of every answer (indexed positions with a crystal) the table has
@@ -60,12 +61,16 @@ class Row:
 
     def lines(self) -> list[str]:
         """Return what is printed."""
-        within = (self.errors < 1).mean(0)
+        within = (self.errors < 1).sum(0) / max(len(self.errors), 1)
         head = (
             f"{self.name}, {self.dose:g} electrons: {len(self.right)} answers, right {self.right.mean():.1%}, says "
-            f"{self.reliability.mean():.1%}; within σ {within[0]:.0%} (best), {within[1]:.0%} (worst axis), "
-            f"σ {self.deviation[0]:.2f}°, {self.deviation[1]:.2f}°"
+            f"{self.reliability.mean():.1%}"
         )
+        if len(self.errors):
+            head += (
+                f"; within σ {within[0]:.0%} (best), {within[1]:.0%} (worst axis), "
+                f"σ {self.deviation[0]:.2f}°, {self.deviation[1]:.2f}°"
+            )
         return [head, "   " + ", ".join(f"{n}: {says:.0%} → {is_:.0%}" for says, is_, n in self.bins())]
 
     def bins(self) -> list[tuple[float, float, int]]:
@@ -86,6 +91,7 @@ def main() -> None:
     parser.add_argument("--set", choices=("develop", "final"), default="develop")
     parser.add_argument("--bed", nargs="+", default=["random_cu", "map_cu"])
     parser.add_argument("--dose", nargs="+", type=float, default=list(DOSES))
+    parser.add_argument("--method", choices=METHODS, default="transformer")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--fit", action="store_true", help="fit reliability to the answers of each alone")
     options = parser.parse_args()
@@ -93,7 +99,7 @@ def main() -> None:
     rows = []
     for bed in options.bed:
         for dose in options.dose:
-            for row in measured(options.beds / f"{options.set}_{bed}.h5", bed, dose):
+            for row in measured(options.beds / f"{options.set}_{bed}.h5", bed, dose, options.method):
                 print(*row.lines(), sep="\n", flush=True)
                 rows.append(row)
     if options.figure:
@@ -102,11 +108,11 @@ def main() -> None:
         print(f"temperature {fitted([row for row in rows if 'alone' in row.name]):.2f}")
 
 
-def measured(path: Path, name: str, dose: float) -> list[Row]:
+def measured(path: Path, name: str, dose: float, method: str) -> list[Row]:
     """Map a bed: alone and, where it is a map, in the light of its neighbours."""
     patterns = multislice_patterns(path)
     bed = make_bed([patterns], (patterns.crystal.lower(),), dose, False)
-    found, disks = orient.map_scan(bed.scan, bed.phases, device="cpu")
+    found, disks = orient.map_scan(bed.scan, bed.phases, device="cpu", method=method)
     voltage = bed.scan.calibration.voltage
     indexer = METHODS["transformer"].make(Asked(tuple(bed.phases), voltage, k_max=disks.reach, device="cpu"))
     said = {f"{name}, alone": found.alone()} | ({name: found} if bed.is_map else {})
@@ -128,8 +134,9 @@ def _row(
     assert found.certainty.precision is not None
     answered = found.indexed & crystal
     right = answered & (misorientation(found.rotation, truth, found.phases[0]) < RIGHT)
-    errors = in_deviations(found, disks, truth, right, indexer)
     deviation = np.median(found.certainty.precision[right], axis=0)
+    refined = not np.isnan(deviation).any()  # template matching refines nothing, and says nothing
+    errors = in_deviations(found, disks, truth, right, indexer) if refined else np.zeros((0, 2))
     return Row(title, dose, found.certainty.reliability[answered], right[answered], errors, deviation)
 
 

@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if why_not("py4DSTEM"):
         for item in items:
-            if "py4dstem" in item.keywords:
+            if item.get_closest_marker("py4dstem"):
                 item.add_marker(pytest.mark.skip(reason="needs py4DSTEM"))
 
 

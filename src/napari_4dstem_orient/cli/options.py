@@ -54,8 +54,8 @@ class EngineName(StrEnum):
 Engine = Annotated[
     EngineName,
     typer.Option(
-        help="What finds disks and matches templates: torch, many patterns at once, or py4DSTEM's own code, one after "
-        "another. Both find the same."
+        help="What finds disks and matches templates: torch, many patterns at once, or py4DSTEM's own code (the extra "
+        "py4dstem), one after another. Both find the same."
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where it is computed: auto, cpu, cuda or mps.")]

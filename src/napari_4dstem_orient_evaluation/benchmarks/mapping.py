@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.devices import choose_device, each_batch
 from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.optional import why_not
+from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.base import Indexer
@@ -21,22 +22,40 @@ from napari_4dstem_orient.indexing.methods import METHODS, Asked
 from napari_4dstem_orient.indexing.settings import TemplateSettings, TransformerSettings
 from napari_4dstem_orient.indexing.transformer.indexer import TransformerIndexer
 from napari_4dstem_orient.io.bragg_peaks import open_disks, save_disks
+from napari_4dstem_orient.workflow.functions import map_orientations
 from napari_4dstem_orient.workflow.run import Report
+from napari_4dstem_orient.workflow.strain import with_strain
 from napari_4dstem_orient_evaluation.benchmarks.measuring import REFERENCE, Rate, Stopwatch, take_turns
 from napari_4dstem_orient_evaluation.benchmarks.workloads import tile_disks
 
 ALONE, REFINED, TEMPLATE = "transformer alone", "transformer with refinement", "template matching, torch"
+EVERYTHING = "transformer with neighbours, further crystals and strain"
 TRANSFORMERS = {
     ALONE: TransformerSettings(reference_disks=1, verify=False),
     REFINED: TransformerSettings(),
 }
 ENGINES = {TEMPLATE: "torch", REFERENCE: "py4DSTEM"}
-Methods = dict[str, Indexer]
+Methods = dict[str, "Indexer | Everything"]
 STEPS = ("load", "calibrate", "tokens", "inference", "assembly", "whole")
 MATCHES = 1
 """Orientations that both template engines look for: py4DSTEM's default. Two, the program's, take twice the time."""
 BATCHES_TOGETHER = 64
 """Batches whose steps are done one step after the other: bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Maps disks as the program suggests, its workflow's steps after the first answers included, and their strain."""
+
+    phase: Phase
+    voltage: float
+    device: str
+
+    def index(self, disks: BraggDisks) -> OrientationMap:
+        """Map the disks of a scan."""
+        known = Calibration(voltage=self.voltage)
+        found = map_orientations(disks, [self.phase], self.voltage, calibration=known, device=self.device)
+        return with_strain(found, disks)
 
 
 def make_methods(disks: BraggDisks, phase: Phase, voltage: float, device: str) -> Methods:
@@ -47,6 +66,7 @@ def make_methods(disks: BraggDisks, phase: Phase, voltage: float, device: str) -
     indexers: Methods = {}
     for name, settings in TRANSFORMERS.items():
         indexers[name] = METHODS["transformer"].make(replace(asked, settings=settings))
+    indexers[EVERYTHING] = Everything(phase, voltage, device)
     for name, engine in ENGINES.items():
         if why_not(engine):
             continue

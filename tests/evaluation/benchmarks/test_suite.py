@@ -53,7 +53,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 @pytest.mark.py4dstem
 def test_every_row_that_compares_with_py4dstem_is_there(found: Findings) -> None:
     rows = {(rate.job, rate.name) for rate in found.rates}
-    methods = {*mapping.TRANSFORMERS, mapping.TEMPLATE, REFERENCE}
+    methods = {*mapping.TRANSFORMERS, mapping.EVERYTHING, mapping.TEMPLATE, REFERENCE}
     assert {name for job, name in rows if job == "disks to map"} == methods
     assert {name for job, name in rows if job == "patterns to map"} == methods
     for pixels in (128, 256):

@@ -214,6 +214,7 @@ def test_a_model_file_that_is_none_is_told(panel, qtbot, notified, tmp_path, mon
     assert not panel.indexers.more_models  # it must not spoil the comparison of the others
 
 
+@pytest.mark.py4dstem
 def test_settings_reach_the_indexers(panel, silver, monkeypatch):
     panel.forms["template"]["zone_axis_step"].value = 4.0
     panel.forms["template"]["engine"].value = "py4DSTEM"

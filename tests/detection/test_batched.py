@@ -61,6 +61,7 @@ def check_agreement(patterns, probe, settings, floor=None):
     return mine, theirs
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
 def test_same_disks_on_the_silver_sample(subpixel):
     scan = silver_twins()
@@ -71,6 +72,7 @@ def test_same_disks_on_the_silver_sample(subpixel):
     check_agreement(patterns, probe, settings)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
 @pytest.mark.parametrize("electrons", [1e4, 1e5, 1e6])
 def test_same_disks_at_every_dose(copper, electrons, subpixel):
@@ -81,6 +83,7 @@ def test_same_disks_at_every_dose(copper, electrons, subpixel):
     assert sum(map(len, mine)) == pytest.approx(sum(map(len, theirs)), rel=0.01)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
 @pytest.mark.parametrize("size", [125, 192, 256, 515])
 def test_same_disks_on_detectors_of_any_size(copper, size, subpixel):
@@ -93,6 +96,7 @@ def test_same_disks_on_detectors_of_any_size(copper, size, subpixel):
     check_agreement(patterns, probe, settings)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
 @pytest.mark.parametrize("power", [0.0, 0.5, 0.8])
 def test_same_disks_for_every_correlation_power(copper, power, subpixel):
@@ -105,6 +109,7 @@ def test_same_disks_for_every_correlation_power(copper, power, subpixel):
     check_agreement(patterns, probe, settings)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("smoothing", [0.0, 0.4, 3.0])
 def test_same_disks_up_to_the_rim(copper, smoothing):
     patterns, _ = kinematic_patterns(copper, 1e4, count=2)
@@ -182,6 +187,7 @@ def test_spacing_agrees_with_a_plain_loop():
         assert np.flatnonzero(far_apart(peaks, spacing)).tolist() == sorted(kept)
 
 
+@pytest.mark.py4dstem
 @pytest.mark.parametrize("dose", [1e4, 1e6])
 @pytest.mark.parametrize("subpixel", ["poly", "multicorr"])
 def test_no_further_from_the_truth_than_py4dstem(copper, dose, subpixel):
@@ -204,6 +210,7 @@ def test_no_further_from_the_truth_than_py4dstem(copper, dose, subpixel):
     assert error <= 1.01 * their_error
 
 
+@pytest.mark.py4dstem
 def test_same_disks_of_multislice_patterns():
     scan = multislice_scan(multislice_patterns("cu"), 1e5)
     probe = synthetic_probe(find_radius(scan).px, scan.detector_shape)

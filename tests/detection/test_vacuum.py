@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from typer.testing import CliRunner
 
 from helpers.format_files import EMPAD, PER_NM, dm_file, empad, mib, signal
+from helpers.zarr_files import make_array, make_group
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.detection.detect import detect_patterns
@@ -148,14 +149,18 @@ IMAGE = counted(disk(5))[10:, 4:].astype(np.uint16)  # not square
 
 
 def write_hspy(path):
-    """Write one image as HyperSpy does, whichever of its formats."""
-    from importlib import import_module
+    """Write one image as HyperSpy does."""
+    from rsciio.hspy import file_writer
 
     made = signal(IMAGE[None, None])
     made["data"], made["axes"] = IMAGE, made["axes"][2:]
     for number, axis in enumerate(made["axes"]):
         axis["index_in_array"] = number
-    import_module(f"rsciio.{path.suffix[1:]}").file_writer(str(path), made)
+    file_writer(str(path), made)
+
+
+def write_zspy(path):
+    make_array(make_group(path, "Experiments/scan") / "data", IMAGE)
 
 
 def write_hdf5(path):
@@ -175,7 +180,7 @@ WRITERS = {
     "a.h5": write_hdf5,
     "a.emd": write_hdf5,
     "a.hspy": write_hspy,
-    "a.zspy": write_hspy,
+    "a.zspy": write_zspy,
     "a.mrc": write_mrc,
     "a.mib": lambda path: mib(path, IMAGE),
     "a.dm3": lambda path: dm_file(path, IMAGE, [PER_NM, PER_NM]),

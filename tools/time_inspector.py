@@ -32,7 +32,7 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.crystals.library import find_phase
 from napari_4dstem_orient.detection.detect import detect_disks
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, hide_images
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.samples.copper import copper_polycrystal, copper_truth

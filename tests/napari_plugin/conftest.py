@@ -7,8 +7,8 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication
 
 from helpers.gui_scan import let_know
+from napari_4dstem_orient.napari_plugin.panels.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import autosave_folder
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QApplication, QMainWindow
 from helpers.gui_scan import calibrated_disks, fill, let_know, made_map, scan_of, shows
 from napari_4dstem_orient.napari_plugin import workbench
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers, map_layers
+from napari_4dstem_orient.napari_plugin.panels import docks
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab
-from napari_4dstem_orient.napari_plugin.panels.shared import docks
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench, show_panel
+from napari_4dstem_orient.napari_plugin.panels.docks import open_workbench, show_panel
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.napari_plugin.workbench import map_silver_sample, open_all_panels
 from napari_4dstem_orient.workflow.session import MapBy, Stage

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from helpers.gui_scan import calibrated_disks, detected_disks, let_know, scan_of
 from napari_4dstem_orient.napari_plugin import workbench
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.qt import threads
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for

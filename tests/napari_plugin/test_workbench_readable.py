@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
 
 from helpers.gui_scan import fill, made_map
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, show_panel
 from napari_4dstem_orient.napari_plugin.panels.registry import titles
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, show_panel
 from napari_4dstem_orient.napari_plugin.qt import tones
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, luminance, tone_sheet
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for

@@ -8,7 +8,7 @@ from helpers.chunked_scan import CERTAINTY, DISKS, MAP, equal
 from helpers.gui_scan import CALIBRATION, SHAPE, calibrated_disks, scan_of
 from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.io.load import load
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_workbench
+from napari_4dstem_orient.napari_plugin.panels.docks import open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for

@@ -25,8 +25,8 @@ from napari_4dstem_orient.export.registry import FORMATS as EXPORTS
 from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.io.formats import FORMATS
 from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import take_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.script import script_of
@@ -271,7 +271,7 @@ def test_the_workbench_opens_the_toy_panel(make_napari_viewer_proxy, few_disks) 
 def test_a_toy_panel_that_fails_keeps_no_other_away(make_napari_viewer_proxy, monkeypatch) -> None:
     monkeypatch.setattr("orient_toys.panel.ToyWidget", None)
     told: list[object] = []
-    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.panels.shared.docks.notify", told.append)
+    monkeypatch.setattr("napari_4dstem_orient.napari_plugin.panels.docks.notify", told.append)
     panels = open_workbench(make_napari_viewer_proxy())
     assert "Toy" not in panels
     assert {"Overview", "Data", "Export"} <= set(panels)

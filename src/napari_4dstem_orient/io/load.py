@@ -296,8 +296,14 @@ def _too_few(source: Source, cols: int, path: Path) -> str:
 
 def suggest_scan_shape(patterns: int) -> tuple[int, int]:
     """Return the (rows, columns) nearest to a square that hold exactly so many patterns."""
-    rows = next(rows for rows in range(int(patterns**0.5), 0, -1) if patterns % rows == 0)
-    return rows, patterns // rows
+    return likely_scan_shapes(patterns)[0]
+
+
+def likely_scan_shapes(patterns: int, most: int = 5) -> list[tuple[int, int]]:
+    """Return the (rows, columns) that hold exactly so many patterns, those nearest to a square first."""
+    low = [rows for rows in range(math.isqrt(patterns), 0, -1) if patterns % rows == 0]
+    shapes = [shape for rows in low for shape in ((rows, patterns // rows), (patterns // rows, rows))]
+    return list(dict.fromkeys(shapes))[:most]
 
 
 def _facts(source: Source) -> DatasetFacts:

@@ -16,10 +16,10 @@ from napari_4dstem_orient.io.formats import FORMATS, suffixes
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.io.result import is_map_file
 from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget
-from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel, open_workbench
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import as_layer, take_disks, take_map
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
+from napari_4dstem_orient.napari_plugin.workbench import open_with_data
 from napari_4dstem_orient.workflow.project import is_project_file
 
 Reader = Callable[[str], "list[LayerData]"]
@@ -49,7 +49,9 @@ def read_scan(path: str) -> list[LayerData]:
     viewer = napari.current_viewer()
     if viewer is None:
         return [as_layer(load(path))]
-    data_panel(viewer).open_path(path)
+    data: DataWidget = open_panel(viewer, "Data")
+    data.open_path(path)
+    open_with_data(viewer)
     return NOTHING
 
 
@@ -83,12 +85,6 @@ def _window(what: str, otherwise: str) -> napari.Viewer:
     if viewer is None:
         raise UserError(f"{what}; open it in a napari window, or with {otherwise}.")
     return viewer
-
-
-def data_panel(viewer: napari.Viewer) -> DataWidget:
-    """Return the viewer's Data panel, opened if it is not."""
-    there = find_panel(viewer, "Data")
-    return there or viewer.window.add_plugin_dock_widget("napari-4dstem-orient", PANELS["Data"].menu)[1]
 
 
 def _hdf5_reader(path: str) -> Reader:

@@ -10,6 +10,7 @@ from napari.types import LayerData
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_sample
+from napari_4dstem_orient.napari_plugin.workbench import open_with_data
 from napari_4dstem_orient.samples.copper import copper_polycrystal as copper_scan
 from napari_4dstem_orient.samples.silver import silver_twins as silver_scan
 
@@ -29,4 +30,7 @@ def _opened(sample: Callable[[], Scan]) -> list[LayerData]:
     viewer = napari.current_viewer()
     if viewer is not None and not may_take_place(viewer):
         return []
-    return [open_sample(viewer, sample())]
+    layer = open_sample(viewer, sample())
+    if viewer is not None:
+        open_with_data(viewer)
+    return [layer]

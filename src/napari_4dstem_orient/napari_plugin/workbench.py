@@ -6,24 +6,22 @@ import gc
 from typing import Any
 
 import napari
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QDockWidget, QWidget
 
-from napari_4dstem_orient.napari_plugin.panels.registry import maker
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import (
+from napari_4dstem_orient.napari_plugin.panels.docks import (
+    find_panel,
     import_panels,
     open_workbench,
     opening_panels,
-    show_panel,
+    reset_layout,
 )
-from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
+from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps, later
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.qt.libraries import import_libraries
-from napari_4dstem_orient.napari_plugin.state.indexers import can_map
-from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
 from napari_4dstem_orient.samples.silver import silver_twins
-from napari_4dstem_orient.workflow.job import MapBy, Stage, stage_of
 
 LARGEST = (1600, 1000)
 """Size of the demo's window in pixels, where the screen has room."""
@@ -41,6 +39,12 @@ def open_all_panels(napari_viewer: napari.Viewer) -> None:
     ready = LatestOnly(open_them)
     window.destroyed.connect(lambda: ready.close())  # the window may be closed before they are ready
     ready.ask(import_panels)
+
+
+def open_with_data(napari_viewer: napari.Viewer) -> None:
+    """Open the workbench with the first data; later what the user has closed stays closed."""
+    if find_panel(napari_viewer, "Overview") is None:
+        open_all_panels(napari_viewer)
 
 
 def set_libraries_aside(viewer: napari.Viewer) -> None:
@@ -68,32 +72,46 @@ def open_demo() -> None:
 
 
 def map_silver_sample(viewer: napari.Viewer) -> None:
-    """Open the workbench on the silver sample and take each step of the job as a user would, up to the map."""
+    """Open the workbench on the silver sample and run all."""
     from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 
     panels: dict[str, Any] = open_workbench(viewer)
     set_libraries_aside(viewer)
-    session = session_for(viewer)
-    wanted = MapBy("transformer")
-    steps = {key: panels[maker(stage_of(key))] for key in (Stage.DISKS, Stage.CALIBRATED, wanted)}
-
-    def step() -> None:
-        if any(panel.jobs.running for panel in steps.values()):
-            return
-        missing = [key for key in steps if session.get(key) is None]
-        if not missing:
-            for signal in signals:
-                signal.disconnect(soon)
-        elif session.get(Stage.PROBE) is not None and can_map(session.job, wanted.method):
-            show_panel(steps[missing[0]])
-            steps[missing[0]].make(missing[0])
-
-    def soon(*_: object) -> None:
-        QTimer.singleShot(0, step)  # after everybody has heard of the change
-
-    signals = [session.changed, session.job_changed]
-    signals += [panel.jobs.running_changed for panel in steps.values()]
-    for signal in signals:
-        signal.connect(soon)
     open_scan(viewer, silver_twins())
-    panels["Map"].choose_phase("Ag")
+    panels["Data"].run_all.choose("Ag")
+    panels["Data"].run_all.start()
+
+
+class _Command(QWidget):
+    """What a line of napari's plugin menu does that opens no dock of its own: napari docks it, and it goes at once."""
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self._viewer = bare_viewer(napari_viewer)
+        later(self, self._do, 0)
+
+    def _do(self) -> None:
+        viewer = self._viewer
+        if isinstance(self.parent(), QDockWidget):
+            viewer.window.remove_dock_widget(self)
+        self.do(viewer)
+        self.deleteLater()
+
+    def do(self, viewer: napari.Viewer) -> None:
+        """Do it, with the dock gone."""
+
+
+class OpenAllPanels(_Command):
+    """Opens the workbench."""
+
+    def do(self, viewer: napari.Viewer) -> None:
+        """See ``open_all_panels``."""
+        open_all_panels(viewer)
+
+
+class ResetLayout(_Command):
+    """Puts every panel back to its place."""
+
+    def do(self, viewer: napari.Viewer) -> None:
+        """See ``reset_layout``."""
+        reset_layout(viewer)

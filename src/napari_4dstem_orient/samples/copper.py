@@ -69,6 +69,7 @@ def copper_polycrystal(magnify: int = 1, descan: bool = True) -> Scan:
     )
     metadata = {
         "title": "Copper polycrystal (simulated)",
+        "crystal": "Cu",
         "simulated": "Simulated by tools/make_copper_sample.py; nothing was measured.",
         "electrons_per_pattern": drawing.dose,
     }

@@ -100,6 +100,7 @@ def silver_twins() -> Scan:
     )
     metadata = {
         "title": "Silver twins (SPED)",
+        "crystal": "Ag",
         "derived": "DERIVED from real patterns: each grain's mean pattern plus noise, not the measured scan.",
         "attribution": "Real patterns: T. Bergh (NTNU), SPED_Ag, Zenodo record 15490547, CC-BY-4.0.",
     }

@@ -5,7 +5,7 @@ import pytest
 from helpers.gui_scan import SHAPE, calibrated_disks, made_map, numbered_scan, scan_of
 from helpers.walk_through.hands import click_scan, mouse
 from napari_4dstem_orient.core.orientation_map import OrientationMap
-from napari_4dstem_orient.napari_plugin.layers.hover import HOVER
+from napari_4dstem_orient.napari_plugin.layers.hover import words_under_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     map_layers,
     show_channel,
@@ -13,7 +13,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import OURS, scan_layers
 from napari_4dstem_orient.napari_plugin.panels.analysis.grains import BOUNDARIES, GRAINS, SELECTED
 from napari_4dstem_orient.napari_plugin.panels.compare.panel import CLASSES, DIFFERENCE, DOMAINS
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan, take_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
@@ -63,7 +63,7 @@ def test_a_map_of_another_step_lies_over_its_scan(bench, qtbot, silver, tmp_path
     click_scan(viewer, 3, 4)
     assert session.position == (3, 4)
     mouse(viewer, "move", 2, 1)
-    qtbot.waitUntil(lambda: "row 2, column 1" in viewer.canvas.overlays[HOVER].text, timeout=60_000)
+    qtbot.waitUntil(lambda: "row 2, column 1" in words_under_cursor(viewer).text(), timeout=60_000)
 
 
 def test_a_comparison_lies_over_its_scan_whatever_step_its_maps_were_made_with(bench, qtbot, silver):

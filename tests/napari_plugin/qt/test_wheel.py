@@ -17,8 +17,8 @@ from qtpy.QtWidgets import (
 
 from helpers.gui_scan import fill, let_know, made_map
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget
+from napari_4dstem_orient.napari_plugin.panels.docks import show_panel
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import show_panel
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import MapBy
 

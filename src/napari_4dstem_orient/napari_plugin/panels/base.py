@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_4dstem_orient.napari_plugin.panels.docks import settle
 from napari_4dstem_orient.napari_plugin.qt.endings import Endings
-from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps
+from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps, later
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, SignalRelay, notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone, tone_sheet
 from napari_4dstem_orient.napari_plugin.qt.wheel import WheelGuard
@@ -183,10 +184,16 @@ class StepWidget(QWidget):
                 self._docked = True
                 if isinstance(self.parent(), QDockWidget):
                     self.parent().visibilityChanged.connect(self._on_visibility)
+                    later(self, self._settle, 0)
             elif self._docked:
                 self.close_step()
                 QTimer.singleShot(0, self.deleteLater)
         return super().event(event)
+
+    def _settle(self) -> None:
+        """Go to where the panel belongs, once napari has docked it."""
+        if not self._closed:
+            settle(self.viewer, self)
 
     def closeEvent(self, event: Any) -> None:
         """Let go when closed as a window of its own."""

@@ -169,9 +169,12 @@ class JobBar(QWidget):
     -------
     running_changed : Signal(bool)
         A job began or ended.
+    progressed : Signal(int, int, str)
+        Work done and to do, and in words: what it is and how long it will still take.
     """
 
     running_changed = Signal(bool)
+    progressed = Signal(int, int, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -306,6 +309,7 @@ class JobBar(QWidget):
         self.bar.setRange(0, total)
         self.bar.setValue(done)
         self.label.setText(f"{self._title}: {self.clock.text(done, total)}")
+        self.progressed.emit(done, total, self.label.text())
 
     @Slot(object)
     def _on_finished(self, result: Any) -> None:

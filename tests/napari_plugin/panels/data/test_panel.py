@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QFileDialog
 from helpers.gui_scan import shows
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.data.panel import DataWidget, describe
+from napari_4dstem_orient.napari_plugin.panels.docks import find_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.workflow.session import MapBy, Stage
@@ -223,7 +224,13 @@ def test_facts_are_told_in_units_people_read(small_scan):
 def viewer(make_napari_viewer, monkeypatch):
     viewer = make_napari_viewer(show=True)
     monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
-    return viewer
+    yield viewer
+    for panel in list(viewer.window.dock_widgets.values()):
+        panel.close_step()
+
+
+def data_panel(viewer):
+    return find_panel(viewer, "Data")
 
 
 def test_without_a_window_the_reader_gives_the_overview(tmp_path, patterns):
@@ -250,9 +257,8 @@ def test_file_open_reads_a_scan_while_the_window_lives(viewer, qtbot, tmp_path, 
     gate.set()
     qtbot.waitUntil(lambda: "bright field" in viewer.layers, timeout=60_000)
     np.testing.assert_array_equal(session.get(Stage.SCAN).pattern(1, 2), patterns[1, 2])
-    [panel] = viewer.window.dock_widgets.values()
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
+    qtbot.waitUntil(lambda: "Map display" in viewer.window.dock_widgets, timeout=60_000)  # and all panels
+    assert not data_panel(viewer).visibleRegion().isEmpty()
 
 
 @pytest.mark.parametrize("name", ["picture.npy", "notes.txt", "picture.tif"])
@@ -264,13 +270,11 @@ def test_other_files_are_left_to_others(tmp_path, name):
 
 def test_a_question_opens_the_data_panel(viewer, qtbot, two_datasets):
     assert get_reader(str(two_datasets))(str(two_datasets)) == [(None,)]
-    [panel] = [dock for dock in viewer.window.dock_widgets.values() if isinstance(dock, DataWidget)]
+    panel = data_panel(viewer)
     qtbot.waitUntil(lambda: panel.reading.isVisible(), timeout=60_000)
     assert get_reader(str(two_datasets))(str(two_datasets)) == [(None,)]
-    assert len(viewer.window.dock_widgets) == 1
+    assert sum(isinstance(dock, DataWidget) for dock in viewer.window.dock_widgets.values()) == 1
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
-    viewer.window.remove_dock_widget(panel)
-    qtbot.wait(20)
 
 
 def test_a_file_of_disks_goes_into_the_session(viewer, tmp_path, few_disks):
@@ -315,8 +319,6 @@ def test_a_bad_file_is_one_sentence(viewer, qtbot, tmp_path, notified):
     assert get_reader(str(path))(str(path)) == [(None,)]
     qtbot.waitUntil(lambda: bool(notified), timeout=60_000)
     assert "bad.h5" in notified[0].message
-    viewer.window.remove_dock_widget(*viewer.window.dock_widgets.values())
-    qtbot.wait(20)
 
 
 @pytest.mark.parametrize("sample", ["silver_twins", "copper_polycrystal"])

@@ -18,6 +18,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     set_look,
     show_channel,
 )
+from napari_4dstem_orient.napari_plugin.panels.docks import open_steps, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import (
     NAME,
     Autosave,
@@ -25,7 +26,6 @@ from napari_4dstem_orient.napari_plugin.panels.overview.autosave import (
     left_behind,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared import project_to_viewer as projects
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_steps, open_workbench
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project

@@ -23,7 +23,7 @@ from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.io.bragg_peaks import save_disks
 from napari_4dstem_orient.napari_plugin import samples
 from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for

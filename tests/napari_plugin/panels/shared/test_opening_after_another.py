@@ -21,14 +21,14 @@ from helpers.gui_scan import (
 from helpers.walk_through.hands import click_scan, mouse
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER
-from napari_4dstem_orient.napari_plugin.layers.hover import HOVER, describe_position
+from napari_4dstem_orient.napari_plugin.layers.hover import describe_position, words_under_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     map_layers,
 )
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer, scan_layers
 from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import NOTHING_YET, PICKED
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan, opening_scan, overview
 from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import show_project
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
@@ -116,18 +116,18 @@ def test_positions_picked_stay_when_the_same_scan_is_mapped_again(bench, qtbot, 
 def test_words_at_the_mouse_go_with_what_they_are_of(bench, qtbot, silver):
     viewer, panels = bench
     work(viewer, panels, silver, qtbot)
-    overlay = viewer.canvas.overlays[HOVER]
+    words = words_under_cursor(viewer)
     mouse(viewer, "move", 2, 1)
-    qtbot.waitUntil(lambda: "row 2, column 1" in overlay.text, timeout=60_000)
+    qtbot.waitUntil(lambda: "row 2, column 1" in words.toolTip(), timeout=60_000)
     for layer in map_layers(viewer):
         layer.visible = False
-    assert (overlay.text, overlay.visible) == ("", False)
+    assert words.text() == words.toolTip() == ""
     map_layers(viewer)[-1].visible = True
     qtbot.wait(20)
     mouse(viewer, "move", 1, 2)
-    qtbot.waitUntil(lambda: "row 1, column 2" in overlay.text, timeout=60_000)
+    qtbot.waitUntil(lambda: "row 1, column 2" in words.toolTip(), timeout=60_000)
     open_scan(viewer, numbered_scan(SMALLER))
-    assert (overlay.text, overlay.visible) == ("", False)
+    assert words.text() == words.toolTip() == ""
 
 
 def test_the_inspector_and_the_panels_say_and_show_nothing_of_the_former_scan(bench, qtbot, silver):

@@ -14,7 +14,7 @@ from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import Mi
 from napari_4dstem_orient.napari_plugin.panels.analysis.poles import PolesSection
 from napari_4dstem_orient.napari_plugin.panels.analysis.strain import StrainSection
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.map_chooser import NEEDS_A_MAP, MapChooser
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, form
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import napari
 import numpy as np
@@ -36,6 +38,8 @@ from napari_4dstem_orient.workflow.job import Job, Key
 from napari_4dstem_orient.workflow.run import Results, run
 from napari_4dstem_orient.workflow.session import Stage
 
+PixelFit = tuple[PixelSizeFit, Phase]
+"""A fitted detector pixel, and the crystal it was fitted to."""
 FROM_FILE = "CIF …"
 RINGS_SHOWN = 5
 """More would hide the disks they lie on."""
@@ -46,7 +50,7 @@ class CalibrationWidget(StepWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
-        self._fit: tuple[PixelSizeFit, Phase] | None = None
+        self._fit: PixelFit | None = None
         self._report: CalibrationReport | None = None
         self.fields = CalibrationFields(self.session, ("q_pixel", "rotation", "flip"))
         self.crystal = CrystalChooser()
@@ -56,7 +60,7 @@ class CalibrationWidget(StepWidget):
         self.plot = Plot(napari_viewer, self.endings, 125, "Disks over |q| with the known crystal's rings")
         self.use_button = button("Use it", "Take the fitted value as the detector pixel.", self.use_fit)
         self.form = form_for(CalibrationSettings)
-        self.view = PatternCanvas("", (200, 200))
+        self.view = PatternCanvas("", (150, 150))
         self.state = wrapped()
         self.apply_button = button(
             "Apply", "Fit the direct beam over the scan and calibrate all disks.", self.apply
@@ -69,9 +73,10 @@ class CalibrationWidget(StepWidget):
             "Direct-beam shift": ShiftSection(*of, self.form.settings),
         }
         self.sections = {title: Section(title, figure) for title, figure in self.figures.items()}
-        fill(self.body, section("Detector"), self.fields, section("Known crystal"))
+        fill(self.body, section("Known crystal"))
         fill(self.body, row((self.crystal, 1), (self.fit_button, 1), (self.use_button, 1)))
-        fill(self.body, self.plot, self.form.native, (self.view, 1), *self.sections.values())
+        fill(self.body, (self.plot, 1), (self.view, 2), section("Detector"), self.fields)
+        fill(self.body, section("Direct beam"), self.form.native, *self.sections.values())
         fill(self.footer, self.state, self.apply_button)
         self.form.changed.connect(self._refresh_figures)
         self.fields.inputs["rotation"].native.textEdited.connect(self.figures["Rotation and flip"].refresh)
@@ -101,23 +106,22 @@ class CalibrationWidget(StepWidget):
     def use_fit(self) -> None:
         """Take the fitted detector pixel."""
         if self._fit is not None:
-            fit = self._fit[0]
-            told = "fitted" if fit.trustworthy else "doubtful"
-            fitted = self.session.calibration.with_(q_pixel=fit.q_pixel, q_pixel_from=told)
-            self.session.set_calibration(fitted)
+            self.session.set_calibration(self.session.calibration.with_(**_told_by(self._fit[0])))
 
     def make(self, key: Key) -> None:
-        """Calibrate."""
-        self.apply()
+        """Calibrate; where the detector pixel is not known, fit it to the first of the crystals chosen for the map."""
+        phases = self.session.job.phases
+        self.apply(phases[0] if phases and self.session.calibration.q_pixel is None else None)
 
-    def apply(self) -> None:
-        """Calibrate; what was there stays if it fails."""
+    def apply(self, crystal: Phase | None = None) -> None:
+        """Calibrate, with a detector pixel fitted to a crystal's rings if one is given; what was there stays if it
+        fails."""
         disks = self.session.get(Stage.DISKS)
         if disks is not None and not self.jobs.running:
             self.session.choose(centring=self.form.settings())
             job, known = self.session.job_for(Stage.CALIBRATED), self.session.calibration
             have = Results(disks=disks, calibration=known)
-            self.jobs.run("Calibrating", partial(self._take, job), _calibrate, job, have)
+            self.jobs.run("Calibrating", self._take, _calibrate, job, have, crystal)
 
     def refresh(self) -> None:
         disks, calibrated = self.session.get(Stage.DISKS), self.session.get(Stage.CALIBRATED)
@@ -140,11 +144,15 @@ class CalibrationWidget(StepWidget):
         """Say nothing that was found in the former scan."""
         self._fit = self._report = None
 
-    def _take(self, job: Job, done: Results) -> None:
+    def _take(self, calibrated: tuple[Job, Results, PixelFit | None]) -> None:
+        job, done, fit = calibrated
+        if fit is not None and done.calibration is not None:
+            self._take_fit(fit)
+            self.session.set_calibration(done.calibration)
         self._report = done.report
         self.session.put(Stage.CALIBRATED, done.calibrated, job)
 
-    def _take_fit(self, fit: tuple[PixelSizeFit, Phase]) -> None:
+    def _take_fit(self, fit: PixelFit) -> None:
         self._fit, found = fit, fit[0]
         self.plot.show_figure(partial(_draw_fit, found), found.sentence)
         set_tone(self.plot.words, Tone.GOOD if found.trustworthy else Tone.DOUBTFUL)
@@ -242,13 +250,25 @@ def _ring_radii(phase: Phase, k_max: float) -> np.ndarray:
 
 def _fit(
     disks: BraggDisks, crystal: str, guess: float | None, settings: CalibrationSettings, progress: Progress
-) -> tuple[PixelSizeFit, Phase]:
+) -> PixelFit:
     phase = find_phase(crystal)
     return fit_q_pixel(disks, phase, guess, settings.fit(disks).origin), phase
 
 
-def _calibrate(job: Job, have: Results, progress: Progress) -> Results:
+def _told_by(fit: PixelSizeFit) -> dict[str, Any]:
+    """Return the fields of the calibration that a fit gives."""
+    return {"q_pixel": fit.q_pixel, "q_pixel_from": "fitted" if fit.trustworthy else "doubtful"}
+
+
+def _calibrate(
+    job: Job, have: Results, crystal: Phase | None, progress: Progress
+) -> tuple[Job, Results, PixelFit | None]:
+    fit = None
+    if crystal is not None and have.disks is not None:
+        origin = (job.centring or CalibrationSettings()).fit(have.disks).origin
+        fit = fit_q_pixel(have.disks, crystal, None, origin), crystal
+        job = replace(job, calibration={**job.calibration, **_told_by(fit[0])})
     done = run(job, Stage.CALIBRATED, have=have)
     assert done.calibrated is not None
     bragg_vector_map(done.calibrated)  # so that it need not be made in the main thread
-    return done
+    return job, done, fit

@@ -21,8 +21,9 @@ from napari_4dstem_orient.io.formats import suffixes
 from napari_4dstem_orient.io.load import FileFacts, inspect, load
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.data.run_all import RunAll
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, show_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import (
     OVERVIEW,
@@ -72,6 +73,7 @@ class DataWidget(StepWidget):
         self.facts = wrapped()
         self.reading = ReadingOptions(self._read_again)
         self.calibration = CalibrationFields(self.session)
+        self.run_all = RunAll(napari_viewer, self.calibration.inputs["voltage"].native, self.endings)
         self.doubts = wrapped()
         set_tone(self.doubts, Tone.DOUBTFUL)
         self.images_button = button(
@@ -86,8 +88,9 @@ class DataWidget(StepWidget):
         )
         self.patterns = Patterns(self.session, self.endings)
         fill(self.body, row((self.open_button, 2), (self.sample_button, 1)), self.facts, self.reading)
-        fill(self.body, self.calibration, self.doubts, row(self.images_button, self.detectors_button))
-        fill(self.body, (self.patterns, 1))
+        fill(self.body, self.run_all)
+        fill(self.body, self.doubts, (self.patterns, 1), row(self.images_button, self.detectors_button))
+        fill(self.body, self.calibration)
         self.refresh()
 
     def open_path(self, path: str, dataset: str | None = None, scan_shape: str | None = None) -> None:
@@ -110,6 +113,7 @@ class DataWidget(StepWidget):
         for control in (self.open_button, self.sample_button, self.reading):
             control.setEnabled(idle)
         self.images_button.setEnabled(scan is not None and idle)
+        self.run_all.refresh()
         self.calibration.setVisible(self.session.scan_shape is not None)
         self.calibration.refresh()
         self.images_button.setVisible(scan is not None)
@@ -122,6 +126,7 @@ class DataWidget(StepWidget):
         if scan is not None and scan.data is not self._shown and idle:
             self._shown = scan.data
             self.patterns.set_summed({})
+            self.run_all.choose_of(scan)
             if scan.data.nbytes <= AUTOMATIC_BYTES:
                 self.compute_images()
         self.patterns.refresh()
@@ -149,6 +154,7 @@ class DataWidget(StepWidget):
         """Let go of the former scan's patterns, and of what its file left open."""
         self.reading.show_facts(None, None)
         self.patterns.set_summed({})
+        self.run_all.forget()
 
     def _read_again(self) -> None:
         self.open_path(self._path, self.reading.dataset, self.reading.scan_shape)
@@ -163,6 +169,8 @@ class DataWidget(StepWidget):
             yield from opening_scan(self.viewer, opened.scan, opened.overview)
         self._path = opened.path
         self.reading.show_facts(opened.facts, opened.scan)
+        if opened.scan is None:
+            show_panel(self)  # it asks something
 
     def _show_images(self, images: dict[str, np.ndarray]) -> Iterator[None]:
         steps = self.session.calibration.steps

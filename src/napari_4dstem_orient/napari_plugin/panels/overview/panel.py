@@ -14,10 +14,9 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, open_steps
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import Autosave, LeftBehind, left_behind
-from napari_4dstem_orient.napari_plugin.panels.overview.updating import Updater
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, titles
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel, open_steps
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import (
     PROJECTS,
@@ -28,6 +27,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.keeping import (
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import opening_scan, overview
 from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import read_project, show_project
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, not_in_files
+from napari_4dstem_orient.napari_plugin.panels.shared.updating import Updater
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.boxes import bare, fill, row
 from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file

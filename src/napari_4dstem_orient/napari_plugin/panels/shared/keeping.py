@@ -9,7 +9,7 @@ import napari
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QMessageBox
 
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import find_panel
+from napari_4dstem_orient.napari_plugin.panels.docks import find_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import name_of
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import ask_where
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, at_stake

@@ -32,7 +32,7 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     scan_layers,
     show_scale_bar,
 )
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import import_panels, opening_panels
+from napari_4dstem_orient.napari_plugin.panels.docks import import_panels, opening_panels
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, overview, show_disk_count
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import key_of

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.io.load import DatasetFacts, FileFacts
+from napari_4dstem_orient.io.load import DatasetFacts, FileFacts, likely_scan_shapes
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
+from napari_4dstem_orient.napari_plugin.qt.boxes import bare
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
+
+SHAPES = 3
+"""Scan shapes offered; more would not lie side by side."""
 
 
 def leaves_a_question(facts: FileFacts) -> bool:
@@ -40,9 +45,13 @@ class ReadingOptions(QWidget):
         self.shape.returnPressed.connect(self._on_read)
         self.shape.setToolTip("Scan rows x columns.")
         self.read_button = button("Read", "Open the file with this dataset and scan shape.", self._on_read)
+        self.shape_buttons = QWidget()
+        self._shapes = bare(QHBoxLayout(self.shape_buttons))
+        self.offered: list[QPushButton] = []
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.addRow(self.question)
+        self._form.addRow(self.shape_buttons)
         self._form.addRow("Dataset", self.datasets)
         self._form.addRow("Scan shape", self.shape)
         self._form.addRow(self.read_button)
@@ -89,11 +98,29 @@ class ReadingOptions(QWidget):
         self.shape.setText(f"{rows}x{cols}" if dataset.scan_shape else "")
         self.shape.setPlaceholderText(f"for example {rows}x{cols}")
         self._form.setRowVisible(self.shape, dataset.flat)
+        self._offer(likely_scan_shapes(dataset.patterns, SHAPES) if dataset.flat else [])
+
+    def _offer(self, shapes: list[tuple[int, int]]) -> None:
+        """Offer scan shapes as buttons: one click reads."""
+        self.offered.clear()
+        while (item := self._shapes.takeAt(0)) is not None:
+            item.widget().deleteLater()
+        for rows, cols in shapes:
+            told = f"Read as {rows} rows of {cols} positions."
+            made = button(f"{rows} × {cols}", told, partial(self._read_as, f"{rows}x{cols}"))
+            self._shapes.addWidget(made)
+            self.offered.append(made)
+        self._form.setRowVisible(self.shape_buttons, bool(shapes))
+
+    def _read_as(self, shape: str) -> None:
+        self.shape.setText(shape)
+        self._on_read()
 
     def _question(self, facts: FileFacts) -> str:
         first, *others = self._facts
         if others:
             return f"{facts.path.name} holds {len(self._facts)} datasets: choose one and press Read."
         return (
-            f"{facts.path.name} is a stack of {first.patterns:,} patterns: type its scan shape, press Read."
+            f"{facts.path.name} is a stack of {first.patterns:,} patterns. How many rows × columns? "
+            "Choose, or type its scan shape and press Read."
         )

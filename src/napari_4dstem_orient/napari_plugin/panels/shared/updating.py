@@ -8,8 +8,8 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_4dstem_orient.indexing.methods import METHODS, in_words
+from napari_4dstem_orient.napari_plugin.panels.docks import step_panel
 from napari_4dstem_orient.napari_plugin.panels.registry import maker
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import step_panel
 from napari_4dstem_orient.napari_plugin.qt.jobs import CANCELLED
 from napari_4dstem_orient.napari_plugin.state.indexers import can_map
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
@@ -34,13 +34,17 @@ class Updater:
     -------
     changed : Signal()
         It began or ended.
+    progressed : Signal(int, int, str)
+        As of the panel that is at work, see ``JobBar``.
     """
 
     changed = Signal()
+    progressed = Signal(int, int, str)
 
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer, self._session = viewer, session_for(viewer)
         self._tried: set[Key] = set()
+        self._again: tuple[Key, ...] = ()
         self._waits_for: Any = None
         self.running = False
         self.said = ""
@@ -51,10 +55,10 @@ class Updater:
         job = self._session.job
         return pending(self._session, [method for method in (job.method, *METHODS) if can_map(job, method)])
 
-    def start(self) -> None:
-        """Begin, unless it runs already."""
+    def start(self, again: tuple[Key, ...] = ()) -> None:
+        """Begin, unless it runs already; make these results too, even where they are current."""
         if not self.running:
-            self._tried, self.running, self.said = set(), True, ""
+            self._tried, self.running, self.said, self._again = set(), True, "", again
             self.changed.emit()
             self._step()
 
@@ -65,10 +69,17 @@ class Updater:
             self.running, self.said = False, why
             self.changed.emit()
 
+    def cancel(self) -> None:
+        """Stop, and cancel the step that is under way."""
+        panel = self._waits_for
+        self.stop("Cancelled: what was there before is kept.")
+        if panel is not None:
+            panel.jobs.cancel()
+
     def _step(self) -> None:
         if not self.running:
             return
-        due = self.pending()
+        due = self.pending() or [key for key in self._again if key not in self._tried]
         if not due:
             self.stop()
             return
@@ -93,8 +104,10 @@ class Updater:
         former, self._waits_for = self._waits_for, panel
         if former is not None and former is not panel:
             former.jobs.running_changed.disconnect(self._on_running)
+            former.jobs.progressed.disconnect(self.progressed.emit)
         if panel is not None and former is not panel:
             panel.jobs.running_changed.connect(self._on_running)
+            panel.jobs.progressed.connect(self.progressed.emit)
 
     def _on_running(self, running: bool) -> None:
         if not running:

@@ -55,7 +55,7 @@ class GrainsSection(QWidget):
         self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
         self.table.chosen.connect(self._on_chosen)
         self.table.hide()
-        column(self, self.form.native, row(self.find_button, self.save_button), self.found, self.table)
+        column(self, row(self.find_button, self.save_button), self.found, self.table, self.form.native)
         analysed.grains_changed.connect(self._show_grains)
         analysed.selected_changed.connect(self._show_selected)
         analysed.steps_changed.connect(self._follow_steps)

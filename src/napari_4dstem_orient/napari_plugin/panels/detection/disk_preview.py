@@ -56,7 +56,7 @@ class DiskPreview(QWidget):
         self.tabs.addTab("Preview at the cursor")
         self.tabs.addTab("Bragg vector map")
         self.tabs.currentChanged.connect(self.refresh)
-        self.view = PatternCanvas("", (240, 240))
+        self.view = PatternCanvas("", (180, 180))
         WalkingKeys(session, self).watch(self.view.canvas)
         self.count = wrapped()
         self.pin_button = button(

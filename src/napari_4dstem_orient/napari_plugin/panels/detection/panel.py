@@ -69,7 +69,9 @@ class DisksWidget(StepWidget):
         self._help: dict[str, str | None] = {}
         self.probe = ProbeChooser(self.viewer)
         self.probe_button = button(
-            "Make probe and suggest settings", "Look at the data: disk size and noise.", self.suggest
+            "Suggest settings",
+            "Make the probe, and settings that suit the data: disk size and noise.",
+            self.suggest,
         )
         self.probe_text = section("")
         self.advice = wrapped()
@@ -97,8 +99,9 @@ class DisksWidget(StepWidget):
         self.save_button = button("Save …", "As a file that py4DSTEM reads back.", self._choose_save)
         self.advanced = Advanced(self.session, self.endings)
         self.advanced.form.insertRow(0, "Memory for patterns", self.memory)
-        fill(self.body, self.probe_text, self.probe, self.probe_button, self.advice, section("Detection"))
-        fill(self.body, self.form.native, Section("Noise and more", self.form.further), (self.preview, 1))
+        fill(self.body, self.probe_text, row((self.probe, 2), (self.probe_button, 1)))
+        fill(self.body, (self.preview, 1), self.advice, section("Detection"), self.form.native)
+        fill(self.body, Section("Noise and more", self.form.further))
         buttons = row((self.run_button, 3), (self.load_button, 1), (self.save_button, 1))
         fill(self.footer, self.advanced, self.state, buttons)
         self.refresh()

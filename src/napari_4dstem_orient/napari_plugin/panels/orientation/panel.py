@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton
+from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
@@ -21,13 +21,15 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     map_layers,
 )
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel
+from napari_4dstem_orient.napari_plugin.panels.orientation.effort import EffortChooser
 from napari_4dstem_orient.napari_plugin.panels.orientation.parent import ParentChooser
 from napari_4dstem_orient.napari_plugin.panels.orientation.which_crystal import WhichCrystal
 from napari_4dstem_orient.napari_plugin.panels.shared.advanced import Advanced
 from napari_4dstem_orient.napari_plugin.panels.shared.device_chooser import DeviceChooser
-from napari_4dstem_orient.napari_plugin.panels.shared.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.phase_list import PhaseList, ticked_items
-from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
+from napari_4dstem_orient.napari_plugin.qt.boxes import Part, column, fill, row
+from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
 from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
 from napari_4dstem_orient.napari_plugin.qt.event_loop import ONCE_OPEN, later
 from napari_4dstem_orient.napari_plugin.qt.forms import Form, form_for
@@ -57,16 +59,20 @@ class OrientationWidget(StepWidget):
         self.results: dict[str, QLabel] = {}
         self.forms: dict[str, Form[Any]] = {}
         self._build_phases()
-        self._build_device()
+        self.effort = EffortChooser(self.forms)
+        fill(self.body, row(QLabel("Effort"), (self.effort, 1)))
         of_models = sorted(METHODS, key=lambda method: not METHODS[method].reads_models)
         for number, method in enumerate(of_models):
             self._build_method(method, models=number == 0)
-        fill(self.body, section("Answers given, by all methods"))
-        self._add_form(AcceptanceSettings, "acceptance")
+        answers = self._make_form(AcceptanceSettings, "acceptance")
+        fill(self.body, Section("Answers given, by all methods", answers), self._make_device())
+        fill(self.footer, row(*self.run_buttons.values()), *self.results.values())
         self.body.addStretch(1)
         self._fitting = self.endings.latest(self._show_models)
         self.endings.listen(self.indexers.models_added, self._fit_models)
         show_answer_under_cursor(napari_viewer)
+        if self.session.job.phases:
+            self.phases.choose_crystals(self.session.job.phases)
         self.endings.callback(later(self, self._fit_models, ONCE_OPEN).stop)
         self.refresh()
 
@@ -83,28 +89,27 @@ class OrientationWidget(StepWidget):
         self.parents.chosen.connect(lambda parents: self.session.choose(parents=parents))
         fill(self.body, section("Crystal phases"), self.phases, open_button, self.parents, self.which)
 
-    def _build_device(self) -> None:
+    def _make_device(self) -> Advanced:
         self.devices = DeviceChooser(preferences().device, self.endings)
         self.session.choose(device=self.devices.currentData())
         self.devices.activated.connect(lambda: self.session.choose(device=self.devices.currentData()))
         self.advanced = Advanced(self.session, self.endings)
-        device = row(QLabel("Device"), (self.devices, 1))
-        fill(self.body, section("Device, for all methods"), device, self.advanced)
+        self.advanced.form.insertRow(0, "Device", self.devices)
+        return self.advanced
 
     def _build_method(self, method: str, models: bool) -> None:
-        fill(self.body, section(title_of(method)))
-        if models:
-            self._build_models()
-        self._add_form(METHODS[method].settings, method)
-        run = self.run_buttons[method] = button(
+        content = QWidget()
+        parts = self._make_models() if models else ()
+        column(content, *parts, self._make_form(METHODS[method].settings, method))
+        fill(self.body, Section(f"{title_of(method)}: {'models and ' if models else ''}settings", content))
+        self.run_buttons[method] = button(
             f"Run {in_words(method)}",
             "Map the whole scan; the maps appear as layers.",
             partial(self.run, method),
         )
         self.results[method] = wrapped()
-        fill(self.body, run, self.results[method])
 
-    def _build_models(self) -> None:
+    def _make_models(self) -> tuple[Part, ...]:
         self.models = QListWidget()
         self.models.setWordWrap(True)
         self.models.setToolTip(
@@ -119,10 +124,10 @@ class OrientationWidget(StepWidget):
         )
         choose = partial(open_file, self, "Open a model", "Models (*.safetensors)", self.add_model)
         open_button = button("Open model…", "Add a model file to the list.", choose)
-        fill(self.body, self.models, self.without_model, row(open_button, self.train_button))
+        return self.models, self.without_model, row(open_button, self.train_button)
 
-    def _add_form(self, settings: type[Any], field: str) -> None:
-        """Show a settings form; what it says becomes a field of the choice."""
+    def _make_form(self, settings: type[Any], field: str) -> QWidget:
+        """Make a settings form; what it says becomes a field of the choice."""
         form = self.forms[field] = form_for(settings)
 
         def choose() -> None:
@@ -131,7 +136,8 @@ class OrientationWidget(StepWidget):
             self.session.choose(**kept)
 
         form.changed.connect(choose)
-        self.body.addWidget(form.native)
+        form.changed.connect(self.effort.refresh)
+        return form.native
 
     # ---------------------------------------------------------------- phases and models
 

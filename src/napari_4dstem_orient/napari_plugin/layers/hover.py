@@ -1,4 +1,4 @@
-"""What a map says about the scan position under the cursor, as words on napari's canvas."""
+"""What a map says about the scan position under the cursor, as words in the status bar."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
+from qtpy.QtWidgets import QStatusBar
+from superqt import QElidingLabel
 
 from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.core.orientation_map import OrientationMap
@@ -13,7 +15,7 @@ from napari_4dstem_orient.crystals.directions import in_plane_direction, zone_ax
 from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.map_layers import LOOK, MAP, seen_in, shown_layer
 from napari_4dstem_orient.napari_plugin.layers.placing import scan_position
-from napari_4dstem_orient.napari_plugin.state.sessions import session_for
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.napari_plugin.pattern_view.inspection import Position
@@ -84,37 +86,51 @@ def _which_of_several(orientation_map: OrientationMap, row: int, col: int) -> st
 
 
 HOVER = "orientation_under_cursor"
-"""Key of our text among the canvas overlays."""
+"""Object name of our words in the window's status bar."""
+
+
+def words_under_cursor(viewer: napari.Viewer) -> QElidingLabel | None:
+    """Return the label that tells what the map says under the cursor; None before it is there."""
+    label: QElidingLabel | None = _status_bar(viewer).findChild(QElidingLabel, HOVER)
+    return label
+
+
+def _status_bar(viewer: napari.Viewer) -> QStatusBar:
+    bar: QStatusBar = bare_viewer(viewer).window._qt_window.statusBar()
+    return bar
 
 
 def show_answer_under_cursor(viewer: napari.Viewer) -> None:
-    """Show on the canvas what the topmost visible map says about the position under the cursor.
+    """Say in the window's status bar what the topmost visible map says about the position under the cursor.
 
-    napari writes its own status bar and tooltip from a thread, so the text has an overlay of its own.
+    On the canvas the words would cover the map. napari writes its own words from a thread, so these have a label of
+    their own; what it has no room for is in its tooltip.
     """
-    from napari.components.overlays import TextOverlay
-
-    overlays = viewer.canvas.overlays
-    if HOVER in overlays:
+    if words_under_cursor(viewer) is not None:
         return
-    overlays[HOVER] = TextOverlay(position="top_left", font_size=9)
+    label = QElidingLabel()
+    label.setObjectName(HOVER)
+    _status_bar(viewer).insertPermanentWidget(1, label, 2)  # before napari's activity
 
     def say(text: str) -> None:
-        overlay = overlays[HOVER]
-        if text != overlay.text:
-            overlay.text = text
-            overlay.visible = bool(text)
+        if text != label.toolTip():
+            label.setToolTip(text)
+            label.setText(text.replace("\n", " · "))
 
     def on_move(viewer: napari.Viewer, event: Any) -> None:
-        # A drag is followed by the inspector; here each change would let napari draw its whole canvas again.
-        text = "" if event.is_dragging else text_at(viewer, event.position)
-        say(text + "\n" if text else "")  # napari's box behind several lines ends in the last one
+        say(
+            "" if event.is_dragging else text_at(viewer, event.position)
+        )  # a drag is followed by the inspector
 
     def on_layers(event: Any) -> None:
         if event.type in ("removed", "visible", "metadata"):
             say("")  # it was of what is not shown any more
 
+    def on_replaced() -> None:
+        say("")
+
     viewer.layers.events.connect(on_layers)
+    session_for(viewer).replaced.connect(on_replaced)
     viewer.mouse_move_callbacks.append(on_move)
 
 

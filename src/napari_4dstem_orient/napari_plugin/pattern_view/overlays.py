@@ -73,8 +73,11 @@ CRYSTALS = {
     "crystal 3": Style(Shape.TRIANGLE, "#8cff66", "#007a5a", "crystal 3"),
 }
 """Measured disks that belong to one of several crystals, in place of ``"measured"``."""
-SYMBOLS = {Shape.SQUARE: "■", Shape.DIAMOND: "◆", Shape.TRIANGLE: "▲"}
-"""How these shapes are written."""
+SYMBOLS = {
+    **{Shape.RING: "○", Shape.DASHED: "◌", Shape.DISC: "●", Shape.CROSS: "×", Shape.ARROW: "→"},
+    **{Shape.SQUARE: "■", Shape.DIAMOND: "◆", Shape.TRIANGLE: "▲"},
+}
+"""How shapes are written."""
 GUIDES = {
     "rejected": Style(Shape.CROSS, "#a0c8ff", "#0072b2", "rejected candidates"),
     "rings": Style(Shape.RING, "#ff2fd0", "#cc0055", "rings of the known crystal"),

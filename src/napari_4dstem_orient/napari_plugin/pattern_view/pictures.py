@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
+
 import numpy as np
 
 GAMMA = 0.5
 """Weak disks matter as much as strong ones."""
+DECADES = 1000.0
+"""Of brightness, that a logarithmic picture spreads from black to white."""
 WHITEST = 99.7
 """Percentile of a pattern's pixels that is white where the place of the direct beam is not known."""
 DIRECT_BEAM = 0.05
 """Share of the detector around the direct beam that does not count for a picture's contrast."""
+
+
+class Curve(StrEnum):
+    """How brightness becomes grey."""
+
+    ROOT = "gamma 0.5"
+    LINEAR = "linear"
+    LOG = "logarithmic"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How a picture is shown.
+
+    Attributes
+    ----------
+    curve : Curve
+    white : float
+        Percentile of the picture's pixels from which on everything is white.
+    """
+
+    curve: Curve = Curve.ROOT
+    white: float = 100.0
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """Return a picture from black (0) to white (1) as it is seen."""
+        shown = np.nan_to_num(picture)
+        if self.white < 100:
+            shown = np.clip(shown / max(float(np.percentile(shown, self.white)), 1e-6), 0, 1)
+        if self.curve is Curve.LOG:
+            return np.asarray(np.log1p((DECADES - 1) * shown) / np.log(DECADES))
+        return shown if self.curve is Curve.LINEAR else np.asarray(shown**GAMMA)
+
+
+USUAL = Contrast()
 
 
 def measured_picture(pattern: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -31,6 +71,6 @@ def raw_picture(pattern: np.ndarray) -> np.ndarray:
     return np.clip((pattern - black) / max(white - black, 1e-6), 0, 1)
 
 
-def grey_levels(picture: np.ndarray) -> np.ndarray:
-    """Turn a picture from black (0) to white (1) into grey levels, uint8, weak disks lifted out of the dark."""
-    return np.asarray(np.rint(255 * np.nan_to_num(picture) ** GAMMA), np.uint8)
+def grey_levels(picture: np.ndarray, contrast: Contrast = USUAL) -> np.ndarray:
+    """Turn a picture from black (0) to white (1) into grey levels, uint8; usually weak disks are lifted."""
+    return np.asarray(np.rint(255 * contrast.apply(picture)), np.uint8)

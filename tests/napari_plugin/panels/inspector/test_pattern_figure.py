@@ -58,7 +58,8 @@ def test_three_panels_say_zone_axis_and_scores(snapshot):
 
 def test_labels_stand_at_measured_disks(snapshot):
     position = look(snapshot, 2, 1)
-    panel = pattern_figure(position, position.answers).axes[1]
+    panel = pattern_figure(position, position.answers, look=ViewOptions(labels=True)).axes[1]
+    assert not pattern_figure(position, position.answers).axes[1].texts  # only where they are switched on
     places = np.array([text.xy for text in panel.texts])
     assert len(places) == 8
     for col, row in places:

@@ -12,7 +12,7 @@ from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import channel_colors
 from napari_4dstem_orient.core.certainty import IndexingStatus
 from napari_4dstem_orient.napari_plugin.layers.cursor import install_cursor
-from napari_4dstem_orient.napari_plugin.layers.hover import HOVER, show_answer_under_cursor
+from napari_4dstem_orient.napari_plugin.layers.hover import show_answer_under_cursor, words_under_cursor
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     CRYSTAL,
     KIND,
@@ -225,12 +225,12 @@ def test_the_words_under_the_mouse_are_of_the_crystal_shown(several, qtbot):
     show_answer_under_cursor(viewer)
     choose_crystal(several, qtbot, 2)
     mouse(viewer, "move", 2, 1)
-    overlay = viewer.canvas.overlays[HOVER]
-    qtbot.waitUntil(lambda: "row 2, column 1" in overlay.text, timeout=60_000)
-    assert "crystal 2 · 25% of the light" in overlay.text
-    assert "reliability 60%" in overlay.text
+    words = words_under_cursor(viewer)
+    qtbot.waitUntil(lambda: "row 2, column 1" in words.toolTip(), timeout=60_000)
+    assert "crystal 2 · 25% of the light" in words.toolTip()
+    assert "reliability 60%" in words.toolTip()
     mouse(viewer, "move", 0, 1)
-    qtbot.waitUntil(lambda: "no further crystal in this pattern" in overlay.text, timeout=60_000)
+    qtbot.waitUntil(lambda: "no further crystal in this pattern" in words.toolTip(), timeout=60_000)
 
 
 def test_a_channel_beside_follows_the_crystal(several, qtbot):

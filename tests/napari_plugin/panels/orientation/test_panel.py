@@ -16,10 +16,10 @@ from napari_4dstem_orient.core.certainty import AmbiguityFlag, IndexingStatus
 from napari_4dstem_orient.core.resource_files import resource
 from napari_4dstem_orient.export.ebsd import bunge_angles
 from napari_4dstem_orient.napari_plugin.layers.hover import (
-    HOVER,
     describe_position,
     show_answer_under_cursor,
     text_at,
+    words_under_cursor,
 )
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     MAP,
@@ -292,15 +292,15 @@ def test_hovering_says_the_answer_or_why_there_is_none(make_napari_viewer, silve
     show_answer_under_cursor(viewer)
     move = viewer.mouse_move_callbacks[-1]
     move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
-    assert viewer.canvas.overlays[HOVER].text.strip() == indexed
+    assert words_under_cursor(viewer).toolTip() == indexed
     move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=True))
-    assert not viewer.canvas.overlays[HOVER].visible  # the inspector follows a drag
+    assert not words_under_cursor(viewer).text()  # the inspector follows a drag
     move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
-    assert viewer.canvas.overlays[HOVER].visible
+    assert words_under_cursor(viewer).text()
     for layer in viewer.layers:
         layer.visible = False
     move(viewer, SimpleNamespace(position=(40.0, 20.0), is_dragging=False))
-    assert not viewer.canvas.overlays[HOVER].visible
+    assert not words_under_cursor(viewer).text()
 
 
 def test_hovering_says_what_is_doubtful_where_there_is_no_answer_too(silver):

@@ -10,10 +10,16 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QSlider, QWidget
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
-from napari_4dstem_orient.napari_plugin.qt.boxes import choices, column
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import Contrast, Curve
+from napari_4dstem_orient.napari_plugin.qt.boxes import choices, column, fill
 
 WIDTH = 150
 """Screen pixels of the column of controls."""
+WHITE = {
+    **{"label": "White (%)", "min": 80.0, "max": 100.0, "step": 0.1},
+    "tooltip": "Percentile of the measured pattern's pixels that is white; less makes weak disks brighter.",
+}
+"""About the slider of the contrast, as ``parameter`` tells of others."""
 ACTS_ON = {"excitation_width": ("kinematic",), "thickness": ("two-beam", "Bloch waves")}
 """Which physics each slider acts on."""
 
@@ -93,13 +99,25 @@ class InspectorControls(QWidget):
         ticks = (self.labels, self.residuals, self.attention)
         for tick in ticks:
             tick.toggled.connect(self._on_edited)
+        self.curve = choices(
+            "How the measured pattern's brightness becomes grey.", [one.value for one in Curve]
+        )
+        self.curve.setAccessibleName("Contrast")
+        self.white = LabelledSlider(WHITE, 100.0)
+        self.curve.currentTextChanged.connect(self._on_edited)
+        self.white.slider.valueChanged.connect(self._on_edited)
+        self.larger = QPushButton("Larger window")
+        self.larger.setToolTip(
+            "Take the inspector out of the window, as large as the screen; again: put it back."
+        )
         label = QLabel(about["label"])
         label.setToolTip(about["tooltip"])
         self.crystal = QPushButton()
         self.crystal.setToolTip("Click, or press C, to step through the crystals of this pattern.")
         self.crystal.clicked.connect(lambda checked=False: self.stepped.emit())
         self.offer_crystals(1, 0)
-        parts = column(self, label, self.physics, *self.sliders.values(), *ticks, self.crystal)
+        parts = column(self, self.curve, self.white, label, self.physics, *self.sliders.values(), *ticks)
+        fill(parts, self.crystal, self.larger)
         parts.setSpacing(3)
         parts.addStretch()
         self._enable()
@@ -110,7 +128,8 @@ class InspectorControls(QWidget):
         numbers = {name: slider.value for name, slider in self.sliders.items()}
         prediction = PredictionSettings(physics=self.physics.currentText(), **numbers)  # type: ignore[arg-type]
         ticks = (self.labels, self.residuals, self.attention)
-        return ViewOptions(prediction, *(tick.isChecked() for tick in ticks))
+        contrast = Contrast(Curve(self.curve.currentText()), self.white.value)
+        return ViewOptions(prediction, *(tick.isChecked() for tick in ticks), contrast=contrast)
 
     def offer_crystals(self, count: int, chosen: int) -> None:
         """Say which of a pattern's crystals is seen, 0 for all; nothing where there is but one."""

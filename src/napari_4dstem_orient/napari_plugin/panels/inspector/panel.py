@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout
 from napari_4dstem_orient.indexing.methods import METHODS, title_of
 from napari_4dstem_orient.napari_plugin.layers.cursor import WalkingKeys, step_crystal
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, needs_text
+from napari_4dstem_orient.napari_plugin.panels.docks import enlarge
 from napari_4dstem_orient.napari_plugin.panels.inspector.controls import WIDTH, InspectorControls
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
     SMALLEST_VIEW,
@@ -25,6 +26,8 @@ from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
     InspectorState,
     ViewOptions,
     draw,
+    legend,
+    legend_text,
     predicted_anew,
     with_attention,
 )
@@ -39,6 +42,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view.inspection import (
 from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import Lens
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill
 from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
+from napari_4dstem_orient.napari_plugin.qt.elided import FittedLabel
 from napari_4dstem_orient.napari_plugin.qt.latest_only import LatestOnly
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers, can_map, indexers_for
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
@@ -68,6 +72,7 @@ class InspectorWidget(StepWidget):
         self._pin_reader = latest(self._show_pins)
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
+        self.controls.larger.clicked.connect(lambda: enlarge(self))
         self.controls.stepped.connect(lambda: step_crystal(self.session))
         self.endings.listen(self.session.position_changed, self.refresh)
         self.endings.listen(self.session.job_changed, self.refresh)
@@ -91,6 +96,12 @@ class InspectorWidget(StepWidget):
         self.body.setAlignment(Qt.AlignmentFlag(0))
         self.body.setContentsMargins(0, 0, 0, 0)
         self.body.addLayout(row)
+        self.legend = FittedLabel()
+        self.legend.setFixedHeight(self.legend.fontMetrics().lineSpacing() + 4)
+        self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.legend.setStyleSheet("background: black; color: white")  # as the patterns
+        self.legend.setToolTip("What the marks over the patterns mean.")
+        fill(self.footer, self.legend)
 
     def _add_column(self, method: str) -> None:
         """Show the answers of a method, to the right of those there are."""
@@ -135,6 +146,7 @@ class InspectorWidget(StepWidget):
         """Show nothing of the former scan while the new one is being read."""
         self._shown = None
         self.measured.save.setEnabled(False)
+        self.legend.clear()
         for column in self.columns:
             column.empty()
         for column in self.predicted.values():
@@ -183,6 +195,7 @@ class InspectorWidget(StepWidget):
         several = max((len(answer.of_crystals()) for answer in shown.first.values()), default=1)
         self.controls.offer_crystals(several, shown.look.crystal)
         self._describe(shown)
+        self.legend.setText(legend_text(legend(shown)))
 
     def _redraw(self, shown: InspectorState) -> None:
         """Predict and draw a position as the controls say now."""

@@ -34,7 +34,7 @@ from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
     rings,
     scale_bar,
 )
-from napari_4dstem_orient.napari_plugin.pattern_view.pictures import GAMMA
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import Contrast
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import (
     Marks,
     in_variant,
@@ -48,7 +48,10 @@ if TYPE_CHECKING:
 
 
 def pattern_figure(
-    position: Position, answers: dict[str, Answer], attention: np.ndarray | None = None, crystal: int = 0
+    position: Position,
+    answers: dict[str, Answer],
+    attention: np.ndarray | None = None,
+    look: ViewOptions = ViewOptions(),  # noqa: B008 - it is frozen
 ) -> Figure:
     """Draw the measured pattern and, beside it, what each method predicts.
 
@@ -59,8 +62,8 @@ def pattern_figure(
         Method to the answer that is shown; methods of the registry without one get a panel that says so.
     attention : ndarray, shape (n,), optional
         Share of the transformer's that each of the position's disks got.
-    crystal : int
-        Which one of a pattern's crystals is drawn, 1 for the first; 0 for all.
+    look : ViewOptions
+        Which crystal is drawn, in which contrast, and whether reflections are named.
 
     Returns
     -------
@@ -73,8 +76,8 @@ def pattern_figure(
     figure = Figure(figsize=(2.4 * (1 + len(methods)), 3.4), layout="constrained")
     axes = figure.subplots(1, 1 + len(methods))
     told = None if attention is None else attention[position.beside]
-    _measured(axes[0], position, told)
-    firsts = {method: answer.of_crystals(crystal)[0] for method, answer in answers.items()}
+    _measured(axes[0], position, told, look.contrast)
+    firsts = {method: answer.of_crystals(look.crystal)[0] for method, answer in answers.items()}
     apart = farthest_apart(firsts)
     angle = "" if apart is None else f"\nthe answers differ by {apart:.1f}°"
     axes[0].set_xlabel(f"{position.reflections} disks{angle}", fontsize=7)
@@ -87,11 +90,11 @@ def pattern_figure(
         if answer is None or answer.phase is None:
             axis.set_xlabel("no answer" if answer is None else answer.status.text, fontsize=7, wrap=True)
         elif answer.beside:
-            kinds |= _several(axis, position, answer, crystal)
+            kinds |= _several(axis, position, answer, look.crystal)
         else:
             seen = position.marks(answer.spots)
             looked_at = told if method == "transformer" else None
-            _answered(axis, position, seen, answer, named[method], looked_at)
+            _answered(axis, position, seen, answer, named[method], looked_at, look.labels)
     _legend(figure, kinds)
     return figure
 
@@ -105,7 +108,7 @@ def save_patterns(
     attention: np.ndarray | None = None,
 ) -> None:
     """Write the figure with its provenance; raises UserError where ``write_figure`` does. For any thread."""
-    figure = pattern_figure(position, answers, attention, look.crystal)
+    figure = pattern_figure(position, answers, attention, look)
     write_figure(figure, path, about(position, answers, snapshot, look.prediction))
 
 
@@ -146,13 +149,13 @@ def _about(position: Position, answer: Answer) -> dict[str, Any]:
     return told
 
 
-def _measured(axes: Axes, position: Position, attention: np.ndarray | None) -> None:
+def _measured(axes: Axes, position: Position, attention: np.ndarray | None, contrast: Contrast) -> None:
     row, col = position.where
     axes.set_title(f"Measured (row {row}, column {col})", fontsize=9)
     height, width = position.detector.shape
     top, left = -position.origin - 0.5
     axes.imshow(
-        position.picture**GAMMA,
+        contrast.apply(position.picture),
         cmap="gray_r",
         vmin=0,
         vmax=1,
@@ -172,6 +175,7 @@ def _answered(
     answer: Answer,
     variant: np.ndarray,
     attention: np.ndarray | None,
+    labels: bool,
 ) -> None:
     phase, there = answer.phase, ~seen.missing
     assert phase is not None
@@ -179,7 +183,7 @@ def _answered(
     for marks in (found, *matched(seen, position.radius, residuals=True, attention=attention)):
         _draw(axes, marks)
     named = replace(seen, hkl=in_variant(seen.hkl, answer.rotation, variant, phase))
-    for place, hkl in named.labelled(LABELS):
+    for place, hkl in named.labelled(LABELS) if labels else ():
         axes.annotate(
             plane_mathtext(plane_indices(hkl, phase)),
             (place[1], place[0]),

@@ -30,11 +30,12 @@ from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
     LABELS,
     SYMBOLS,
     MarkSet,
+    Style,
     matched,
     of_crystals,
     rings,
 )
-from napari_4dstem_orient.napari_plugin.pattern_view.pictures import grey_levels
+from napari_4dstem_orient.napari_plugin.pattern_view.pictures import USUAL, Contrast, grey_levels
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, in_variant, plane_indices
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
 
@@ -57,6 +58,8 @@ class ViewOptions:
         Whether reflections are named, residual arrows drawn, and rings drawn by the transformer's attention.
     crystal : int
         Which one of a pattern's crystals is drawn, 1 for the first; 0 for all.
+    contrast : Contrast
+        Of the measured pattern.
     """
 
     prediction: PredictionSettings | None = None
@@ -64,6 +67,7 @@ class ViewOptions:
     residuals: bool = False
     attention: bool = False
     crystal: int = 0
+    contrast: Contrast = USUAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +128,27 @@ class InspectorState:
     look: ViewOptions = field(default_factory=ViewOptions)
 
 
+def legend(shown: InspectorState) -> list[Style]:
+    """Return the kinds of marks that are seen, each once."""
+    marks = [each for pane in shown.panes.values() for each in pane.marks if len(each.where)]
+    return list(dict.fromkeys(each.style for each in marks))
+
+
+def legend_text(styles: list[Style]) -> str:
+    """Say what marks mean, each symbol in its colour, as rich text on black."""
+    told = []
+    for style in styles:
+        symbol = f'<span style="color:{style.screen}">{SYMBOLS[style.shape]}</span>'
+        told.append(symbol + NO_BREAK + style.legend.replace(" ", NO_BREAK))
+    return "&nbsp;&nbsp; ".join(told)
+
+
 def draw(shown: InspectorState, look: ViewOptions) -> InspectorState:
     """Return the same with its views drawn."""
     position = shown.position
     answers = {method: answer.of_crystals(look.crystal)[0] for method, answer in shown.answers.items()}
     directions, known = name_directions(answers), variants(answers)
-    panes = {"measured": _measured(position, shown.attention)}
+    panes = {"measured": _measured(position, shown.attention, look.contrast)}
     for method in dict.fromkeys((*METHODS, *answers)):
         answer, first = shown.answers.get(method), shown.first.get(method)
         attention = shown.attention if method == "transformer" else None
@@ -186,7 +205,7 @@ def _attention(shown: InspectorState, snapshot: Snapshot, indexers: Indexers) ->
     return share
 
 
-def _measured(position: Position, attention: np.ndarray | None) -> PatternViewState:
+def _measured(position: Position, attention: np.ndarray | None, contrast: Contrast) -> PatternViewState:
     disks = position.disks[position.beside]
     told = None if attention is None else attention[position.beside]
     marks = rings(disks, position.radius, told)
@@ -199,7 +218,7 @@ def _measured(position: Position, attention: np.ndarray | None) -> PatternViewSt
         length = f"{pixels * detector.q_pixel:.2f} Å⁻¹" if detector.scaled else f"{pixels:.1f} px"
         return f"{length} from the direct beam" + _attention_text(told, number)
 
-    return PatternViewState(grey_levels(position.picture), [marks], [], "", text_at)
+    return PatternViewState(grey_levels(position.picture, contrast), [marks], [], "", text_at)
 
 
 def _answered(

@@ -127,9 +127,13 @@ class InspectorControls(QWidget):
         """What the user wants."""
         numbers = {name: slider.value for name, slider in self.sliders.items()}
         prediction = PredictionSettings(physics=self.physics.currentText(), **numbers)  # type: ignore[arg-type]
-        ticks = (self.labels, self.residuals, self.attention)
-        contrast = Contrast(Curve(self.curve.currentText()), self.white.value)
-        return ViewOptions(prediction, *(tick.isChecked() for tick in ticks), contrast=contrast)
+        return ViewOptions(
+            prediction,
+            labels=self.labels.isChecked(),
+            residuals=self.residuals.isChecked(),
+            attention=self.attention.isChecked(),
+            contrast=Contrast(Curve(self.curve.currentText()), self.white.value),
+        )
 
     def offer_crystals(self, count: int, chosen: int) -> None:
         """Say which of a pattern's crystals is seen, 0 for all; nothing where there is but one."""

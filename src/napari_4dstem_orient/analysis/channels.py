@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, LabAxis, color_key_image, ipf_colors
+from napari_4dstem_orient.analysis.colours import PHASE_COLOURS, LabAxis, color_key_image, ipf_colors, ipf_rgb
 from napari_4dstem_orient.core.pooled import PoolVerdict
 from napari_4dstem_orient.core.strain import COMPONENTS
 
@@ -93,6 +93,11 @@ LEAST_SHOWN = 0.05
 """The end of such a bar at least: % of strain, degrees of rotation."""
 IMPRECISE = 1.0
 """Degrees; the end of the colour bar of precision."""
+IPF = ("ipf-x", "ipf-y", "ipf-z")
+LOOKED_AT = 2000
+"""Positions, at most about twice as many, that say in which channel grains differ."""
+TELLING = 0.5
+"""Share of the best axis's spread of colours with which IPF-Z, which everybody expects, is kept."""
 
 CHANNELS = {
     "ipf-z": Channel("IPF-Z (out-of-plane)", axis="z"),
@@ -204,9 +209,32 @@ def channel_colors(orientation_map: OrientationMap, key: str) -> np.ndarray:
     return painted[key]
 
 
+def first_channel(orientation_map: OrientationMap) -> str:
+    """Return the IPF channel that a map is first shown in: IPF-Z, unless another axis tells grains apart far better.
+
+    Grains that share a zone axis are all of one colour along the beam.
+    """
+    indexed = np.flatnonzero(orientation_map.indexed)
+    some = indexed[:: max(1, len(indexed) // LOOKED_AT)]
+    phase_id = orientation_map.phase_id.ravel()[some]
+    rotation = orientation_map.rotation.reshape(-1, 3, 3)[some]
+    spread = {}
+    for key in IPF:
+        axis = CHANNELS[key].axis
+        assert axis is not None
+        variances = [
+            (phase_id == number).mean() * ipf_rgb(rotation[phase_id == number], phase, axis).var(axis=0).sum()
+            for number, phase in enumerate(orientation_map.phases)
+            if (phase_id == number).any()
+        ]
+        spread[key] = float(np.sqrt(sum(variances)))
+    best = max(spread, key=lambda key: spread[key])
+    return "ipf-z" if spread["ipf-z"] >= TELLING * spread[best] else best
+
+
 def paint_first(orientation_map: OrientationMap) -> None:
     """Make the colours that a map is first shown in, and their key, in a thread that may take its time."""
-    channel_colors(orientation_map, "ipf-z")
+    channel_colors(orientation_map, first_channel(orientation_map))
     for phase in orientation_map.phases:
         color_key_image(phase)
 

@@ -12,7 +12,14 @@ import napari
 import numpy as np
 from napari.layers import Layer
 
-from napari_4dstem_orient.analysis.channels import CHANNELS, channel_colors, channels_of, opacity
+from napari_4dstem_orient.analysis.channels import (
+    CHANNELS,
+    IPF,
+    channel_colors,
+    channels_of,
+    first_channel,
+    opacity,
+)
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.napari_plugin.layers.placing import placement
@@ -27,6 +34,11 @@ CRYSTAL = "orientation_crystal"
 """Key in a layer's ``metadata``: which crystal of each pattern the layer shows (see ``Session.crystal``)."""
 LOOK = "orientation_look"
 """Key in a layer's ``metadata``: the ``MapViewOptions`` it has."""
+
+CHOSEN = "orientation_channel_chosen"
+"""Key in a layer's ``metadata``: whether the user has chosen its channel."""
+ALL_AXES = "IPF-X, IPF-Y, IPF-Z"
+"""What ``showing_beside`` takes for all three beside each other."""
 
 ASIDE = "hidden_beside"
 """Key in the ``metadata`` of layers that are hidden for as long as a map is shown twice."""
@@ -65,16 +77,19 @@ def add_map_layers(viewer: napari.Viewer, orientation_map: OrientationMap) -> li
     Returns
     -------
     list of Layer
-        The map's layer, visible and coloured by IPF-Z unless it was there before; below it, thus before it in the
-        list, the one beside it where they are shown side by side.
+        The map's layer, visible and, until the user chooses a channel, in one in which grains differ; below it, thus
+        before it in the list, those beside it where they are shown side by side.
     """
     show_badge(viewer)
     layers = map_layers(viewer, orientation_map.method)
     if not layers:
         crystal = session_for(viewer).crystal
-        return [_add(viewer, orientation_map, "ipf-z", crystal, MapViewOptions())]
+        return [_add(viewer, orientation_map, first_channel(orientation_map), crystal, MapViewOptions())]
     for layer in layers:
-        _draw(layer, orientation_map, layer.metadata[KIND], layer.metadata[CRYSTAL])
+        kind = layer.metadata[KIND]
+        if len(layers) == 1 and not layer.metadata[CHOSEN]:
+            kind = first_channel(orientation_map)  # of more of the map than before
+        _draw(layer, orientation_map, kind, layer.metadata[CRYSTAL])
     return layers
 
 
@@ -112,6 +127,7 @@ def shown_map(viewer: napari.Viewer) -> OrientationMap | None:
 
 def show_channel(layer: Layer, kind: str, crystal: int | None = None) -> None:
     """Colour a map's layer by another channel, or by IPF-Z where that is not known; of another crystal where asked."""
+    layer.metadata[CHOSEN] = True
     _draw(layer, layer.metadata[MAP], kind, layer.metadata[CRYSTAL] if crystal is None else crystal)
 
 
@@ -191,19 +207,26 @@ def showing_alone(viewer: napari.Viewer) -> Iterator[None]:
 
 
 def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
-    """Show the topmost map twice under the channels' names, one of them beside the other, in steps."""
+    """Show the topmost map in two channels beside each other, or in all three of ``ALL_AXES``, in steps."""
     yield from showing_alone(viewer)
     yield
     orientation_map = shown_map(viewer)
     if orientation_map is None:  # the user took it away
         return
     main = map_layers(viewer, orientation_map.method)[-1]
-    if main.metadata[KIND] == beside:
+    kinds = [beside]
+    if beside == ALL_AXES:
+        first, *kinds = IPF
+        show_channel(main, first)
+    elif main.metadata[KIND] == beside:
         show_channel(main, "ipf-x" if beside == "ipf-z" else "ipf-z")
-    side = _add(viewer, orientation_map, beside, main.metadata[CRYSTAL], main.metadata[LOOK])
-    viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
+    sides = []
+    for kind in reversed(kinds):  # the grid begins with the topmost
+        side = _add(viewer, orientation_map, kind, main.metadata[CRYSTAL], main.metadata[LOOK])
+        viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
+        sides.append(side)
     yield
-    if side not in map_layers(viewer):  # another layer came, which ends what has just begun
+    if not {*sides} <= {*map_layers(viewer)}:  # another layer came, which ends what has just begun
         return
     rows, cols = orientation_map.scan_shape
     viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
@@ -212,9 +235,9 @@ def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
             layer.metadata[ASIDE], layer.visible = True, False
     viewer.canvas.grid.enabled = True
     viewer.reset_view()
-    for layer in (main, side):
+    for layer in (main, *sides):
         yield
-        if side in map_layers(viewer):
+        if layer in map_layers(viewer):
             layer.name_overlay.visible = True
 
 
@@ -275,7 +298,7 @@ def _draw(layer: Layer, orientation_map: OrientationMap, kind: str, crystal: int
         kind = "ipf-z"
     if layer.name.startswith(_name(told[MAP], told[KIND], told[CRYSTAL])):  # not one that the user gave
         layer.name = _name(orientation_map, kind, crystal)
-    layer.metadata = _metadata(orientation_map, kind, crystal, told[LOOK])
+    layer.metadata = {**_metadata(orientation_map, kind, crystal, told[LOOK]), CHOSEN: told[CHOSEN]}
     layer.data = _pixels(orientation_map, kind, crystal, told[LOOK])
 
 
@@ -288,7 +311,8 @@ def _metadata(
     orientation_map: OrientationMap, kind: str, crystal: int, look: MapViewOptions
 ) -> dict[str, Any]:
     exploratory = orientation_map.exploratory
-    return {MAP: orientation_map, KIND: kind, CRYSTAL: crystal, LOOK: look, EXPLORATORY: exploratory}
+    told = {MAP: orientation_map, KIND: kind, CRYSTAL: crystal, LOOK: look, EXPLORATORY: exploratory}
+    return {**told, CHOSEN: False}
 
 
 def _pixels(orientation_map: OrientationMap, kind: str, crystal: int, look: MapViewOptions) -> np.ndarray:

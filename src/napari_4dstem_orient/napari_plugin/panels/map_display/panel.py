@@ -17,6 +17,7 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.indexing.methods import title_of
 from napari_4dstem_orient.napari_plugin.layers.hover import position_under
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    ALL_AXES,
     CRYSTAL,
     KIND,
     LOOK,
@@ -110,7 +111,8 @@ class MapDisplayWidget(StepWidget):
             return
         seen, sides = seen_in(layer), self._sides(layer)
         _fill(self.channel, channels_of(seen), layer.metadata[KIND])
-        _fill(self.beside, [NOTHING, *channels_of(seen)], sides[0].metadata[KIND] if sides else NOTHING)
+        beside = ALL_AXES if len(sides) > 1 else sides[0].metadata[KIND] if sides else NOTHING
+        _fill(self.beside, [NOTHING, ALL_AXES, *channels_of(seen)], beside)
         look = layer.metadata[LOOK]
         for slider, value in ((self.threshold, look.threshold), (self.fade, look.fade)):
             with QSignalBlocker(slider):

@@ -1,4 +1,4 @@
-"""Where the crystals, models and samples that come with the program lie."""
+"""Where the crystals, models, samples and pages that come with the program lie."""
 
 from pathlib import Path
 
@@ -20,3 +20,18 @@ def resource(*parts: str) -> Path:
             f"{path} is not there: install the program again (pip install -e . from a clone)."
         )
     return path
+
+
+def page(name: str) -> str:
+    """Return the text of a page of the documentation that the program shows, such as ``"glossary"``: Markdown.
+
+    Raises
+    ------
+    FileNotFoundError
+        The installation lacks it.
+    """
+    package = Path(__file__).parents[1]
+    for folder in (package / "docs", package.parents[1] / "docs"):  # of a wheel; of the repository
+        if (path := folder / f"{name}.md").is_file():
+            return path.read_text(encoding="utf-8")
+    raise FileNotFoundError(f"The page {name} of the documentation is not there: install the program again.")

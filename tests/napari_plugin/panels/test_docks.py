@@ -2,11 +2,19 @@
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QTabBar
+from qtpy.QtWidgets import QTabBar, QToolButton
 
+from napari_4dstem_orient.core.resource_files import page
 from napari_4dstem_orient.napari_plugin.panels.base import behind_a_tab
-from napari_4dstem_orient.napari_plugin.panels.docks import find_panel, open_panel, reset_layout, show_panel
+from napari_4dstem_orient.napari_plugin.panels.docks import (
+    HELP,
+    find_panel,
+    open_panel,
+    reset_layout,
+    show_panel,
+)
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, titles
+from napari_4dstem_orient.napari_plugin.qt.help_page import HelpPage
 
 PLUGIN = "napari-4dstem-orient"
 
@@ -33,6 +41,28 @@ def test_a_panel_from_the_menu_lands_beside_the_steps_and_all_titles_fit(bench, 
     qtbot.waitUntil(lambda: tabs.tabRect(tabs.count() - 1).right() <= tabs.width(), timeout=60_000)
     qtbot.waitUntil(lambda: not behind_a_tab(panel), timeout=60_000)
     assert panels["Overview"].height() < 0.33 * viewer.window.geometry()[3]
+
+
+@pytest.mark.parametrize("title", ["Data", "Inspector", "Virtual images"])
+def test_help_opens_the_panels_page_and_the_glossary(bench, qtbot, title):
+    viewer, _ = bench
+    panel = open_panel(viewer, title)
+    bar = panel.parentWidget().titleBarWidget
+    qtbot.waitUntil(lambda: bar().findChild(QToolButton, HELP) is not None, timeout=60_000)
+    qtbot.mouseClick(bar().findChild(QToolButton, HELP), Qt.MouseButton.LeftButton)
+    (shown,) = panel.findChildren(HelpPage)
+    tutorial, glossary = (shown.tabs.widget(number).toPlainText() for number in (0, 1))
+    assert shown.isVisible()
+    heading = PANELS[title].help or PANELS[title].menu
+    assert shown.tabs.widget(0).textCursor().block().text() == heading
+    assert "Run all" in tutorial
+    assert "vector map" in glossary
+    shown.close()
+
+
+def test_every_panel_has_its_heading_in_the_tutorial():
+    headings = {line.removeprefix("## ") for line in page("tutorial").splitlines() if line.startswith("## ")}
+    assert {panel.help or panel.menu for panel in PANELS.values()} <= headings
 
 
 @pytest.mark.parametrize("title", ["Map", "Overview", "Inspector"])

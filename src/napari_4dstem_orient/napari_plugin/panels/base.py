@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_4dstem_orient.napari_plugin.panels.docks import settle
+from napari_4dstem_orient.napari_plugin.panels.docks import put_help, settle
 from napari_4dstem_orient.napari_plugin.qt.endings import Endings
 from napari_4dstem_orient.napari_plugin.qt.event_loop import EventLoopSteps, later
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, SignalRelay, notify
@@ -194,6 +194,9 @@ class StepWidget(QWidget):
         """Go to where the panel belongs, once napari has docked it."""
         if not self._closed:
             settle(self.viewer, self)
+            put_help(self)
+            if isinstance(dock := self.parent(), QDockWidget):
+                dock.topLevelChanged.connect(lambda floats: later(self, partial(put_help, self), 0))
 
     def closeEvent(self, event: Any) -> None:
         """Let go when closed as a window of its own."""

@@ -9,10 +9,12 @@ from typing import Any
 
 import napari
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QTabBar, QWidget
+from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QTabBar, QToolButton, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.resource_files import page
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, Place, titles
+from napari_4dstem_orient.napari_plugin.qt.help_page import HelpPage
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, is_open
 
@@ -28,6 +30,8 @@ AREAS: dict[Place, tuple[str, Qt.DockWidgetArea]] = {
 }
 """Of the window, as napari and as Qt call them."""
 CLOSE = "QTabBar::tab { padding: 3px 4px; margin: 0px }"
+HELP = "help of a 4D-STEM panel"
+"""Object name of the Help buttons."""
 SHORT = 1100
 """Pixels; in a window less high than this the layer controls share their place with the layer list."""
 
@@ -147,6 +151,33 @@ def settle(napari_viewer: napari.Viewer, panel: QWidget) -> None:
     _show_whole_titles(window)
     _make_way(viewer, title)
     show_panel(panel)
+
+
+def put_help(panel: QWidget) -> None:
+    """Put a Help button into the title bar of a panel's dock, unless it is there; napari makes bars anew at times."""
+    dock = panel.parentWidget()
+    bar = dock.titleBarWidget() if isinstance(dock, QDockWidget) else None
+    layout = None if bar is None else bar.layout()
+    if bar is None or layout is None or bar.findChild(QToolButton, HELP) is not None:
+        return
+    button = QToolButton(bar)
+    button.setObjectName(HELP)
+    button.setText("?")
+    button.setToolTip("Help: the page of the documentation about this panel, and the glossary.")
+    button.setAccessibleName("Help")
+    button.setAutoRaise(True)
+    button.clicked.connect(lambda checked=False: show_help(panel))
+    layout.addWidget(button)
+
+
+def show_help(panel: QWidget) -> HelpPage:
+    """Show what the documentation says about a panel, and the glossary."""
+    known = next((known for known in PANELS.values() if known.python_name == _kind(panel)), None)
+    heading = "" if known is None else known.help or known.menu
+    shown = HelpPage(panel, {"Tutorial": page("tutorial"), "Glossary": page("glossary")}, heading)
+    shown.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    shown.show()
+    return shown
 
 
 def enlarge(panel: QWidget) -> None:

@@ -32,6 +32,8 @@ class Panel:
         ``"module:class"``, imported when it is first needed.
     needs, makes : Stage or None
         Of a step: what must be there before it, and what it makes; the Overview shows how far that is.
+    help : str
+        The heading of the tutorial that tells of it, where that is not ``menu``.
     """
 
     menu: str
@@ -39,6 +41,7 @@ class Panel:
     python_name: str
     needs: Stage | None = None
     makes: Stage | None = None
+    help: str = ""
 
     def load(self) -> type[QWidget]:
         """Import the widget's class."""
@@ -51,7 +54,9 @@ PANELS: Registry[Panel] = Registry(
     "napari_4dstem_orient.panels",
     Panel,
     {
-        "Overview": Panel("Overview", "overview", f"{_HERE}.overview.panel:OverviewWidget"),
+        "Overview": Panel(
+            "Overview", "overview", f"{_HERE}.overview.panel:OverviewWidget", help="When something changes"
+        ),
         "Data": Panel("1 Data", "step", f"{_HERE}.data.panel:DataWidget", None, Stage.SCAN),
         "Bragg disks": Panel(
             "2 Bragg disks", "step", f"{_HERE}.detection.panel:DisksWidget", Stage.SCAN, Stage.DISKS
@@ -73,11 +78,17 @@ PANELS: Registry[Panel] = Registry(
         "Analysis": Panel("6 Analysis", "step", f"{_HERE}.analysis.panel:AnalysisWidget", Stage.MAP),
         "Export": Panel("7 Export", "step", f"{_HERE}.export.panel:ExportWidget", Stage.MAP),
         "Inspector": Panel("5 Inspector", "below", f"{_HERE}.inspector.panel:InspectorWidget"),
-        "Map display": Panel("Map display", "below", f"{_HERE}.map_display.panel:MapDisplayWidget"),
-        "Compare": Panel("Compare methods", "tab", f"{_HERE}.compare.panel:CompareWidget"),
-        "Train": Panel("Train a model", "tab", f"{_HERE}.training.panel:TrainingWidget"),
-        "Queue": Panel("Queue", "tab", f"{_HERE}.queue.panel:QueueWidget"),
-        "Virtual images": Panel("Virtual images", "tab", f"{_HERE}.virtual_images.panel:VirtualImagesWidget"),
+        "Map display": Panel(
+            "Map display", "below", f"{_HERE}.map_display.panel:MapDisplayWidget", help="4 Orientation map"
+        ),
+        "Compare": Panel("Compare methods", "tab", f"{_HERE}.compare.panel:CompareWidget", help="6 Analysis"),
+        "Train": Panel(
+            "Train a model", "tab", f"{_HERE}.training.panel:TrainingWidget", help="4 Orientation map"
+        ),
+        "Queue": Panel("Queue", "tab", f"{_HERE}.queue.panel:QueueWidget", help="7 Export"),
+        "Virtual images": Panel(
+            "Virtual images", "tab", f"{_HERE}.virtual_images.panel:VirtualImagesWidget", help="1 Data"
+        ),
     },
 )
 """By the title of the tab, in the order in which they are opened."""

@@ -46,6 +46,20 @@ def test_the_reasons_are_recorded_and_reopen(found, tmp_path):
     assert OrientationMap.load(tmp_path / "map.h5").exploratory == made.exploratory
 
 
+def test_answers_that_are_mostly_wrong_do_not_earn_it_whatever_the_calibration_says(silver, tmp_path):
+    """As with a wrong crystal or voltage: every disk list has an answer, and hardly one is believed."""
+    known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from="fitted")
+    disks = BraggDisks.from_lists((1, 1), [np.zeros((0, 3))])
+    doubtful = made_map(silver, "transformer")
+    doubtful.certainty.reliability[:] = 0.3
+    made = with_origin(doubtful, disks, known)
+    assert "more likely wrong than right" in made.exploratory
+    save_ang(made, tmp_path / "map.ang")
+    assert "more likely wrong than right" in (tmp_path / "map.ang").read_text()
+    doubtful.certainty.reliability[:] = 0.9
+    assert with_origin(doubtful, disks, known).exploratory == ""
+
+
 @pytest.mark.parametrize(("save", "suffix"), [(save_ang, "ang"), (save_ctf, "ctf"), (save_csv, "csv")])
 def test_text_files_say_it(found, tmp_path, save, suffix):
     made, exploratory = found

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.crystals.phase import Phase
 
 
+EARNED = 0.5
+"""Median reliability below which a map's own answers speak against what it was made with."""
+
+
 @dataclass(frozen=True, eq=False)
 class OrientationMap:
     """Orientations, phases and scores of a scan, and the settings that made them.
@@ -264,6 +268,15 @@ class OrientationMap:
     def exploratory(self) -> str:
         """Why the map is for a first look only, as one line to be shown with it; empty where it is none."""
         return why_exploratory(self.provenance)
+
+    @property
+    def disagreements(self) -> tuple[str, ...]:
+        """What in the answers themselves speaks against the crystals or the calibration; empty where nothing does."""
+        if self.certainty is None or not self.indexed.any():
+            return ()
+        if np.median(self.certainty.reliability[self.indexed]) >= EARNED:
+            return ()
+        return ("most answers are more likely wrong than right (another crystal, voltage or pixel size?)",)
 
     @property
     def how_sure(self) -> str:

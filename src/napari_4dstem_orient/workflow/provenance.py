@@ -41,7 +41,7 @@ def with_origin(
         **environment(),
         "input": source or disks.provenance.get("source"),
         "calibration": asdict(known),
-        "exploratory": list(known.exploratory),
+        "exploratory": [*known.exploratory, *answer.disagreements],
         "disks": disks.provenance,
         "phases": [phase.to_dict() for phase in answer.phases],
         **answer.provenance,

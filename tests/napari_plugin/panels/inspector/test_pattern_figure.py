@@ -21,6 +21,7 @@ from helpers.gui_scan import (
 )
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import about, pattern_figure
+from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
 from napari_4dstem_orient.napari_plugin.pattern_view.figures import write_figure
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER

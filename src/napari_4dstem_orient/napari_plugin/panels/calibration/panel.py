@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from qtpy.QtWidgets import QComboBox
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings
 from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit, fit_q_pixel
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.crystals.library import bundled, crystals_in, find_phase, title_of
 from napari_4dstem_orient.crystals.phase import Phase
@@ -109,13 +111,19 @@ class CalibrationWidget(StepWidget):
             self.session.set_calibration(self.session.calibration.with_(**_told_by(self._fit[0])))
 
     def make(self, key: Key) -> None:
-        """Calibrate; where the detector pixel is not known, fit it to the first of the crystals chosen for the map."""
-        phases = self.session.job.phases
-        self.apply(phases[0] if phases and self.session.calibration.q_pixel is None else None)
+        """Calibrate; a detector pixel that nobody checked is fitted to the rings of the first crystal of the map.
+
+        One that the user typed stays.
+        """
+        phases, known = self.session.job.phases, self.session.calibration
+        unchecked = known.q_pixel is None or known.q_pixel_from in ("file", "unknown")
+        self.apply(phases[0] if phases and unchecked else None)
 
     def apply(self, crystal: Phase | None = None) -> None:
-        """Calibrate, with a detector pixel fitted to a crystal's rings if one is given; what was there stays if it
-        fails."""
+        """Calibrate; what was there stays if it fails.
+
+        With a crystal, the detector pixel is fitted to its rings, and taken if it was unknown or the fit is good.
+        """
         disks = self.session.get(Stage.DISKS)
         if disks is not None and not self.jobs.running:
             self.session.choose(centring=self.form.settings())
@@ -263,10 +271,12 @@ def _told_by(fit: PixelSizeFit) -> dict[str, Any]:
 def _calibrate(
     job: Job, have: Results, crystal: Phase | None, progress: Progress
 ) -> tuple[Job, Results, PixelFit | None]:
-    fit = None
+    fit, known = None, have.calibration.q_pixel if have.calibration is not None else None
     if crystal is not None and have.disks is not None:
         origin = (job.centring or CalibrationSettings()).fit(have.disks).origin
-        fit = fit_q_pixel(have.disks, crystal, None, origin), crystal
+        with suppress(*([UserError] if known else [])):  # too few disks to check what is known
+            fit = fit_q_pixel(have.disks, crystal, known, origin), crystal
+    if fit is not None and (known is None or fit[0].trustworthy):
         job = replace(job, calibration={**job.calibration, **_told_by(fit[0])})
     done = run(job, Stage.CALIBRATED, have=have)
     assert done.calibrated is not None

@@ -32,7 +32,7 @@ def facts_text(session: Session) -> str:
             ("scan step", " × ".join(steps) or None, "nm/step"),
         )
     ]
-    trust = "⚠ exploratory" if known.exploratory else "✓ pixel size fitted"
+    trust = "⚠ exploratory" if _reasons(session) else "✓ pixel size fitted"
     return f"<b>{escape(where)}</b><br>{size} · <b>{trust}</b><br>{' · '.join(units)}"
 
 
@@ -48,11 +48,17 @@ def name_of(scan: Scan | None) -> str:
     return Path(path).name + (f" · {dataset}" if dataset else "") if scan.reopens else scan.source
 
 
+def _reasons(session: Session) -> list[str]:
+    """Return why what is made here is for a first look only: by the calibration, and by what the maps say of it."""
+    told = [reason for found in session.maps.values() for reason in found.disagreements]
+    return list(dict.fromkeys([*session.calibration.exploratory, *told]))
+
+
 def facts_tooltip(session: Session) -> str:
     """Say all that ``facts_text`` has no room for, such as why a calibration is exploratory only."""
     scan = session.get(Stage.SCAN)
     told = [] if scan is None else [f"{name_of(scan)}: {scan.data.dtype}, {scan.data.nbytes / 1e9:.3g} GB"]
-    reasons = session.calibration.exploratory
+    reasons = _reasons(session)
     shown = [describe(key, result) for key, result in session.state.results.items()]
     why = (
         f"Exploratory: {'; '.join(reasons)}."

@@ -126,7 +126,7 @@ def test_crystals_are_drawn_as_on_the_screen_and_explained_in_the_legend(silver,
     session.put(Stage.MAP, overlapping_map(silver))
     snapshot = Snapshot.of(session)
     position = look(snapshot, 2, 1)
-    figure = pattern_figure(position, position.answers, crystal=crystal)
+    figure = pattern_figure(position, position.answers, look=ViewOptions(crystal=crystal))
     panel = figure.axes[2]
     assert {child.get_gid() for child in panel.get_children()} & {"crystal 1", "crystal 2"} == drawn
     seen = position.marks(position.answers["transformer"].beside[0].spots)

@@ -7,13 +7,14 @@ import pytest
 import tifffile
 from matplotlib.colors import to_rgb
 
-from helpers.made_maps import CU, TI, some_map, strained, sure
+from helpers.made_maps import CU, TI, some_map, strained, sure, turn
 from napari_4dstem_orient.analysis import channels
 from napari_4dstem_orient.analysis.channels import (
     CHANNELS,
     channel_colors,
     channels_of,
     color_table,
+    first_channel,
     scalar_limits,
     scalar_values,
 )
@@ -182,3 +183,15 @@ def test_a_bare_scalar_picture_keeps_its_values(found, tmp_path):
     np.testing.assert_array_equal(
         tifffile.imread(tmp_path / "a.tif"), np.where(found.indexed, found.certainty.reliability, np.nan)
     )
+
+
+def test_a_map_is_first_seen_where_its_grains_differ():
+    """Two grains that share their zone axis, turned about the beam against each other: IPF-Z has one colour."""
+    about_beam = turn((0, 0, 1), 25)
+    first = np.eye(3)
+    shared = np.stack([first, first @ about_beam]).reshape(1, 2, 3, 3).astype(np.float32)
+    found = some_map((1, 2), (CU,), 0, 0, rotation=shared, phase_id=np.zeros((1, 2), np.int32))
+    assert first_channel(found) in ("ipf-x", "ipf-y")
+    tilted = np.stack([first, turn((1, 1, 0), 40)]).reshape(1, 2, 3, 3).astype(np.float32)
+    assert first_channel(replace(found, rotation=tilted)) == "ipf-z"
+    assert first_channel(replace(found, phase_id=np.full((1, 2), -1, np.int32))) == "ipf-z"

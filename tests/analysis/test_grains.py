@@ -13,6 +13,7 @@ from napari_4dstem_orient.analysis.boundaries import (
     Neighbours,
     boundary_kinds,
     edge_lines,
+    kernel_average,
     neighbour_angles,
     outline,
 )
@@ -36,6 +37,17 @@ def map_of(grain, orientations, phase_id=None, phases=(CU,), scatter=0.0, **fiel
     ids = np.zeros(grain.shape, np.int32) if phase_id is None else np.asarray(phase_id, np.int32)
     rotation = rotation.reshape(*grain.shape, 3, 3).astype(np.float32)
     return some_map(grain.shape, phases, 0, 0, rotation=rotation, phase_id=ids, **fields)
+
+
+def test_the_kernel_average_leaves_boundaries_out_and_the_spread_is_the_grains():
+    angles = Neighbours(np.array([[1.0, 30.0, np.nan]]), np.array([[2.0, 4.0], [40.0, np.nan]]))
+    found = kernel_average(angles, 5.0)
+    np.testing.assert_allclose(found, [[1.5, 3.0, 4.0], [1.0, np.nan, np.nan]])
+    grain = np.repeat([[0] * 6 + [1] * 6], 8, axis=0)
+    made = find_grains(map_of(grain, [BASE, turn((0, 0, 1), 20) @ BASE], scatter=0.2))
+    for number in (0, 1):
+        np.testing.assert_allclose(made.spread_map[grain == number], made.spread[number], rtol=1e-6)
+    assert 0.2 < np.nanmean(made.kernel) < 1  # of noise, and nothing of the 20° between the grains
 
 
 def test_grains_are_what_the_map_was_made_of():

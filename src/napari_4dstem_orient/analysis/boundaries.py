@@ -90,6 +90,25 @@ def _angles(orientation_map: OrientationMap, one: tuple, other: tuple) -> np.nda
     return angles
 
 
+def kernel_average(angles: Neighbours, most: float) -> np.ndarray:
+    """Return the kernel average misorientation of each position, float32, shape (scan_y, scan_x), degrees.
+
+    The mean over those of its four neighbours that are turned against it by no more than ``most`` degrees, which
+    leaves boundaries out; NaN where there is none.
+    """
+    shape = len(angles.right), angles.down.shape[1]
+    total, count = np.zeros(shape), np.zeros(shape, int)
+    for values, one, other in (
+        (angles.down, np.s_[:-1], np.s_[1:]),
+        (angles.right, np.s_[:, :-1], np.s_[:, 1:]),
+    ):
+        within = values <= most
+        for side in (one, other):
+            total[side] += np.where(within, values, 0)
+            count[side] += within
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
 def boundary_kinds(orientation_map: OrientationMap, angles: Neighbours, threshold: float) -> Neighbours:
     """Tell what lies between every pair of neighbours.
 

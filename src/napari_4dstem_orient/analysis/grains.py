@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from napari_4dstem_orient.analysis.boundaries import Neighbours, boundary_kinds, neighbour_angles
+from napari_4dstem_orient.analysis.boundaries import (
+    Neighbours,
+    boundary_kinds,
+    kernel_average,
+    neighbour_angles,
+)
 from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.core.parameters import parameter
 from napari_4dstem_orient.core.progress import Progress, silent
@@ -70,6 +75,8 @@ class Grains:
         1 to n; 0 where there is no answer or the grain would be too small.
     deviation : ndarray, float32, shape (scan_y, scan_x)
         Misorientation from the grain's mean in degrees; NaN outside grains.
+    kernel : ndarray, float32, shape (scan_y, scan_x)
+        Kernel average misorientation in degrees (see ``kernel_average``), boundaries left out; NaN where there is none.
     phase_id : ndarray, int32, shape (n,)
         Index into the map's phases.
     size : ndarray, int64, shape (n,)
@@ -91,6 +98,7 @@ class Grains:
     boundaries: Neighbours
     label: np.ndarray
     deviation: np.ndarray
+    kernel: np.ndarray
     phase_id: np.ndarray
     size: np.ndarray
     mean: np.ndarray
@@ -112,6 +120,11 @@ class Grains:
     def diameter(self) -> np.ndarray | None:
         """Diameter in nm of the circle of the same area; None where the scan step is unknown."""
         return None if self.area is None else 2 * np.sqrt(self.area / np.pi)
+
+    @property
+    def spread_map(self) -> np.ndarray:
+        """Grain orientation spread at each position, float32, shape (scan_y, scan_x); NaN outside grains."""
+        return np.append(np.nan, self.spread)[self.label].astype(np.float32)
 
     def boundary_length(self, kind: int) -> float:
         """Return the length of all boundaries of one kind, in nm, or in positions where the step is unknown.
@@ -193,6 +206,7 @@ def _measure(
         boundaries=boundary_kinds(orientation_map, angles, settings.threshold),
         label=label,
         deviation=deviation,
+        kernel=kernel_average(angles, settings.threshold),
         phase_id=phase_id,
         size=size,
         mean=mean,

@@ -54,10 +54,10 @@ def test_it_can_be_cancelled_and_what_was_there_stays(run, knowing, qtbot):
     assert run.session.get(MAP) is None
 
 
-def test_a_samples_crystal_is_chosen_and_goes_with_the_sample(run, silver):
+def test_a_samples_crystal_is_chosen_and_goes_with_the_sample(run, qtbot):
     scan = run.session.get(Stage.SCAN)
     open_scan(run._viewer, replace(scan, data=scan.data + 0, metadata={"crystal": "Cu"}))
-    assert [phase.name for phase in run.session.job.phases] == ["Cu"]
+    qtbot.waitUntil(lambda: [phase.name for phase in run.session.job.phases] == ["Cu"], timeout=60_000)
     assert run.crystal.text() == "Cu"
     open_scan(run._viewer, replace(scan, data=scan.data + 0))
-    assert run.session.job.phases == ()
+    qtbot.waitUntil(lambda: run.session.job.phases == (), timeout=60_000)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from qtpy.QtWidgets import QWidget
 
 from napari_4dstem_orient.analysis.boundaries import Boundary, Neighbours, edge_lines, outline
@@ -17,6 +18,7 @@ from napari_4dstem_orient.export.grain_table import Columns, grain_columns, save
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
 from napari_4dstem_orient.napari_plugin.panels.shared.table import Table
 from napari_4dstem_orient.napari_plugin.qt.boxes import column, row
 from napari_4dstem_orient.napari_plugin.qt.dialogs import save_file
@@ -24,6 +26,7 @@ from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, telling
 
 GRAINS, BOUNDARIES, SELECTED = "grains", "grain boundaries", "selected grain"
+KERNEL, SPREAD = "kernel average misorientation (°)", "grain orientation spread (°)"
 KIND_COLORS = {1: "#F0E442", 2: "#ffffff", 3: "#CC79A7", 4: "#56B4E9"}
 """Of ``Boundary``: low angle, high angle, twin, between phases (Okabe and Ito, and white)."""
 WIDTH, THINNEST = 0.25, 500
@@ -55,7 +58,10 @@ class GrainsSection(QWidget):
         self.table.setToolTip("Select a row to see the grain on the map; click on the map to find its row.")
         self.table.chosen.connect(self._on_chosen)
         self.table.hide()
-        column(self, row(self.find_button, self.save_button), self.found, self.table, self.form.native)
+        self.sizes = Plot(analysed.viewer, analysed.endings, 110, "How large grains are")
+        self.sizes.show_figure(None, "")
+        parts = self.found, self.table, self.sizes, self.form.native
+        column(self, row(self.find_button, self.save_button), *parts)
         analysed.grains_changed.connect(self._show_grains)
         analysed.selected_changed.connect(self._show_selected)
         analysed.steps_changed.connect(self._follow_steps)
@@ -75,7 +81,8 @@ class GrainsSection(QWidget):
 
     def _on_found(self, asked: OrientationMap, found: tuple[Grains, Columns]) -> Iterator[None]:
         self._columns = found[1]
-        for step in (self.analysed.put_grains, self._put_labels, self._put_boundaries, self._select_here):
+        parts = self._put_labels, self._put_bending, self._put_boundaries
+        for step in (self.analysed.put_grains, *parts, self._select_here):
             if asked.answers_as(self.analysed.map):
                 step(found[0])
             yield
@@ -87,7 +94,8 @@ class GrainsSection(QWidget):
         if grains is None:
             self.table.put((), ())
             self.found.setText("")
-            for name in (GRAINS, BOUNDARIES, SELECTED):
+            self.sizes.show_figure(None, "")
+            for name in (GRAINS, KERNEL, SPREAD, BOUNDARIES, SELECTED):
                 if (layer := find_layer(viewer, name)) is not None:
                     viewer.layers.remove(layer)
             return
@@ -101,6 +109,7 @@ class GrainsSection(QWidget):
         self.table.put(self._columns.keys(), self._columns.values())
         self.table.show_line(self.analysed.selected - 1)
         self.found.setText(summary(grains))
+        self.sizes.show_figure(partial(_draw_sizes, grains) if len(grains) else None, "")
 
     def _follow_steps(self) -> None:
         self._show_sizes()
@@ -112,6 +121,21 @@ class GrainsSection(QWidget):
         look: dict[str, Any] = {"exploratory": shown.exploratory, "opacity": 0.5, "visible": False}
         layer = put_layer(self.analysed.viewer, GRAINS, grains.label, self.analysed.steps, "labels", **look)
         layer.features = _features(self._columns)
+
+    def _put_bending(self, grains: Grains) -> None:
+        """Show, hidden at first, how bent the crystal is at each position and in each grain, in degrees."""
+        for name, values in ((KERNEL, grains.kernel), (SPREAD, grains.spread_map)):
+            end = float(np.nanmax(values, initial=0.0)) or 1.0
+            look: dict[str, Any] = {"colormap": "viridis", "contrast_limits": (0.0, end), "visible": False}
+            shown = grains.orientation_map.exploratory
+            put_layer(
+                self.analysed.viewer,
+                name,
+                np.nan_to_num(values),
+                self.analysed.steps,
+                exploratory=shown,
+                **look,
+            )
 
     def _put_boundaries(self, grains: Grains) -> None:
         kinds = grains.boundaries
@@ -200,6 +224,19 @@ def _features(columns: Columns) -> dict[str, list]:
     """Return what napari shows of a grain under the cursor; its first row is that of no grain."""
     shown = [name for name in columns if name not in ("grain", "row", "column")]
     return {name: [None, *columns[name]] for name in shown}
+
+
+def _draw_sizes(grains: Grains, figure: Figure, color: str) -> None:
+    """Draw how many grains are how large: by diameter in nm, or by positions where the scan step is unknown."""
+    sizes = grains.size if grains.diameter is None else grains.diameter
+    low, high = float(sizes.min()), float(sizes.max())
+    edges = np.geomspace(low / 1.05, high * 1.05, 16)
+    axes = figure.subplots()
+    axes.hist(sizes, edges, color=color, alpha=0.7)
+    axes.set_xscale("log")
+    unit = "positions of a grain" if grains.diameter is None else "diameter of a grain (nm)"
+    axes.set(xlabel=unit, ylabel="grains")
+    dress(axes, color)
 
 
 def summary(grains: Grains) -> str:

@@ -232,7 +232,7 @@ def _draw_sizes(grains: Grains, figure: Figure, color: str) -> None:
     low, high = float(sizes.min()), float(sizes.max())
     edges = np.geomspace(low / 1.05, high * 1.05, 16)
     axes = figure.subplots()
-    axes.hist(sizes, edges, color=color, alpha=0.7)
+    axes.hist(sizes, edges.tolist(), color=color, alpha=0.7)
     axes.set_xscale("log")
     unit = "positions of a grain" if grains.diameter is None else "diameter of a grain (nm)"
     axes.set(xlabel=unit, ylabel="grains")

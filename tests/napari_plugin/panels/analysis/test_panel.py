@@ -12,7 +12,14 @@ from helpers.made_maps import RUTILE, TRICLINIC, turn
 from napari_4dstem_orient.analysis.unit_cell import DOWN_THE_BEAM, cell_edges, cell_vectors
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.analysis import panel as analysis
-from napari_4dstem_orient.napari_plugin.panels.analysis.grains import BOUNDARIES, GRAINS, SELECTED
+from napari_4dstem_orient.napari_plugin.panels.analysis.grains import (
+    BOUNDARIES,
+    GRAINS,
+    HALO,
+    KERNEL,
+    SELECTED,
+    SPREAD,
+)
 from napari_4dstem_orient.napari_plugin.panels.analysis.misorientation import LINE
 from napari_4dstem_orient.napari_plugin.panels.analysis.panel import AnalysisWidget
 from napari_4dstem_orient.napari_plugin.panels.analysis.poles import REGION
@@ -71,6 +78,26 @@ def test_grains_appear_as_layers_and_rows(panel, qtbot):
     np.testing.assert_array_equal(lines, [[[-0.5, 2.5], [4, 0]]])
     assert panel.grains.table.model().rowCount() == 2
     assert "2 grains" in panel.grains.found.text()
+    assert panel.grains.sizes.canvas.isVisibleTo(panel)
+
+
+def test_boundaries_have_a_halo_below_them_that_is_hidden_with_them(panel, qtbot):
+    find(panel, qtbot)
+    layers = panel.viewer.layers
+    halo, boundaries = (find_layer(panel.viewer, name) for name in (HALO, BOUNDARIES))
+    assert layers.index(halo) < layers.index(boundaries)
+    assert halo.edge_width > 2 * boundaries.edge_width
+    np.testing.assert_array_equal(halo.data, boundaries.data)
+    boundaries.visible = False
+    assert not halo.visible
+
+
+def test_how_bent_the_crystal_is_lies_in_hidden_layers(panel, qtbot):
+    grains = find(panel, qtbot)
+    for name, values in ((KERNEL, grains.kernel), (SPREAD, grains.spread_map)):
+        layer = find_layer(panel.viewer, name)
+        assert not layer.visible
+        np.testing.assert_allclose(layer.data, np.nan_to_num(values))
 
 
 def test_a_row_shows_its_grain_and_a_click_its_row(panel, qtbot):

@@ -26,6 +26,8 @@ from napari_4dstem_orient.napari_plugin.qt.forms import form_for
 from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, telling
 
 GRAINS, BOUNDARIES, SELECTED = "grains", "grain boundaries", "selected grain"
+HALO = "halo of grain boundaries"
+"""Black lines below the boundaries, which are read upon any colour; hidden with them."""
 KERNEL, SPREAD = "kernel average misorientation (°)", "grain orientation spread (°)"
 KIND_COLORS = {1: "#F0E442", 2: "#ffffff", 3: "#CC79A7", 4: "#56B4E9"}
 """Of ``Boundary``: low angle, high angle, twin, between phases (Okabe and Ito, and white)."""
@@ -95,7 +97,7 @@ class GrainsSection(QWidget):
             self.table.put((), ())
             self.found.setText("")
             self.sizes.show_figure(None, "")
-            for name in (GRAINS, KERNEL, SPREAD, BOUNDARIES, SELECTED):
+            for name in (GRAINS, KERNEL, SPREAD, HALO, BOUNDARIES, SELECTED):
                 if (layer := find_layer(viewer, name)) is not None:
                     viewer.layers.remove(layer)
             return
@@ -144,20 +146,21 @@ class GrainsSection(QWidget):
         }
         lines = np.concatenate(list(parts.values()))
         colors = np.repeat(list(KIND_COLORS.values()), [len(part) for part in parts.values()])
-        viewer, former = self.analysed.viewer, find_layer(self.analysed.viewer, BOUNDARIES)
-        if former is not None:  # its colours would not fit another number of lines
-            viewer.layers.remove(former)
-        put_layer(
-            viewer,
-            BOUNDARIES,
-            lines,
-            self.analysed.steps,
-            kind="vectors",
-            exploratory=grains.orientation_map.exploratory,
-            edge_width=WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4),
-            edge_color=colors if len(lines) else "white",
-            vector_style="line",
+        viewer = self.analysed.viewer
+        for name in (HALO, BOUNDARIES):  # their colours would not fit another number of lines
+            if (former := find_layer(viewer, name)) is not None:
+                viewer.layers.remove(former)
+        width = WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4)
+        look: dict[str, Any] = {"kind": "vectors", "vector_style": "line"}
+        look["exploratory"] = grains.orientation_map.exploratory
+        halo = put_layer(
+            viewer, HALO, lines, self.analysed.steps, edge_width=2.2 * width, edge_color="black", **look
         )
+        drawn = colors if len(lines) else "white"
+        layer = put_layer(
+            viewer, BOUNDARIES, lines, self.analysed.steps, edge_width=width, edge_color=drawn, **look
+        )
+        layer.events.visible.connect(lambda event: setattr(halo, "visible", layer.visible))
 
     # ---------------------------------------------------------------- one grain
 

@@ -28,7 +28,7 @@ from napari_4dstem_orient.napari_plugin.qt.jobs import JobBar, telling
 GRAINS, BOUNDARIES, SELECTED = "grains", "grain boundaries", "selected grain"
 HALO = "halo of grain boundaries"
 """Black lines below the boundaries, which are read upon any colour; hidden with them."""
-KERNEL, SPREAD = "kernel average misorientation (°)", "grain orientation spread (°)"
+KERNEL, SPREAD = "KAM (°)", "GOS (°)"
 KIND_COLORS = {1: "#F0E442", 2: "#ffffff", 3: "#CC79A7", 4: "#56B4E9"}
 """Of ``Boundary``: low angle, high angle, twin, between phases (Okabe and Ito, and white)."""
 WIDTH, THINNEST = 0.25, 500
@@ -232,11 +232,8 @@ def _features(columns: Columns) -> dict[str, list]:
 def _draw_sizes(grains: Grains, figure: Figure, color: str) -> None:
     """Draw how many grains are how large: by diameter in nm, or by positions where the scan step is unknown."""
     sizes = grains.size if grains.diameter is None else grains.diameter
-    low, high = float(sizes.min()), float(sizes.max())
-    edges = np.geomspace(low / 1.05, high * 1.05, 16)
     axes = figure.subplots()
-    axes.hist(sizes, edges.tolist(), color=color, alpha=0.7)
-    axes.set_xscale("log")
+    axes.hist(sizes, 20, color=color, alpha=0.7)
     unit = "positions of a grain" if grains.diameter is None else "diameter of a grain (nm)"
     axes.set(xlabel=unit, ylabel="grains")
     dress(axes, color)

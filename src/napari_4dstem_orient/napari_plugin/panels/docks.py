@@ -20,8 +20,8 @@ from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, is_op
 
 BELOW = 0.42
 """Share of the window's height for the inspector."""
-STEPS = 385
-"""Pixels; so wide, the titles of the steps fit side by side."""
+STEPS = 414
+"""Pixels; so wide, the titles of the steps and of one panel more fit side by side."""
 AREAS: dict[Place, tuple[str, Qt.DockWidgetArea]] = {
     "overview": ("right", Qt.DockWidgetArea.RightDockWidgetArea),
     "step": ("right", Qt.DockWidgetArea.RightDockWidgetArea),
@@ -29,7 +29,7 @@ AREAS: dict[Place, tuple[str, Qt.DockWidgetArea]] = {
     "below": ("bottom", Qt.DockWidgetArea.BottomDockWidgetArea),
 }
 """Of the window, as napari and as Qt call them."""
-CLOSE = "QTabBar::tab { padding: 3px 4px; margin: 0px }"
+CLOSE = "QTabBar::tab { padding: 3px 2px; margin: 0px }"
 HELP = "help of a 4D-STEM panel"
 """Object name of the Help buttons."""
 SHORT = 1100

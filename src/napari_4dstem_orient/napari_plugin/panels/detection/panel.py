@@ -69,7 +69,7 @@ class DisksWidget(StepWidget):
         self._help: dict[str, str | None] = {}
         self.probe = ProbeChooser(self.viewer)
         self.probe_button = button(
-            "Suggest settings",
+            "Suggest",
             "Make the probe, and settings that suit the data: disk size and noise.",
             self.suggest,
         )

@@ -384,7 +384,7 @@ def test_an_update_says_that_it_was_cancelled_or_overtaken(
         session.put(Stage.CALIBRATED, result)
         session.set_calibration(session.calibration.with_(rotation=12.0))
 
-    monkeypatch.setattr(panel, "apply", lambda: panel.jobs.run("Calibrating", take, slowly))
+    monkeypatch.setattr(panel, "apply", lambda crystal=None: panel.jobs.run("Calibrating", take, slowly))
     shown.update_steps()
     qtbot.waitUntil(lambda: panel.jobs.running, timeout=60_000)
     if ends == "cancelled":

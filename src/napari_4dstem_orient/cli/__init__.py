@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -21,6 +22,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from napari_4dstem_orient.core.version import identity
+
+        typer.echo("\n".join(f"{name} {version}" for name, version in identity().items()))
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the versions of the program and of the libraries that decide about numbers.",
+            callback=_tell_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Crystal orientation and phase maps from 4D-STEM scans."""
+
+
 app.command()(demo)
 app.command("map")(map_)
 app.command()(detect)

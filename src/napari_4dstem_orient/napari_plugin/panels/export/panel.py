@@ -14,11 +14,16 @@ from napari_4dstem_orient.export.registry import FORMATS, ExportError, export, e
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.map_chooser import NEEDS_A_MAP, MapChooser
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import may_replace, refuse_what_is_open
+from napari_4dstem_orient.napari_plugin.qt.bounded import Bounded
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, form, row
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify, telling
 from napari_4dstem_orient.workflow.session import Stage
 
 STEM = "orientation"
+
+
+LINES = 6
+"""Of the names of files that were written; more are scrolled."""
 
 
 class ExportWidget(StepWidget):
@@ -43,7 +48,7 @@ class ExportWidget(StepWidget):
         self.written = wrapped()
         where = form({"Map": self.maps, "Folder": row((self.folder, 1), browse), "Name": self.stem})
         fill(self.body, where, section("Formats"), *self.formats.values())
-        fill(self.footer, self.written, self.export_button)
+        fill(self.footer, Bounded(self.written, LINES), self.export_button)
         self.body.addStretch(1)
         self._propose()
         self.refresh()

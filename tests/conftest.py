@@ -2,13 +2,12 @@
 
 import os
 import tempfile
-from pathlib import Path
 
 os.environ.setdefault("NAPARI_STRICT_QT", "1")
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()  # never the user's own unsaved work
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # two that compile into one folder at once have crashed
-    compiled = Path(__file__).parents[1] / ".pytest_cache" / f"compiled-{worker}"
-    os.environ["NUMBA_CACHE_DIR"] = str(compiled)
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    # Two that compile into one folder at once have crashed, and so has what a former run left there.
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()
 
 import dask.array as da
 import hypothesis

@@ -91,6 +91,7 @@ def workers(local: int | None = None, cluster: str | None = None) -> Iterator[Ru
                 memory_limit=0,
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
+                preload=[OWN_CACHE],
             ) as started,
             _connected(started.scheduler_address) as client,
         ):
@@ -99,6 +100,8 @@ def workers(local: int | None = None, cluster: str | None = None) -> Iterator[Ru
         yield SerialRunner()
 
 
+OWN_CACHE = "napari_4dstem_orient.workflow.own_cache"
+"""What each local worker loads first."""
 _ADDRESS = re.compile(r"((tcp|tls|wss?)://)?(\[[\w:.%]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})/?")
 
 

@@ -16,7 +16,8 @@ def bounded(qtbot):
     qtbot.addWidget(owner)
     with qtbot.waitExposed(owner):
         owner.show()
-    yield made  # the owner lives as long
+    made.kept = owner  # lives as long
+    return made
 
 
 def lines(bounded):

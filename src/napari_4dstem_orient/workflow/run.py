@@ -295,10 +295,11 @@ def with_calibrated(job: Job, got: Results) -> Results:
 def _mapped(
     job: Job, got: Results, runner: Runner, store: Store | None, observer: Observer
 ) -> OrientationMap:
+    from napari_4dstem_orient.indexing.overlap.parent import left_by, with_left
+
     disks, known = got.calibrated, got.calibration
     assert disks is not None
     assert known is not None
-    from napari_4dstem_orient.indexing.overlap.parent import left_by, with_left
 
     def finished(answer: OrientationMap) -> OrientationMap:
         return with_origin(answer, disks, known, got.source)

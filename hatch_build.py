@@ -17,6 +17,7 @@ class LinkTopLevelFiles(BuildHookInterface):
     """Link ``TOP_LEVEL`` into the package folder for the editable version of the wheel."""
 
     def initialize(self, version, build_data):
+        """Link, where the wheel is an editable one."""
         if self.target_name != "wheel" or version != "editable":
             return
         for name in TOP_LEVEL:

@@ -135,7 +135,7 @@ class Comparison:
         return _highest(self.angle)
 
     def domains(self, measure: str, settings: DomainSettings | None = None) -> np.ndarray:
-        """Number the connected domains in which both answers agree and both correlate highly.
+        """Give numbers to the connected domains in which both answers agree and both correlate highly.
 
         The publication shows such domains without saying from which values on; here these are settings.
 

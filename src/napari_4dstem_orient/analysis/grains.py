@@ -159,7 +159,7 @@ def find_grains(
 
 
 def _connect(indexed: np.ndarray, angles: Neighbours, settings: GrainSettings) -> np.ndarray:
-    """Number the connected positions, the largest grain first, 0 where there is none."""
+    """Give numbers to the connected positions, the largest grain first, 0 where there is none."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,0 +1,1 @@
+"""What everything stands on: three of the four nouns, errors, parameters, devices, memory and files."""

@@ -1,0 +1,1 @@
+"""Crystals and their symmetry, and the patterns that they make: kinematic, and dynamical by Bloch waves."""

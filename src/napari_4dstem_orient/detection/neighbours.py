@@ -84,6 +84,7 @@ class Places(NamedTuple):
     pixels: float
 
     def only(self, rows: np.ndarray | slice = np.s_[:], places: np.ndarray | slice = np.s_[:]) -> Places:
+        """Return some patterns and some places."""
         return Places(self.counts[rows][:, places], self.variance[rows][:, places], self.pixels)
 
     def level(

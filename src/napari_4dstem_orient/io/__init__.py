@@ -1,0 +1,1 @@
+"""Reads scans, peaks and results, and writes results."""

@@ -113,7 +113,6 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
     UserError
         The file cannot be written, or the map was made from it.
     """
-
     from napari_4dstem_orient.core.version import program_version
 
     with hdf5_in_memory() as file:

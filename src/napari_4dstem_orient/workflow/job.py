@@ -1,5 +1,8 @@
-"""Everything that decides a result, told once: the command line builds a job, panels edit one, the queue maps many, a
-project keeps it, a script prints it, and ``workflow.run.run`` does it."""
+"""Everything that decides a result, told once.
+
+The command line builds a job, panels edit one, the queue maps many, a project keeps it, a script prints it, and
+``workflow.run.run`` does it.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,6 @@ def save_project(
     Cancelled
         ``progress`` raised it.
     """
-
     from napari_4dstem_orient.core.version import program_version
 
     path, results = Path(path).expanduser(), project.state.results

@@ -1,0 +1,1 @@
+"""The report on a model: figures, tables and page."""

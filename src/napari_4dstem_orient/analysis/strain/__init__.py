@@ -1,0 +1,1 @@
+"""How the lattice of a grain is stretched and turned against its reference."""

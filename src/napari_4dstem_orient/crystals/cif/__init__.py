@@ -1,0 +1,1 @@
+"""Reads CIF files, those of the wild too."""

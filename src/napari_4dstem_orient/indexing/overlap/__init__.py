@@ -1,0 +1,1 @@
+"""Looks for further crystals in the disks that the first leaves."""

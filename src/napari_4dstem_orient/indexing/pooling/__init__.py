@@ -1,0 +1,1 @@
+"""Lets neighbours speak: positions that may be one crystal answer together."""

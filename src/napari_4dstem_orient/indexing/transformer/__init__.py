@@ -1,0 +1,1 @@
+"""The transformer that reads disks as tokens, and the indexer around it."""

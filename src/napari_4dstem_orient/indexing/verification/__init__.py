@@ -1,0 +1,1 @@
+"""Compares hypotheses with the disks, whatever the crystal, and corrects them."""

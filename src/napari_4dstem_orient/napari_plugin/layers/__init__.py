@@ -1,0 +1,1 @@
+"""Maps, grains and the cursor as napari's layers."""

@@ -218,10 +218,10 @@ def _drawing(layer: Layer | None) -> bool:
 
 
 class WalkingKeys(QObject):
-    """Lets arrow keys (with Shift ten steps) walk over the scan, P pin and C step through crystals, while a watched
-    widget has the focus.
+    """Lets arrow keys walk over the scan, P pin and C step through crystals, while a watched widget has the focus.
 
-    Widgets that use these keys themselves (text fields, lists, sliders) are not to be watched.
+    With Shift an arrow goes ten steps. Widgets that use these keys themselves (text fields, lists, sliders) are not
+    to be watched.
     """
 
     def __init__(self, session: Session, parent: QObject) -> None:

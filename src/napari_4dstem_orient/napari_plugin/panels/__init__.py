@@ -1,0 +1,1 @@
+"""The panels; they know the session, never each other."""

@@ -42,8 +42,10 @@ def needs_text(missing: list[Stage]) -> str:
 
 
 class StepWidget(QWidget):
-    """A dock widget of one viewer: the step's own widgets go into ``body``, what must stay in sight however
-    small the window into ``footer``, long work into ``jobs``.
+    """A dock widget of one viewer.
+
+    The step's own widgets go into ``body``, what must stay in sight however small the window into ``footer``, long
+    work into ``jobs``.
 
     Subclasses override ``refresh`` (called when any result changes, and once by themselves at the end of their
     constructor), ``make`` where they make a stage of the job, and ``forget`` where they keep anything of a scan. What

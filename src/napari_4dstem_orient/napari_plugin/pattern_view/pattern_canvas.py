@@ -292,6 +292,7 @@ class Canvas(QWidget):
                 self._tell(self.text_at(self.to_pattern(event.position())), event.globalPosition().toPoint())
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
+        """Let go of what was grabbed."""
         self._grabbed = self._grip = None
 
     def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:

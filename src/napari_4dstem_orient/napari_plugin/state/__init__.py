@@ -1,0 +1,1 @@
+"""What has been computed, by key, and the long runs that compute it."""

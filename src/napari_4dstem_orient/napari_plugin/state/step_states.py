@@ -40,7 +40,7 @@ SHORT = {
 
 
 def state_of(session: Session, needs: Stage | None, makes: Stage | None, running: bool) -> tuple[State, str]:
-    """Return how far a step is, and the words for it: "needs a scan", "current", …
+    """Return how far a step is, and the words for it, such as "needs a scan" or "current".
 
     Parameters
     ----------

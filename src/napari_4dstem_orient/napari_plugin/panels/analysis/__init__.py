@@ -1,0 +1,1 @@
+"""Analysis: pole figures, misorientations, grains and strain."""

@@ -71,6 +71,7 @@ class GrainsSection(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
+        """Let grains be looked for where there is a map, and saved where there are grains."""
         self.find_button.setEnabled(self.analysed.map is not None and not self.jobs.running)
         self.save_button.setEnabled(self.analysed.grains is not None)
 

@@ -48,6 +48,7 @@ class MisorientationSection(Plot):
         analysed.steps_changed.connect(self._follow)
 
     def refresh(self) -> None:
+        """Let positions be picked where there is a map."""
         for each in (self.pick_button, self.line_button):
             each.setEnabled(self.analysed.map is not None)
 

@@ -62,6 +62,7 @@ class PolesSection(SavedPlot):
         self._on_map()
 
     def refresh(self) -> None:
+        """Let pole figures be drawn where there is a map."""
         self.show_button.setEnabled(self.analysed.map is not None)
 
     def _on_map(self) -> None:

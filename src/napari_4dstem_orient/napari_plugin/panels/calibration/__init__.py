@@ -1,0 +1,1 @@
+"""Calibration: what is known of the detector, and the figures that find the rest."""

@@ -49,6 +49,7 @@ class EllipseSection(DisksFigure):
         return fit_ellipse(disks, centring.fit(disks).origin)
 
     def refresh(self) -> None:
+        """Show what is there, and let the ellipse be corrected where one was found."""
         super().refresh()
         self._enable()
 

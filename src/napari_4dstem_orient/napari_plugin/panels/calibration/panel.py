@@ -132,6 +132,7 @@ class CalibrationWidget(StepWidget):
             self.jobs.run("Calibrating", self._take, _calibrate, job, have, crystal)
 
     def refresh(self) -> None:
+        """Say what is missing, show what is known, and let disks be calibrated where there are some."""
         disks, calibrated = self.session.get(Stage.DISKS), self.session.get(Stage.CALIBRATED)
         ready = disks is not None and not self.jobs.running
         missing = [] if calibrated is not None else self.session.missing(Stage.CALIBRATED)

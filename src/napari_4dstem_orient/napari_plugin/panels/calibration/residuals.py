@@ -108,7 +108,7 @@ class ResidualsSection(CalibrationFigure):
 
 
 def draw_rings(axes: Axes, q: np.ndarray, profile: np.ndarray, rings: np.ndarray) -> None:
-    """Draw disks over |q|, as the root of their profile, with a crystal's rings: do they lie where they should?"""
+    """Draw disks over |q|, as the root of their profile, with the rings on which a crystal has them."""
     for radius in rings:
         axes.axvline(radius, color=ORANGE, linewidth=0.8, linestyle="--")
     axes.plot(q, np.sqrt(profile), color=BLUE, linewidth=0.8)

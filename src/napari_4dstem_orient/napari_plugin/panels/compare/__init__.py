@@ -1,0 +1,1 @@
+"""Compare: two maps of one scan."""

@@ -1,0 +1,1 @@
+"""Data: opens a scan, tells what it is, and runs all steps."""

@@ -108,6 +108,7 @@ class DataWidget(StepWidget):
             self.jobs.run("Virtual images", self._show_images, virtual_images, scan)
 
     def refresh(self) -> None:
+        """Show the scan, what is known of it and what is in doubt; make virtual images of a small one."""
         scan = self.session.get(Stage.SCAN)
         idle = not self.jobs.running
         for control in (self.open_button, self.sample_button, self.reading):
@@ -132,6 +133,7 @@ class DataWidget(StepWidget):
         self.patterns.refresh()
 
     def dragEnterEvent(self, event: Any) -> None:
+        """Take files that are dragged over the panel."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 

@@ -1,0 +1,1 @@
+"""Detection: probe, settings, and disks of some positions before those of all."""

@@ -1,0 +1,1 @@
+"""Export: which files are written."""

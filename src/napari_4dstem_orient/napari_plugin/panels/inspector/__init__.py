@@ -1,0 +1,1 @@
+"""Inspector: one pattern with what was measured in it and what is predicted."""

@@ -1,0 +1,1 @@
+"""Map display: which crystal, channel and answers the layers show."""

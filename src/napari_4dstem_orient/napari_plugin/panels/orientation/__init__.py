@@ -1,0 +1,1 @@
+"""Map: crystals, method and settings, and the run."""

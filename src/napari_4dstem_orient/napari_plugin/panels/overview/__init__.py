@@ -1,0 +1,1 @@
+"""Overview: the steps and how far they are."""

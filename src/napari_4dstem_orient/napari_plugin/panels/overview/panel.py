@@ -141,6 +141,7 @@ class OverviewWidget(StepWidget):
     # ---------------------------------------------------------------- what is shown
 
     def refresh(self) -> None:
+        """Show the scan and how far each step is."""
         loaded, idle = self.session.scan_shape is not None, not self.jobs.running
         self.facts.setText(facts_text(self.session) if loaded else WELCOME)
         self.facts.setToolTip(facts_tooltip(self.session) if loaded else "")
@@ -292,6 +293,7 @@ class OverviewWidget(StepWidget):
         self.autosave.soon()
 
     def dragEnterEvent(self, event: Any) -> None:
+        """Take files that are dragged over the panel."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 

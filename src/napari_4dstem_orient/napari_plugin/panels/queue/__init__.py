@@ -1,0 +1,1 @@
+"""Queue: many scans, one after the other."""

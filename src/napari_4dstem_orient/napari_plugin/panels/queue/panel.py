@@ -104,7 +104,7 @@ class QueueWidget(StepWidget):
         return Path(typed).expanduser() if typed else entry.path.parent
 
     def job_is_of_scan(self) -> bool:
-        """A queue maps other scans."""
+        """Return False: a queue maps other scans."""
         return False
 
     def refresh(self) -> None:

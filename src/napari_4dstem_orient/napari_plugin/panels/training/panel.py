@@ -211,7 +211,7 @@ class TrainingWidget(StepWidget):
     # ---------------------------------------------------------------- showing
 
     def job_is_of_scan(self) -> bool:
-        """A training needs no scan."""
+        """Return False: a training needs no scan."""
         return False
 
     def refresh(self) -> None:

@@ -1,0 +1,1 @@
+"""Virtual images: detectors that are drawn on a pattern."""

@@ -95,6 +95,8 @@ def kernel_average(angles: Neighbours, most: float) -> np.ndarray:
 
     The mean over those of its four neighbours that are turned against it by no more than ``most`` degrees, which
     leaves boundaries out; NaN where there is none.
+
+    KAM, and what it says of strain: S. I. Wright et al., Microsc. Microanal. 17 (2011) 316.
     """
     shape = len(angles.right), angles.down.shape[1]
     total, count = np.zeros(shape), np.zeros(shape, int)

@@ -77,7 +77,10 @@ def ipf_rgb(rotations: np.ndarray, phase: Phase, direction: LabAxis = "z") -> np
 
 
 def direction_rgb(vectors: np.ndarray, phase: Phase) -> np.ndarray:
-    """Return the key's colour of crystal directions, shape (n, 3), in the phase's Cartesian coordinates."""
+    """Return the key's colour of crystal directions, shape (n, 3), in the phase's Cartesian coordinates.
+
+    How this key and others colour is told by G. Nolze and R. Hielscher, J. Appl. Cryst. 49 (2016) 1786.
+    """
     from orix.plot import DirectionColorKeyTSL
     from orix.vector import Vector3d
 

@@ -45,6 +45,8 @@ def densities(samples: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarra
 
     Values are binned first, so that the time does not grow with their number squared.
 
+    Scott's width is σ n^(-1/5) (D. W. Scott, Multivariate Density Estimation, 1992).
+
     Parameters
     ----------
     samples : sequence of ndarray

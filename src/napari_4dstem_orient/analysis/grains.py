@@ -123,7 +123,10 @@ class Grains:
 
     @property
     def spread_map(self) -> np.ndarray:
-        """Grain orientation spread at each position, float32, shape (scan_y, scan_x); NaN outside grains."""
+        """Grain orientation spread at each position, float32, shape (scan_y, scan_x); NaN outside grains.
+
+        GOS in EBSD: S. I. Wright et al., Microsc. Microanal. 17 (2011) 316.
+        """
         return np.append(np.nan, self.spread)[self.label].astype(np.float32)
 
     def boundary_length(self, kind: int) -> float:

@@ -246,6 +246,8 @@ def sphere_density(directions: Iterable[np.ndarray], at: np.ndarray, sigma: floa
     Each direction counts as a von Mises-Fisher distribution with κ = 1/σ², which is round wherever it lies. (orix's
     ``pole_density_function`` smooths azimuth and polar angle, so a pole near the centre becomes a comet.)
 
+    The distribution: K. V. Mardia and P. E. Jupp, Directional Statistics, 2000.
+
     Parameters
     ----------
     directions : iterable of ndarray, shape (n, 3)

@@ -128,6 +128,8 @@ def calibrate(
     applied: as py4DSTEM's BraggVectors.
     The direct beam stays among the disks, near (0, 0).
 
+    py4DSTEM: B. H. Savitzky et al., Microsc. Microanal. 27 (2021) 712.
+
     Parameters
     ----------
     disks : BraggDisks

@@ -24,6 +24,9 @@ def _design(scan_shape: tuple[int, int], surface: str) -> np.ndarray:
 def fit_surface(scan_shape: tuple[int, int], surface: str, measured: np.ndarray) -> tuple[np.ndarray, float]:
     """Fit a surface by iteratively reweighted least squares.
 
+    Weights are 1 / (1 + x²)², with which far ones count for nothing (S. Geman and D. E. McClure, Bull. Int. Stat.
+    Inst. 52 (1987) 5).
+
     Parameters
     ----------
     scan_shape : (int, int)

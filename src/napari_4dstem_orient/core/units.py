@@ -29,7 +29,11 @@ _NO_UNIT = ("", "undefined", "none", "px", "pixel", "1", "au", "a.u.")
 
 
 def electron_wavelength(voltage: float) -> float:
-    """Return the relativistic electron wavelength in Å for an accelerating voltage in kV."""
+    """Return the relativistic electron wavelength in Å for an accelerating voltage in kV.
+
+    λ = h / √(2 m eV (1 + eV / 2mc²)) (D. B. Williams and C. B. Carter, Transmission Electron Microscopy, 2009, eq.
+    1.6).
+    """
     from scipy.constants import c, e, h, m_e
 
     energy = e * voltage * 1e3

@@ -24,6 +24,8 @@ THERMAL_DISPLACEMENT = 0.085
 class BlochWaves:
     """A phase's Fourier potentials on a device, ready to scatter electrons of one wavelength many times.
 
+    The theory: H. Bethe, Ann. Phys. 392 (1928) 55; C. J. Humphreys, Rep. Prog. Phys. 42 (1979) 1825.
+
     Attributes
     ----------
     hkl : Tensor, int64, shape (m, 3)

@@ -157,7 +157,11 @@ def _candidates(phase: Phase) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def four_indices(uvw: np.ndarray) -> np.ndarray:
-    """Turn directions [U V W] of a hexagonal cell, shape (..., 3), into coprime [u v t w], shape (..., 4)."""
+    """Turn directions [U V W] of a hexagonal cell, shape (..., 3), into coprime [u v t w], shape (..., 4).
+
+    Weber's indices, u = (2U - V) / 3, v = (2V - U) / 3, t = -(u + v), w = W (L. Weber, Z. Kristallogr. 57 (1922)
+    200).
+    """
     u, v, w = np.moveaxis(np.asarray(uvw), -1, 0)
     indices = np.stack([2 * u - v, 2 * v - u, -(u + v), 3 * w], axis=-1)
     return indices // np.gcd.reduce(indices, axis=-1)[..., None]

@@ -19,7 +19,10 @@ PRECESSION_STEPS = 12
 
 
 def lorentz_factor(voltage: float) -> float:
-    """Return how many times heavier than at rest electrons of ``voltage`` (kV) are."""
+    """Return how many times heavier than at rest electrons of ``voltage`` (kV) are.
+
+    γ = 1 + eV / mc², of special relativity.
+    """
     from scipy.constants import c, e, m_e
 
     return 1 + e * voltage * 1e3 / (m_e * c**2)
@@ -66,6 +69,9 @@ class Reflector:
         device: torch.device | str = "cpu",
     ) -> Reflector:
         """Collect a phase's reflections up to ``k_max`` (Å⁻¹) for electrons of ``voltage`` (kV).
+
+        Extinction distances are ξ = 1 / (λ |U_g|), with U_g = γ F / (π V) (D. B. Williams and C. B. Carter,
+        Transmission Electron Microscopy, 2009, chapters 13 and 14).
 
         Raises
         ------
@@ -125,6 +131,8 @@ class Reflector:
 
         The envelope is exp(-s²/2σ²), averaged over the precession cone where there is one
         (py4DSTEM, ``Crystal.generate_diffraction_pattern``). ``width`` broadcasts against (..., m).
+
+        Its source is C. Ophus et al., Microsc. Microanal. 28 (2022) 390.
         """
         return self._excite(self.excitation_errors(g_lab), width)
 
@@ -155,6 +163,8 @@ class Reflector:
 
         sin²(π t √(s² + 1/ξ²)) / (1 + s² ξ²), every reflection alone with the direct beam (no absorption).
         ``thickness`` broadcasts against (..., m).
+
+        The solution of A. Howie and M. J. Whelan, Proc. R. Soc. Lond. A 263 (1961) 217.
         """
         coupling = 1 / self.extinction
         beats = []
@@ -166,7 +176,11 @@ class Reflector:
         return _mean(beats)
 
     def excitation_errors(self, g_lab: torch.Tensor) -> list[torch.Tensor]:
-        """Return excitation errors in Å⁻¹, (..., m, 3) -> (..., m): one, or one for each precession azimuth."""
+        """Return excitation errors in Å⁻¹, (..., m, 3) -> (..., m): one, or one for each precession azimuth.
+
+        Under precession the beam goes round a cone (R. Vincent and P. A. Midgley, Ultramicroscopy 53 (1994)
+        271).
+        """
         return self._errors(g_lab[..., 2], g_lab.square().sum(-1))
 
     def _errors(self, g_z: torch.Tensor, squared: torch.Tensor) -> list[torch.Tensor]:
@@ -179,6 +193,9 @@ def excitation_error(g_lab: torch.Tensor, wavelength: float) -> torch.Tensor:
     """Return the excitation error in Å⁻¹ of lab-frame reflections (..., 3), the beam travelling along -z.
 
     s = (2 g_z - λ g²) / (2 - 2 λ g_z): zero where g_z = +λ g²/2 (py4DSTEM, ``Crystal.excitation_errors``).
+
+    The exact form, s = -g · (2k + g) / (2 |k + g| cos α) (M. De Graef, Introduction to Conventional Transmission
+    Electron Microscopy, 2003).
     """
     return _error(g_lab[..., 2], g_lab.square().sum(-1), wavelength)
 

@@ -19,6 +19,8 @@ def misorientation(first: np.ndarray, second: np.ndarray, phase: Phase) -> np.nd
 
     A symmetry operation S acts on the left of an orientation matrix: S R is the same crystal, R S is not.
 
+    The name and the thing: H. Grimmer, Acta Cryst. A 30 (1974) 685.
+
     Parameters
     ----------
     first, second : ndarray, shape (..., 3, 3)

@@ -6,7 +6,10 @@ import torch
 def random_rotations(
     count: int, generator: torch.Generator, device: torch.device | str = "cpu"
 ) -> torch.Tensor:
-    """Draw rotations uniformly over SO(3), shape (count, 3, 3)."""
+    """Draw rotations uniformly over SO(3), shape (count, 3, 3).
+
+    As unit quaternions, which are normalised normal numbers (M. E. Muller, Commun. ACM 2 (1959) 19).
+    """
     q = torch.randn(count, 4, generator=generator)
     w, x, y, z = torch.nn.functional.normalize(q, dim=1).unbind(1)
     rows = [
@@ -40,7 +43,10 @@ def from_six(numbers: torch.Tensor) -> torch.Tensor:
 
 
 def from_vector(vector: torch.Tensor) -> torch.Tensor:
-    """Return the rotation about ``vector`` by its length in radians: (..., 3) -> (..., 3, 3)."""
+    """Return the rotation about ``vector`` by its length in radians: (..., 3) -> (..., 3, 3).
+
+    Rodrigues' formula.
+    """
     angle = vector.norm(dim=-1, keepdim=True).clamp_min(1e-12)
     x, y, z = (vector / angle).unbind(-1)
     zero = torch.zeros_like(x)
@@ -55,6 +61,8 @@ def nearest_rotation(matrix: torch.Tensor) -> torch.Tensor:
     """Return the rotation nearest to each matrix, by singular values: (..., 3, 3) -> (..., 3, 3).
 
     The gradient is that of the rotation, not of the singular vectors, and stays finite where singular values coincide.
+
+    As a last layer of a network: J. Levinson et al., NeurIPS 2020.
     """
     with torch.no_grad():
         u, values, vt = torch.linalg.svd(matrix)

@@ -56,6 +56,9 @@ def structure_factors(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the structure factors of all lattice points up to ``k_max`` in Å⁻¹, the direct beam and absences too.
 
+    F = Σ f exp(2πi h · x) over the atoms (International Tables for Crystallography B, chapter 1.2), each f times
+    its share of the site.
+
     Parameters
     ----------
     phase : Phase

@@ -15,6 +15,9 @@ BLUR_REACH = 4.0
 class Correlator:
     """Cross-, hybrid or phase correlation with a probe, by real Fourier transforms in single precision.
 
+    For disks: B. H. Savitzky et al., Microsc. Microanal. 27 (2021) 712; what powers between 0 (phase) and 1 (cross)
+    do: T. C. Pekin et al., Ultramicroscopy 176 (2017) 170.
+
     Parameters
     ----------
     probe : Probe

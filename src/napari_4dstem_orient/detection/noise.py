@@ -16,6 +16,8 @@ class Noise:
     their mean, so the sum of the same counts times the squared weights is the correlation's variance: right for every
     dose, near the beam and far from it. What the camera adds by itself is the same everywhere.
 
+    So is the noise of any matched filter told (G. L. Turin, IRE Trans. Inf. Theory 6 (1960) 311).
+
     Parameters
     ----------
     probe : Probe

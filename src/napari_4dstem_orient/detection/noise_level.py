@@ -66,6 +66,8 @@ PIXELS = 2**21
 class NoiseLevel(NamedTuple):
     """The noise as a disk template sees it: the variance of a pixel is ``gain * counts + dark``.
 
+    A straight line of variance over counts is the photon transfer curve (J. R. Janesick, Photon Transfer, 2007).
+
     Attributes
     ----------
     gain : float

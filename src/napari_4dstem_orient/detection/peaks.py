@@ -105,6 +105,8 @@ def _unexceeded(images: torch.Tensor, lowest: torch.Tensor, edge: int) -> torch.
 def parabola(peaks: Peaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Place peaks by a parabola along each axis, as py4DSTEM's "poly".
 
+    py4DSTEM: B. H. Savitzky et al., Microsc. Microanal. 27 (2021) 712.
+
     Returns
     -------
     row, col : ndarray, float64, shape (n,)

@@ -29,6 +29,8 @@ VALUES_AT_ONCE = 2**21
 class Upsampling:
     """Trigonometric interpolation of correlation images on a fine grid around peaks.
 
+    Refinement by matrix products: M. Guizar-Sicairos et al., Opt. Lett. 33 (2008) 156.
+
     Parameters
     ----------
     shape : (int, int)

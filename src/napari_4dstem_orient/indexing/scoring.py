@@ -121,6 +121,8 @@ def score(measured: Measured, rotation: torch.Tensor, reflector: Reflector, sett
     w, w' the intensities to ``intensity_power`` and k = exp(-d²/2τ²) for their distance d. Predicted disks weaker
     than a detection that found this many disks would have seen are left out of ‖w'‖.
 
+    Such a cosine is the index of E. F. Rauch and L. Dupuy, Arch. Metall. Mater. 50 (2005) 87; the kernel is ours.
+
     Parameters
     ----------
     measured : Measured

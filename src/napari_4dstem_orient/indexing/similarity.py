@@ -97,6 +97,8 @@ class SparseCorrelation:
     of azimuth, which changes by up to a factor of √2 with how the reflections fall between bins. Here the length of the
     reflections' weights stands in its place, so that answers a fraction of a degree apart have nearly the same score.
 
+    The score: C. Ophus et al., Microsc. Microanal. 28 (2022) 390.
+
     Parameters
     ----------
     reflector : Reflector
@@ -157,6 +159,9 @@ def image_overlap(measured: Measured, rotation: torch.Tensor, reflector: Reflect
     exp are the measured disks to the power ½, sim the kinematic intensities of the brightest reflections, both drawn
     as Gaussian spots on a detector that reaches ``measured.reach``; neither has a direct beam. The product of two
     spots, summed over the detector, is a Gaussian of their distance, so nothing need be drawn.
+
+    Q is that of the publication (Je, Kennedy, Kim, Yang, Thiede, arXiv 2602.12420), in the form of E. F. Rauch and
+    L. Dupuy, Arch. Metall. Mater. 50 (2005) 87.
     """
     position, sim = reflector.brightest(rotation, WIDTH, measured.reach, PREDICTED)
     exp = measured.intensity.sqrt() * measured.mask

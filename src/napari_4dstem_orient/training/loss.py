@@ -6,6 +6,8 @@ import torch
 def misorientation_angle(predicted: torch.Tensor, true: torch.Tensor, symmetry: torch.Tensor) -> torch.Tensor:
     """Return the smallest geodesic angle over the proper symmetry group, in radians.
 
+    The disorientation of H. Grimmer, Acta Cryst. A 30 (1974) 685.
+
     Parameters
     ----------
     predicted, true : Tensor, shape (..., 3, 3)
@@ -30,6 +32,8 @@ def hypothesis_loss(
 
     The best hypothesis takes nearly all of the geodesic loss (a small share keeps the others alive); the logits
     learn which one that is.
+
+    So C. Rupprecht et al., ICCV 2017, train several answers to one question.
 
     Parameters
     ----------

@@ -26,6 +26,8 @@ LENGTH_BUCKETS = 4
 class TrainingSettings:
     """How long and how fast to train.
 
+    Steps are AdamW's (I. Loshchilov and F. Hutter, ICLR 2019), their size follows a cosine (the same, ICLR 2017).
+
     Attributes
     ----------
     patterns : int

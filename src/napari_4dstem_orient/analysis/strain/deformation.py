@@ -92,6 +92,9 @@ def deformation(
 ) -> Deformation:
     """Fit the in-plane deformation at every position that has an answer.
 
+    Strain from where disks lie: V. B. Ozdol et al., Appl. Phys. Lett. 106 (2015) 253107. Outlying disks count less,
+    as P. J. Huber has it (Ann. Math. Stat. 35 (1964) 73).
+
     Parameters
     ----------
     disks : BraggDisks

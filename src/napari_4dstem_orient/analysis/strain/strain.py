@@ -145,7 +145,10 @@ def _beside_means(covariance: np.ndarray, members: np.ndarray, groups: np.ndarra
 
 
 def polar(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return of F = V R (…, 2, 2) the stretch V, and the angle of R in radians, from x towards y."""
+    """Return of F = V R (…, 2, 2) the stretch V, and the angle of R in radians, from x towards y.
+
+    The polar decomposition without eigenvalues: A. Hoger and D. E. Carlson, Q. Appl. Math. 42 (1984) 113.
+    """
     squared = gradient @ gradient.swapaxes(-1, -2)
     size = _area(gradient)[..., None, None]
     trace = np.trace(squared, axis1=-2, axis2=-1)[..., None, None]

@@ -102,6 +102,8 @@ class Templates:
     ) -> Templates:
         """Make a library of kinematic patterns, each normalised.
 
+        What a template holds: C. Ophus et al., Microsc. Microanal. 28 (2022) 390.
+
         Parameters
         ----------
         reflector : Reflector

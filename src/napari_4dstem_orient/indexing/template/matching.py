@@ -31,6 +31,9 @@ def match(
 ) -> torch.Tensor:
     """Find the best orientations of each pattern; each is looked for in what the one before leaves unexplained.
 
+    The score, and that what is explained is taken away before the next match: C. Ophus et al., Microsc. Microanal.
+    28 (2022) 390.
+
     Parameters
     ----------
     templates : Templates

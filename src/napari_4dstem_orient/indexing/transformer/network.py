@@ -48,7 +48,10 @@ class NetworkSettings:
 
 
 def encoder(width: int, heads: int, layers: int, feedforward: int) -> nn.TransformerEncoder:
-    """Return a transformer encoder that normalizes before each layer, without dropout."""
+    """Return a transformer encoder that normalizes before each layer, without dropout.
+
+    A. Vaswani et al., NeurIPS 2017; normalised first: R. Xiong et al., ICML 2020.
+    """
     layer = nn.TransformerEncoderLayer(
         width, heads, feedforward, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )

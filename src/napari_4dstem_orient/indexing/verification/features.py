@@ -218,6 +218,8 @@ class _Expected:
 
     Strength is the envelope of two-beam theory, 1 / (1 + s² ξ²), averaged over the precession cone; sweep is by
     how much precession changes the excitation error. The strength of what lies beyond the reach is 0.
+
+    (A. Howie and M. J. Whelan, Proc. R. Soc. Lond. A 263 (1961) 217.)
     """
 
     g: torch.Tensor

@@ -32,6 +32,8 @@ def turn_covariance(
     nothing). That determines the turn about the beam. Tilts come from excitation errors, which the network reads from
     intensities: their error is ``READ`` times as large as its weights stand for.
 
+    Such a covariance is the "sandwich" of P. J. Huber, Proc. 5th Berkeley Symp. 1 (1967) 221.
+
     Parameters
     ----------
     measured : Measured

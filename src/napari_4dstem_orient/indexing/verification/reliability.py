@@ -14,6 +14,9 @@ NEAREST = 1e-9
 
 
 def calibrated(believed: np.ndarray, temperature: float = TEMPERATURE) -> np.ndarray:
-    """Return the share of answers that are right where so much is believed (0 to 1): σ(logit(b) / temperature)."""
+    """Return the share of answers that are right where so much is believed (0 to 1): σ(logit(b) / temperature).
+
+    Temperature scaling: C. Guo et al., ICML 2017.
+    """
     inside = believed.astype(np.float64).clip(NEAREST, 1 - NEAREST)
     return np.where(believed > 0, 1 / (1 + (1 / inside - 1) ** (1 / temperature)), 0.0)

@@ -4,7 +4,8 @@ Layout::
 
     /                     attributes: format, format_version, program_version
     /session              JSON text: calibration, stale stages, the job of each result, position, pins; the scan by
-                          reference (``workflow.reference``); the job chosen next; display of the layers
+                          reference (``workflow.reference``); the job chosen next; display of the layers, from the
+                          bottom to the top; camera, and what the panels show beside results
     /probe                float32 (det_y, det_x), the template; attribute ``about``: JSON text
     /disks, /calibrated   offsets, qx, qy, intensity as in ``BraggDisks``; attribute ``about``: JSON text
     /METHOD map           as at the top of a result file (``io.result``), for each map
@@ -45,6 +46,24 @@ SUFFIX = ".4dorient.h5"
 _DISKS = (Stage.DISKS, Stage.CALIBRATED)
 
 
+@dataclass(frozen=True)
+class View:
+    """How a window looks at its scan.
+
+    Attributes
+    ----------
+    center : (float, float) or None
+        Of the camera, in the coordinates of the layers; None where it is not known.
+    zoom : float
+    panels : dict
+        What each panel shows beside results, by its title, as plain JSON values.
+    """
+
+    center: tuple[float, float] | None = None
+    zoom: Annotated[float, {"min": 1e-9, "max": 1e9}] = 1.0
+    panels: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Project:
     """What a project file holds.
@@ -55,13 +74,15 @@ class Project:
         Results, stale flags, records, calibration, position, pins, and the job chosen for the next results. Its scan
         is missing where it could not be opened, and its job's models that are not there.
     layers : dict
-        How each layer is displayed, by what it shows, as plain JSON values.
+        How each layer is displayed, by what it shows, as plain JSON values; from the bottom to the top.
+    view : View
     warnings : tuple of str
         What could not be opened again, and what to do; only of a project that was read.
     """
 
     state: SessionState = field(default_factory=SessionState)
     layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    view: View = field(default_factory=View)
     warnings: tuple[str, ...] = ()
 
 
@@ -131,7 +152,7 @@ def load_project(path: str | Path, model_folders: Sequence[str | Path] = ()) -> 
         job = _job_or_nothing(told.job, "settings for the next map", warnings)
         state = replace(state, job=replace(job, models=models))
         layers = {name: display for name, display in told.layers.items() if _is_display(display)}
-    return Project(state, layers, tuple(warnings))
+    return Project(state, layers, _view(told.view), tuple(warnings))
 
 
 def _as_now(told: dict[str, Any], phases: list[Any]) -> dict[str, Any]:
@@ -157,6 +178,7 @@ class _Told:
     models: list[_Model] | None
     job: dict[str, Any]
     layers: dict[str, dict[str, Any]]
+    view: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,6 +212,14 @@ def _is_display(told: dict[str, Any]) -> bool:
     return low < high
 
 
+def _view(told: dict[str, Any]) -> View:
+    """Return how the window looked; as a new one where that cannot be read."""
+    try:
+        return from_plain(View, told)
+    except ValueError:
+        return View()
+
+
 def _job_or_nothing(told: dict[str, Any], what: str, warnings: list[str]) -> Job:
     """Return a job that holds what it should; else an empty one, and say so."""
     try:
@@ -219,6 +249,7 @@ def _session(project: Project, beside: Path) -> dict[str, Any]:
         "models": _told_models(state.job.models),
         "job": state.job.to_dict(),
         "layers": project.layers,
+        "view": asdict(project.view),
     }
 
 

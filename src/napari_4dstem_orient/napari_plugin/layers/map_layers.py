@@ -267,11 +267,12 @@ def _remove(viewer: napari.Viewer, layers: list[Layer]) -> None:
             viewer.layers.remove(layer)
 
 
-def hide_images(viewer: napari.Viewer) -> None:
-    """Hide all images, so that positions without an answer are black in a map shown next."""
-    for layer in viewer.layers:
-        if _is_image(layer):
-            layer.visible = False
+def hide_images(viewer: napari.Viewer) -> list[Layer]:
+    """Hide all images, so that positions without an answer are black in a map shown next; return what was hidden."""
+    shown = [layer for layer in viewer.layers if _is_image(layer) and layer.visible]
+    for layer in shown:
+        layer.visible = False
+    return shown
 
 
 def _is_image(layer: Layer) -> bool:

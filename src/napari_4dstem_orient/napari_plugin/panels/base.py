@@ -117,6 +117,13 @@ class StepWidget(QWidget):
     def forget(self) -> None:
         """Let go of all that is of the former scan; ``refresh`` follows."""
 
+    def remember(self) -> dict[str, Any]:
+        """Return, as plain JSON values, what the panel shows of its scan beside results: for a project."""
+        return {}
+
+    def recall(self, told: dict[str, Any]) -> None:
+        """Show again what ``remember`` told; it may come from anywhere. ValueError where it makes no sense."""
+
     def job_is_of_scan(self) -> bool:
         """Tell whether what runs is of no use once another scan has come."""
         return True

@@ -150,6 +150,7 @@ def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, q
     monkeypatch.setattr(chunks, "FEWEST", 6)  # two chunks: of one there is nothing to see before the end
     monkeypatch.setattr(chunks, "PARTS", 4)
     knowing["template"].gate, knowing["template"].free = threading.Event(), 1
+    picture = panel.viewer.add_image(np.ones(SHAPE))
     press(panel, "template")
     qtbot.waitUntil(lambda: bool(map_layers(panel.viewer, "template")), timeout=60_000)
     (layer,) = map_layers(panel.viewer, "template")
@@ -157,11 +158,13 @@ def test_a_map_is_seen_while_it_grows_and_goes_where_it_is_not_finished(panel, q
     np.testing.assert_array_equal(seen.status == IndexingStatus.NOT_RUN, np.indices(SHAPE)[0] > 0)
     assert "pixel size" in seen.exploratory
     assert panel.jobs.running
+    assert not picture.visible
     assert panel.session.get(MapBy("template")) is None
     panel.jobs.cancel_button.click()
     knowing["template"].gate.set()
     qtbot.waitUntil(lambda: not panel.jobs.running, timeout=60_000)
     assert not map_layers(panel.viewer, "template")
+    assert picture.visible
     press(panel, "template")
     wait_for(panel, MapBy("template"), qtbot)
     shown = {id(layer.metadata[MAP]) for layer in map_layers(panel.viewer, "template")}

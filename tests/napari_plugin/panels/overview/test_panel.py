@@ -9,7 +9,8 @@ import pytest
 from qtpy.QtCore import QEvent, QProcess, Qt
 from qtpy.QtWidgets import QApplication
 
-from helpers.gui_scan import fill, made_map
+from helpers.gui_scan import fill, made_map, numbered_scan
+from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER
 from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     KIND,
     LOOK,
@@ -18,7 +19,10 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     set_look,
     show_channel,
 )
-from napari_4dstem_orient.napari_plugin.panels.docks import open_steps, open_workbench
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, scan_layers
+from napari_4dstem_orient.napari_plugin.panels.analysis.grains import GRAINS
+from napari_4dstem_orient.napari_plugin.panels.compare.panel import DOMAINS
+from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, open_steps, open_workbench
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import (
     NAME,
     Autosave,
@@ -26,6 +30,8 @@ from napari_4dstem_orient.napari_plugin.panels.overview.autosave import (
     left_behind,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared import project_to_viewer as projects
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import key_of
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.project import Project, load_project, save_project
@@ -113,6 +119,53 @@ def test_a_project_comes_back_as_it_was(bench, qtbot, silver, tmp_path, notified
     assert (layer.visible, layer.opacity, layer.metadata[KIND]) == (True, 0.4, "score")
     assert layer.metadata[LOOK] == MapViewOptions(threshold=0.3, fade=0.5)
     assert "in memory only" in shown.said.text()
+
+
+def seen(viewer):
+    """Return what layers show, the lowest first, and whether; without pictures of patterns, which no file holds."""
+    others = MARKER, "bright field", "annular dark field"
+    shown = [(key_of(layer), layer.visible) for layer in scan_layers(viewer)]
+    return [(what, visible) for what, visible in shown if what not in others]
+
+
+def test_a_project_has_its_order_of_layers_its_camera_its_grains_and_its_comparison_again(
+    bench, qtbot, silver, tmp_path
+):
+    viewer, panels = bench
+    session, shown, analysis = session_for(viewer), panels["Overview"], panels["Analysis"]
+    fill(session, silver)
+    for method in ("template", "transformer"):
+        list(panels["Map"].showing_map(made_map(silver, method)))
+    analysis.grains.form["threshold"].value = 7.0
+    analysis.grains.find()
+    quiet = lambda: not any(panel.jobs.running for panel in panels.values())  # noqa: E731
+    qtbot.waitUntil(quiet, timeout=60_000)
+    panels["Compare"] = compare = open_panel(viewer, "Compare")
+    compare.compare()
+    qtbot.waitUntil(lambda: quiet() and find_layer(viewer, DOMAINS) is not None, timeout=60_000)
+    (lower,) = map_layers(viewer, "transformer")
+    viewer.layers.move(viewer.layers.index(lower), 0)
+    find_layer(viewer, GRAINS).visible = True
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 50.0, 30.0), 2.5
+    session.move_to(3, 1)
+    qtbot.wait(20)
+    before = seen(viewer)
+    shown.save_project(str(tmp_path / "a.4dorient.h5"))
+    qtbot.waitUntil(quiet, timeout=60_000)
+    open_scan(viewer, numbered_scan((4, 6)))
+    qtbot.waitUntil(quiet, timeout=60_000)
+    assert analysis.analysed.grains is None
+    analysis.grains.form["threshold"].value = 5.0
+    shown.open_project(str(tmp_path / "a.4dorient.h5"))
+    qtbot.waitUntil(lambda: compare.found is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: quiet() and find_layer(viewer, DOMAINS) is not None, timeout=60_000)
+    qtbot.wait(50)
+    assert seen(viewer) == before
+    assert before[0] == ("transformer map", True)
+    assert (GRAINS, True) in before
+    assert (viewer.scene.camera.zoom, viewer.scene.camera.center[-2:]) == (2.5, (50.0, 30.0))
+    assert session.position == (3, 1)
+    assert analysis.analysed.grains.settings.threshold == 7.0
 
 
 def test_a_project_is_opened_by_file_open_while_the_window_lives(bench, qtbot, silver, tmp_path, monkeypatch):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import napari
 
+from napari_4dstem_orient.analysis.grains import GrainSettings
+from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.layers.map_layers import crystal_of
 from napari_4dstem_orient.napari_plugin.panels.analysis.cell import CellSection
@@ -70,5 +73,26 @@ class AnalysisWidget(StepWidget):
         """Let go of positions picked, and of figures, in the former scan."""
         self.misorientation.forget()
 
+    def remember(self) -> dict[str, Any]:
+        """Tell which map's grains are shown, and with which settings they were found."""
+        grains = self.analysed.grains
+        return {} if grains is None else {"map": self.maps.currentData(), "grains": asdict(grains.settings)}
+
+    def recall(self, told: dict[str, Any]) -> None:
+        """Find grains again as they were found."""
+        shown = from_plain(_Shown, told)
+        self.grains.form.set(from_plain(GrainSettings, shown.grains))
+        self.maps.setCurrentIndex(max(self.maps.findData(shown.map), 0))
+        self.refresh()
+        self.grains.find()
+
     def _contents(self) -> tuple[Any, ...]:
         return self.grains, self.misorientation, self.poles, self.strain, self.cell
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the panel remembers."""
+
+    map: str
+    grains: dict[str, Any]

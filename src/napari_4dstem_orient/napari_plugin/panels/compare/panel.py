@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QHeaderView, QWidget
 
 from napari_4dstem_orient.analysis.comparison import Agreement, Comparison, DomainSettings, compare_maps
 from napari_4dstem_orient.core.orientation_map import OrientationMap
+from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
@@ -286,6 +287,18 @@ class CompareWidget(StepWidget):
             return "Stale: a map was made from other disks. Map again, then press Compare."
         return ""
 
+    def remember(self) -> dict[str, Any]:
+        """Tell which methods' comparison is shown."""
+        return {} if self.found is None else {"compared": list(self.compared)}
+
+    def recall(self, told: dict[str, Any]) -> None:
+        """Compare the same maps again."""
+        for box, method in zip((self.one, self.other), from_plain(_Shown, told).compared, strict=True):
+            box.setCurrentIndex(max(box.findData(method), 0))
+        self.refresh()
+        if self.compare_button.isEnabled():
+            self.compare()
+
     def forget(self) -> None:
         """Show no comparison, nor what came of it."""
         self.found = None
@@ -298,6 +311,13 @@ class CompareWidget(StepWidget):
             layer = find_layer(self.viewer, name)
             if layer is not None:
                 self.viewer.layers.remove(layer)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the panel remembers."""
+
+    compared: tuple[str, str]
 
 
 def _class_names(found: Comparison) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Layer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton, QWidget
 
@@ -58,6 +59,8 @@ class OrientationWidget(StepWidget):
         self.run_buttons: dict[str, QPushButton] = {}
         self.results: dict[str, QLabel] = {}
         self.forms: dict[str, Form[Any]] = {}
+        self._hidden: list[Layer] = []
+        """What is hidden for the sake of a map that grows."""
         self._build_phases()
         self.effort = EffortChooser(self.forms)
         fill(self.body, row(QLabel("Effort"), (self.effort, 1)))
@@ -209,7 +212,7 @@ class OrientationWidget(StepWidget):
         long_run, resumed = self.long_run(partial(self.run, method), afresh)
         self.session.choose(method=method)
         snapshot = Snapshot.of(self.session)
-        wanted = snapshot.job
+        wanted, self._hidden = snapshot.job, []
         job = self.jobs.run(
             title_of(method),
             partial(self.showing_map, job=wanted),
@@ -234,6 +237,8 @@ class OrientationWidget(StepWidget):
             return
         for layer in map_layers(self.viewer, method):
             self.viewer.layers.remove(layer)
+        for layer in self._hidden:
+            layer.visible = True
 
     def showing_map(self, orientation_map: OrientationMap, job: Job | None = None) -> Iterator[None]:
         """Put a map into the session, with what it was made with, and show it as layers, in steps."""
@@ -245,7 +250,7 @@ class OrientationWidget(StepWidget):
     def _draw(self, orientation_map: OrientationMap) -> None:
         """Show a map, finished or not, as layers."""
         if not map_layers(self.viewer, orientation_map.method):
-            hide_images(self.viewer)
+            self._hidden = hide_images(self.viewer)
         add_map_layers(self.viewer, orientation_map)
 
     def refresh(self) -> None:

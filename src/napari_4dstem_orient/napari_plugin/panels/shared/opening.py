@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.core.scan import Calibration, Scan
 
-OVERVIEW = "overview"
+OVERVIEW, DISK_COUNT = "overview", "disk count"
 OVERVIEW_SAMPLES = 32
 """Scan positions along each axis that the overview reads at most."""
 OVERVIEW_SECONDS = 1.5
@@ -187,9 +187,9 @@ def take_map(viewer: napari.Viewer, orientation_map: OrientationMap, path: str |
 
 def show_disk_count(viewer: napari.Viewer, counts: np.ndarray) -> None:
     """Show how many disks were found at each scan position, shape (scan_y, scan_x)."""
-    new = find_layer(viewer, "disk count") is None
+    new = find_layer(viewer, DISK_COUNT) is None
     steps = session_for(viewer).calibration.steps
-    put_layer(viewer, "disk count", counts.astype(np.int32), steps, colormap="viridis")
+    put_layer(viewer, DISK_COUNT, counts.astype(np.int32), steps, colormap="viridis")
     show_scale_bar(viewer)
     if new and len(viewer.layers) == 1:
         viewer.reset_view()

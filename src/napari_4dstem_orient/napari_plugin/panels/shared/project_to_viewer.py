@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,20 @@ from napari_4dstem_orient.napari_plugin.layers.scan_layers import (
     scan_layers,
     show_scale_bar,
 )
-from napari_4dstem_orient.napari_plugin.panels.docks import import_panels, opening_panels
-from napari_4dstem_orient.napari_plugin.panels.shared.opening import OVERVIEW, overview, show_disk_count
+from napari_4dstem_orient.napari_plugin.panels.docks import import_panels, opening_panels, step_panel
+from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
+from napari_4dstem_orient.napari_plugin.panels.shared.opening import (
+    DISK_COUNT,
+    OVERVIEW,
+    overview,
+    show_disk_count,
+)
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import key_of
 from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
-from napari_4dstem_orient.workflow.project import Project, load_project
+from napari_4dstem_orient.workflow.project import Project, View, load_project
 from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 
@@ -65,39 +72,63 @@ def read_project(path: str | Path, progress: Progress = silent) -> tuple[Project
 def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | None = None) -> Iterator[None]:
     """Make a project what the viewer works on, with all panels, in steps; say what could not be opened."""
     viewer = bare_viewer(viewer)
-    session, state = session_for(viewer), project.state
     panels: dict[str, Any] = {}
     yield from opening_panels(viewer, panels)
     yield
-    remove_layers(viewer)
-    yield
-    are_in_files(state.results.values())
-    session.restore(state)
-    yield
-    install_cursor(viewer)
-    yield
-    _show_choice(panels, session, project)
-    yield
-    steps = state.calibration.steps
-    if image is not None:
-        put_layer(viewer, OVERVIEW, image, steps)
-        yield
-    if Stage.DISKS in state.results or Stage.CALIBRATED in state.results:
-        shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))
-        show_disk_count(viewer, shown.sure().counts)
-        yield
-    for orientation_map in session.maps.values():
-        add_map_layers(viewer, orientation_map)
-        yield
-    _Displays(viewer, session, project.layers)
-    show_scale_bar(viewer)
-    viewer.reset_view()
+    are_in_files(project.state.results.values())
+    yield from taking_up(viewer, project, _drawing(viewer, project, image))
     for warning in project.warnings:
         show_warning(warning)
 
 
-def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> None:
+def taking_up(viewer: napari.Viewer, project: Project, drawing: Iterator[None]) -> Iterator[None]:
+    """Make a project what the viewer works on, in steps; ``drawing`` puts its layers there."""
+    session = session_for(viewer)
+    remove_layers(viewer)
+    yield
+    session.restore(project.state)
+    yield
+    install_cursor(viewer)
+    yield
+    _show_choice(viewer, session, project)
+    yield
+    yield from drawing
+    _display_as_told(viewer, session, project.layers)
+    show_scale_bar(viewer)
+    viewer.reset_view()
+    yield
+    _look(viewer, project.view)
+
+
+def _drawing(viewer: napari.Viewer, project: Project, image: np.ndarray | None) -> Iterator[None]:
+    state, told = project.state, project.layers
+    if image is not None:
+        put_layer(viewer, OVERVIEW, image, state.calibration.steps)
+        yield
+    found = Stage.DISKS in state.results or Stage.CALIBRATED in state.results
+    if found and (DISK_COUNT in told or not told):
+        shown = state.results.get(Stage.DISKS, state.results.get(Stage.CALIBRATED))
+        show_disk_count(viewer, shown.sure().counts)
+        yield
+    for orientation_map in session_for(viewer).maps.values():
+        add_map_layers(viewer, orientation_map)
+        yield
+
+
+def _look(viewer: napari.Viewer, view: View) -> None:
+    """Point the camera where it was, and let panels show again what they showed."""
+    if view.center is not None:
+        camera = viewer.scene.camera
+        camera.center, camera.zoom = (*camera.center[:-2], *view.center), view.zoom
+    for title, told in view.panels.items():
+        if title in PANELS:
+            with suppress(ValueError):  # of another version
+                step_panel(viewer, title).recall(told)
+
+
+def _show_choice(viewer: napari.Viewer, session: Session, project: Project) -> None:
     """Let the panels show the settings that made what there is, and what is chosen for the next map."""
+    panels = {title: step_panel(viewer, title) for title in ("Bragg disks", "Calibration", "Map")}
     disks, calibrated = session.record(Stage.DISKS), session.record(Stage.CALIBRATED)
     if disks is not None and disks.job.detection is not None:
         panels["Bragg disks"].form.set(disks.job.detection)
@@ -112,6 +143,7 @@ def _show_choice(panels: dict[str, Any], session: Session, project: Project) -> 
             indexers.add_model(model)
     maps.phases.choose_crystals(job.phases)
     maps.parents.choose(job.parents)
+    session.choose(method=job.method)
 
 
 def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) -> None:
@@ -131,27 +163,34 @@ def set_display(viewer: napari.Viewer, layer: Layer, told: Mapping[str, Any]) ->
         set_look(viewer, layer.metadata[MAP].method, MapViewOptions(**told["look"]))
 
 
-class _Displays:
-    """Displays each layer as it was, those too that come later, such as virtual images; until the next scan."""
+def arrange(viewer: napari.Viewer, order: Sequence[str]) -> None:
+    """Put layers of the scan into an order, told from the bottom to the top by what they show."""
+    known = [layer for layer in scan_layers(viewer) if key_of(layer) in order]
+    wanted = sorted(known, key=lambda layer: order.index(key_of(layer)))
+    if wanted != known:
+        for layer in wanted:
+            viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
 
-    def __init__(
-        self, viewer: napari.Viewer, session: Session, told: Mapping[str, Mapping[str, Any]]
-    ) -> None:
-        self._viewer, self._layers, self._session, self._told = viewer, viewer.layers, session, dict(told)
-        self._told.pop(MARKER, None)  # earlier versions kept it, hidden perhaps
-        for layer in scan_layers(viewer):
-            if (display := self._told.pop(key_of(layer), None)) is not None:
-                set_display(viewer, layer, display)
-        self._layers.events.inserted.connect(self._on_inserted)
-        session.replaced.connect(self._end)
 
-    def _on_inserted(self, event: Any) -> None:
-        layer = event.value
-        if OURS in layer.metadata and (display := self._told.pop(key_of(layer), None)) is not None:
-            QTimer.singleShot(
-                0, partial(set_display, self._viewer, layer, display)
-            )  # napari is still inserting
+def _display_as_told(viewer: napari.Viewer, session: Session, told: Mapping[str, Mapping[str, Any]]) -> None:
+    """Display each layer as it was, those too that come later, such as virtual images; until the next scan."""
+    layers, order = viewer.layers, [name for name in told if name != MARKER]  # earlier versions kept it
+    left = {name: told[name] for name in order}
 
-    def _end(self) -> None:
-        self._layers.events.inserted.disconnect(self._on_inserted)
-        self._session.replaced.disconnect(self._end)
+    def show(layer: Layer) -> None:
+        if layer in layers and (display := left.pop(key_of(layer), None)) is not None:
+            set_display(viewer, layer, display)
+            arrange(viewer, order)
+
+    def on_inserted(event: Any) -> None:
+        if OURS in event.value.metadata:
+            QTimer.singleShot(0, partial(show, event.value))  # napari is still inserting
+
+    def end() -> None:
+        layers.events.inserted.disconnect(on_inserted)
+        session.replaced.disconnect(end)
+
+    for layer in scan_layers(viewer):
+        show(layer)
+    layers.events.inserted.connect(on_inserted)
+    session.replaced.connect(end)

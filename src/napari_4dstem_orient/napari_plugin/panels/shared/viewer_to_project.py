@@ -11,8 +11,11 @@ from napari.layers import Layer
 from napari_4dstem_orient.napari_plugin.layers.cursor import MARKER
 from napari_4dstem_orient.napari_plugin.layers.map_layers import ASIDE, KIND, LOOK, MAP
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import OURS, scan_layers
+from napari_4dstem_orient.napari_plugin.panels.base import StepWidget
+from napari_4dstem_orient.napari_plugin.panels.docks import find_panel
+from napari_4dstem_orient.napari_plugin.panels.registry import PANELS
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
-from napari_4dstem_orient.workflow.project import Project
+from napari_4dstem_orient.workflow.project import Project, View
 
 
 def project_of(viewer: napari.Viewer) -> Project:
@@ -20,7 +23,17 @@ def project_of(viewer: napari.Viewer) -> Project:
     return Project(
         session_for(viewer).state,
         {key_of(layer): display_of(layer) for layer in scan_layers(viewer) if key_of(layer) != MARKER},
+        _view_of(viewer),
     )
+
+
+def _view_of(viewer: napari.Viewer) -> View:
+    camera = viewer.scene.camera
+    row, col = camera.center[-2:]
+    opened = {title: find_panel(viewer, title) for title in PANELS}
+    told = {title: panel.remember() for title, panel in opened.items() if isinstance(panel, StepWidget)}
+    shown = {title: what for title, what in told.items() if what}
+    return View((float(row), float(col)), float(camera.zoom), shown)
 
 
 def key_of(layer: Layer) -> str:

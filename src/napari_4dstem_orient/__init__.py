@@ -5,7 +5,6 @@ Importing this package is instant: each name is fetched from its module when it 
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ __all__ = [*_HOMES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        value: Any = version("napari-4dstem-orient")
+        value: Any = import_module(f"{__name__}.core.version").VERSION
     elif name in _HOMES:
         value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     else:

@@ -18,7 +18,7 @@ from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.resource_files import resource as shipped
 from napari_4dstem_orient.core.scan import Scan
-from napari_4dstem_orient.core.version import program_version
+from napari_4dstem_orient.core.version import VERSION
 from napari_4dstem_orient_evaluation.benchmarks import fresh
 
 COMMANDS = ("demo", "map", "strain", "detect", "train", "evaluate", "benchmark")
@@ -65,7 +65,7 @@ def test_the_program_tells_its_version_and_those_of_its_libraries() -> None:
     done = run_alone("--version")
     assert done.returncode == 0
     told = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
-    assert told["napari-4dstem-orient"] == program_version()
+    assert told["napari-4dstem-orient"] == VERSION
     assert {"torch", "numpy"} <= set(told)
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import metadata, packages_distributions, version
+from importlib.metadata import metadata, packages_distributions
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 import napari_4dstem_orient
 from napari_4dstem_orient.core.resource_files import FOLDER, resource
+from napari_4dstem_orient.core.version import VERSION
 
 PACKAGE = Path(napari_4dstem_orient.__file__).parent
 EVALUATION = PACKAGE.with_name("napari_4dstem_orient_evaluation")
@@ -50,7 +51,7 @@ def test_every_promised_name_is_there() -> None:
     code = "import napari_4dstem_orient as n\nfor name in n.__all__: getattr(n, name)"
     loaded = loaded_by(code)
     assert not loaded & {"napari", "qtpy", "PyQt6"}
-    assert napari_4dstem_orient.__version__ == version("napari-4dstem-orient")
+    assert napari_4dstem_orient.__version__ == VERSION
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         napari_4dstem_orient.nonsense  # noqa: B018
 

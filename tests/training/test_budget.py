@@ -187,7 +187,7 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_with(tmp_path, copper, q
     path = tmp_path / "m.safetensors"
     with pytest.raises(Cancelled):
         train_plan([copper], BRIEF, path, device="cpu", patterns=64, progress=stop_after(32))
-    monkeypatch.setattr(run, "program_version", lambda: "99.0")
+    monkeypatch.setattr(run, "VERSION", "99.0")
     with pytest.raises(UserError, match=r"99\.0"):
         resume(path, "cpu")
     path.with_suffix(".training").write_bytes(b"damaged")

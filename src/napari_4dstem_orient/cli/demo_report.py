@@ -29,9 +29,9 @@ SILVER, COPPER = "silver-twins", "copper-polycrystal"
 def describe_environment() -> str:
     """Return the program's version and the device, in words."""
     from napari_4dstem_orient.core.devices import choose_device, describe
-    from napari_4dstem_orient.core.version import program_version
+    from napari_4dstem_orient.core.version import VERSION
 
-    return f"{program_version()}, transformer on {describe(choose_device('auto'))}"
+    return f"{VERSION}, transformer on {describe(choose_device('auto'))}"
 
 
 def silver(report: Report) -> tuple[str, OrientationMap, str]:

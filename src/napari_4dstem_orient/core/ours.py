@@ -32,9 +32,9 @@ _ANYWHERE = re.compile(rb"napari-4dstem-orient \d")
 
 def signature() -> str:
     """Return what our files say of who made them."""
-    from napari_4dstem_orient.core.version import program_version
+    from napari_4dstem_orient.core.version import VERSION
 
-    return f"{PROGRAM} {program_version()}"
+    return f"{PROGRAM} {VERSION}"
 
 
 def save_picture(figure: Figure, path: str | Path, dpi: int = 150) -> None:

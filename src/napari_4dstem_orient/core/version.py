@@ -7,16 +7,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+VERSION = "0.1.0"
+"""The program's, told here alone: builds read it, and a release's tag is compared with it."""
 PACKAGE = Path(__file__).parents[1]
 LIBRARIES = ("numpy", "scipy", "torch", "py4DSTEM", "orix", "spglib")
 """Those that decide about numbers."""
 SHOWS = ("napari_plugin", "cli", "export", "training")
 """Folders whose code asks for answers and shows them, but makes none."""
-
-
-def program_version() -> str:
-    """Return the installed program's version."""
-    return version("napari-4dstem-orient")
 
 
 def libraries() -> dict[str, str]:
@@ -47,4 +44,4 @@ def code(package: Path = PACKAGE) -> str:
 def identity() -> dict[str, str]:
     """Return what is the same wherever the same input and settings give the same answer."""
     name = "napari-4dstem-orient"
-    return {name: program_version(), f"{name}'s code": code()[:12], **libraries()}
+    return {name: VERSION, f"{name}'s code": code()[:12], **libraries()}

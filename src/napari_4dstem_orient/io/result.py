@@ -113,10 +113,10 @@ def save_map(orientation_map: OrientationMap, path: str | Path) -> None:
     UserError
         The file cannot be written, or the map was made from it.
     """
-    from napari_4dstem_orient.core.version import program_version
+    from napari_4dstem_orient.core.version import VERSION
 
     with hdf5_in_memory() as file:
-        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=program_version())
+        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=VERSION)
         write_map(orientation_map, file)
         file.flush()
         image = file.id.get_file_image()

@@ -12,7 +12,7 @@ from napari_4dstem_orient.core.devices import choose_device
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.core.progress import Progress, silent
-from napari_4dstem_orient.core.version import program_version
+from napari_4dstem_orient.core.version import VERSION
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.transformer.checkpoint import AnySettings, Model, ModelCard, card_of
 from napari_4dstem_orient.indexing.transformer.network import NetworkSettings
@@ -168,7 +168,7 @@ def resume(
     begun = find_unfinished(out)
     if begun is None:
         raise UserError(f"There is no stopped training of {out}.")
-    program = f"napari-4dstem-orient {program_version()}"
+    program = f"napari-4dstem-orient {VERSION}"
     if begun.card.program != program:
         raise UserError(
             f"{begun.card.program} began the training of {out} and this is {program}; train it anew under another name."

@@ -13,7 +13,7 @@ import torch
 from napari_4dstem_orient.core.devices import choose_device
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress, silent
-from napari_4dstem_orient.core.version import program_version
+from napari_4dstem_orient.core.version import VERSION
 from napari_4dstem_orient.crystals.kinematic import Reflector
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.indexing.models import same_structure
@@ -172,7 +172,7 @@ def new_card(
             {"phase": phase.to_dict(), "voltage": float(kv), "precession": float(cone)}
             for phase, kv, cone in others
         ],
-        program=f"napari-4dstem-orient {program_version()}",
+        program=f"napari-4dstem-orient {VERSION}",
     )
     return replace(card, data_hash=hashlib.sha256(card.to_json().encode()).hexdigest())
 

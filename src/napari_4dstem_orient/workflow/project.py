@@ -98,12 +98,12 @@ def save_project(
     Cancelled
         ``progress`` raised it.
     """
-    from napari_4dstem_orient.core.version import program_version
+    from napari_4dstem_orient.core.version import VERSION
 
     path, results = Path(path).expanduser(), project.state.results
     steps = len(results) + 1
     with hdf5_in_memory() as file:
-        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=program_version())
+        file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION, program_version=VERSION)
         file["session"] = to_json(_session(project, path.absolute().parent))
         for done, (key, result) in enumerate(results.items()):
             progress(done, steps)

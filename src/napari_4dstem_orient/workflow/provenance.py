@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from napari_4dstem_orient.core.scan import Calibration
-from napari_4dstem_orient.core.version import code, libraries, program_version
+from napari_4dstem_orient.core.version import VERSION, code, libraries
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.core.bragg_disks import BraggDisks
@@ -53,7 +53,7 @@ def environment() -> dict[str, Any]:
     """Return which program, with which libraries, ran when."""
     return {
         "program": "napari-4dstem-orient",
-        "version": program_version(),
+        "version": VERSION,
         "code": code()[:12],
         "libraries": libraries(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,5 +1,6 @@
 """The command line as its users meet it: what it prints, its exit code, the files it leaves."""
 
+import os
 import resource
 import shutil
 import subprocess
@@ -59,6 +60,13 @@ def test_every_command_explains_itself(command: str) -> None:
     assert done.returncode == 0
     assert "Usage:" in done.stdout
     assert not done.stderr
+
+
+def test_a_console_without_some_letters_is_no_reason_to_fail() -> None:
+    """A pipe on Windows has no ⁻; what cannot be printed is a question mark."""
+    done = run_alone("train", "--help", env={**os.environ, "PYTHONIOENCODING": "cp1252"}, encoding="cp1252")
+    assert done.returncode == 0, done.stderr
+    assert "Å?¹" in done.stdout
 
 
 def test_the_program_tells_its_version_and_those_of_its_libraries() -> None:

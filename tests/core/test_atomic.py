@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 
@@ -102,6 +103,39 @@ def test_a_write_protected_file_is_not_replaced(tmp_path, monkeypatch):
     (tmp_path / "map.h5").write_text("former")
     monkeypatch.setattr("os.access", lambda *_: False)
     with pytest.raises(UserError, match="permission denied"), writing(tmp_path / "map.h5"):
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize(("refusals", "written"), [(2, True), (100, False)])
+def test_a_file_that_somebody_has_open_is_tried_again(tmp_path, monkeypatch, refusals, written):
+    """Windows refuses to replace an open file; a virus scanner holds it for a moment, another program for long."""
+    really, tried = os.replace, []
+
+    def replace(source, target):
+        tried.append(target)
+        if len(tried) <= refusals:
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        really(source, target)
+
+    (tmp_path / "map.h5").write_text("former")
+    monkeypatch.setattr("os.replace", replace)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    said = nullcontext() if written else pytest.raises(UserError, match="another program has it open")
+    with said, writing(tmp_path / "map.h5") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "map.h5").read_text() == ("new" if written else "former")
+    assert names(tmp_path) == ["map.h5"]
+
+
+@pytest.mark.parametrize("name", ["what?.h5", "<a|b>.h5"])
+def test_a_name_that_windows_does_not_take_is_said(tmp_path, monkeypatch, name):
+    def touch(path, *_, **__):
+        raise OSError(errno.EINVAL, "The filename, directory name, or volume label syntax is incorrect")
+
+    monkeypatch.setattr("pathlib.Path.touch", touch)
+    with pytest.raises(UserError, match=r"names there have no [<?>|]"), writing(tmp_path / name):
+        pytest.fail("the block must not run")
+    with pytest.raises(OSError, match="syntax"), writing(tmp_path / "good.h5"):
         pytest.fail("the block must not run")
 
 

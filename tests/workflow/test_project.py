@@ -11,7 +11,13 @@ from napari_4dstem_orient.indexing.settings import TemplateSettings
 from napari_4dstem_orient.io.load import load
 from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.project import Project, is_project_file, load_project, save_project
-from napari_4dstem_orient.workflow.reference import fingerprint_of, job_of
+from napari_4dstem_orient.workflow.reference import (
+    fingerprint_of,
+    job_of,
+    open_reference,
+    reference_of,
+    with_fingerprint,
+)
 from napari_4dstem_orient.workflow.session import MapBy, Session, Stage
 
 
@@ -69,6 +75,15 @@ def test_a_scan_is_found_where_it_was_and_beside_the_project(tmp_path, scan):
     (tmp_path / "scan.npy").rename(folder / "scan.npy")
     read = load_project(folder / "a.4dorient.h5")
     assert read.state.results[Stage.SCAN].source == str(folder / "scan.npy")
+
+
+def test_a_scan_of_another_system_is_found_beside_the_project(tmp_path, scan):
+    reference = {
+        **with_fingerprint(reference_of(scan), tmp_path),
+        "path": r"D:\data\scan.npy",
+        "relative": None,
+    }
+    assert open_reference(reference, tmp_path).source == str(tmp_path / "scan.npy")
 
 
 def test_a_scan_that_is_gone_or_changed_is_told_and_the_rest_opens(tmp_path, scan):

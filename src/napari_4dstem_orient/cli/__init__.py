@@ -1,5 +1,6 @@
 """The command line ``napari-4dstem-orient``: the commands, all thin over the core."""
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -61,6 +62,11 @@ def main() -> None:
     """Run the command line: exit code 2 and one sentence for what the user can mend."""
     # Threads of torch that wait, sleep: on a busy machine, spinning ones more than halve what is done.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # what a console or a pipe on Windows has no letter for becomes ?
+            stream.reconfigure(errors="replace")
     try:
         _refuse_empty(sys.argv[1:])
         app()

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +21,12 @@ from napari_4dstem_orient.core.temporaries import sweep, temporary_beside
 if TYPE_CHECKING:
     import h5py
 
-_NO_FILE = -1
-"""Beside the system's numbers: the path is a device, a pipe or a socket."""
+_NO_FILE, _HELD = -1, -2
+"""Beside the system's numbers: the path is a device, a pipe or a socket; somebody has the file open (Windows)."""
+_NOT_IN_NAMES = frozenset('<>:"|?*')
+"""On Windows, and on its disks."""
+_WAITS = (0.1, 0.3, 1.0)
+"""Seconds until a file is tried again that somebody has open: a virus scanner lets go soon."""
 _PIECE = 2**20
 """Bytes copied at once."""
 
@@ -39,6 +44,7 @@ _WHY: dict[int | None, str] = {
     errno.ENOTDIR: "its folder does not exist; create the folder or choose another",
     errno.ENOENT: "its folder does not exist; create the folder or choose another",
     errno.ELOOP: "its links lead in a circle; choose another name",
+    _HELD: "another program has it open, or it is not yours; close it there, or choose another name",
     _NO_FILE: "it is a device, a pipe or a socket, no file; choose a file name",
 }
 
@@ -84,10 +90,10 @@ def writing(path: str | Path, private: bool = False, inputs: Iterable[str | Path
         if existing is not None and existing.st_nlink > 1:
             _copy_into(temporary, target)
         else:
-            os.replace(temporary, target)
+            _replace(temporary, target)
     # HDF5 reports a full disk on closing as a RuntimeError that names the errno in its text.
     except (OSError, RuntimeError) as error:
-        if (why := _WHY.get(_errno(error))) is None:
+        if (why := _why(error, target.name)) is None:
             raise
         raise UserError(f"Cannot write {path}: {why}.") from error
     finally:
@@ -136,7 +142,7 @@ def make_folder(path: str | Path, mode: int = 0o777) -> Path:
     try:
         folder.mkdir(mode, parents=True, exist_ok=True)
     except OSError as error:
-        if (why := _WHY.get(error.errno)) is None:
+        if (why := _why(error, folder.name)) is None:
             raise
         raise UserError(f"Cannot make the folder {path}: {why}.") from error
     return folder
@@ -175,6 +181,18 @@ def _dress(temporary: Path, target: Path, existing: os.stat_result | None, priva
         temporary.chmod(0o600)
 
 
+def _replace(temporary: Path, target: Path) -> None:
+    """Put a complete file in place of another; Windows refuses while somebody has that open."""
+    for wait in (*_WAITS, None):
+        try:
+            os.replace(temporary, target)
+            return
+        except PermissionError as error:
+            if wait is None:
+                raise OSError(_HELD, "is held", str(target)) from error
+            time.sleep(wait)
+
+
 def _copy_into(temporary: Path, target: Path) -> None:
     """Copy a complete file into the place of another, whose other names show the new content then too."""
     with temporary.open("r+b") as new, target.open("r+b") as old:
@@ -196,8 +214,11 @@ def _copy_into(temporary: Path, target: Path) -> None:
         os.fsync(old.fileno())
 
 
-def _errno(error: Exception) -> int | None:
+def _why(error: Exception, name: str) -> str | None:
+    """Return in words why a file or folder of a name could not be made; None where it is nothing of that kind."""
     number = getattr(error, "errno", None)
     if number is None and (told := re.search(r"errno = (\d+)", str(error))):
         number = int(told[1])
-    return number
+    if number == errno.EINVAL and (wrong := "".join(sorted(_NOT_IN_NAMES & set(name)))):
+        return f"names there have no {wrong}; choose another name"
+    return _WHY.get(number)

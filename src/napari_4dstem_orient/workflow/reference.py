@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from napari_4dstem_orient.core.errors import UserError
@@ -147,7 +147,7 @@ def _find(reference: Mapping[str, Any], beside: Path) -> Path:
     ways = [
         told,
         *([beside / reference["relative"]] if reference.get("relative") else []),
-        beside / told.name,
+        beside / PureWindowsPath(told).name,  # of a path of any system
     ]
     there = [path for path in ways if os.path.exists(path)]
     if not there:

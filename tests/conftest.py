@@ -29,10 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if why_not("py4DSTEM"):
-        for item in items:
-            if item.get_closest_marker("py4dstem"):
-                item.add_marker(pytest.mark.skip(reason="needs py4DSTEM"))
+    lacking = {
+        "py4dstem": "needs py4DSTEM" if why_not("py4DSTEM") else "",
+        "posix": "" if hasattr(os, "mkfifo") else "needs a POSIX system",
+    }
+    for item in items:
+        for marker, reason in lacking.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])

@@ -70,6 +70,7 @@ def test_a_sentence_is_one_line_of_letters_however_long_its_quotes():
     assert told.isprintable()
 
 
+@pytest.mark.posix
 def test_only_regular_files_are_opened(tmp_path):
     os.mkfifo(tmp_path / "pipe.h5")
     (tmp_path / "device.npy").symlink_to("/dev/zero")

@@ -29,12 +29,6 @@ def test_the_page_of_parameters_is_current() -> None:
     assert maker.PAGE.read_text(encoding="utf-8") == maker.page()
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-    missing = [page.name for page in (ROOT / "docs").glob("*.md") if f"({page.name})" not in index]
-    assert missing == ["README.md"]
-
-
 def test_every_export_is_described() -> None:
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| `(\S+?)`", text, re.MULTILINE)

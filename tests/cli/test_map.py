@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 
 from helpers.command_line import refused, run, run_alone
 from helpers.made_maps import some_map
+from helpers.rings import Q_PIXEL, disks_of
 from napari_4dstem_orient.cli import app
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.resource_files import resource as shipped
-from napari_4dstem_orient.core.scan import Scan
+from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.core.version import VERSION
+from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.io.bragg_peaks import save_disks
 from napari_4dstem_orient_evaluation.benchmarks import fresh
 
 COMMANDS = ("demo", "map", "strain", "detect", "train", "evaluate", "benchmark")
@@ -275,3 +278,16 @@ def test_script_is_installed() -> None:
     assert script is not None
     done = subprocess.run([script], capture_output=True, text=True)
     assert "Commands:" in done.stdout + done.stderr
+
+
+def test_the_detector_pixel_is_fitted_to_a_crystals_rings(tmp_path: Path, copper: Phase) -> None:
+    source, result = tmp_path / "disks.h5", tmp_path / "result.h5"
+    save_disks(disks_of(copper, patterns=30), source, calibration=Calibration(voltage=300))
+    quick = ("--method", "template", "--alone", "--crystals", "1")
+    asked = ("--phase", "Cu", "--fit-pixel", "Cu", *quick, "-o", str(result))
+    done = CliRunner().invoke(app, ["map", str(source), *asked])
+    assert done.exit_code == 0, done.output
+    assert "rings of Cu" in done.output
+    known = OrientationMap.load(result).provenance["calibration"]
+    assert known["q_pixel"] == pytest.approx(Q_PIXEL, rel=5e-3)
+    assert known["q_pixel_from"] == "fitted"

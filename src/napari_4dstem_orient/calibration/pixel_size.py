@@ -8,9 +8,11 @@ import numpy as np
 
 from napari_4dstem_orient.calibration.origin import centred
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
+from napari_4dstem_orient.core.distortion import Distortion, undistorted
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import parts
 from napari_4dstem_orient.crystals.phase import Phase
+from napari_4dstem_orient.crystals.rings import rings_of
 
 STEP = 0.1
 """Width in px of the bins of the profile of all disks over |q|."""
@@ -84,9 +86,18 @@ class PixelSizeFit:
     trustworthy: bool
     sentence: str
 
+    @property
+    def q_pixel_from(self) -> str:
+        """What a ``Calibration`` with this pixel says of where it comes from."""
+        return "fitted" if self.trustworthy else "doubtful"
+
 
 def fit_q_pixel(
-    disks: BraggDisks, phase: Phase, guess: float | None = None, origin: np.ndarray | None = None
+    disks: BraggDisks,
+    phase: Phase,
+    guess: float | None = None,
+    origin: np.ndarray | None = None,
+    distortion: Distortion = (0.0, 0.0),
 ) -> PixelSizeFit:
     """Fit the size of a detector pixel to the ring radii of a known crystal.
 
@@ -103,6 +114,8 @@ def fit_q_pixel(
         Å⁻¹ per px to begin with, good to ±15 %; without it all scales that show at least three rings are tried.
     origin : ndarray, shape (scan_y, scan_x, 2), optional
         Direct beam in px; fitted by default.
+    distortion : (float, float)
+        ``Calibration.distortion``; undone first.
 
     Raises
     ------
@@ -111,7 +124,7 @@ def fit_q_pixel(
     """
     disks = disks.sure()
     radius, weight, farthest, profile = over_q(
-        *centred(disks, origin),
+        *undistorted(*centred(disks, origin), distortion),
         disks.intensity,
         "There are too few disks beside the direct beam to fit the pixel size; "
         "detect more disks, or type the pixel size.",
@@ -161,16 +174,6 @@ def over_q(
     return radius, weight, farthest, np.bincount((radius[within] / STEP).astype(int), weight[within])
 
 
-def _rings(phase: Phase, k_max: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return radii (Å⁻¹) and summed intensities of the rings, those without intensity left out."""
-    reflections = phase.reflections(round(k_max, 2) + 0.01)
-    length = np.linalg.norm(reflections.g, axis=1)
-    radii, which = np.unique(np.round(length, 4), return_inverse=True)
-    intensity = np.bincount(which.ravel(), reflections.intensity)
-    kept = intensity > 1e-3 * intensity.max(initial=0)
-    return radii[kept], intensity[kept]
-
-
 def _scales(phase: Phase, farthest: float, guess: float | None) -> np.ndarray:
     """Return the pixel sizes to try, 0.1 % apart."""
     if guess is not None:
@@ -185,7 +188,7 @@ def _scales(phase: Phase, farthest: float, guess: float | None) -> np.ndarray:
 
 def _first_radii(phase: Phase) -> tuple[float, float]:
     k_max = 2.0 / min(phase.cell[:3])
-    while len(radii := _rings(phase, k_max)[0]) < 3:
+    while len(radii := rings_of(phase, k_max).radii) < 3:
         k_max *= 1.5
     return float(radii[0]), float(radii[2])
 
@@ -203,7 +206,7 @@ def _likeness(profile: np.ndarray, phase: Phase, scales: np.ndarray) -> np.ndarr
     start = int(NEAREST / STEP)
     shown = _band(np.sqrt(profile))[start:]
     shown /= np.linalg.norm(shown) + 1e-30
-    radii, intensity = _rings(phase, float(scales[-1]) * len(profile) * STEP)
+    radii, intensity, _ = rings_of(phase, float(scales[-1]) * len(profile) * STEP)
     strength = np.sqrt(np.sqrt(intensity))
     result = np.empty(len(scales))
     for part in parts(len(scales), 256):
@@ -221,7 +224,7 @@ def ring_windows(
     phase: Phase, scale: float, farthest: float, widest: float = WINDOW
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the radii in px of the rings on the detector, and the half width that each has for itself."""
-    radii = _rings(phase, farthest * scale)[0] / scale
+    radii = rings_of(phase, farthest * scale).radii / scale
     return radii, half_widths(radii, widest)
 
 

@@ -87,10 +87,17 @@ def ring_residuals(disks: BraggDisks, phase: Phase, q_pixel: float) -> RingResid
         If there are too few disks beside the direct beam.
     """
     disks = disks.sure()
+    return residuals_at(disks.qx / q_pixel, disks.qy / q_pixel, disks.intensity, phase, q_pixel)
+
+
+def residuals_at(
+    x: np.ndarray, y: np.ndarray, intensity: np.ndarray, phase: Phase, q_pixel: float
+) -> RingResiduals:
+    """Compare places in px from the direct beam, round already, with the rings; otherwise as ``ring_residuals``."""
     radius, weight, farthest, profile = over_q(
-        disks.qx / q_pixel,
-        disks.qy / q_pixel,
-        disks.intensity,
+        x,
+        y,
+        intensity,
         "There are too few calibrated disks beside the direct beam to compare with rings; detect more disks.",
     )
     measured, expected = _measure(radius, weight, phase, q_pixel, farthest)

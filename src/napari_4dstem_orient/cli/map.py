@@ -42,6 +42,7 @@ def map_(
     scan_shape: options.ScanShape = None,
     voltage: options.Voltage = None,
     q_pixel: options.QPixel = None,
+    fit_pixel: options.FitPixel = None,
     r_pixel: options.RPixel = None,
     semiangle: options.Semiangle = None,
     rotation: options.Rotation = None,
@@ -145,6 +146,7 @@ def map_(
         probe=options.read_probe(probe, probe_radius),
         engine=engine.value,
         centring=centring,
+        ring_crystal=None if fit_pixel is None else options.read_phases([fit_pixel])[0],
         phases=tuple(phases),
         parents=options.named(parent or [], phase, phases),
         method=method,
@@ -174,6 +176,8 @@ def map_(
     calibrated = disks.provenance["calibration"]
     if "summary" in calibrated:  # not of disks that came in Å⁻¹
         typer.echo(calibrated["summary"])
+    if done.pixel_fit is not None and done.pixel_fit.trustworthy:
+        typer.echo(done.pixel_fit.sentence)
     options.warn([*disks.provenance.get("doubts", []), *calibrated["warnings"]])
     typer.echo(f"{output}: {summary(result)}")
     if result.strain is not None:

@@ -75,6 +75,14 @@ ProbeRadius = Annotated[
 ]
 Voltage = Annotated[float | None, typer.Option(help="Accelerating voltage.", metavar="kV")]
 QPixel = Annotated[float | None, typer.Option(help="Size of a detector pixel.", metavar="Å⁻¹")]
+FitPixel = Annotated[
+    str | None,
+    typer.Option(
+        help="Fit the detector pixel to the rings of this crystal, which must be in the scan. What is known of the "
+        "pixel is the guess, and stays where the fit is doubtful.",
+        metavar="CIF|NAME",
+    ),
+]
 RPixel = Annotated[float | None, typer.Option(help="Scan step.", metavar="nm")]
 Semiangle = Annotated[float | None, typer.Option(help="Convergence semiangle.", metavar="mrad")]
 Rotation = Annotated[

@@ -45,6 +45,7 @@ def map_scan(
     settings: DetectionSettings | None = None,
     engine: str | None = None,
     centring: CalibrationSettings | None = None,
+    ring_crystal: Phase | None = None,
     acceptance: AcceptanceSettings | None = None,
     template: TemplateSettings | None = None,
     transformer: TransformerSettings | None = None,
@@ -83,6 +84,9 @@ def map_scan(
         What finds disks, whatever the settings say. Template matching has its own in ``template``.
     centring : CalibrationSettings, optional
         How the direct beam is found.
+    ring_crystal : Phase, optional
+        A crystal known to be in the scan, to whose rings the detector pixel is fitted. What is known of the pixel is
+        the guess, and stays where the fit is doubtful.
     acceptance : AcceptanceSettings, optional
         Which answers are given at all.
     template : TemplateSettings, optional
@@ -130,6 +134,7 @@ def map_scan(
         detection=settings,
         engine=engine,
         centring=centring,
+        ring_crystal=ring_crystal,
         device=device,
         memory=memory,
         parents=tuple(parents),

@@ -95,6 +95,8 @@ class Job:
     engine : "torch", "py4DSTEM" or None
         What finds disks, whatever the settings say.
     centring : CalibrationSettings or None
+    ring_crystal : Phase or None
+        The crystal to whose rings the detector pixel is fitted; see ``pixel.with_fitted_pixel``.
     phases : tuple of Phase
         The crystals there may be.
     parents : tuple of str
@@ -122,6 +124,7 @@ class Job:
     detection: DetectionSettings | None = None
     engine: str | None = None
     centring: CalibrationSettings | None = None
+    ring_crystal: Phase | None = None
     phases: tuple[Phase, ...] = ()
     parents: tuple[str, ...] = ()
     method: str = "transformer"
@@ -180,6 +183,8 @@ class Job:
         """
         told = dict(values)
         phases = tuple(Phase.from_dict(phase) for phase in told.pop("phases", ()))
+        rings = told.pop("ring_crystal", None)
+        ring_crystal = None if rings is None else Phase.from_dict(rings)
         forms: dict[str, Any] = {
             name: from_plain(kind, told.pop(name)) for name, kind in _FORMS.items() if told.get(name)
         }
@@ -187,7 +192,8 @@ class Job:
             method: from_plain(METHODS[method].settings, told_of)
             for method, told_of in dict(told.pop("settings", {})).items()
         }
-        job = replace(from_plain(cls, told), phases=phases, settings=settings, **forms)
+        made = from_plain(cls, told)
+        job = replace(made, phases=phases, ring_crystal=ring_crystal, settings=settings, **forms)
         from_plain(Calibration, job.given)
         if job.method not in METHODS:
             raise ValueError(f"there is no method {job.method!r}")

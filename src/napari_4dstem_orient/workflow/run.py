@@ -16,6 +16,7 @@ from napari_4dstem_orient.workflow.chunks import Runner, SerialRunner, in_chunks
 from napari_4dstem_orient.workflow.job import Job, Stage
 from napari_4dstem_orient.workflow.neighbours import with_neighbours
 from napari_4dstem_orient.workflow.overlap import explainer_of, with_others
+from napari_4dstem_orient.workflow.pixel import told_of, with_fitted_pixel
 from napari_4dstem_orient.workflow.provenance import with_origin
 from napari_4dstem_orient.workflow.steps import (
     Detection,
@@ -28,6 +29,7 @@ from napari_4dstem_orient.workflow.steps import (
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.calibration.calibrate import CalibrationReport
+    from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit
     from napari_4dstem_orient.core.orientation_map import OrientationMap
     from napari_4dstem_orient.detection.probe import Probe
     from napari_4dstem_orient.detection.settings import DetectionSettings
@@ -85,6 +87,8 @@ class Results:
         As measured, or as in their file.
     calibrated : BraggDisks or None
         In Å⁻¹, centred, in the scan frame.
+    pixel_fit : PixelSizeFit or None
+        Of the detector pixel, where the job asks for one.
     report : CalibrationReport or None
         None where disks came calibrated.
     map : OrientationMap or None
@@ -98,6 +102,7 @@ class Results:
     doubts: tuple[str, ...] = ()
     disks: BraggDisks | None = None
     calibrated: BraggDisks | None = None
+    pixel_fit: PixelSizeFit | None = None
     report: CalibrationReport | None = None
     map: OrientationMap | None = None
 
@@ -212,7 +217,7 @@ def foresee(job: Job, got: Results) -> None:
         check_engine(getattr(asked, "engine", None))
     check_engine(job.engine)
     known = got.calibration
-    check_calibration(known)
+    check_calibration(known, fits_pixel=job.ring_crystal is not None)
     choose_device(job.device)
     given = job.centring
     if got.scan is not None and given is not None and given.row is not None and given.col is not None:
@@ -222,14 +227,15 @@ def foresee(job: Job, got: Results) -> None:
         METHODS[job.method].files(Asked(part.phases, known.voltage, known.precession, models=job.models))
 
 
-def check_calibration(known: Calibration) -> None:
-    """Raise UserError where a unit that the job needs is unknown, saying which option gives it."""
+def check_calibration(known: Calibration, fits_pixel: bool = False) -> None:
+    """Raise UserError where a unit that the job needs, and does not fit, is unknown, saying which option gives it."""
     if known.voltage is None:
         raise UserError("The input does not say its voltage (kV); give it, such as --voltage 300.")
-    if known.q_pixel is None:
+    if known.q_pixel is None and not fits_pixel:
         told = f": it tells {known.unclear}" if known.unclear else ""
         raise UserError(
-            f"The input does not say how large a pixel is (Å⁻¹){told}; give it, such as --q-pixel 0.02."
+            f"The input does not say how large a pixel is (Å⁻¹){told}; give it, such as --q-pixel 0.02, or a crystal "
+            "in the scan to whose rings it is fitted, such as --fit-pixel Cu."
         )
 
 
@@ -283,11 +289,12 @@ def with_calibrated(job: Job, got: Results) -> Results:
     """Calibrate disks, unless their file did; raise UserError as ``calibrate``."""
     from napari_4dstem_orient.calibration.calibrate import as_calibrated, calibrate
 
+    got = with_fitted_pixel(job, got)
     assert got.disks is not None
     assert got.calibration is not None
     if not got.disks.calibrated:
         done, report = calibrate(got.disks, got.calibration, job.centring)
-        return replace(got, calibrated=done, report=report)
+        return replace(got, calibrated=told_of(got.pixel_fit, done), report=report)
     told = "calibration" in got.disks.provenance
     return replace(got, calibrated=got.disks if told else as_calibrated(got.disks, got.calibration))
 

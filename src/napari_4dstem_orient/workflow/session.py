@@ -53,7 +53,7 @@ MADE_WITH: dict[Stage, tuple[str, ...]] = {
     Stage.SCAN: ("path", "dataset", "scan_shape", "sample", "calibration"),
     Stage.PROBE: ("probe",),
     Stage.DISKS: ("detection", "engine", "device", "memory"),
-    Stage.CALIBRATED: ("centring", "calibration"),
+    Stage.CALIBRATED: ("centring", "ring_crystal", "calibration"),
     Stage.MAP: ("calibration", "phases", "parents", "method", "settings", "models", "acceptance", "device"),
 }
 """Which fields of a job each result is made with, beside those of the results that it needs."""

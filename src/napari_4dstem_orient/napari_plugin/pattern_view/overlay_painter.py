@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QLineF, QPointF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 
+from napari_4dstem_orient.core.distortion import Distortion, distorted
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import CORNERS, MarkSet, Shape
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import GAMMA
 
@@ -17,6 +18,7 @@ DASHES = (4.0, 3.5)
 """Line and gap of dashed rings in screen pixels."""
 HEAD = 5.0
 """Length of an arrow's head in screen pixels."""
+CORNERS_OF_ELLIPSE = 120
 SMALLEST = 2.5
 """Screen pixels: a cross of a smaller radius could not be seen."""
 
@@ -70,7 +72,18 @@ def _rings(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float)
             colour.setAlphaF(float(marks.opacity[index]))
             pen.setColor(colour)
         painter.setPen(pen)
-        painter.drawEllipse(QPointF(x, y), radius, radius)
+        if marks.distortion == (0.0, 0.0):
+            painter.drawEllipse(QPointF(x, y), radius, radius)
+        else:
+            painter.drawPolygon(_ellipse(QPointF(x, y), radius, marks.distortion))
+
+
+def _ellipse(middle: QPointF, radius: float, distortion: Distortion) -> QPolygonF:
+    """Return how a distorting detector shows a circle."""
+    angle = np.linspace(0, 2 * np.pi, CORNERS_OF_ELLIPSE, endpoint=False)
+    down, right = distorted(radius * np.cos(angle), radius * np.sin(angle), distortion)
+    places = zip(right + middle.x(), down + middle.y(), strict=True)
+    return QPolygonF([QPointF(x, y) for x, y in places])
 
 
 def _discs(painter: QPainter, marks: MarkSet, to_screen: ToScreen, scale: float) -> None:

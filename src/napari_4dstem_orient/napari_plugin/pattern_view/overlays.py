@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from napari_4dstem_orient.core.distortion import Distortion
 from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks
 
 CIRCLE = 1.6
@@ -104,6 +105,8 @@ class MarkSet:
         Of arrows.
     opacity : ndarray, shape (n,) or None
         0 to 1, of rings: how sure each disk is.
+    distortion : (float, float)
+        Of rings, as ``Calibration.distortion``: ellipses.
     """
 
     kind: str
@@ -112,6 +115,7 @@ class MarkSet:
     strength: np.ndarray | None = None
     ends: np.ndarray | None = None
     opacity: np.ndarray | None = None
+    distortion: Distortion = (0.0, 0.0)
 
     @property
     def style(self) -> Style:
@@ -134,9 +138,12 @@ class MarkSet:
         return [(int(red), int(green), int(blue)) for red, green, blue in mixed]
 
 
-def circles(kind: str, center: np.ndarray, radii: np.ndarray) -> list[MarkSet]:
-    """Mark circles about one place, shape (2,), with radii (pixels), shape (n,)."""
-    return [MarkSet(kind, np.asarray(center, float)[None], float(radius)) for radius in radii]
+def circles(
+    kind: str, center: np.ndarray, radii: np.ndarray, distortion: Distortion = (0.0, 0.0)
+) -> list[MarkSet]:
+    """Mark circles about one place, shape (2,), with radii (pixels), shape (n,), as a distorting detector sees them."""
+    place = np.asarray(center, float)[None]
+    return [MarkSet(kind, place, float(radius), distortion=distortion) for radius in radii]
 
 
 def rings(disks: np.ndarray, radius: float, attention: np.ndarray | None = None) -> MarkSet:

@@ -136,6 +136,11 @@ class PatternCanvas(QWidget):
         self.canvas.marks = marks
         self.canvas.update()
 
+    def show_labels(self, labels: list[tuple[np.ndarray, str]]) -> None:
+        """Write other words over the same pattern: above which place, and what."""
+        self.canvas.labels = labels
+        self.canvas.update()
+
     def clear(self, message: str = "") -> None:
         """Show nothing but, perhaps, words saying why."""
         self.show_sheet(None, [])

@@ -15,6 +15,9 @@ from napari_4dstem_orient.crystals.laue import is_hexagonal
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.napari_plugin.state.snapshot import Detector
 
+BAR = "\u0305"
+"""Combines with the digit before it: its overbar."""
+
 
 @dataclass(frozen=True, eq=False)
 class Marks:
@@ -143,6 +146,15 @@ def plane_indices(hkl: np.ndarray, phase: Phase) -> tuple[int, ...]:
     """Return (h k l), or the four indices (h k i l) of a hexagonal cell, as directions are named there."""
     h, k, last = (int(index) for index in hkl)
     return (h, k, -(h + k), last) if is_hexagonal(phase) else (h, k, last)
+
+
+def plane_text(hkl: np.ndarray, phase: Phase) -> str:
+    """Name a reflection with overbars, for the screen."""
+    digits = [
+        "".join(digit + BAR for digit in str(-index)) if index < 0 else str(index)
+        for index in plane_indices(hkl, phase)
+    ]
+    return (" " if max(map(len, digits)) > 2 else "").join(digits)
 
 
 def plane_mathtext(hkl: Sequence[int] | np.ndarray) -> str:

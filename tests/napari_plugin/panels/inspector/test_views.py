@@ -11,12 +11,12 @@ from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
     InspectorState,
     ViewOptions,
     draw,
-    plane_text,
     predicted_anew,
     with_attention,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.inspection import look
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
+from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import plane_text
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.workflow.session import Session, Stage

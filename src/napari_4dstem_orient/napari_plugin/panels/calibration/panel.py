@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import napari
-import numpy as np
 from matplotlib.figure import Figure
 from qtpy.QtWidgets import QComboBox
 
 from napari_4dstem_orient.calibration.calibrate import CalibrationReport, CalibrationSettings
 from napari_4dstem_orient.calibration.pixel_size import PixelSizeFit, fit_q_pixel
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
-from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.crystals.library import bundled, crystals_in, find_phase, title_of
 from napari_4dstem_orient.crystals.phase import Phase
-from napari_4dstem_orient.detection.vector_map import bragg_vector_map, vector_map_frame
+from napari_4dstem_orient.detection.vector_map import bragg_vector_map
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.calibration.axes import AxesSection
 from napari_4dstem_orient.napari_plugin.panels.calibration.ellipse import EllipseSection
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import CalibrationFigure
 from napari_4dstem_orient.napari_plugin.panels.calibration.residuals import ResidualsSection, draw_rings
+from napari_4dstem_orient.napari_plugin.panels.calibration.rings import RingsByHand, Trial
 from napari_4dstem_orient.napari_plugin.panels.calibration.shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
-from napari_4dstem_orient.napari_plugin.pattern_view.overlays import circles
-from napari_4dstem_orient.napari_plugin.pattern_view.pattern_canvas import PatternCanvas
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
 from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
@@ -43,8 +38,6 @@ from napari_4dstem_orient.workflow.session import Stage
 PixelFit = tuple[PixelSizeFit, Phase]
 """A fitted detector pixel, and the crystal it was fitted to."""
 FROM_FILE = "CIF …"
-RINGS_SHOWN = 5
-"""More would hide the disks they lie on."""
 
 
 class CalibrationWidget(StepWidget):
@@ -54,15 +47,21 @@ class CalibrationWidget(StepWidget):
         super().__init__(napari_viewer)
         self._fit: PixelFit | None = None
         self._report: CalibrationReport | None = None
+        self._mapped: tuple[Phase, ...] = ()
         self.fields = CalibrationFields(self.session, ("q_pixel", "rotation", "flip"))
         self.crystal = CrystalChooser()
         self.fit_button = button(
             "Fit its rings", "Fit the detector pixel to this crystal, which must be in the scan.", self.fit
         )
         self.plot = Plot(napari_viewer, self.endings, 125, "Disks over |q| with the known crystal's rings")
-        self.use_button = button("Use it", "Take the fitted value as the detector pixel.", self.use_fit)
+        self.use_button = button(
+            "Use it",
+            "Take the pixel size and the ellipse that the rings show, fitted or by hand.",
+            self.use_rings,
+        )
         self.form = form_for(CalibrationSettings)
-        self.view = PatternCanvas("", (150, 150))
+        self.rings = RingsByHand(napari_viewer, self.endings, self.form.settings)
+        self.view = self.rings.view
         self.state = wrapped()
         self.apply_button = button(
             "Apply", "Fit the direct beam over the scan and calibrate all disks.", self.apply
@@ -77,12 +76,15 @@ class CalibrationWidget(StepWidget):
         self.sections = {title: Section(title, figure) for title, figure in self.figures.items()}
         fill(self.body, section("Known crystal"))
         fill(self.body, row((self.crystal, 1), (self.fit_button, 1), (self.use_button, 1)))
-        fill(self.body, (self.plot, 1), (self.view, 2), section("Detector"), self.fields)
+        fill(self.body, (self.plot, 1), (self.rings, 2), section("Detector"), self.fields)
         fill(self.body, section("Direct beam"), self.form.native, *self.sections.values())
         fill(self.footer, self.state, self.apply_button)
         self.form.changed.connect(self._refresh_figures)
         self.fields.inputs["rotation"].native.textEdited.connect(self.figures["Rotation and flip"].refresh)
         self.crystal.currentIndexChanged.connect(self._on_crystal)
+        self.rings.changed.connect(self._show_fit)
+        self.endings.listen(self.session.job_changed, self._on_job)
+        self._on_job()
         self.refresh()
 
     def _turn(self) -> tuple[float, bool]:
@@ -92,23 +94,32 @@ class CalibrationWidget(StepWidget):
     def _on_crystal(self, index: int) -> None:
         if self.crystal.currentData() is not None:  # and not "CIF …"
             self.figures["Ring residuals"].refresh()
+            self.rings.show_rings(phase_of(self.crystal.choice))
+
+    def _on_job(self) -> None:
+        phases = self.session.job.phases[:1]
+        if phases != self._mapped:
+            self._mapped = phases
+            for phase in phases:
+                self.crystal.choose(phase)
 
     def _refresh_figures(self) -> None:
         for figure in self.figures.values():
             figure.refresh()
 
     def fit(self) -> None:
-        """Fit the detector pixel to the rings of the chosen crystal."""
+        """Fit the detector pixel to the rings of the chosen crystal, from where they lie."""
         disks = self.session.get(Stage.DISKS)
         if disks is None or self.jobs.running:
             return
-        guess, settings = self.session.calibration.q_pixel, self.form.settings()
-        self.jobs.run("Fitting the rings", self._take_fit, _fit, disks, self.crystal.choice, guess, settings)
+        asked = disks, self.crystal.choice, self.rings.trial, self.form.settings()
+        self.jobs.run("Fitting the rings", self._take_fit, _fit, *asked)
 
-    def use_fit(self) -> None:
-        """Take the fitted detector pixel."""
-        if self._fit is not None:
-            self.session.set_calibration(self.session.calibration.with_(**_told_by(self._fit[0])))
+    def use_rings(self) -> None:
+        """Take the pixel size and the ellipse that the rings show."""
+        self.session.set_calibration(self.session.calibration.with_(**vars(self.rings.trial)))
+        self.rings.try_out(None)
+        self._show_fit()
 
     def make(self, key: Key) -> None:
         """Calibrate; a detector pixel that nobody checked is fitted to the rings of the first crystal of the map.
@@ -129,7 +140,7 @@ class CalibrationWidget(StepWidget):
             self.session.choose(centring=self.form.settings())
             job, known = self.session.job_for(Stage.CALIBRATED), self.session.calibration
             have = Results(disks=disks, calibration=known)
-            self.jobs.run("Calibrating", self._take, _calibrate, job, have, crystal)
+            self.jobs.run("Calibrating", self._take, _calibrate, replace(job, ring_crystal=crystal), have)
 
     def refresh(self) -> None:
         """Say what is missing, show what is known, and let disks be calibrated where there are some."""
@@ -144,20 +155,24 @@ class CalibrationWidget(StepWidget):
         self.apply_button.setEnabled(ready and self.session.calibration.q_pixel is not None)
         if disks is None or self.session.is_stale(Stage.DISKS):
             self._fit = None
+        self.rings.refresh()
         self._show_fit()
         self._say_state(calibrated, disks)
-        self._show_vector_map(calibrated)
         self._refresh_figures()
 
     def forget(self) -> None:
         """Say nothing that was found in the former scan."""
         self._fit = self._report = None
+        self.rings.try_out(None)
 
-    def _take(self, calibrated: tuple[Job, Results, PixelFit | None]) -> None:
-        job, done, fit = calibrated
-        if fit is not None and done.calibration is not None:
-            self._take_fit(fit)
+    def _take(self, calibrated: tuple[Job, Results]) -> None:
+        job, done = calibrated
+        if job.ring_crystal is not None and done.pixel_fit is not None and done.calibration is not None:
+            self._take_fit((done.pixel_fit, job.ring_crystal))
             self.session.set_calibration(done.calibration)
+            # Made again it shall be with just this pixel.
+            given = {**job.calibration, **vars(Trial.of(done.calibration))}
+            job = replace(job, ring_crystal=None, calibration=given)
         self._report = done.report
         self.session.put(Stage.CALIBRATED, done.calibrated, job)
 
@@ -165,15 +180,16 @@ class CalibrationWidget(StepWidget):
         self._fit, found = fit, fit[0]
         self.plot.show_figure(partial(_draw_fit, found), found.sentence)
         set_tone(self.plot.words, Tone.GOOD if found.trustworthy else Tone.DOUBTFUL)
+        self.rings.crystal = fit[1]
+        self.rings.try_out(Trial(found.q_pixel, self.rings.trial.distortion, found.q_pixel_from))
         self._show_fit()
-        self._show_vector_map(self.session.get(Stage.CALIBRATED))
 
     def _show_fit(self) -> None:
         fit = self._fit[0] if self._fit is not None else None
         self.plot.setVisible(fit is not None)
-        used = fit is not None and self.session.calibration.q_pixel == fit.q_pixel
-        self.use_button.setEnabled(fit is not None and not used)
-        self.use_button.setText("In use" if used else "Use it")
+        trial = self.rings.trial
+        self.use_button.setEnabled(trial.q_pixel is not None and not self.rings.is_known)
+        self.use_button.setText("In use" if trial.q_pixel and self.rings.is_known else "Use it")
 
     def _say_state(self, calibrated: BraggDisks | None, disks: BraggDisks | None) -> None:
         text, tone = "", Tone.DOUBTFUL
@@ -195,18 +211,6 @@ class CalibrationWidget(StepWidget):
         set_tone(self.state, tone)
         self.state.setVisible(bool(text))
 
-    def _show_vector_map(self, calibrated: BraggDisks | None) -> None:
-        """Show all disks over one another, with the known crystal's rings: sharp spots, on the rings, are right."""
-        if calibrated is None or not len(calibrated):
-            self.view.clear("All disks, once calibrated")
-            return
-        (step, _), (start, _) = vector_map_frame(calibrated)
-        marks = []
-        if self._fit is not None:
-            reach = float(np.hypot(calibrated.qx, calibrated.qy).max())
-            marks = circles("rings", np.full(2, -start / step), _ring_radii(self._fit[1], reach) / step)
-        self.view.show_pattern(bragg_vector_map(calibrated) ** 0.5, step, marks)
-
 
 class CrystalChooser(QComboBox):
     """The bundled crystals, and any CIF."""
@@ -219,9 +223,17 @@ class CrystalChooser(QComboBox):
         self.activated.connect(self._on_activated)
 
     @property
-    def choice(self) -> str:
-        """Path of the chosen crystal's CIF."""
-        return str(self.currentData())
+    def choice(self) -> str | Phase:
+        """Path of the chosen crystal's CIF, or the crystal."""
+        found = self.currentData()
+        return found if isinstance(found, Phase) else str(found)
+
+    def choose(self, phase: Phase) -> None:
+        """Choose a crystal that is mapped; offer it where no entry has its name."""
+        if (there := self.findText(phase.name)) < 0:
+            there = self.count() - 1
+            self.insertItem(there, phase.name, phase)
+        self.setCurrentIndex(there)
 
     def add_file(self, path: str) -> None:
         """Offer, and choose, the crystal of a CIF; of several in a file the first.
@@ -251,35 +263,20 @@ def _draw_fit(fit: PixelSizeFit, figure: Figure, color: str) -> None:
     dress(axes, color)
 
 
-def _ring_radii(phase: Phase, k_max: float) -> np.ndarray:
-    reflections = phase.reflections(round(k_max, 2))
-    strong = reflections.intensity > 1e-3 * reflections.intensity.max(initial=0)
-    return np.unique(np.linalg.norm(reflections.g[strong], axis=1).round(3))[:RINGS_SHOWN]
+def phase_of(crystal: str | Phase) -> Phase:
+    """Return the crystal of a CIF, or the crystal itself."""
+    return crystal if isinstance(crystal, Phase) else find_phase(crystal)
 
 
 def _fit(
-    disks: BraggDisks, crystal: str, guess: float | None, settings: CalibrationSettings, progress: Progress
+    disks: BraggDisks, crystal: str | Phase, begin: Trial, settings: CalibrationSettings, progress: Progress
 ) -> PixelFit:
-    phase = find_phase(crystal)
-    return fit_q_pixel(disks, phase, guess, settings.fit(disks).origin), phase
+    phase = phase_of(crystal)
+    return fit_q_pixel(disks, phase, begin.q_pixel, settings.fit(disks).origin, begin.distortion), phase
 
 
-def _told_by(fit: PixelSizeFit) -> dict[str, Any]:
-    """Return the fields of the calibration that a fit gives."""
-    return {"q_pixel": fit.q_pixel, "q_pixel_from": "fitted" if fit.trustworthy else "doubtful"}
-
-
-def _calibrate(
-    job: Job, have: Results, crystal: Phase | None, progress: Progress
-) -> tuple[Job, Results, PixelFit | None]:
-    fit, known = None, have.calibration.q_pixel if have.calibration is not None else None
-    if crystal is not None and have.disks is not None:
-        origin = (job.centring or CalibrationSettings()).fit(have.disks).origin
-        with suppress(*([UserError] if known else [])):  # too few disks to check what is known
-            fit = fit_q_pixel(have.disks, crystal, known, origin), crystal
-    if fit is not None and (known is None or fit[0].trustworthy):
-        job = replace(job, calibration={**job.calibration, **_told_by(fit[0])})
+def _calibrate(job: Job, have: Results, progress: Progress) -> tuple[Job, Results]:
     done = run(job, Stage.CALIBRATED, have=have)
     assert done.calibrated is not None
     bragg_vector_map(done.calibrated)  # so that it need not be made in the main thread
-    return job, done, fit
+    return job, done

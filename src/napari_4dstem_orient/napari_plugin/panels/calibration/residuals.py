@@ -14,6 +14,7 @@ from napari_4dstem_orient.calibration.pixel_size import GOOD_EXPLAINED, GOOD_RES
 from napari_4dstem_orient.calibration.ring_residuals import POOR_RESIDUAL, RingResiduals, ring_residuals
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.crystals.library import find_phase
+from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.napari_plugin.panels.base import wrapped
 from napari_4dstem_orient.napari_plugin.panels.calibration.figure import BLUE, ORANGE, CalibrationFigure
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import dress
@@ -33,13 +34,13 @@ class ResidualsSection(CalibrationFigure):
     viewer : napari.Viewer
     endings : Endings
     crystal : callable
-        Returns the path of the CIF of the crystal chosen.
+        Returns the crystal chosen, or the path of its CIF.
     """
 
     HEIGHT = 200
     SAYS = "Disks over |q| with a crystal's rings, and the residual of each ring"
 
-    def __init__(self, viewer: napari.Viewer, endings: Endings, crystal: Callable[[], str]) -> None:
+    def __init__(self, viewer: napari.Viewer, endings: Endings, crystal: Callable[[], str | Phase]) -> None:
         super().__init__(viewer, endings)
         self._crystal = crystal
         self.table = wrapped()
@@ -59,9 +60,9 @@ class ResidualsSection(CalibrationFigure):
         return disks, self._crystal(), float(q_pixel)
 
     @staticmethod
-    def compute(disks: BraggDisks, crystal: str, q_pixel: float) -> tuple[str, RingResiduals]:
+    def compute(disks: BraggDisks, crystal: str | Phase, q_pixel: float) -> tuple[str, RingResiduals]:
         """Compare with the crystal's rings."""
-        phase = find_phase(crystal)
+        phase = crystal if isinstance(crystal, Phase) else find_phase(crystal)
         return phase.name, ring_residuals(disks, phase, q_pixel)
 
     def show_answer(self, answer: tuple[str, RingResiduals], color: str) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QSlider, QWidget
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QWidget
 
 from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import Contrast, Curve
 from napari_4dstem_orient.napari_plugin.qt.boxes import choices, column, fill
+from napari_4dstem_orient.napari_plugin.qt.labelled_slider import LabelledSlider
 
 WIDTH = 150
 """Screen pixels of the column of controls."""
@@ -22,40 +23,6 @@ WHITE = {
 """About the slider of the contrast, as ``parameter`` tells of others."""
 ACTS_ON = {"excitation_width": ("kinematic",), "thickness": ("two-beam", "Bloch waves")}
 """Which physics each slider acts on."""
-
-
-class LabelledSlider(QWidget):
-    """A slider over a number of a settings dataclass, its label, unit and value above it.
-
-    Parameters
-    ----------
-    about : dict
-        See ``core.parameters.parameter``: label, tooltip, min, max, step.
-    value : float
-    """
-
-    def __init__(self, about: dict[str, Any], value: float) -> None:
-        super().__init__()
-        self._step, self._label = float(about["step"]), str(about["label"])
-        self.words = QLabel()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(round(about["min"] / self._step), round(about["max"] / self._step))
-        self.slider.setValue(round(value / self._step))
-        self.slider.valueChanged.connect(self._say)
-        for widget in (self.words, self.slider):
-            widget.setToolTip(about["tooltip"])
-        self.slider.setAccessibleName(self._label)
-        column(self, self.words, self.slider).setSpacing(0)
-        self._say()
-
-    @property
-    def value(self) -> float:
-        """The number."""
-        return round(self.slider.value() * self._step, 6)
-
-    def _say(self, *_: object) -> None:
-        name, unit = self._label.rstrip(")").split(" (")
-        self.words.setText(f"{name}: {self.value:g} {unit}")
 
 
 class InspectorControls(QWidget):

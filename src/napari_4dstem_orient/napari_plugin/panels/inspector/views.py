@@ -36,14 +36,16 @@ from napari_4dstem_orient.napari_plugin.pattern_view.overlays import (
     rings,
 )
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import USUAL, Contrast, grey_levels
-from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import Marks, in_variant, plane_indices
+from napari_4dstem_orient.napari_plugin.pattern_view.spot_matching import (
+    Marks,
+    in_variant,
+    plane_indices,
+    plane_text,
+)
 from napari_4dstem_orient.napari_plugin.state.indexers import Indexers
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.napari_plugin.state.snapshot import BeamConditions, Snapshot
-
-BAR = "\u0305"
-"""Combines with the digit before it: its overbar."""
 
 
 @dataclass(frozen=True)
@@ -339,15 +341,6 @@ def reflection_text(seen: Marks, names: np.ndarray, phase: Phase, place: np.ndar
     beside = "no disk" if seen.missing[number] else "measured"
     length = np.linalg.norm(names[number] @ np.linalg.inv(phase.lattice).T)
     return f"({plane})  {length:.2f} Å⁻¹\n{seen.intensity[number]:.0%}, {beside}"
-
-
-def plane_text(hkl: np.ndarray, phase: Phase) -> str:
-    """Name a reflection with overbars, for the screen."""
-    digits = [
-        "".join(digit + BAR for digit in str(-index)) if index < 0 else str(index)
-        for index in plane_indices(hkl, phase)
-    ]
-    return (" " if max(map(len, digits)) > 2 else "").join(digits)
 
 
 def answer_words(answer: Answer, directions: str, seen: Marks | None = None) -> str:

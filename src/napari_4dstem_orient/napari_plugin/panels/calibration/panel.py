@@ -102,6 +102,7 @@ class CalibrationWidget(StepWidget):
             self._mapped = phases
             for phase in phases:
                 self.crystal.choose(phase)
+                self.rings.show_rings(phase)  # it may have been chosen before
 
     def _refresh_figures(self) -> None:
         for figure in self.figures.values():

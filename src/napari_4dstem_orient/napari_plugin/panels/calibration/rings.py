@@ -203,6 +203,7 @@ class RingsByHand(QWidget):
             self._asked, self._picture = asked, None
             self._pictures.drop()
             if raw:
+                self.view.clear("Adding up …")
                 made = partial(_mean_picture, scan) if mean else _disks_picture
                 self._pictures.ask(partial(made, disks, self._centring()))
             else:

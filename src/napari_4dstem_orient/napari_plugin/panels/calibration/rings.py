@@ -41,12 +41,14 @@ from napari_4dstem_orient.napari_plugin.qt.labelled_slider import LabelledSlider
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.workflow.session import Stage
 
-RINGS_SHOWN = 12
+RINGS_SHOWN = 8
 """More would hide the disks they lie on."""
-APART = 0.045
+APART = 0.06
 """Of the picture's height: labels nearer than that would cover each other."""
 PATTERNS = 128
 """Of which the mean pattern is."""
+CLEAR = 0.7
+"""Opacity of the rings, so that the disks below them are seen."""
 STEP = 5e-4
 """Of the slider, relative to the pixel size that it begins at."""
 START = 0.4
@@ -87,6 +89,36 @@ class Trial:
     def of(cls, known: Calibration) -> Trial:
         """Return what is known."""
         return cls(known.q_pixel, known.distortion, known.q_pixel_from)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the sure disks of a scan lie from the direct beam of their pattern.
+
+    Attributes
+    ----------
+    x, y : ndarray, shape (n,)
+        Detector pixels.
+    beam : ndarray, shape (2,)
+        The mean direct beam, in px.
+    sure : BraggDisks
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    beam: np.ndarray
+    sure: BraggDisks
+
+    @classmethod
+    def of(cls, disks: BraggDisks, centring: CalibrationSettings) -> Places:
+        """Find the direct beam, which takes a while."""
+        origin, sure = centring.fit(disks).origin, disks.sure()
+        return cls(*centred(sure, origin), origin.mean(axis=(0, 1)), sure)
+
+    def residuals(self, crystal: Phase, trial: Trial) -> RingResiduals:
+        """Compare with a crystal's rings."""
+        round_ones = undistorted(self.x, self.y, trial.distortion)
+        return residuals_at(*round_ones, self.sure.intensity, crystal, float(trial.q_pixel or 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +168,7 @@ class RingsByHand(QWidget):
         self._moved: Trial | None = None
         self._known = Trial.of(self.session.calibration)
         self._asked: tuple[Any, ...] = ()
+        self._places: Places | None = None
         self._picture: Picture | None = None
         self.view = PatternCanvas("", (150, 150))
         self.tabs = QTabBar()
@@ -198,14 +231,16 @@ class RingsByHand(QWidget):
             self.words.hide()
             return
         mean = raw and scan is not None and self.tabs.currentIndex() == 1
-        asked = (disks if raw else calibrated, scan.data if mean else None, self._centring())
+        asked = (disks if raw else calibrated, self._centring(), scan.data if mean else None)
         if not _same(asked, self._asked):
+            if not _same(asked[:2], self._asked[:2]):
+                self._places = None
             self._asked, self._picture = asked, None
             self._pictures.drop()
             if raw:
                 self.view.clear("Adding up …")
-                made = partial(_mean_picture, scan) if mean else _disks_picture
-                self._pictures.ask(partial(made, disks, self._centring()))
+                how = disks, self._centring(), self._places, scan if mean else None
+                self._pictures.ask(partial(_look, *how))
             else:
                 (step, _), (start, _) = vector_map_frame(calibrated)
                 self._picture = Picture(bragg_vector_map(calibrated) ** 0.5, np.full(2, -start / step), step)
@@ -260,9 +295,10 @@ class RingsByHand(QWidget):
 
     # ---------------------------------------------------------------- what is seen
 
-    def _take_picture(self, picture: Picture) -> None:
-        self._picture = picture
+    def _take_picture(self, seen: tuple[Places, Picture]) -> None:
+        self._places, self._picture = seen
         self._show()
+        self._judge()
 
     def _show(self) -> None:
         picture, trial = self._picture, self.trial
@@ -275,16 +311,16 @@ class RingsByHand(QWidget):
         distortion = trial.distortion if picture.step is None else (0.0, 0.0)
         rings = rings_of(self.crystal, 0.5 * np.sqrt(2) * max(picture.image.shape) * step)
         few = Rings(*(each[:RINGS_SHOWN] for each in rings))
-        self.view.show_marks(circles("rings", picture.middle, few.radii / step, distortion))
+        marks = circles("rings", picture.middle, few.radii / step, distortion)
+        self.view.show_marks([replace(mark, opacity=np.array([CLEAR])) for mark in marks])
         apart = APART * min(picture.image.shape) / self.view.canvas.lens.zoom
         self.view.show_labels(_labels(few, picture.middle, step, distortion, apart, self.crystal))
 
     def _judge(self) -> None:
         """Ask how well the rings lie."""
-        disks, crystal, trial = self.session.get(Stage.DISKS), self.crystal, self.trial
-        raw = disks is not None and not disks.calibrated
-        if raw and crystal is not None and self._moved is not None and trial.q_pixel is not None:
-            self._judges.ask(partial(_residuals, disks, self._centring(), crystal, trial))
+        places, crystal, trial = self._places, self.crystal, self.trial
+        if places is not None and crystal is not None and self._moved is not None and trial.q_pixel:
+            self._judges.ask(partial(places.residuals, crystal, trial))
         else:
             self._judges.drop()
             self.words.hide()
@@ -305,28 +341,20 @@ class RingsByHand(QWidget):
         self.words.show()
 
 
-def _disks_picture(disks: BraggDisks, centring: CalibrationSettings) -> Picture:
-    """Return all disks in one picture, each from the direct beam of its own pattern."""
-    x, y = centred(disks, centring.fit(disks).origin)
+def _look(
+    disks: BraggDisks, centring: CalibrationSettings, places: Places | None, scan: Scan | None
+) -> tuple[Places, Picture]:
+    """Return where the disks lie, and a picture: of all of them, or, with a scan, of its mean pattern."""
+    places = places or Places.of(disks, centring)
+    if scan is not None:
+        mean = aligned_mean(sample_patterns(scan, PATTERNS))
+        return places, Picture(np.maximum(mean, 0), places.beam)
+    x, y = places.x, places.y
     rows, cols = disks.detector_shape or (2 * int(np.abs(x).max()) + 2, 2 * int(np.abs(y).max()) + 2)
     middle = np.array([rows // 2, cols // 2])
     qx, qy = (x + middle[0]).astype(np.float32), (y + middle[1]).astype(np.float32)
-    moved = replace(disks, qx=qx, qy=qy, origin=None, detector_shape=(rows, cols))
-    return Picture(bragg_vector_map(moved) ** 0.5, middle)
-
-
-def _mean_picture(scan: Scan, disks: BraggDisks, centring: CalibrationSettings) -> Picture:
-    """Return the mean of some patterns, centred where the direct beam lies on average."""
-    mean = aligned_mean(sample_patterns(scan, PATTERNS))
-    return Picture(np.maximum(mean, 0), centring.fit(disks).origin.mean(axis=(0, 1)))
-
-
-def _residuals(
-    disks: BraggDisks, centring: CalibrationSettings, crystal: Phase, trial: Trial
-) -> RingResiduals:
-    sure = disks.sure()
-    place = undistorted(*centred(sure, centring.fit(disks).origin), trial.distortion)
-    return residuals_at(*place, sure.intensity, crystal, float(trial.q_pixel or 0.0))
+    moved = replace(places.sure, qx=qx, qy=qy, origin=None, detector_shape=(rows, cols))
+    return places, Picture(bragg_vector_map(moved) ** 0.5, middle)
 
 
 def _labels(

@@ -41,7 +41,6 @@ html_context = {
     "github_version": "main",
     "doc_path": "docs",
 }
-html_sidebars = {"first_map": [], "install": []}  # alone in their branch
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
@@ -60,6 +59,7 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 OUTSIDE = re.compile(r"\]\((?:\.\./)+((?:benchmarks|tools|resources|src|tests)\b[^)]*|[A-Z]\w+\.\w+)\)")
 """Links to what lies in the repository, but not on the site."""

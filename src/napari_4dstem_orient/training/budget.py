@@ -22,7 +22,7 @@ from napari_4dstem_orient.training.trainer import TrainingSettings
 
 CUBIC_PATTERNS = 100_000
 """Training patterns after which a model of a crystal of full cubic symmetry, together with the verifier and pairs of
-disks, is worth mapping with (docs/experiments.md, "From a CIF file"); its network alone wants many more."""
+disks, is worth mapping with (benchmarks/experiments.md, "From a CIF file"); its network alone wants many more."""
 CUBIC_ROTATIONS = 24
 """Proper rotations of m-3m. A crystal with fewer has a fundamental zone so many times larger, and needs so many
 times more patterns to fill it as densely."""

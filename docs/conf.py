@@ -25,7 +25,8 @@ highlight_language = "text"
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = False
 html_theme_options = {
     "github_url": REPOSITORY,

@@ -10,6 +10,7 @@ from napari_4dstem_orient.export.registry import FORMATS
 from napari_4dstem_orient.io.formats import suffixes
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "napari_4dstem_orient"
 PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md") for path in ROOT.glob(pattern))
 
 
@@ -27,6 +28,17 @@ def test_the_page_of_parameters_is_current() -> None:
     maker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(maker)
     assert maker.PAGE.read_text(encoding="utf-8") == maker.page()
+
+
+def test_the_glossary_names_modules_that_are_there() -> None:
+    rows = re.findall(
+        r"^\|.*\|(.*)\|$", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = {path for row in rows for path in re.findall(r"`([a-z_/]+(?:\.py)?)`", row) if "/" in path}
+    assert len(named) > 10
+    assert not [
+        path for path in named if not (PACKAGE / path).exists() and not (PACKAGE / f"{path}.py").exists()
+    ]
 
 
 def test_every_export_is_described() -> None:

@@ -157,6 +157,7 @@ def test_a_file_that_is_cut_short_after_it_was_opened_does_not_end_the_program(t
         scan.pattern(7, 7)
 
 
+@pytest.mark.posix
 def test_whether_an_output_is_ours_is_not_asked_of_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.h5")
     began = time.perf_counter()

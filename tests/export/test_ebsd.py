@@ -263,6 +263,7 @@ def test_awkward_names_stay_readable(kind, tmp_path):
     assert "Kupfer" in (tmp_path / f"map.{kind}").read_text(encoding="ascii")
 
 
+@pytest.mark.posix
 @both
 def test_a_full_disk_leaves_the_former_file(kind, tmp_path):
     former = written(kind, some_map(), tmp_path).read_bytes()

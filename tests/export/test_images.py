@@ -165,6 +165,7 @@ def test_phases(tmp_path):
     assert colours[0].tolist() != colours[1].tolist()
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["map.png", "map.tif"])
 def test_a_full_disk_leaves_the_former_picture(name, tmp_path):
     save_channel_image(grain_map(SHAPE, (CU,)), tmp_path / name, "ipf-z")

@@ -264,6 +264,7 @@ def test_maps_of_nothing_are_written(name, tmp_path):
 
 
 # py4DSTEM and rosettasciio open the file themselves: HDF5 then complains of a full disk for good.
+@pytest.mark.posix
 @pytest.mark.parametrize("name", ["map.csv", "map_orix.h5", "map.ome.tif"])
 def test_a_full_disk_leaves_the_former_file(name, tmp_path):
     SAVERS[name](some_map(), tmp_path / name)

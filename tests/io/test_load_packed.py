@@ -113,6 +113,7 @@ def test_xml_that_expands_or_looks_elsewhere_is_refused(tmp_path, kind):
     assert time.process_time() - began < 5
 
 
+@pytest.mark.posix
 def test_what_lies_beside_a_scan_is_a_small_regular_file_or_not_read(tmp_path):
     path = mib(tmp_path / "a.mib", DATA, "U16", 4)
     assert load(path).scan_shape == (3, 4)
@@ -127,6 +128,7 @@ def test_what_lies_beside_a_scan_is_a_small_regular_file_or_not_read(tmp_path):
         load(path)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("spoil", ["pipe", "device", "link to nothing", "folder", "huge"])
 def test_a_zarr_chunk_that_is_no_regular_file_is_refused_not_taken_for_zeros(tmp_path, spoil):
     path = zspy(tmp_path / "a.zspy", chunks=(1, 1, 10, 12))
@@ -152,6 +154,7 @@ def test_a_zarr_chunk_that_is_no_regular_file_is_refused_not_taken_for_zeros(tmp
         load(path).read(slice(0, 1), slice(0, 3))
 
 
+@pytest.mark.posix
 def test_a_description_of_zarr_that_is_a_pipe_is_refused(tmp_path):
     path = zspy(tmp_path / "a.zspy")
     described = path / "Experiments/scan/data/.zarray"

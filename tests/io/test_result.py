@@ -189,6 +189,7 @@ def test_a_damaged_file_is_refused_in_one_sentence(saved, damage):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.posix
 def test_a_full_disk_keeps_the_former_result(saved):
     former = saved.read_bytes()
     with files_no_larger_than(20_000), pytest.raises(UserError, match="Cannot write"):

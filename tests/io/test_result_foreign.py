@@ -165,6 +165,7 @@ def linked(path, pipe):
     return path
 
 
+@pytest.mark.posix
 def test_links_that_lead_to_pipes_or_round_in_circles_end(tmp_path, saved):
     began = time.perf_counter()
     path = linked(tmp_path / "links.h5", tmp_path / "pipe.h5")
@@ -203,6 +204,7 @@ def test_a_link_to_another_file_is_followed(tmp_path):
         assert load(tmp_path / name).scan_shape == (2, 3)
 
 
+@pytest.mark.posix
 def test_data_that_lie_in_a_pipe_or_device_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     space = h5py.h5s.create_simple((2, 3, 16, 16))

@@ -53,6 +53,7 @@ def test_two_virtual_datasets_put_together_from_each_other(tmp_path):
         load(virtual(tmp_path / "a.h5", "b.h5", "all"))
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("way", ["virtual", "link", "external"])
 def test_a_pipe_behind_the_file_that_a_virtual_dataset_names(tmp_path, way):
     os.mkfifo(tmp_path / "pipe")
@@ -143,6 +144,7 @@ def test_parts_of_a_master_that_are_no_patterns(tmp_path, content):
         load(master(tmp_path, content), scan_shape=(1, len(content)))
 
 
+@pytest.mark.posix
 def test_a_pipe_behind_the_stems_file_beside_a_master(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with h5py.File(tmp_path / "a.h5", "w") as file:

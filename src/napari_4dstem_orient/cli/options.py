@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_4dstem_orient.analysis.strain.strain import Reference
     from napari_4dstem_orient.calibration.calibrate import CalibrationSettings
     from napari_4dstem_orient.crystals.phase import Phase
+    from napari_4dstem_orient.workflow.instruments import Instrument
     from napari_4dstem_orient.workflow.store import Partial
 
 NO_MODEL = "none"
@@ -71,6 +72,14 @@ ProbeRadius = Annotated[
     typer.Option(
         help="Radius of a disk; by default what the convergence angle says, or measured in the scan.",
         metavar="PX",
+    ),
+]
+InstrumentName = Annotated[
+    str | None,
+    typer.Option(
+        "--instrument",
+        help="A microscope saved in the window by this name: it tells what neither the file nor another option does.",
+        metavar="NAME",
     ),
 ]
 Voltage = Annotated[float | None, typer.Option(help="Accelerating voltage.", metavar="kV")]
@@ -227,6 +236,13 @@ def read_probe(where: str | None, radius: float | None = None) -> float | str | 
     if where is not None and radius is not None:
         raise UserError("Give --probe or --probe-radius, not both: a measured probe has its radius.")
     return radius if where is None else where
+
+
+def read_instrument(name: str | None) -> Instrument | None:
+    """Return the instrument of a name, if one is given."""
+    from napari_4dstem_orient.workflow.instruments import find_instrument
+
+    return None if name is None else find_instrument(name)
 
 
 def refuse_for_disks(source: str, given: Mapping[str, object]) -> None:

@@ -28,6 +28,7 @@ UNCHECKED = {
     **dict.fromkeys(
         ("unknown", "file", "typed"), "the detector's pixel size was not checked against a crystal"
     ),
+    "instrument": "the detector's pixel size is that of the instrument, and was not checked in this scan",
     "doubtful": "the fit of the detector's pixel size to a crystal is doubtful",
 }
 """What speaks against a pixel size, by where it comes from."""
@@ -54,8 +55,8 @@ class Calibration:
     flip : bool
         Whether the detector axes are exchanged before that turn (py4DSTEM's ``QR_flip``).
     q_pixel_from : str
-        Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"``, ``"fitted"`` to a crystal, or
-        ``"doubtful"``, which is a fit that one should not trust.
+        Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"``, ``"fitted"`` to a crystal,
+        ``"instrument"`` (remembered of a microscope), or ``"doubtful"``, which is a fit that one should not trust.
     precession : float
         Half-angle of the precession cone in degrees; 0 for a still beam.
     distortion : (float, float)

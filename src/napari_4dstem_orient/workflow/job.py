@@ -21,6 +21,7 @@ from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.indexing.methods import METHODS
 from napari_4dstem_orient.indexing.settings import AcceptanceSettings
+from napari_4dstem_orient.workflow.instruments import Instrument
 
 
 class Stage(StrEnum):
@@ -68,6 +69,7 @@ _FORMS: dict[str, type[Any]] = {
     "detection": DetectionSettings,
     "centring": CalibrationSettings,
     "acceptance": AcceptanceSettings,
+    "instrument": Instrument,
 }
 
 
@@ -87,6 +89,8 @@ class Job:
         Name of a sample (``samples.library``).
     calibration : dict
         Fields of ``Calibration`` that a person gave; the others are the file's.
+    instrument : Instrument or None
+        A microscope that tells what neither the file nor a person does.
     probe : float, str, Region or None
         Radius in px of the disk to draw, a vacuum file as ``FILE[::/path]``, or a region of vacuum in the scan; None:
         a disk as large as the scan's.
@@ -120,6 +124,7 @@ class Job:
     scan_shape: tuple[int, int] | str | None = None
     sample: str | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    instrument: Instrument | None = None
     probe: float | str | Region | None = None
     detection: DetectionSettings | None = None
     engine: str | None = None

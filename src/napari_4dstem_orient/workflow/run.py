@@ -173,6 +173,11 @@ def loaded(job: Job, have: Results = NOTHING) -> Results:
     got = opened(job) if have.nothing else have
     there = got.calibration or (got.scan.calibration if got.scan is not None else Calibration())
     known = there.with_(**job.given)
+    if job.instrument is not None:
+        shape = (
+            got.scan.detector_shape if got.scan is not None else getattr(got.disks, "detector_shape", None)
+        )
+        known = known.with_(**job.instrument.news(known, shape))
     if got.scan is None:
         return replace(got, calibration=known)
     scan = got.scan.with_calibration(known)
@@ -264,7 +269,10 @@ def make_probe(job: Job, scan: Scan) -> Probe:
     if isinstance(job.probe, tuple):
         rows, cols = job.probe
         return probe_from_vacuum(scan, (slice(*rows), slice(*cols)))
-    return probe_for(scan, job.probe)
+    radius, known = job.probe, job.instrument
+    if radius is None and known is not None and known.suits(scan.detector_shape):
+        radius = known.probe_radius
+    return probe_for(scan, radius)
 
 
 def _detected(

@@ -24,6 +24,7 @@ from napari_4dstem_orient.napari_plugin.panels.calibration.residuals import Resi
 from napari_4dstem_orient.napari_plugin.panels.calibration.rings import RingsByHand, Trial
 from napari_4dstem_orient.napari_plugin.panels.calibration.shift import ShiftSection
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
+from napari_4dstem_orient.napari_plugin.panels.shared.instrument import InstrumentMenu
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
 from napari_4dstem_orient.napari_plugin.qt.boxes import fill, row
 from napari_4dstem_orient.napari_plugin.qt.collapsible import Section
@@ -74,9 +75,16 @@ class CalibrationWidget(StepWidget):
             "Direct-beam shift": ShiftSection(*of, self.form.settings),
         }
         self.sections = {title: Section(title, figure) for title, figure in self.figures.items()}
+        instrument_menu = InstrumentMenu(napari_viewer, self.endings)
         fill(self.body, section("Known crystal"))
         fill(self.body, row((self.crystal, 1), (self.fit_button, 1), (self.use_button, 1)))
-        fill(self.body, (self.plot, 1), (self.rings, 2), section("Detector"), self.fields)
+        fill(
+            self.body,
+            (self.plot, 1),
+            (self.rings, 2),
+            row((section("Detector"), 1), instrument_menu),
+            self.fields,
+        )
         fill(self.body, section("Direct beam"), self.form.native, *self.sections.values())
         fill(self.footer, self.state, self.apply_button)
         self.form.changed.connect(self._refresh_figures)
@@ -128,7 +136,7 @@ class CalibrationWidget(StepWidget):
         One that the user typed stays.
         """
         phases, known = self.session.job.phases, self.session.calibration
-        unchecked = known.q_pixel is None or known.q_pixel_from in ("file", "unknown")
+        unchecked = known.q_pixel is None or known.q_pixel_from in ("file", "unknown", "instrument")
         self.apply(phases[0] if phases and unchecked else None)
 
     def apply(self, crystal: Phase | None = None) -> None:

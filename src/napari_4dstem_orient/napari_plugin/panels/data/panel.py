@@ -24,6 +24,7 @@ from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, w
 from napari_4dstem_orient.napari_plugin.panels.data.run_all import RunAll
 from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, show_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
+from napari_4dstem_orient.napari_plugin.panels.shared.instrument import InstrumentOffer
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import may_take_place
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import (
     OVERVIEW,
@@ -74,6 +75,7 @@ class DataWidget(StepWidget):
         self.reading = ReadingOptions(self._read_again)
         self.calibration = CalibrationFields(self.session)
         self.run_all = RunAll(napari_viewer, self.calibration.inputs["voltage"].native, self.endings)
+        self.instrument = InstrumentOffer(napari_viewer, self.endings)
         self.doubts = wrapped()
         set_tone(self.doubts, Tone.DOUBTFUL)
         self.images_button = button(
@@ -90,7 +92,7 @@ class DataWidget(StepWidget):
         fill(self.body, row((self.open_button, 2), (self.sample_button, 1)), self.facts, self.reading)
         fill(self.body, self.run_all)
         fill(self.body, self.doubts, (self.patterns, 1), row(self.images_button, self.detectors_button))
-        fill(self.body, self.calibration)
+        fill(self.body, self.instrument, self.calibration)
         self.refresh()
 
     def open_path(self, path: str, dataset: str | None = None, scan_shape: str | None = None) -> None:
@@ -117,6 +119,7 @@ class DataWidget(StepWidget):
         self.run_all.refresh()
         self.calibration.setVisible(self.session.scan_shape is not None)
         self.calibration.refresh()
+        self.instrument.refresh()
         self.images_button.setVisible(scan is not None)
         self.detectors_button.setVisible(scan is not None)
         self.patterns.setVisible(scan is not None)

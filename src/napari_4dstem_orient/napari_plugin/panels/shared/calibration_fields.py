@@ -39,6 +39,7 @@ FROM = {
     "file": "from file",
     "typed": "typed",
     "fitted": "fitted",
+    "instrument": "instrument",
     "doubtful": "doubtful fit",
     "unknown": "unknown",
 }

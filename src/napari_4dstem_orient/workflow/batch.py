@@ -14,7 +14,7 @@ from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.run import NOTHING, Observer, Results, run
 from napari_4dstem_orient.workflow.session import Session, Stage
 
-TOLD = ("typed", "fitted", "doubtful")
+TOLD = ("typed", "fitted", "doubtful", "instrument")
 """Where a field of the calibration comes from that a person gave."""
 
 

@@ -11,7 +11,7 @@ from napari_4dstem_orient.indexing.settings import PredictionSettings
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import ViewOptions
 from napari_4dstem_orient.napari_plugin.pattern_view.overlays import LONGER
 from napari_4dstem_orient.napari_plugin.pattern_view.pictures import Contrast, Curve
-from napari_4dstem_orient.napari_plugin.qt.boxes import choices, column, fill
+from napari_4dstem_orient.napari_plugin.qt.boxes import choices, column, fill, row
 from napari_4dstem_orient.napari_plugin.qt.labelled_slider import LabelledSlider
 
 WIDTH = 150
@@ -73,7 +73,10 @@ class InspectorControls(QWidget):
         self.white = LabelledSlider(WHITE, 100.0)
         self.curve.currentTextChanged.connect(self._on_edited)
         self.white.slider.valueChanged.connect(self._on_edited)
-        self.larger = QPushButton("Larger window")
+        self.larger, self.detach = QPushButton("Larger"), QPushButton("Detach")
+        self.detach.setToolTip(
+            "Open a second window of the patterns, which follows the position and may lie on another screen."
+        )
         self.larger.setToolTip(
             "Take the inspector out of the window, as large as the screen; again: put it back."
         )
@@ -84,7 +87,7 @@ class InspectorControls(QWidget):
         self.crystal.clicked.connect(lambda checked=False: self.stepped.emit())
         self.offer_crystals(1, 0)
         parts = column(self, self.curve, self.white, label, self.physics, *self.sliders.values(), *ticks)
-        fill(parts, self.crystal, self.larger)
+        fill(parts, self.crystal, row(self.larger, self.detach))
         parts.setSpacing(3)
         parts.addStretch()
         self._enable()

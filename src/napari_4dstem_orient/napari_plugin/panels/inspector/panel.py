@@ -22,6 +22,7 @@ from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_column import (
     PredictedColumn,
 )
 from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_figure import save_patterns
+from napari_4dstem_orient.napari_plugin.panels.inspector.pattern_window import PatternWindow
 from napari_4dstem_orient.napari_plugin.panels.inspector.views import (
     InspectorState,
     ViewOptions,
@@ -67,12 +68,14 @@ class InspectorWidget(StepWidget):
         self._snapshot = Snapshot.of(self.session)
         self._shown: InspectorState | None = None
         self._failed: dict[str, str] = {}
+        self._window: PatternWindow | None = None
         latest = self.endings.latest
         self._reader, self._drawer, self._writer = latest(self._on_position), latest(self._show), latest()
         self._pin_reader = latest(self._show_pins)
         self.measured.save.clicked.connect(self.save_figure)
         self.controls.changed.connect(self._on_look)
         self.controls.larger.clicked.connect(lambda: enlarge(self))
+        self.controls.detach.clicked.connect(self.detach)
         self.controls.stepped.connect(lambda: step_crystal(self.session))
         self.endings.listen(self.session.position_changed, self.refresh)
         self.endings.listen(self.session.job_changed, self.refresh)
@@ -151,6 +154,8 @@ class InspectorWidget(StepWidget):
             column.empty()
         for column in self.predicted.values():
             column.offer([])
+        if self._window is not None:
+            self._window.empty()
 
     # ---------------------------------------------------------------- pins
 
@@ -196,6 +201,21 @@ class InspectorWidget(StepWidget):
         self.controls.offer_crystals(several, shown.look.crystal)
         self._describe(shown)
         self.legend.setText(legend_text(legend(shown)))
+        if self._window is not None:
+            self._window.show_state(shown)
+
+    def detach(self) -> None:
+        """Open the window of the patterns, or bring it to the front."""
+        if self._window is None:
+            self._window = PatternWindow(self, self.session, self.lens)
+            self._window.destroyed.connect(self._on_window_closed)
+        if self._shown is not None:
+            self._window.show_state(self._shown)
+        self._window.show()
+        self._window.raise_()
+
+    def _on_window_closed(self) -> None:
+        self._window = None
 
     def _redraw(self, shown: InspectorState) -> None:
         """Predict and draw a position as the controls say now."""

@@ -177,7 +177,7 @@ def test_the_card_says_what_the_model_is_and_lies_in_and_beside_the_file(trained
     assert card.training["patterns_seen"] == 1536
     assert {row["method"] for row in card.accuracy["test"]} == {
         "network alone",
-        "templates, network, verifier",
+        "templates, verifier, refinement",
         "templates, network, verifier, refinement",
         "templates, network, verifier, refinement, reliable half",
     }

@@ -170,8 +170,9 @@ class TransformerSettings:
         bool,
         parameter(
             "Verify and refine",
-            "Choose among the hypotheses by what physics predicts, and correct the best. Without it the network's "
-            "first choice stands as it is, and nothing says how reliable it is: many times faster, for a first look.",
+            "Choose among the hypotheses by what physics predicts, and correct the best. Without it a fitting "
+            "network's first choice stands as it is, or the likeliest coarse template: some five times faster, wrong "
+            "far more often, and nothing says how reliable it is.",
         ),
     ] = True
 

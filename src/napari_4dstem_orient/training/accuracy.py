@@ -41,6 +41,8 @@ EVERY_ANSWER = AcceptanceSettings(min_disks=2, min_score=0.0, min_reliability=0.
 
 ALONE = "network alone"
 """Its first choice, without templates and verifier."""
+WITHOUT = "templates, verifier, refinement"
+"""The method that maps are made with where there is no model: what it leaves is what the network gains."""
 IN_USE = "templates, network, verifier, refinement"
 """The method that maps are made with: the network proposes where templates convince nobody."""
 RELIABLE_HALF = ", reliable half"
@@ -240,14 +242,12 @@ def accuracy_table(rows: Sequence[Accuracy]) -> list[dict[str, object]]:
 def methods_for(model: Model, device: str, template: bool) -> dict[str, Callable[[], Indexer]]:
     """Return what is compared, by name; indexers are made when called for."""
     card = model.card
-    settings = {
-        ALONE: TransformerSettings(reference_disks=1, verify=False),
-        "templates, network, verifier": TransformerSettings(refinement_iterations=0),
-        IN_USE: TransformerSettings(),
-    }
+    alone = TransformerSettings(reference_disks=1, verify=False)
+    untrained = tuple(zip(model.crystals, model.reflectors, strict=True))
     methods: dict[str, Callable[[], Indexer]] = {
-        name: lambda how=how: TransformerIndexer([model], how, EVERY_ANSWER, device=device)  # type: ignore[misc]
-        for name, how in settings.items()
+        ALONE: lambda: TransformerIndexer([model], alone, EVERY_ANSWER, device),
+        WITHOUT: lambda: TransformerIndexer((), None, EVERY_ANSWER, device, untrained),
+        IN_USE: lambda: TransformerIndexer([model], None, EVERY_ANSWER, device),
     }
     if template:
         for engine in installed_engines():

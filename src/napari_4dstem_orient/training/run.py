@@ -27,7 +27,7 @@ from napari_4dstem_orient.training.budget import (
     patterns_within,
     refuse_too_large,
 )
-from napari_4dstem_orient.training.plan import TrainingPlan, checkpoint_of
+from napari_4dstem_orient.training.plan import GAIN, TrainingPlan, checkpoint_of
 from napari_4dstem_orient.training.resumable import damaged, read_story
 from napari_4dstem_orient.training.synthesis import SynthesisSettings, published_synthesis
 from napari_4dstem_orient.training.trainer import Trainer, TrainingSettings
@@ -114,7 +114,8 @@ def train_plan(
         Train on exactly as many, however long it takes.
     architecture : {"own", "published"}
     tell : callable
-        Called with what the user should know, in a sentence: how many patterns fit, that they are too few.
+        Called with what the user should know, in a sentence: what a model gains, how many patterns fit, that they
+        are too few.
 
     Raises
     ------
@@ -146,7 +147,9 @@ def train_plan(
     if begun is not None:
         patterns = begun.settings.patterns
         tell(f"Going on: {begun.seen:,} of {patterns:,} patterns are done.")
-    elif patterns is None:
+    else:
+        tell(GAIN)
+    if patterns is None:
         tell("Measuring how fast this device trains …")
         patterns = patterns_within(plan.minutes, measure_speed(train, settings, progress), settings)
         tell(f"{patterns:,} patterns fit into {plan.minutes:g} min.")

@@ -43,7 +43,7 @@ LONGEST_LIST = 96
 RUNNERS_UP = 3
 FIRST = 8
 """Templates that are tried first."""
-SURE = 4.0
+SURE = 2.0
 """Logit of the pre-verifier from which the first proposals are enough."""
 
 

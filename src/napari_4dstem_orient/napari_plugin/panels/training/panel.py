@@ -32,7 +32,7 @@ from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
 from napari_4dstem_orient.napari_plugin.state.preferences import preferences
 from napari_4dstem_orient.napari_plugin.state.snapshot import Snapshot
 from napari_4dstem_orient.training.curves import plot_history
-from napari_4dstem_orient.training.plan import TrainingPlan, checkpoint_of
+from napari_4dstem_orient.training.plan import GAIN, TrainingPlan, checkpoint_of
 
 if TYPE_CHECKING:
     from napari_4dstem_orient.training.run import Unfinished
@@ -87,16 +87,17 @@ class TrainingWidget(StepWidget):
         )
         column(self.where, section("Model file"), self.file)
         self.inputs.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        fill(self.body, self.inputs, self.where)
+        self.summary = wrapped()
+        fill(self.body, self.summary, self.inputs, self.where)
 
     def _build_progress(self) -> None:
-        self.summary, self.advice, self.state = wrapped(), wrapped(), wrapped()
+        self.advice, self.state = wrapped(), wrapped()
         self.curves = Plot(self.viewer, self.endings, 340, "Loss and accuracy of the training so far")
         self.start_button = button(
             "Train", "Train in the background; napari stays usable, and a stop loses nothing.", self.start
         )
         self.anew_button = button("Begin anew", "Leave what was stopped; take another file.", self.file.anew)
-        fill(self.body, self.summary, self.advice, self.state, self.curves).addStretch(1)
+        fill(self.body, self.advice, self.state, self.curves).addStretch(1)
         fill(self.footer, row((self.start_button, 1), self.anew_button))
 
     # ---------------------------------------------------------------- what to train
@@ -219,8 +220,7 @@ class TrainingWidget(StepWidget):
         running = self.jobs.running
         self.inputs.setVisible(not running and self._begun is None)
         self.where.setVisible(not running)
-        self.summary.setText(self._in_words() if running or self._begun is not None else "")
-        self.summary.setVisible(bool(self.summary.text()))
+        self.summary.setText(self._in_words() if running or self._begun is not None else GAIN)
         self.start_button.setText("Go on" if self._begun is not None else "Train")
         self.start_button.setVisible(not running)
         self.anew_button.setVisible(not running and self._begun is not None)

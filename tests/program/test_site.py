@@ -23,7 +23,7 @@ CELL = re.compile(r"^```\{code-cell\}(.*?)^```", re.DOTALL | re.MULTILINE)
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site; return its folder."""
     out = tmp_path_factory.mktemp("site")
-    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", str(out / "trees")]
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-j", "2", "-d", str(out / "trees")]
     done = subprocess.run([*build, str(DOCS), str(out / "html")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out / "html"

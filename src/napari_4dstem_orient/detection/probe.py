@@ -60,8 +60,8 @@ class Probe:
 
     @cached_property
     def fourier(self) -> np.ndarray:
-        """Conjugate Fourier transform of the kernel, computed once."""
-        return np.conj(np.fft.fft2(self.kernel))
+        """Conjugate Fourier transform of the kernel, complex128, computed once."""
+        return np.conj(np.fft.fft2(self.kernel.astype(np.float64)))  # NumPy 2 keeps to single precision
 
     def blurred(self, smoothing: float) -> np.ndarray:
         """Return the kernel as the blurred correlation sees it, float64, shape (det_y, det_x), wrapped as it is."""

@@ -47,6 +47,15 @@ def test_help_of_the_command_line_loads_nothing_heavy() -> None:
     assert not loaded & HEAVY
 
 
+def test_a_model_is_read_without_torchs_compiler() -> None:
+    code = (
+        "import sys; from napari_4dstem_orient.indexing import models\n"
+        "models.load_model(models.list_models()[0].path)\n"
+        "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules"
+    )
+    assert "torch" in loaded_by(code)
+
+
 def test_every_promised_name_is_there() -> None:
     code = "import napari_4dstem_orient as n\nfor name in n.__all__: getattr(n, name)"
     loaded = loaded_by(code)

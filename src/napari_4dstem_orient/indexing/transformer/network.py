@@ -89,7 +89,9 @@ class InterpolatedEmbedding(nn.Module):
 
     def __init__(self, nodes: int, width: int) -> None:
         super().__init__()
-        self.table = nn.Parameter(0.3 * torch.randn(nodes, width))
+        table = torch.empty(nodes, width)
+        # Where only shapes are wanted, drawing numbers would load torch's compiler: seconds.
+        self.table = nn.Parameter(table if table.is_meta else table.normal_(std=0.3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Encode (...) as (..., width)."""

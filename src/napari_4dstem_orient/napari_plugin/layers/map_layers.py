@@ -43,6 +43,9 @@ ALL_AXES = "IPF-X, IPF-Y, IPF-Z"
 ASIDE = "hidden_beside"
 """Key in the ``metadata`` of layers that are hidden for as long as a map is shown twice."""
 
+OTHER_SCAN = "picture_of_another_scan"
+"""Key in the ``metadata`` of a layer that shows another scan, beside the map of this one."""
+
 GONE_AFTER = 200
 """Milliseconds after which a layer goes that was beside another: where napari has not drawn its canvas since the grid
 ended, a layer's removal lets it crash."""
@@ -226,19 +229,46 @@ def showing_beside(viewer: napari.Viewer, beside: str) -> Iterator[None]:
         viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
         sides.append(side)
     yield
-    if not {*sides} <= {*map_layers(viewer)}:  # another layer came, which ends what has just begun
-        return
-    rows, cols = orientation_map.scan_shape
+    if {*sides} <= {*map_layers(viewer)}:  # unless another layer came, which ends what has just begun
+        yield from _side_by_side(viewer, main, sides)
+
+
+def _side_by_side(viewer: napari.Viewer, main: Layer, sides: list[Layer]) -> Iterator[None]:
+    """Show layers in a grid, each with its name, and nothing else, in steps."""
+    rows, cols = main.data.shape[:2]
     viewer.canvas.grid.shape = (-1, 1) if cols > rows else (1, -1)
     for layer in viewer.layers:
-        if layer.visible and not _is_image(layer):  # a grid would give it a place of its own
+        if layer.visible and layer not in (main, *sides):  # a grid would give it a place of its own
             layer.metadata[ASIDE], layer.visible = True, False
     viewer.canvas.grid.enabled = True
     viewer.reset_view()
     for layer in (main, *sides):
         yield
-        if layer in map_layers(viewer):
+        if layer in viewer.layers:
             layer.name_overlay.visible = True
+
+
+def other_scans(viewer: napari.Viewer) -> list[Layer]:
+    """Return the layers that show other scans beside this one."""
+    return [layer for layer in viewer.layers if OTHER_SCAN in layer.metadata]
+
+
+def showing_other_scans(viewer: napari.Viewer, pictures: dict[str, Layer]) -> Iterator[None]:
+    """Show pictures of other scans, by their names, beside the topmost picture of this one, in steps."""
+    end_side_by_side(viewer)
+    yield
+    shown = [layer for layer in viewer.layers if _is_image(layer) and layer.visible]
+    if not shown:
+        return
+    main, sides = shown[-1], []
+    for name, layer in pictures.items():
+        data, look, kind = layer.as_layer_data_tuple()
+        look |= {"name": f"{name}: {layer.name}", "metadata": {OTHER_SCAN: name}, "units": main.units}
+        side = viewer.add_layer(Layer.create(data, look, kind))
+        viewer.layers.move(viewer.layers.index(side), viewer.layers.index(main))
+        sides.append(side)
+        yield
+    yield from _side_by_side(viewer, main, sides)
 
 
 def end_side_by_side(viewer: napari.Viewer) -> None:
@@ -246,6 +276,7 @@ def end_side_by_side(viewer: napari.Viewer) -> None:
     hidden = [layer for layer in viewer.layers if layer.metadata.pop(ASIDE, False)]
     methods = {layer.metadata[MAP].method for layer in map_layers(viewer)}
     sides = [side for method in methods for side in map_layers(viewer, method)[:-1]]
+    sides += other_scans(viewer)
     if not sides and not hidden:
         return
     viewer.canvas.grid.enabled = False
@@ -253,7 +284,7 @@ def end_side_by_side(viewer: napari.Viewer) -> None:
         side.metadata, side.visible, side.name_overlay.visible = {}, False, False
         side.name = "going"  # the map shall have its name without a number
     for layer in viewer.layers:
-        if MAP in layer.metadata:
+        if _is_image(layer):
             layer.name_overlay.visible = False
     for layer in hidden:
         layer.visible = True

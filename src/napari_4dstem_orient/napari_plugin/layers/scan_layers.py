@@ -8,7 +8,13 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged
-from napari_4dstem_orient.napari_plugin.layers.map_layers import ASIDE, MAP, end_side_by_side, map_layers
+from napari_4dstem_orient.napari_plugin.layers.map_layers import (
+    ASIDE,
+    MAP,
+    end_side_by_side,
+    map_layers,
+    other_scans,
+)
 from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
 
 if TYPE_CHECKING:
@@ -57,9 +63,12 @@ def put_layer(
     if layer.name == badged(name, layer.metadata.get(EXPLORATORY, "")):  # not one that the user gave
         layer.name = badged(name, exploratory)
     layer.metadata = {**layer.metadata, EXPLORATORY: exploratory}
+    other = kind == "image" and not np.array_equal(
+        layer.data, data
+    )  # the same keeps the contrast that it was given
     layer.data = data
     place(layer, steps)
-    if kind == "image":
+    if other:
         layer.contrast_limits_range = layer.contrast_limits = options.get("contrast_limits", _limits(data))
     return layer
 
@@ -78,9 +87,10 @@ def remove_layers(viewer: napari.Viewer) -> None:
     """Take away what was shown of the former scan, and the grid in which a map was shown twice."""
     methods = [layer.metadata[MAP].method for layer in map_layers(viewer)]
     beside = len(methods) > len(set(methods))
-    beside = beside or any(layer.metadata.pop(ASIDE, False) for layer in viewer.layers)
+    others = other_scans(viewer)
+    beside = beside or bool(others) or any(layer.metadata.pop(ASIDE, False) for layer in viewer.layers)
     with viewer.layers.batched_update():  # or napari collects garbage for each, a quarter of a second
-        for layer in scan_layers(viewer):
+        for layer in (*scan_layers(viewer), *others):
             viewer.layers.remove(layer)
     if beside:
         viewer.canvas.grid.enabled = False

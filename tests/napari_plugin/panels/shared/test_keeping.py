@@ -25,6 +25,7 @@ from napari_4dstem_orient.napari_plugin import samples
 from napari_4dstem_orient.napari_plugin.layers.map_layers import map_layers
 from napari_4dstem_orient.napari_plugin.panels.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import open_scan
+from napari_4dstem_orient.napari_plugin.panels.shared.scans import scans_for
 from napari_4dstem_orient.napari_plugin.reader import get_reader
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 from napari_4dstem_orient.samples.library import SAMPLES
@@ -197,6 +198,22 @@ def test_the_question_can_save_a_project_first(bench, qtbot, monkeypatch, silver
     kept = load_project(saved).state.results[MapBy("template")]
     np.testing.assert_array_equal(kept.rotation, made.rotation)
     assert not panels["Overview"].recovery.isVisible()
+
+
+def test_both_scans_can_be_kept(bench, qtbot, monkeypatch, silver, tmp_path):
+    viewer, panels = bench
+    session, path = work(viewer, panels, silver, qtbot), str(tmp_path / "other.npy")
+    made = session.get(MapBy("template"))
+    np.save(path, np.ones((3, 5, 8, 8), np.uint16))
+    with answering("Keep both") as asked:
+        button(viewer, panels, path, monkeypatch)
+        qtbot.waitUntil(lambda: session.scan_shape == (3, 5), timeout=60_000)
+        quiet(panels, qtbot)
+    assert len(asked) == 1
+    (kept,) = scans_for(viewer).kept
+    assert (kept.name, kept.project.state.results[MapBy("template")]) == ("drawn", made)
+    aside = panels["Overview"]._aside[kept]
+    qtbot.waitUntil(aside.path.is_file, timeout=60_000)  # where a crash leaves it
 
 
 def test_a_project_that_is_not_saved_after_all_is_asked_about_again(

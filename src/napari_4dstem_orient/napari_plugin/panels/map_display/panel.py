@@ -29,6 +29,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     crystal_of,
     end_side_by_side,
     map_layers,
+    other_scans,
     seen_in,
     seen_positions,
     set_look,
@@ -98,7 +99,8 @@ class MapDisplayWidget(StepWidget):
     def refresh(self) -> None:
         """Show the channel, look and key of the topmost visible map."""
         layer = self._main()
-        if (layer is None or not self._sides(layer)) and not self.turns.isActive():
+        alone = (layer is None or not self._sides(layer)) and not other_scans(self.viewer)
+        if alone and not self.turns.isActive():
             end_side_by_side(self.viewer)  # the user took one of the two away
         for widget in (self.channel, self.beside, self.threshold, self.fade):
             widget.setEnabled(layer is not None)

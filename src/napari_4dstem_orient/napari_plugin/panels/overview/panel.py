@@ -16,6 +16,7 @@ from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, open_steps
 from napari_4dstem_orient.napari_plugin.panels.overview.autosave import Autosave, LeftBehind, left_behind
+from napari_4dstem_orient.napari_plugin.panels.overview.open_scans import OpenScans
 from napari_4dstem_orient.napari_plugin.panels.registry import PANELS, titles
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import facts_text, facts_tooltip
 from napari_4dstem_orient.napari_plugin.panels.shared.keeping import (
@@ -25,7 +26,11 @@ from napari_4dstem_orient.napari_plugin.panels.shared.keeping import (
     project_path,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.opening import opening_scan, overview
-from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import read_project, show_project
+from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import (
+    read_project,
+    show_project,
+)
+from napari_4dstem_orient.napari_plugin.panels.shared.scans import KeptScan, scans_for
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, not_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.updating import Updater
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
@@ -64,9 +69,22 @@ class OverviewWidget(StepWidget):
         self.left: LeftBehind | None = left_behind()
         self._recovered: Autosave | LeftBehind | None = None
         self.body.setSpacing(3)
+        self._aside: dict[KeptScan, Autosave] = {}
         self._build_first_run()
+        self.scans = OpenScans(napari_viewer, self.turns, self.refresh)
         steps, actions = self._build_steps(), self._build_actions()
-        fill(self.body, self.facts, self.first_run, self.recovery, steps, *actions, self.said, self.details)
+        here = row((self.facts, 1), self.scans.another_button)
+        fill(
+            self.body,
+            here,
+            self.scans,
+            self.first_run,
+            self.recovery,
+            steps,
+            *actions,
+            self.said,
+            self.details,
+        )
         self.body.addStretch(1)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -78,6 +96,7 @@ class OverviewWidget(StepWidget):
         self.endings.listen(self.session.pins_changed, self._save_soon)
         self.endings.callback(self.updater.stop)
         self.endings.listen(self.updater.changed, self.refresh)
+        self.endings.listen(scans_for(napari_viewer).changed, self._on_scans)
         self.refresh()
 
     # ---------------------------------------------------------------- building
@@ -154,6 +173,7 @@ class OverviewWidget(StepWidget):
             if replaced
             else "It was left behind when the program ended unexpectedly."
         )
+        self.scans.refresh(loaded, idle)
         self._watch_panels()
         told = []
         for number, (title, made) in enumerate(self.steps.items(), start=1):
@@ -221,6 +241,17 @@ class OverviewWidget(StepWidget):
     def enter_step(self, title: str) -> None:
         """Bring a step's panel to the front and the keyboard into it."""
         self.show_step(title).take_keyboard()
+
+    def _on_scans(self) -> None:
+        """Keep aside what waits, each scan on its own: a crash shall not take it."""
+        kept = scans_for(self.viewer).kept
+        for each in kept:
+            if each not in self._aside:
+                self._aside[each], self.autosave = self.autosave, self._new_autosave()
+                self._aside[each].save_finally()
+        for gone in [each for each in self._aside if each not in kept]:
+            self._aside.pop(gone).close()
+        self._later()
 
     def update_steps(self) -> None:
         """Run what is stale or missing."""
@@ -342,9 +373,9 @@ class OverviewWidget(StepWidget):
 
 def _end(of_panel: dict[str, Any]) -> None:
     """Remove what the window kept aside, and leave what a crash left behind."""
-    for name in ("autosave", "former"):
-        if of_panel[name] is not None:
-            of_panel[name].close()
+    for kept in (of_panel["autosave"], of_panel["former"], *of_panel["_aside"].values()):
+        if kept is not None:
+            kept.close()
     if of_panel["left"] is not None:
         of_panel["left"].release()
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QMessageBox
 from napari_4dstem_orient.napari_plugin.panels.docks import find_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.facts import name_of
 from napari_4dstem_orient.napari_plugin.panels.shared.replacing import ask_where
+from napari_4dstem_orient.napari_plugin.panels.shared.scans import keep_scan
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, at_stake
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
 from napari_4dstem_orient.napari_plugin.qt.jobs import Job, notify
@@ -36,14 +37,17 @@ def may_take_place(viewer: napari.Viewer, coming: Key = Stage.SCAN) -> bool:
     Returns
     -------
     bool
-        True: nothing is lost, the user has saved it as a project, or does not want it any more. Then the overview, if
-        it is open, can bring it back until the window closes.
+        True: nothing is lost, the user has saved it as a project, keeps it beside the new scan (``scans``), or does
+        not want it any more. Then the overview, if it is open, can bring it back until the window closes.
     """
     session = session_for(viewer)
     while lost := at_stake(session, coming):
-        answer = _ask(viewer, session, lost)
+        answer = _ask(viewer, session, lost, coming)
         if answer == QMessageBox.ButtonRole.DestructiveRole:
             _set_aside(viewer)
+            return True
+        if answer == QMessageBox.ButtonRole.YesRole:
+            keep_scan(viewer)
             return True
         if answer != QMessageBox.ButtonRole.AcceptRole:
             return False
@@ -51,7 +55,7 @@ def may_take_place(viewer: napari.Viewer, coming: Key = Stage.SCAN) -> bool:
     return True
 
 
-def _ask(viewer: napari.Viewer, session: Session, lost: list[Key]) -> QMessageBox.ButtonRole:
+def _ask(viewer: napari.Viewer, session: Session, lost: list[Key], coming: Key) -> QMessageBox.ButtonRole:
     scan = session.get(Stage.SCAN)
     of = f" of {name_of(scan)}" if scan is not None else ""
     count = "the result" if len(lost) == 1 else f"the {len(lost)} results"
@@ -63,6 +67,8 @@ def _ask(viewer: napari.Viewer, session: Session, lost: list[Key]) -> QMessageBo
     box.setInformativeText(f"In no file yet:\n{lines}")
     roles = QMessageBox.ButtonRole
     save = box.addButton("Save project…", roles.AcceptRole)
+    if coming is Stage.SCAN:
+        box.addButton("Keep both", roles.YesRole)
     box.addButton("Replace", roles.DestructiveRole)
     cancel = box.addButton("Cancel", roles.RejectRole)
     box.setDefaultButton(save)

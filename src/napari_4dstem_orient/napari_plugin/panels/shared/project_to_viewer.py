@@ -41,6 +41,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.opening import (
     overview,
     show_disk_count,
 )
+from napari_4dstem_orient.napari_plugin.panels.shared.scans import KeptScan, scans_for
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import key_of
 from napari_4dstem_orient.napari_plugin.state.indexers import indexers_for
@@ -79,6 +80,20 @@ def show_project(viewer: napari.Viewer, project: Project, image: np.ndarray | No
     yield from taking_up(viewer, project, _drawing(viewer, project, image))
     for warning in project.warnings:
         show_warning(warning)
+
+
+def switching(viewer: napari.Viewer, kept: KeptScan) -> Iterator[None]:
+    """Work on a scan that waited, in steps; what the viewer works on now must be kept before, or it is lost."""
+    viewer = bare_viewer(viewer)
+    scans_for(viewer).take_back(kept)
+    yield from taking_up(viewer, kept.project, _putting_back(viewer, kept))
+
+
+def _putting_back(viewer: napari.Viewer, kept: KeptScan) -> Iterator[None]:
+    for layer in kept.layers:
+        if key_of(layer) not in map(key_of, scan_layers(viewer)):  # a panel may have made it again meanwhile
+            viewer.add_layer(layer)
+        yield
 
 
 def taking_up(viewer: napari.Viewer, project: Project, drawing: Iterator[None]) -> Iterator[None]:

@@ -66,6 +66,8 @@ class Session:
     -------
     replaced : Signal()
         Another scan, or another session's work, took the place of all there was; told before ``changed``.
+    superseded : Signal(Key, SessionState)
+        Another result is about to take the place of one that took time to make; with all that there is until then.
     changed : Signal(Key)
         A result came, went, or became stale; ``Stage.SCAN`` also when the calibration changed.
     position_changed : Signal(int, int)
@@ -79,6 +81,7 @@ class Session:
     """
 
     replaced = Signal()
+    superseded = Signal(object, object)
     changed = Signal(object)
     position_changed = Signal(int, int)
     pins_changed = Signal()
@@ -155,6 +158,8 @@ class Session:
         """
         if key is Stage.MAP:
             key = MapBy(result.method)
+        if key in self._results and key not in (Stage.SCAN, Stage.PROBE) and not still_stale:
+            self.superseded.emit(key, self.state)
         below = [later for later in self._results if key in _ancestors(later)]
         if key is Stage.SCAN:
             self._drop(below)
@@ -215,6 +220,15 @@ class Session:
             self.changed.emit(stage)
         self.pins_changed.emit()
         self.position_changed.emit(*self._position)
+
+    def go_back(self, state: SessionState) -> None:
+        """Have the results of an earlier state of the same scan again; position, pins and choices stay."""
+        touched = dict.fromkeys((Stage.SCAN, *self._results, *state.results))
+        self._results, self._records = dict(state.results), dict(state.records)
+        self._stale = set(state.stale)
+        self._calibration, self._read_calibration = state.calibration, state.read_calibration
+        for key in touched:
+            self.changed.emit(key)
 
     def is_stale(self, key: Key) -> bool:
         """Tell whether something upstream of this result has changed since it was made."""

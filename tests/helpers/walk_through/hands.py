@@ -183,11 +183,13 @@ def click_scan(viewer: napari.Viewer, row: int, col: int) -> None:
     mouse(viewer, "release", row, col)
 
 
-def press_on_scan(viewer: napari.Viewer, key: Qt.Key) -> None:
+def press_on_scan(
+    viewer: napari.Viewer, key: Qt.Key, with_: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier
+) -> None:
     """Press a key over the scan."""
     canvas = canvas_of(viewer)
     canvas.setFocus()
-    QTest.keyClick(canvas, key)
+    QTest.keyClick(canvas, key, with_)
 
 
 # ---------------------------------------------------------------- a pattern

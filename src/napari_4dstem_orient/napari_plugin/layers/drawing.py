@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Shapes
 from qtpy.QtCore import QTimer
 
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.state.sessions import session_for
 
@@ -29,7 +30,7 @@ def draw(viewer: napari.Viewer, name: str, mode: str, drawn: Callable[[], Any]) 
     """
     layer = find_layer(viewer, name)
     if layer is not None:
-        viewer.layers.remove(layer)
+        take_away(viewer, layer)
     steps, colours = (
         session_for(viewer).calibration.steps,
         {"edge_color": "#ff2fd0", "face_color": "transparent"},

@@ -23,6 +23,7 @@ from napari_4dstem_orient.analysis.channels import (
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.napari_plugin.layers.exploratory import EXPLORATORY, badged, show_badge
 from napari_4dstem_orient.napari_plugin.layers.placing import placement
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 from napari_4dstem_orient.napari_plugin.qt.event_loop import later
 from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer, session_for
 
@@ -284,8 +285,8 @@ def end_side_by_side(viewer: napari.Viewer) -> None:
         side.metadata, side.visible, side.name_overlay.visible = {}, False, False
         side.name = "going"  # the map shall have its name without a number
     for layer in viewer.layers:
-        if _is_image(layer):
-            layer.name_overlay.visible = False
+        if _is_image(layer):  # that of a colour bar stays
+            layer.name_overlay.visible = hasattr(layer, "colorbar") and layer.colorbar.visible
     for layer in hidden:
         layer.visible = True
     viewer.reset_view()
@@ -295,7 +296,7 @@ def end_side_by_side(viewer: napari.Viewer) -> None:
 def _remove(viewer: napari.Viewer, layers: list[Layer]) -> None:
     for layer in layers:
         if layer in viewer.layers:
-            viewer.layers.remove(layer)
+            take_away(viewer, layer)
 
 
 def hide_images(viewer: napari.Viewer) -> list[Layer]:

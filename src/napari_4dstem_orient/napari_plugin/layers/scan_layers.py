@@ -16,6 +16,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     other_scans,
 )
 from napari_4dstem_orient.napari_plugin.layers.placing import place, placement
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 
 if TYPE_CHECKING:
     import napari
@@ -73,6 +74,13 @@ def put_layer(
     return layer
 
 
+def title_colour_bar(layer: Layer) -> None:
+    """Show, with a layer, its colour bar under the layer's name."""
+    for overlay in (layer.name_overlay, layer.colorbar):
+        overlay.position = "bottom_left"
+        overlay.visible = True
+
+
 def find_layer(viewer: napari.Viewer, name: str) -> Layer | None:
     """Return our layer that shows ``name``, or None."""
     return next((layer for layer in viewer.layers if layer.metadata.get(OURS) == name), None)
@@ -91,7 +99,7 @@ def remove_layers(viewer: napari.Viewer) -> None:
     beside = beside or bool(others) or any(layer.metadata.pop(ASIDE, False) for layer in viewer.layers)
     with viewer.layers.batched_update():  # or napari collects garbage for each, a quarter of a second
         for layer in (*scan_layers(viewer), *others):
-            viewer.layers.remove(layer)
+            take_away(viewer, layer)
     if beside:
         viewer.canvas.grid.enabled = False
 

@@ -8,6 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from helpers.gui_scan import VACUUM, fill
+from helpers.walk_through.hands import choose
 from napari_4dstem_orient.analysis.comparison import Agreement
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.compare import panel as compare
@@ -55,8 +56,21 @@ def test_both_maps_are_compared_as_layers_and_in_words(compared):
     assert difference.data[2, 2] == pytest.approx(2, abs=0.01)
     assert difference.colorbar.visible
     assert find_layer(compared.viewer, CLASSES).data[VACUUM] == Agreement.NEITHER
-    assert find_layer(compared.viewer, DOMAINS) is not None
+    assert difference.name_overlay.visible  # the colour bar's title
+    assert difference.name.startswith("comparison: misorientation (°)")
     assert "median 2.0° apart" in compared.summary.text()
+
+
+def test_one_part_of_the_comparison_is_on_the_map_at_a_time(compared):
+    def visible():
+        layers = {name: find_layer(compared.viewer, name) for name in (DIFFERENCE, CLASSES, DOMAINS)}
+        return [name for name, layer in layers.items() if layer.visible]
+
+    assert visible() == [DIFFERENCE, CLASSES]
+    choose(compared.shown, "Highly correlated domains")
+    assert visible() == [DOMAINS]
+    choose(compared.shown, "Nothing")
+    assert visible() == []
 
 
 def test_next_and_a_click_in_the_list_move_the_position(compared, qtbot):

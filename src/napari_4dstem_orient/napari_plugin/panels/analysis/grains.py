@@ -16,7 +16,8 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.export.grain_table import Columns, grain_columns, save_grain_table, with_sizes
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
-from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer, title_colour_bar
 from napari_4dstem_orient.napari_plugin.panels.base import button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
 from napari_4dstem_orient.napari_plugin.panels.shared.table import Table
@@ -100,7 +101,7 @@ class GrainsSection(QWidget):
             self.sizes.show_figure(None, "")
             for name in (GRAINS, KERNEL, SPREAD, HALO, BOUNDARIES, SELECTED):
                 if (layer := find_layer(viewer, name)) is not None:
-                    viewer.layers.remove(layer)
+                    take_away(viewer, layer)
             return
         self._show_sizes()
 
@@ -131,14 +132,8 @@ class GrainsSection(QWidget):
             end = float(np.nanmax(values, initial=0.0)) or 1.0
             look: dict[str, Any] = {"colormap": "viridis", "contrast_limits": (0.0, end), "visible": False}
             shown = grains.orientation_map.exploratory
-            put_layer(
-                self.analysed.viewer,
-                name,
-                np.nan_to_num(values),
-                self.analysed.steps,
-                exploratory=shown,
-                **look,
-            )
+            data, steps = np.nan_to_num(values), self.analysed.steps
+            title_colour_bar(put_layer(self.analysed.viewer, name, data, steps, exploratory=shown, **look))
 
     def _put_boundaries(self, grains: Grains) -> None:
         kinds = grains.boundaries
@@ -150,7 +145,7 @@ class GrainsSection(QWidget):
         viewer = self.analysed.viewer
         for name in (HALO, BOUNDARIES):  # their colours would not fit another number of lines
             if (former := find_layer(viewer, name)) is not None:
-                viewer.layers.remove(former)
+                take_away(viewer, former)
         width = WIDTH * max(1.0, max(grains.label.shape) / THINNEST * 4)
         look: dict[str, Any] = {"kind": "vectors", "vector_style": "line"}
         look["exploratory"] = grains.orientation_map.exploratory

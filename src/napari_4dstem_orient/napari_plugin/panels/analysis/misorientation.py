@@ -16,6 +16,7 @@ from napari_4dstem_orient.analysis.special_boundaries import misorientation_betw
 from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.napari_plugin.layers.analysed import Analysed
 from napari_4dstem_orient.napari_plugin.layers.drawing import corners_of, draw
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.panels.shared.plot_canvas import Plot, dress
@@ -89,7 +90,7 @@ class MisorientationSection(Plot):
         viewer = self.analysed.viewer
         former, active = find_layer(viewer, PICKED), viewer.layers.selection.active
         if former is not None:
-            viewer.layers.remove(former)
+            take_away(viewer, former)
         put_layer(
             viewer,
             PICKED,

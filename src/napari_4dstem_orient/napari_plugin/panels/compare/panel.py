@@ -18,7 +18,8 @@ from napari_4dstem_orient.core.orientation_map import OrientationMap
 from napari_4dstem_orient.core.parameters import from_plain
 from napari_4dstem_orient.indexing.methods import METHODS, in_words, title_of
 from napari_4dstem_orient.napari_plugin.layers.map_layers import add_map_layers
-from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
+from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer, title_colour_bar
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.compare.plots import ComparePlots
 from napari_4dstem_orient.napari_plugin.panels.shared.table import Table
@@ -33,8 +34,14 @@ from napari_4dstem_orient.workflow.job import Job
 from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 TABLES = "Tables (*.csv)"
-DIFFERENCE, CLASSES, DOMAINS = "misorientation (°)", "not comparable", "highly correlated domains"
+DIFFERENCE, CLASSES, DOMAINS = (
+    "comparison: misorientation (°)",
+    "comparison: not comparable",
+    "comparison: highly correlated domains",
+)
 """Our layers."""
+SHOWN = {"Misorientation": (DIFFERENCE, CLASSES), "Highly correlated domains": (DOMAINS,), "Nothing": ()}
+"""Which of them are on the map, by what is chosen."""
 COMPARED = ("transformer", "template")
 """Compared at first; others may be chosen where there are more methods."""
 CLASS_COLOURS = {1: "#D55E00", 2: "#56B4E9", 3: "#CC79A7", 4: "#000000"}
@@ -64,8 +71,11 @@ class CompareWidget(StepWidget):
         set_tone(self.stale, Tone.DOUBTFUL)
         self.summary = wrapped()
         self.legend = wrapped()
+        self.shown = choices("Which part of the comparison lies over the map.", SHOWN)
+        self.shown.activated.connect(self._show_chosen)
+        on_map = form({"On the map": self.shown})
         fill(self.body, self.choices, *self.run_buttons.values(), self.compare_button)
-        fill(self.body, self.stale, self.summary, self.legend)
+        fill(self.body, self.stale, self.summary, on_map, self.legend)
         self._build_list()
         self.form = form_for(DomainSettings)
         self.form.changed.connect(self._show_domains)
@@ -173,12 +183,12 @@ class CompareWidget(StepWidget):
         top = max(5.0, float(np.percentile(angle, 99)))
         look: dict[str, Any] = {"colormap": "cividis", "contrast_limits": (0.0, top)}
         steps = self.session.calibration.steps
-        layer = put_layer(self.viewer, DIFFERENCE, angle, steps, exploratory=found.exploratory, **look)
-        layer.colorbar.position = "bottom_left"
+        look["visible"] = self._is_shown(DIFFERENCE)
+        put_layer(self.viewer, DIFFERENCE, angle, steps, exploratory=found.exploratory, **look)
 
     def _show_angles(self, found: Comparison) -> None:
         if (layer := find_layer(self.viewer, DIFFERENCE)) is not None:
-            layer.colorbar.visible = True
+            title_colour_bar(layer)
 
     def _put_classes(self, found: Comparison) -> None:
         names = _class_names(found)
@@ -193,7 +203,16 @@ class CompareWidget(StepWidget):
 
         colormap = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **colours})
         steps = self.session.calibration.steps
-        return put_layer(self.viewer, name, data, steps, "labels", colormap=colormap)
+        look = {"colormap": colormap, "visible": self._is_shown(name)}
+        return put_layer(self.viewer, name, data, steps, "labels", **look)
+
+    def _is_shown(self, name: str) -> bool:
+        return name in SHOWN[self.shown.currentText()]
+
+    def _show_chosen(self, *_: Any) -> None:
+        for name in (DIFFERENCE, CLASSES, DOMAINS):
+            if (layer := find_layer(self.viewer, name)) is not None:
+                layer.visible = self._is_shown(name)
 
     def _show_results(self, *_: Any) -> None:
         self._show_list()
@@ -219,7 +238,7 @@ class CompareWidget(StepWidget):
         domains = self.found.domains(self.measure.currentText(), self.form.settings())
         self._put_labels(DOMAINS, domains, {None: DOMAIN_COLOUR})
         self.share.setText(
-            f"Green on the map: {domains.max()} domains, {(domains > 0).mean():.0%} of the map."
+            f"Green on the map where they are shown: {domains.max()} domains, {(domains > 0).mean():.0%} of the map."
         )
 
     def _go(self, line: int) -> None:
@@ -288,12 +307,16 @@ class CompareWidget(StepWidget):
         return ""
 
     def remember(self) -> dict[str, Any]:
-        """Tell which methods' comparison is shown."""
-        return {} if self.found is None else {"compared": list(self.compared)}
+        """Tell which methods' comparison is shown, and which part of it."""
+        if self.found is None:
+            return {}
+        return {"compared": list(self.compared), "shown": self.shown.currentText()}
 
     def recall(self, told: dict[str, Any]) -> None:
         """Compare the same maps again."""
-        for box, method in zip((self.one, self.other), from_plain(_Shown, told).compared, strict=True):
+        was = from_plain(_Shown, told)
+        self.shown.setCurrentIndex(max(self.shown.findText(was.shown), 0))
+        for box, method in zip((self.one, self.other), was.compared, strict=True):
             box.setCurrentIndex(max(box.findData(method), 0))
         self.refresh()
         if self.compare_button.isEnabled():
@@ -310,7 +333,7 @@ class CompareWidget(StepWidget):
         for name in (DIFFERENCE, CLASSES, DOMAINS):
             layer = find_layer(self.viewer, name)
             if layer is not None:
-                self.viewer.layers.remove(layer)
+                take_away(self.viewer, layer)
 
 
 @dataclass(frozen=True)
@@ -318,6 +341,7 @@ class _Shown:
     """What the panel remembers."""
 
     compared: tuple[str, str]
+    shown: str = ""
 
 
 def _class_names(found: Comparison) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from napari_4dstem_orient.detection.virtual import virtual_images
 from napari_4dstem_orient.io.bragg_peaks import is_disk_file, open_disks
 from napari_4dstem_orient.io.formats import suffixes
 from napari_4dstem_orient.io.load import FileFacts, inspect, load
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
 from napari_4dstem_orient.napari_plugin.panels.data.run_all import RunAll
@@ -184,7 +185,7 @@ class DataWidget(StepWidget):
             yield
         former = find_layer(self.viewer, OVERVIEW)
         if former is not None:
-            self.viewer.layers.remove(former)
+            take_away(self.viewer, former)
             yield
         self.patterns.set_summed({name: images[name] for name in (MEAN, MAXIMUM)})
 

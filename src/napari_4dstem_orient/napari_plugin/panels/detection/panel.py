@@ -16,6 +16,7 @@ from napari_4dstem_orient.core.progress import Progress
 from napari_4dstem_orient.detection.settings import DetectionSettings
 from napari_4dstem_orient.detection.suggest import explain_settings
 from napari_4dstem_orient.io.bragg_peaks import open_disks, save_disks
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.detection.disk_preview import DiskPreview
@@ -153,7 +154,7 @@ class DisksWidget(StepWidget):
         if disks is not None:
             show_disk_count(self.viewer, disks.sure().counts)
         elif (layer := find_layer(self.viewer, "disk count")) is not None:
-            self.viewer.layers.remove(layer)
+            take_away(self.viewer, layer)
 
     def load(self, path: str) -> None:
         """Read disks from a file."""

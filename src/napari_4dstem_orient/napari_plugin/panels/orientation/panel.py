@@ -21,6 +21,7 @@ from napari_4dstem_orient.napari_plugin.layers.map_layers import (
     hide_images,
     map_layers,
 )
+from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, needs_text, section, wrapped
 from napari_4dstem_orient.napari_plugin.panels.docks import open_panel
 from napari_4dstem_orient.napari_plugin.panels.orientation.effort import EffortChooser
@@ -236,7 +237,7 @@ class OrientationWidget(StepWidget):
             self._draw(former)
             return
         for layer in map_layers(self.viewer, method):
-            self.viewer.layers.remove(layer)
+            take_away(self.viewer, layer)
         for layer in self._hidden:
             layer.visible = True
 
@@ -272,7 +273,7 @@ class OrientationWidget(StepWidget):
         there = self.session.maps
         for layer in map_layers(self.viewer):
             if layer.metadata[MAP].method not in there:
-                self.viewer.layers.remove(layer)
+                take_away(self.viewer, layer)
         super()._on_changed(key)
 
 

@@ -31,6 +31,7 @@ from napari_4dstem_orient.napari_plugin.panels.shared.project_to_viewer import (
     show_project,
 )
 from napari_4dstem_orient.napari_plugin.panels.shared.scans import KeptScan, scans_for
+from napari_4dstem_orient.napari_plugin.panels.shared.undo import Undo
 from napari_4dstem_orient.napari_plugin.panels.shared.unsaved import are_in_files, not_in_files
 from napari_4dstem_orient.napari_plugin.panels.shared.updating import Updater
 from napari_4dstem_orient.napari_plugin.panels.shared.viewer_to_project import project_of
@@ -72,6 +73,7 @@ class OverviewWidget(StepWidget):
         self._aside: dict[KeptScan, Autosave] = {}
         self._build_first_run()
         self.scans = OpenScans(napari_viewer, self.turns, self.refresh)
+        self.undo = Undo(napari_viewer, self.endings)
         steps, actions = self._build_steps(), self._build_actions()
         here = row((self.facts, 1), self.scans.another_button)
         fill(
@@ -96,6 +98,7 @@ class OverviewWidget(StepWidget):
         self.endings.listen(self.session.pins_changed, self._save_soon)
         self.endings.callback(self.updater.stop)
         self.endings.listen(self.updater.changed, self.refresh)
+        self.endings.listen(self.undo.changed, self._later)
         self.endings.listen(scans_for(napari_viewer).changed, self._on_scans)
         self.refresh()
 
@@ -150,10 +153,11 @@ class OverviewWidget(StepWidget):
             partial(open_file, self, "Open project", PROJECTS, self.open_project),
         )
         self.queue_button = button("Queue…", "Map all scans of a folder like the open one.", self._open_queue)
+        self.undo_button = button("Undo", "", self.undo.undo)
         self.said, self.details = wrapped(), wrapped()
         self.details.hide()
         return (
-            row(self.update_button, self.details_button),
+            row((self.update_button, 1), self.undo_button, self.details_button),
             row(self.save_button, self.project_button, self.script_button, self.queue_button),
         )
 
@@ -190,6 +194,9 @@ class OverviewWidget(StepWidget):
         self.update_button.setEnabled(bool(due) and not self.updater.running)
         self.update_button.setText("Updating …" if self.updater.running else "Update stale steps")
         self.script_button.setEnabled(loaded)
+        self.undo_button.setEnabled(bool(self.undo.words) and not self.updater.running)
+        last = self.undo.words or "a layer that was deleted, or a result that another has replaced"
+        self.undo_button.setToolTip(f"Bring back {last} (Ctrl+Z over the map).")
         for control in (self.first_run, self.recovery, self.project_button):
             control.setEnabled(idle)
         self.save_button.setEnabled(loaded and idle)

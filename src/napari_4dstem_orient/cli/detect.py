@@ -21,6 +21,8 @@ def detect(
     dataset: options.Dataset = None,
     scan_shape: options.ScanShape = None,
     instrument: options.InstrumentName = None,
+    region: options.Region = None,
+    every: options.Every = None,
     voltage: options.Voltage = None,
     q_pixel: options.QPixel = None,
     r_pixel: options.RPixel = None,
@@ -56,6 +58,7 @@ def detect(
         path=source,
         dataset=dataset,
         scan_shape=scan_shape,
+        part=options.read_part(region, every),
         calibration={
             "voltage": voltage,
             "q_pixel": q_pixel,

@@ -41,6 +41,8 @@ def map_(
     dataset: options.Dataset = None,
     scan_shape: options.ScanShape = None,
     instrument: options.InstrumentName = None,
+    region: options.Region = None,
+    every: options.Every = None,
     voltage: options.Voltage = None,
     q_pixel: options.QPixel = None,
     fit_pixel: options.FitPixel = None,
@@ -129,12 +131,14 @@ def map_(
     if model is not None and not way.reads_models:
         raise UserError(f"{way.title} reads no model; leave out --model, or use the transformer.")
     for_scans = {"--probe": probe, "--probe-radius": probe_radius, "--scan-shape": scan_shape}
+    for_scans |= {"--region": region, "--every": every}
     options.refuse_for_disks(source, for_scans)
     phases = options.read_phases(phase)
     job = Job(
         path=source,
         dataset=dataset,
         scan_shape=scan_shape,
+        part=options.read_part(region, every),
         calibration={
             "voltage": voltage,
             "q_pixel": q_pixel,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.memory import EXPLAINED, LEAST_MEMORY
+from napari_4dstem_orient.core.part import Part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +65,20 @@ Device = Annotated[str, typer.Option(help="Where it is computed: auto, cpu, cuda
 Dataset = Annotated[str | None, typer.Option(help="The dataset to read, of a file that holds several.")]
 ScanShape = Annotated[
     str | None, typer.Option(help="Scan rows x columns of a flat stack of patterns, such as 256x256.")
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        help="A region of the scan: first row and one past the last, then columns.", metavar="R0:R1,C0:C1"
+    ),
+]
+Every = Annotated[
+    int | None,
+    typer.Option(
+        help="Of the scan every so manieth position, down the rows and along them, for a first look; a scan step given "
+        "is then their distance.",
+        min=1,
+    ),
 ]
 ProbeFile = Annotated[
     str | None, typer.Option(help="A vacuum scan or pattern to take the probe from.", metavar="FILE[::/path]")
@@ -243,6 +259,17 @@ def read_instrument(name: str | None) -> Instrument | None:
     from napari_4dstem_orient.workflow.instruments import find_instrument
 
     return None if name is None else find_instrument(name)
+
+
+def read_part(region: str | None, every: int | None) -> Part | None:
+    """Return which positions of a scan are read; None for all of them."""
+    if region is None:
+        return None if every is None else Part(every=every)
+    found = re.fullmatch(r"\s*(\d*):(\d*)\s*,\s*(\d*):(\d*)\s*", region)
+    if found is None:
+        raise UserError(f"The region {region} is not like 10:60,0:40: rows first, then columns.")
+    top, bottom, left, right = (int(number) if number else None for number in found.groups())
+    return Part((top or 0, bottom), (left or 0, right), every or 1)
 
 
 def refuse_for_disks(source: str, given: Mapping[str, object]) -> None:

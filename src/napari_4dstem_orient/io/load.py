@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_4dstem_orient.core.checks import check_sample
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.part import Part
 from napari_4dstem_orient.core.reading import check_scan, reading
 from napari_4dstem_orient.core.scan import Calibration, Opened, Scan
 from napari_4dstem_orient.core.units import parse_shape, shape_text
@@ -75,6 +76,7 @@ def load(
     path: str | Path,
     dataset: str | None = None,
     scan_shape: tuple[int, int] | str | None = None,
+    part: Part | None = None,
     **calibration: Any,
 ) -> Scan:
     """Open a scan; nothing but its header and five patterns is read.
@@ -87,9 +89,11 @@ def load(
         Path of the 4D dataset in a file that holds several.
     scan_shape : (rows, columns) or str such as "256x256", optional
         Needed for flat stacks whose file does not tell it.
+    part : Part, optional
+        Which positions to read: a region, or every nth; the file's scan step becomes the distance of these.
     **calibration
-        Voltage (kV), q_pixel (Å⁻¹), r_pixel (nm), semiangle (mrad), precession and rotation (degrees),
-        flip: what is given wins over what the file says; None leaves it to the file.
+        Voltage (kV), q_pixel (Å⁻¹), r_pixel (nm, of the positions read), semiangle (mrad), precession and rotation
+        (degrees), flip: what is given wins over what the file says; None leaves it to the file.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def load(
     typed = {name: value for name, value in calibration.items() if value is not None}
     if unknown := set(typed) - _TYPED:
         raise TypeError(f"load() got unknown calibration keywords: {', '.join(sorted(unknown))}")
-    scan = open_scan(path, dataset, scan_shape, typed.get("voltage"))
+    scan = open_scan(path, dataset, scan_shape, typed.get("voltage"), part)
     if "q_pixel" in typed:
         typed["q_pixel_from"] = "typed"
     scan = scan.with_calibration(scan.calibration.with_(**typed))
@@ -143,14 +147,18 @@ def load_frames(path: str | Path, dataset: str | None = None) -> Scan:
 
 
 def open_scan(
-    path: str | Path, dataset: str | None, scan_shape: tuple[int, int] | str | None, voltage: float | None
+    path: str | Path,
+    dataset: str | None,
+    scan_shape: tuple[int, int] | str | None,
+    voltage: float | None,
+    part: Part | None = None,
 ) -> Scan:
     """Open a scan as the file describes it; nothing but its header is read. For the arguments see ``load``."""
     path = Path(path).expanduser()
     kind, sources = _read(path, voltage)
     source = _choose(_offered(path, sources) if dataset is None else sources, dataset, path)
     typed = parse_shape(scan_shape) if scan_shape is not None else None
-    return _scan(path, kind, source, dataset, typed, voltage)
+    return _scan(path, kind, source, dataset, typed, voltage, part)
 
 
 def _scan(
@@ -160,19 +168,29 @@ def _scan(
     dataset: str | None,
     typed: tuple[int, int] | None,
     voltage: float | None,
+    part: Part | None = None,
 ) -> Scan:
     shape = _scan_shape(source, typed, path)
     with reading(path, kind.name, folder=True):
         array = source.array(shape, path)
+    known, whole = source.calibration, part in (None, Part())
+    if part is not None:
+        array, known = part.of(array), part.steps(known)
     # Another process may run in another folder.
-    arguments = {"path": str(path.absolute()), "dataset": dataset, "scan_shape": shape, "voltage": voltage}
+    arguments = {
+        "path": str(path.absolute()),
+        "dataset": dataset,
+        "scan_shape": shape,
+        "voltage": voltage,
+        "part": None if whole else part,
+    }
     return Scan(
         array,
-        source.calibration,
+        known,
         str(path) + (f"::{source.name}" if source.name else ""),
         source.metadata,
-        Opened(array, open_scan, arguments, (0, shape[0])),
-        source.stored if shape == source.shape[:2] else (1, 1),
+        Opened(array, open_scan, arguments, (0, array.shape[0])),
+        source.stored if whole and shape == source.shape[:2] else (1, 1),
     )
 
 

@@ -76,8 +76,12 @@ def recipe(session: Session) -> tuple[Job, Results]:
         told["q_pixel_from"] = known.q_pixel_from
     scan = session.record(Stage.SCAN)
     dataset = scan.job.dataset if scan is not None else None  # not that of a file of disks
-    like = replace(made, path=None, sample=None, dataset=dataset)
-    like = replace(like, scan_shape=session.scan_shape, calibration=told)
+    like = replace(made, path=None, sample=None, dataset=dataset, part=None)
+    shape: tuple[int, int] | str | None = session.scan_shape
+    if scan is not None and scan.job.part is not None:  # the others are mapped as a whole
+        shape = scan.job.scan_shape
+        told |= {"r_pixel": told["r_pixel"] / scan.job.part.every} if "r_pixel" in told else {}
+    like = replace(like, scan_shape=shape, calibration=told)
     return like, Results(probe=session.get(Stage.PROBE) if made.detection else None)
 
 

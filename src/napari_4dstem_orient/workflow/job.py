@@ -16,6 +16,7 @@ from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.limits import MOST_CRYSTALS
 from napari_4dstem_orient.core.memory import MEMORY
 from napari_4dstem_orient.core.parameters import from_plain
+from napari_4dstem_orient.core.part import Part
 from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.crystals.phase import Phase
 from napari_4dstem_orient.detection.settings import DetectionSettings
@@ -85,6 +86,8 @@ class Job:
         Which dataset of a file that holds several.
     scan_shape : (int, int) or str such as "256x256", or None
         Scan rows and columns of a flat stack of patterns.
+    part : Part or None
+        Which positions of the file's scan; None: all of them.
     sample : str or None
         Name of a sample (``samples.library``).
     calibration : dict
@@ -122,6 +125,7 @@ class Job:
     path: str | None = None
     dataset: str | None = None
     scan_shape: tuple[int, int] | str | None = None
+    part: Part | None = None
     sample: str | None = None
     calibration: Mapping[str, Any] = field(default_factory=dict)
     instrument: Instrument | None = None

@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from napari_4dstem_orient.core.errors import UserError
 from napari_4dstem_orient.core.parameters import from_plain
+from napari_4dstem_orient.core.part import Part
 from napari_4dstem_orient.core.reading import check_regular
 from napari_4dstem_orient.core.scan import Scan
 from napari_4dstem_orient.workflow.job import Job
@@ -29,6 +30,7 @@ class Reference:
     path: str | None = None
     dataset: str | None = None
     scan_shape: tuple[int, int] | None = None
+    part: Part | None = None
     voltage: float | None = None
     sample: str | None = None
     seal: dict[str, float | str] | None = None
@@ -41,14 +43,16 @@ def reference_of(scan: Scan) -> dict[str, Any]:
     Returns
     -------
     dict
-        Of a file ``path`` (absolute), ``dataset``, ``scan_shape`` and ``voltage`` (kV) as ``io.load.open_scan`` takes
-        them; of a sample ``sample``, its name; empty where the patterns are in memory only.
+        Of a file ``path`` (absolute), ``dataset``, ``scan_shape``, ``voltage`` (kV) and ``part`` as
+        ``io.load.open_scan`` takes them; of a sample ``sample``, its name; empty where the patterns are in memory only.
     """
     from napari_4dstem_orient.samples.library import SAMPLES
 
     if (opened := scan.reopens) is not None:
         shape = opened.arguments["scan_shape"]
-        return {**opened.arguments, "scan_shape": list(shape) if shape else None}
+        part = opened.arguments["part"]
+        told = {"scan_shape": list(shape) if shape else None, "part": asdict(part) if part else None}
+        return {**opened.arguments, **told}
     title = scan.metadata.get("title")
     return {"sample": title} if scan.source.startswith("sample:") and title in SAMPLES else {}
 
@@ -57,7 +61,7 @@ def job_of(scan: Scan) -> Job:
     """Return the job that loads a scan; an empty one where its patterns are in memory only."""
     told = from_plain(Reference, reference_of(scan))
     calibration = {"voltage": told.voltage} if told.voltage is not None else {}
-    return Job(told.path, told.dataset, told.scan_shape, told.sample, calibration)
+    return Job(told.path, told.dataset, told.scan_shape, told.part, told.sample, calibration)
 
 
 def fingerprint_of(path: str | Path) -> dict[str, Any]:
@@ -135,10 +139,8 @@ def open_reference(reference: Mapping[str, Any], beside: Path) -> Scan:
     from napari_4dstem_orient.io.load import open_scan
 
     path = _find(reference, beside)
-    shape = reference.get("scan_shape")
-    return open_scan(
-        path, reference.get("dataset"), tuple(shape) if shape else None, reference.get("voltage")
-    )
+    told = from_plain(Reference, reference)
+    return open_scan(path, told.dataset, told.scan_shape, told.voltage, told.part)
 
 
 def _find(reference: Mapping[str, Any], beside: Path) -> Path:

@@ -206,7 +206,7 @@ def opened(job: Job) -> Results:
         return Results(disks=disks, calibration=known, source=source)
     from napari_4dstem_orient.io.load import load
 
-    scan = load(job.path, job.dataset, job.scan_shape, voltage=job.given.get("voltage"))
+    scan = load(job.path, job.dataset, job.scan_shape, job.part, voltage=job.given.get("voltage"))
     return Results(scan=scan, source=source)
 
 

@@ -50,7 +50,7 @@ _OF_DISKS = ("q_pixel_from", *(name for name, made in NEEDS_CALIBRATION.items() 
 
 
 MADE_WITH: dict[Stage, tuple[str, ...]] = {
-    Stage.SCAN: ("path", "dataset", "scan_shape", "sample", "calibration"),
+    Stage.SCAN: ("path", "dataset", "scan_shape", "part", "sample", "calibration"),
     Stage.PROBE: ("probe",),
     Stage.DISKS: ("detection", "engine", "device", "memory"),
     Stage.CALIBRATED: ("centring", "ring_crystal", "calibration"),

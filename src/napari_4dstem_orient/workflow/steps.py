@@ -62,7 +62,7 @@ class Detection:
 
         there = sorted(path for path in files_of(origin.arguments["path"]) if path.exists())
         files = [file_fingerprint(path) for path in there]
-        read = [origin.arguments[name] for name in ("dataset", "scan_shape")]
+        read = [origin.arguments[name] for name in ("dataset", "scan_shape", "part")]
         # Patterns too: links may lead farther than is looked.
         found_by = self.probe, self.settings, _computed_on(self.device)
         return store.disks(found_by, files, read, origin.rows, sample_patterns(scan), identity())

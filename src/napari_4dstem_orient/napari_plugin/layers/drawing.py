@@ -59,6 +59,17 @@ def corners_of(viewer: napari.Viewer, name: str) -> np.ndarray | None:
     return None if layer is None or not layer.data else np.asarray(layer.data[-1])[:, -2:]
 
 
+def rectangle_of(viewer: napari.Viewer, name: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return rows and columns, first and one past the last, of the positions whose centres a rectangle holds."""
+    corners = corners_of(viewer, name)
+    if corners is None:
+        return None
+    low, high = np.ceil(corners.min(axis=0)).astype(int), np.floor(corners.max(axis=0)).astype(int)
+    low = np.maximum(low, 0)
+    rows, cols = ((int(first), max(int(last) + 1, 0)) for first, last in zip(low, high, strict=True))
+    return rows, cols
+
+
 def region_of(viewer: napari.Viewer, name: str, shape: tuple[int, int]) -> np.ndarray | None:
     """Return which positions the region drawn holds, bool, of the scan's shape; None without one."""
     from matplotlib.path import Path

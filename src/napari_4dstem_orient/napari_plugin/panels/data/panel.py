@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QMenu
 
 from napari_4dstem_orient.core.bragg_disks import BraggDisks
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.part import Part
 from napari_4dstem_orient.core.scan import Calibration, Scan
 from napari_4dstem_orient.detection.virtual import virtual_images
 from napari_4dstem_orient.io.bragg_peaks import is_disk_file, open_disks
@@ -22,6 +23,7 @@ from napari_4dstem_orient.io.load import FileFacts, inspect, load
 from napari_4dstem_orient.napari_plugin.layers.removal import take_away
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer, put_layer
 from napari_4dstem_orient.napari_plugin.panels.base import StepWidget, button, wrapped
+from napari_4dstem_orient.napari_plugin.panels.data.part import PartChooser
 from napari_4dstem_orient.napari_plugin.panels.data.run_all import RunAll
 from napari_4dstem_orient.napari_plugin.panels.docks import open_panel, show_panel
 from napari_4dstem_orient.napari_plugin.panels.shared.calibration_fields import CalibrationFields
@@ -89,20 +91,32 @@ class DataWidget(StepWidget):
             "Drag discs and rings over a pattern; their images follow.",
             lambda: open_panel(self.viewer, "Virtual images"),
         )
+        self.part = PartChooser(napari_viewer, self._open_part)
         self.patterns = Patterns(self.session, self.endings)
         fill(self.body, row((self.open_button, 2), (self.sample_button, 1)), self.facts, self.reading)
-        fill(self.body, self.run_all)
+        fill(self.body, self.part, self.run_all)
         fill(self.body, self.doubts, (self.patterns, 1), row(self.images_button, self.detectors_button))
         fill(self.body, self.instrument, self.calibration)
         self.refresh()
 
-    def open_path(self, path: str, dataset: str | None = None, scan_shape: str | None = None) -> None:
+    def open_path(
+        self,
+        path: str,
+        dataset: str | None = None,
+        scan_shape: tuple[int, int] | str | None = None,
+        part: Part | None = None,
+    ) -> None:
         """Open a file off the main thread; what was there stays if it fails or leaves a question.
 
         What the panel does for the former scan ends.
         """
         self.jobs.abandon()
-        self.jobs.run(f"Opening {Path(path).name}", self._take, _open, path, dataset, scan_shape)
+        self.jobs.run(f"Opening {Path(path).name}", self._take, _open, path, dataset, scan_shape, part)
+
+    def _open_part(self, scan: Scan, part: Part) -> None:
+        if scan.reopens is not None and not self.jobs.running:
+            told = scan.reopens.arguments
+            self.open_path(told["path"], told["dataset"], told["scan_shape"], part)
 
     def compute_images(self) -> None:
         """Make the virtual images of the whole scan."""
@@ -114,7 +128,8 @@ class DataWidget(StepWidget):
         """Show the scan, what is known of it and what is in doubt; make virtual images of a small one."""
         scan = self.session.get(Stage.SCAN)
         idle = not self.jobs.running
-        for control in (self.open_button, self.sample_button, self.reading):
+        self.part.refresh()
+        for control in (self.open_button, self.sample_button, self.reading, self.part):
             control.setEnabled(idle)
         self.images_button.setEnabled(scan is not None and idle)
         self.run_all.refresh()
@@ -199,6 +214,7 @@ DOUBTS = {
 
 def describe(scan: Scan) -> str:
     """Say in two lines which scan this is and how large."""
+    part = scan.reopens.arguments["part"] if scan.reopens is not None else None
     rows, cols = scan.scan_shape
     det_rows, det_cols = scan.detector_shape
     size, unit = float(scan.data.nbytes), "B"
@@ -208,11 +224,13 @@ def describe(scan: Scan) -> str:
     where = Path(scan.source).name if "/" in scan.source or "\\" in scan.source else scan.source
     return (
         f"<b>{where}</b><br>{rows} × {cols} positions, {det_rows} × {det_cols} pixels, {scan.data.dtype}, "
-        f"{size:.3g} {unit}"
+        f"{size:.3g} {unit}" + (f"<br>{part}" if part else "")
     )
 
 
-def _open(path: str, dataset: str | None, scan_shape: str | None) -> Opened:
+def _open(
+    path: str, dataset: str | None, scan_shape: tuple[int, int] | str | None, part: Part | None
+) -> Opened:
     try:
         facts = inspect(path)
     except UserError:
@@ -221,7 +239,7 @@ def _open(path: str, dataset: str | None, scan_shape: str | None) -> Opened:
         raise
     if dataset is None and scan_shape is None and leaves_a_question(facts):
         return Opened(path, facts)
-    scan = load(path, dataset=dataset, scan_shape=scan_shape)
+    scan = load(path, dataset=dataset, scan_shape=scan_shape, part=part)
     return Opened(path, facts, scan, overview(scan))
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import napari
-import numpy as np
 from qtpy.QtWidgets import QStackedWidget, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
-from napari_4dstem_orient.napari_plugin.layers.drawing import corners_of, draw
+from napari_4dstem_orient.napari_plugin.layers.drawing import draw, rectangle_of
 from napari_4dstem_orient.napari_plugin.panels.base import button
 from napari_4dstem_orient.napari_plugin.qt.boxes import bare, choices, row
 from napari_4dstem_orient.napari_plugin.qt.dialogs import open_file
@@ -76,13 +75,10 @@ class ProbeChooser(QWidget):
         UserError
             There is none.
         """
-        corners = corners_of(self._viewer, REGION)
-        if corners is None:
+        found = rectangle_of(self._viewer, REGION)
+        if found is None:
             raise UserError("No region is drawn; press 'Draw a rectangle' and drag over an area of vacuum.")
-        low, high = np.ceil(corners.min(axis=0)).astype(int), np.floor(corners.max(axis=0)).astype(int)
-        low = np.maximum(low, 0)
-        rows, cols = ((int(first), max(int(last) + 1, 0)) for first, last in zip(low, high, strict=True))
-        return rows, cols
+        return found
 
     def _draw(self) -> None:
         draw(self._viewer, REGION, "add_rectangle", lambda: None)

@@ -45,7 +45,9 @@ def name_of(scan: Scan | None) -> str:
     if scan is None:
         return "No scan open"
     path, _, dataset = scan.source.partition("::")
-    return Path(path).name + (f" · {dataset}" if dataset else "") if scan.reopens else scan.source
+    if (opened := scan.reopens) is None:
+        return scan.source
+    return " · ".join(filter(None, (Path(path).name, dataset, str(opened.arguments["part"] or ""))))
 
 
 def _reasons(session: Session) -> list[str]:

@@ -8,7 +8,6 @@ import pytest
 from qtpy.QtCore import Qt
 
 from helpers.gui_scan import VACUUM, fill
-from helpers.walk_through.hands import choose
 from napari_4dstem_orient.analysis.comparison import Agreement
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import find_layer
 from napari_4dstem_orient.napari_plugin.panels.compare import panel as compare
@@ -67,9 +66,11 @@ def test_one_part_of_the_comparison_is_on_the_map_at_a_time(compared):
         return [name for name, layer in layers.items() if layer.visible]
 
     assert visible() == [DIFFERENCE, CLASSES]
-    choose(compared.shown, "Highly correlated domains")
+    compared.shown.setCurrentText("Highly correlated domains")
+    compared.shown.activated.emit(1)
     assert visible() == [DOMAINS]
-    choose(compared.shown, "Nothing")
+    compared.shown.setCurrentText("Nothing")
+    compared.shown.activated.emit(2)
     assert visible() == []
 
 

@@ -9,6 +9,7 @@ from helpers.walk_through.hands import click, press_on_scan
 from napari_4dstem_orient.napari_plugin.layers.map_layers import MAP, add_map_layers, map_layers
 from napari_4dstem_orient.napari_plugin.layers.scan_layers import remove_layers
 from napari_4dstem_orient.napari_plugin.panels.overview.panel import OverviewWidget
+from napari_4dstem_orient.napari_plugin.state.sessions import bare_viewer
 from napari_4dstem_orient.workflow.session import MapBy, Stage
 
 
@@ -43,7 +44,7 @@ def test_a_replaced_map_comes_back_with_its_record_and_its_layer(overview, silve
     turned = made_map(silver, "template", rotation=np.broadcast_to(np.eye(3), (*SHAPE, 3, 3)))
     add_map_layers(viewer, session.put(Stage.MAP, turned))
     assert "former template map" in overview.undo.words
-    press_on_scan(viewer, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    press_on_scan(bare_viewer(viewer), Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert session.get(MapBy("template")) is former
     assert session.record(MapBy("template")) is record
     assert layer.metadata[MAP] is former

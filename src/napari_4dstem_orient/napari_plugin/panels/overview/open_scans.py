@@ -48,6 +48,9 @@ class OpenScans(QWidget):
         self.another_button.setAccessibleName("Open another scan")
         self.another_button.setFixedWidth(2 * self.another_button.sizeHint().height())
         self.box = choices("The scans open in this window, each with its own results and choices.")
+        # Long names widen the list when it is open, not the panel.
+        self.box.setSizeAdjustPolicy(self.box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.box.setMinimumContentsLength(12)
         self.box.activated.connect(self._switch)
         self.beside_button = button(
             "Side by side", "Show the pictures of all open scans beside each other.", self._show_beside

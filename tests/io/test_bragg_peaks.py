@@ -54,7 +54,7 @@ def test_disks_in_pixels_come_back_and_py4dstem_reads_them(tmp_path, capfd):
     assert back.detector_shape == (64, 48)
     assert not back.calibrated
     assert back.provenance["settings"] == {"floor": 0.1}
-    assert open_disks(path)[1] == calibration.with_(q_pixel_from="file")
+    assert open_disks(path)[1] == calibration.with_(q_pixel_from="file", rotation_from="file")
     assert back.origin is None
 
     theirs = py4DSTEM.read(path)
@@ -364,7 +364,8 @@ def test_lists_that_were_centred_or_scaled_before_they_were_stored(tmp_path, uni
     assert done.disks.calibrated is units.startswith("Å")
     found, known = done.calibrated, done.calibration
     np.testing.assert_allclose(found.at(1, 1), pattern(beam), atol=1e-6)
-    assert known.exploratory == ("the detector's pixel size was not checked against a crystal",)
+    assert known.exploratory[0] == "the detector's pixel size was not checked against a crystal"
+    assert known.rotation_is_known is units.startswith("Å")  # whoever brought them to Å⁻¹ turned them too
     assert found.provenance["calibration"]["warnings"] == []
 
 

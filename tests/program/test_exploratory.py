@@ -34,7 +34,7 @@ WHY = "exploratory: the detector's pixel size was not checked against a crystal"
 
 @pytest.fixture(params=["file", "typed", "fitted"])
 def found(request, silver):
-    known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from=request.param)
+    known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from=request.param, rotation_from="typed")
     disks = BraggDisks.from_lists((1, 1), [np.zeros((0, 3))])
     return with_origin(made_map(silver, "transformer"), disks, known), request.param != "fitted"
 
@@ -48,7 +48,7 @@ def test_the_reasons_are_recorded_and_reopen(found, tmp_path):
 
 def test_answers_that_are_mostly_wrong_do_not_earn_it_whatever_the_calibration_says(silver, tmp_path):
     """As with a wrong crystal or voltage: every disk list has an answer, and hardly one is believed."""
-    known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from="fitted")
+    known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from="fitted", rotation_from="typed")
     disks = BraggDisks.from_lists((1, 1), [np.zeros((0, 3))])
     doubtful = made_map(silver, "transformer")
     doubtful.certainty.reliability[:] = 0.3
@@ -58,6 +58,19 @@ def test_answers_that_are_mostly_wrong_do_not_earn_it_whatever_the_calibration_s
     assert "more likely wrong than right" in (tmp_path / "map.ang").read_text()
     doubtful.certainty.reliability[:] = 0.9
     assert with_origin(doubtful, disks, known).exploratory == ""
+
+
+def test_an_unknown_rotation_does_not_earn_it(silver):
+    known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from="fitted")
+    disks = BraggDisks.from_lists((1, 1), [np.zeros((0, 3))])
+    assert "rotation" in with_origin(made_map(silver, "transformer"), disks, known).exploratory
+    for told in (
+        {"rotation_from": "typed"},
+        {"rotation_from": "instrument"},
+        {"rotation": 12.0},
+        {"flip": True},
+    ):
+        assert with_origin(made_map(silver, "transformer"), disks, known.with_(**told)).exploratory == ""
 
 
 @pytest.mark.parametrize(("save", "suffix"), [(save_ang, "ang"), (save_ctf, "ctf"), (save_csv, "csv")])
@@ -123,7 +136,7 @@ def test_figures_say_it_below_themselves(found, tmp_path):
 def test_disks_hand_their_calibration_to_the_map(silver, origin):
     """In Python nobody passes the calibration on: the disks remember it."""
     disks = calibrated_disks(silver)
-    known = Calibration(voltage=200, q_pixel=0.03, q_pixel_from=origin, r_pixel=20.0)
+    known = Calibration(200, 0.03, q_pixel_from=origin, r_pixel=20.0, rotation_from="typed")
     centred, _ = calibrate(detected_disks(disks), known)
     made = map_orientations(centred, [silver], 200, method="template", template=COARSE)
     assert made.exploratory == (WHY if origin == "file" else "")

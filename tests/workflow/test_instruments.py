@@ -54,7 +54,7 @@ def test_pixels_of_another_detector_are_not_taken():
 
 
 def test_a_remembered_pixel_does_not_earn_trust():
-    known = Calibration(voltage=300.0)
+    known = Calibration(voltage=300.0, rotation_from="typed")
     assert "instrument" in known.with_(**TITAN.news(known)).exploratory[0]
 
 

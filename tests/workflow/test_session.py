@@ -173,12 +173,14 @@ def test_pins_are_kept_once_each_in_order_and_go_with_the_scan(session, small_sc
 @pytest.mark.parametrize(
     ("calibration", "reasons"),
     [
-        (Calibration(), 2),
-        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="fitted"), 0),
-        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="typed"), 1),
-        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="file"), 1),
-        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="doubtful"), 1),
-        (Calibration(q_pixel=0.02, q_pixel_from="fitted"), 1),
+        (Calibration(), 3),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="fitted", rotation_from="typed"), 0),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="fitted", rotation=-12.0), 0),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="fitted"), 1),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="typed"), 2),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="file"), 2),
+        (Calibration(voltage=300.0, q_pixel=0.02, q_pixel_from="doubtful"), 2),
+        (Calibration(q_pixel=0.02, q_pixel_from="fitted"), 2),
     ],
 )
 def test_a_calibration_says_why_its_maps_are_exploratory(calibration, reasons):

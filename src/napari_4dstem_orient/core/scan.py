@@ -54,6 +54,8 @@ class Calibration:
         Angle in degrees that turns detector axes into scan axes (py4DSTEM's ``QR_rotation``).
     flip : bool
         Whether the detector axes are exchanged before that turn (py4DSTEM's ``QR_flip``).
+    rotation_from : str
+        Where rotation and flip come from: ``"unknown"``, ``"file"``, ``"typed"`` or ``"instrument"``.
     q_pixel_from : str
         Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"``, ``"fitted"`` to a crystal,
         ``"instrument"`` (remembered of a microscope), or ``"doubtful"``, which is a fit that one should not trust.
@@ -78,6 +80,7 @@ class Calibration:
     distortion: tuple[float, float] = (0.0, 0.0)
     unclear: str = ""
     r_aspect: float = 1.0
+    rotation_from: str = "unknown"
 
     def __post_init__(self) -> None:
         along, aslant = map(float, self.distortion)
@@ -113,6 +116,11 @@ class Calibration:
         return both_steps(self.r_pixel, self.r_aspect)
 
     @property
+    def rotation_is_known(self) -> bool:
+        """Whether somebody or something told how the detector is turned in the scan, if only that it is not."""
+        return self.rotation_from != "unknown" or bool(self.rotation or self.flip)
+
+    @property
     def exploratory(self) -> tuple[str, ...]:
         """Why maps made with this calibration are for a first look only; empty where nothing speaks against it."""
         reasons = []
@@ -122,6 +130,8 @@ class Calibration:
             reasons.append("the detector's pixel size is not known")
         elif self.q_pixel_from in UNCHECKED:
             reasons.append(UNCHECKED[self.q_pixel_from])
+        if not self.rotation_is_known:
+            reasons.append("how the detector is turned in the scan (rotation) is not known")
         return tuple(reasons)
 
 

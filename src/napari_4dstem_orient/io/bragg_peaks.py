@@ -187,7 +187,7 @@ def _described(
             theirs |= {"a": 1.0, "b": 1 / ratio, "theta": float(np.deg2rad(axis))}
         if ours.q_pixel is not None:
             theirs |= {"Q_pixel_size": ours.q_pixel / (1 - e), "Q_pixel_units": "A^-1"}
-        if ours.rotation or ours.flip:
+        if ours.rotation_is_known:
             theirs["QR_rotation"] = float(np.deg2rad(ours.rotation))
             theirs["QR_rotation_degrees"] = float(ours.rotation)
             theirs["QR_flip"] = bool(ours.flip)

@@ -69,7 +69,12 @@ def in_their_unit(disks: BraggDisks, known: Calibration, raw: bool) -> tuple[Bra
     )
     # Whoever brought them to Å⁻¹ turned them too, as py4DSTEM's .cal does.
     return done, known.with_(
-        q_pixel=1.0, q_pixel_from="file", rotation=0.0, flip=False, distortion=(0.0, 0.0)
+        q_pixel=1.0,
+        q_pixel_from="file",
+        rotation=0.0,
+        flip=False,
+        rotation_from="file",
+        distortion=(0.0, 0.0),
     )
 
 

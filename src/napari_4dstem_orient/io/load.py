@@ -16,7 +16,7 @@ from napari_4dstem_orient.core.units import parse_shape, shape_text
 from napari_4dstem_orient.io.formats import ScanFormat, format_of, suffixes
 from napari_4dstem_orient.io.source import Source
 
-_TYPED = {item.name for item in fields(Calibration)} - {"q_pixel_from"}
+_TYPED = {item.name for item in fields(Calibration)} - {"q_pixel_from", "rotation_from"}
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,8 @@ def load(
     scan = open_scan(path, dataset, scan_shape, typed.get("voltage"), part)
     if "q_pixel" in typed:
         typed["q_pixel_from"] = "typed"
+    if "rotation" in typed or "flip" in typed:
+        typed["rotation_from"] = "typed"
     scan = scan.with_calibration(scan.calibration.with_(**typed))
     check_sample(scan)
     return scan

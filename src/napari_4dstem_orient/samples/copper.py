@@ -171,5 +171,6 @@ def _drawing() -> _Drawing:
                 r_pixel=float(attrs["r_pixel"]),
                 semiangle=float(attrs["semiangle"]),
                 q_pixel_from="file",
+                rotation_from="file",
             ),
         )

@@ -36,6 +36,8 @@ class Instrument:
     ----------
     voltage, q_pixel, semiangle, precession, rotation, flip, distortion
         As of ``Calibration``. The pixel size is that of a detector of this shape.
+    rotation_known : bool
+        Whether rotation and flip were known.
     detector_shape : (int, int) or None
         Pixels along its rows and columns.
     probe_radius : float or None
@@ -48,6 +50,7 @@ class Instrument:
     precession: float = 0.0
     rotation: float = 0.0
     flip: bool = False
+    rotation_known: bool = False
     distortion: Distortion = (0.0, 0.0)
     detector_shape: tuple[int, int] | None = None
     probe_radius: float | None = None
@@ -61,7 +64,12 @@ class Instrument:
     ) -> Instrument:
         """Return the instrument that a calibration tells of."""
         told = {item.name: getattr(known, item.name) for item in fields(cls) if hasattr(known, item.name)}
-        return cls(**told, detector_shape=detector_shape, probe_radius=probe_radius)
+        return cls(
+            **told,
+            rotation_known=known.rotation_is_known,
+            detector_shape=detector_shape,
+            probe_radius=probe_radius,
+        )
 
     def suits(self, detector_shape: tuple[int, int] | None) -> bool:
         """Tell whether what is counted in detector pixels holds for a detector of this shape."""
@@ -91,8 +99,8 @@ class Instrument:
             found["q_pixel_from"] = "instrument"
         if not known.precession and self.precession:
             found["precession"] = self.precession
-        if not (known.rotation or known.flip) and (self.rotation or self.flip):
-            found |= {"rotation": self.rotation, "flip": self.flip}
+        if self.rotation_known and not known.rotation_is_known:
+            found |= {"rotation": self.rotation, "flip": self.flip, "rotation_from": "instrument"}
         if alike and known.distortion == (0.0, 0.0) != self.distortion:
             found["distortion"] = self.distortion
         return found

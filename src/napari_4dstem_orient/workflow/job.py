@@ -145,9 +145,11 @@ class Job:
 
     @property
     def given(self) -> dict[str, Any]:
-        """The fields of the calibration that are given; a pixel size of which nothing else is said was typed."""
+        """The fields of the calibration that are given; pixel size and rotation were typed if nothing else is said."""
         given = {name: value for name, value in self.calibration.items() if value is not None}
-        return {"q_pixel_from": "typed", **given} if "q_pixel" in given else given
+        if "q_pixel" in given:
+            given = {"q_pixel_from": "typed", **given}
+        return {"rotation_from": "typed", **given} if given.keys() & {"rotation", "flip"} else given
 
     @property
     def own_settings(self) -> Any:

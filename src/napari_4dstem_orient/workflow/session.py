@@ -46,7 +46,11 @@ NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
 """Which results were made with which field of the calibration."""
 _STEPS = ("r_pixel", "r_aspect")
 """The fields that decide nothing in a map, and that it has all the same."""
-_OF_DISKS = ("q_pixel_from", *(name for name, made in NEEDS_CALIBRATION.items() if Stage.CALIBRATED in made))
+_OF_DISKS = (
+    "q_pixel_from",
+    "rotation_from",
+    *(name for name, made in NEEDS_CALIBRATION.items() if Stage.CALIBRATED in made),
+)
 
 
 MADE_WITH: dict[Stage, tuple[str, ...]] = {
@@ -309,6 +313,8 @@ class Session:
             return "unknown"
         if field == "q_pixel":
             return self._calibration.q_pixel_from
+        if field == "rotation" and not self._calibration.rotation_is_known:
+            return "unknown"
         return "file" if value == getattr(self._read_calibration, field) else "typed"
 
     @property

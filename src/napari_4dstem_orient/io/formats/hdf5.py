@@ -120,6 +120,7 @@ def py4dstem_calibration(groups: Mapping[str, h5py.Group], voltage: float | None
         semiangle=next(filter(None, semiangles), None),
         rotation=rotation,
         flip=whether(values.get("QR_flip")),
+        rotation_from="file" if any(name.startswith("QR_rotation") for name in values) else "unknown",
         distortion=distortion,
     )
 

@@ -30,6 +30,7 @@ TOLD = Calibration(
     flip=True,
     distortion=(0.02, -0.03),
     q_pixel_from="file",
+    rotation_from="file",
 )
 
 

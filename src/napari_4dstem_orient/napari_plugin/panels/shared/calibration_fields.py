@@ -10,6 +10,7 @@ from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QWidget
 
 from napari_4dstem_orient.core.errors import UserError
+from napari_4dstem_orient.core.scan import Calibration
 from napari_4dstem_orient.napari_plugin.qt.forms import NumberOrNothing
 from napari_4dstem_orient.napari_plugin.qt.jobs import notify
 from napari_4dstem_orient.napari_plugin.qt.tones import Tone, set_tone
@@ -30,7 +31,8 @@ FIELDS = {
     "semiangle": _Field("Semiangle (mrad)", "Convergence semiangle of the probe."),
     "precession": _Field("Precession (°)", "Half-angle of the precession cone; 0 for a still beam.", "0"),
     "rotation": _Field(
-        "Rotation (°)", "Turns the detector axes into the scan axes (py4DSTEM's QR_rotation).", "0"
+        "Rotation (°)",
+        "Turns the detector axes into the scan axes (py4DSTEM's QR_rotation). Type 0 where you know that they agree.",
     ),
     "flip": _Field("Flip axes", "Exchange the detector axes before that turn (py4DSTEM's QR_flip)."),
 }
@@ -79,14 +81,14 @@ class CalibrationFields(QWidget):
         """Show the session's calibration."""
         calibration = self._session.calibration
         for name, field in self.inputs.items():
-            if field.value != getattr(calibration, name):
-                field.value = getattr(calibration, name)
+            if field.value != (known := _known(calibration, name)):
+                field.value = known
         if self.flip is not None:
             with QSignalBlocker(self.flip):
                 self.flip.setChecked(calibration.flip)
         for name, label in self.origins.items():
             origin = self._session.known_from(name)
-            plain = name in (*ZERO_IF_EMPTY, "flip") and not getattr(calibration, name)
+            plain = name in ("precession", "flip") and not getattr(calibration, name)
             label.setText("" if plain else FROM[origin])
             set_tone(label, Tone.DOUBTFUL if origin in ("unknown", "doubtful") else Tone.FAINT)
 
@@ -106,18 +108,28 @@ class CalibrationFields(QWidget):
         shown = {name: field.value for name, field in self.inputs.items()}
         # A field shows six digits: what it shows unchanged must not replace the exact value.
         typed: dict[str, Any] = {
-            name: value for name, value in shown.items() if not _same(value, getattr(old, name))
+            name: value for name, value in shown.items() if not _same(value, _known(old, name))
         }
         typed.update({name: typed[name] or 0.0 for name in ZERO_IF_EMPTY if name in typed})
         if "q_pixel" in typed:
             typed["q_pixel_from"] = "typed" if typed["q_pixel"] else "unknown"
-        if self.flip is not None:
-            typed["flip"] = self.flip.isChecked()
+        if "rotation" in typed:
+            typed["rotation_from"] = "unknown" if shown["rotation"] is None else "typed"
+        if self.flip is not None and self.flip.isChecked() != old.flip:
+            typed |= {"flip": self.flip.isChecked(), "rotation_from": "typed"}
         try:
             self._session.set_calibration(old.with_(**typed))
         except UserError as error:
             notify(error)
         self.refresh()
+
+
+def _known(calibration: Calibration, name: str) -> float | None:
+    """Return a value of a calibration; None where it is not known."""
+    if name == "rotation" and not calibration.rotation_is_known:
+        return None
+    value: float | None = getattr(calibration, name)
+    return value
 
 
 def _same(shown: float | None, exact: float | None) -> bool:

@@ -65,7 +65,7 @@ def facts_tooltip(session: Session) -> str:
     why = (
         f"Exploratory: {'; '.join(reasons)}."
         if reasons
-        else "The voltage is known, and the pixel size was fitted to a crystal."
+        else "Voltage and rotation are known, and the pixel size was fitted to a crystal."
     )
     unclear = session.calibration.unclear
     unused = [f"Not used: the file tells {unclear}."] if unclear else []

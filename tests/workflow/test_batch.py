@@ -146,3 +146,16 @@ def test_all_that_a_person_gave_of_the_calibration_goes_to_the_other_files(silve
     session.put(Stage.MAP, made_map(silver, "template"), session.job_for(MapBy("template")))
     told = recipe(session)[0].given
     assert {name: told[name] for name in given} == given
+
+
+@pytest.mark.parametrize("told", ["unknown", "typed"])
+def test_a_rotation_of_0_goes_to_the_other_files_where_it_was_typed(silver, told):
+    session = Session()
+    fill(session, silver)
+    known = CALIBRATION.with_(rotation=0.0, flip=False, rotation_from=told)
+    session.set_calibration(known)
+    session.choose(phases=(silver,), method="template")
+    session.put(Stage.MAP, made_map(silver, "template"), session.job_for(MapBy("template")))
+    given = recipe(session)[0].given
+    turned = {name: given[name] for name in ("rotation", "flip", "rotation_from") if name in given}
+    assert turned == ({"rotation": 0.0, "flip": False, "rotation_from": "typed"} if told == "typed" else {})

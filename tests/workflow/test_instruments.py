@@ -58,6 +58,17 @@ def test_a_remembered_pixel_does_not_earn_trust():
     assert "instrument" in known.with_(**TITAN.news(known)).exploratory[0]
 
 
+def test_an_instrument_saved_before_it_said_whether_the_rotation_was_known():
+    former = Instrument(voltage=300.0, rotation=12.5)
+    assert former.news(Calibration()) == {
+        "voltage": 300.0,
+        "rotation": 12.5,
+        "flip": False,
+        "rotation_from": "instrument",
+    }
+    assert "rotation" not in Instrument(voltage=300.0).news(Calibration())
+
+
 def test_a_job_fills_in_from_its_instrument_and_keeps_it(small_scan):
     told = Calibration(r_pixel=2.0)
     job = Job.from_dict(json.loads(json.dumps(Job(instrument=TITAN).to_dict())))

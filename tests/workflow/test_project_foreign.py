@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import foreign_files
+from helpers.gui_scan import calibrated_disks
 from helpers.made_maps import CU, some_map
 from helpers.spoiling import pipe_in
 from napari_4dstem_orient.core.errors import UserError
@@ -67,6 +68,30 @@ def test_a_project_of_other_types_is_refused(project, change):
     retold(project, change)
     with pytest.raises(UserError, match=r"work\.4dorient\.h5 cannot be read as a project file"):
         load_project(project)
+
+
+def test_a_rotation_from_nowhere_is_refused(project):
+    retold(project, lambda told: told["calibration"].update(rotation_from="hearsay"))
+    with pytest.raises(UserError, match=r"work\.4dorient\.h5: .*rotation comes from 'hearsay'"):
+        load_project(project)
+
+
+def test_a_project_that_does_not_say_who_told_the_rotation(tmp_path, silver):
+    """Nobody did, as far as one knows: the 0 of older projects is not taken for one that was typed."""
+    session, path = Session(), tmp_path / "old.4dorient.h5"
+    session.put(Stage.CALIBRATED, calibrated_disks(silver), session.job_for(Stage.CALIBRATED))
+    save_project(Project(session.state), path)
+
+    def forget(told):
+        of_record = told["records"]["calibrated"]["job"]["calibration"]
+        for known in (told["calibration"], told["read_calibration"], of_record):
+            del known["rotation_from"]
+
+    retold(path, forget)
+    read = load_project(path)
+    assert not read.warnings
+    assert not read.state.calibration.rotation_is_known
+    assert read.state.records[Stage.CALIBRATED].job.given["rotation_from"] == "unknown"
 
 
 def test_settings_that_cannot_be_read_are_left_out_and_said_while_results_stay(project):

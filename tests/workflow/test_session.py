@@ -146,6 +146,21 @@ def test_where_a_calibration_field_comes_from(session):
     assert session.known_from("semiangle") == "unknown"
     session.set_calibration(session.calibration.with_(q_pixel=0.03, q_pixel_from="fitted"))
     assert session.known_from("q_pixel") == "fitted"
+    assert session.known_from("rotation") == session.known_from("flip") == "unknown"
+    session.set_calibration(session.calibration.with_(rotation_from="typed"))
+    assert (session.known_from("rotation"), session.known_from("flip")) == ("typed", "typed")  # that it is 0
+
+
+def test_a_rotation_of_0_that_was_typed_is_not_replaced_by_that_of_a_file_of_disks(session):
+    told = Calibration(rotation=30.0, flip=True, rotation_from="file")
+    session.set_calibration(session.calibration.with_(rotation_from="typed"))
+    session.learn(told)
+    known = session.calibration
+    assert (known.rotation, known.flip, known.rotation_from) == (0.0, False, "typed")
+    session.set_calibration(known.with_(rotation_from="unknown"))
+    session.learn(told)
+    known = session.calibration
+    assert (known.rotation, known.flip, known.rotation_from) == (30.0, True, "file")
 
 
 def test_disks_alone_need_neither_scan_nor_probe():

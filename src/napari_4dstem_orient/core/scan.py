@@ -33,6 +33,9 @@ UNCHECKED = {
 }
 """What speaks against a pixel size, by where it comes from."""
 
+ROTATION_FROM = ("unknown", "file", "typed", "instrument")
+"""Where rotation and flip may come from."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -55,7 +58,7 @@ class Calibration:
     flip : bool
         Whether the detector axes are exchanged before that turn (py4DSTEM's ``QR_flip``).
     rotation_from : str
-        Where rotation and flip come from: ``"unknown"``, ``"file"``, ``"typed"`` or ``"instrument"``.
+        Where rotation and flip come from: one of ``ROTATION_FROM``.
     q_pixel_from : str
         Where ``q_pixel`` comes from: ``"unknown"``, ``"file"``, ``"typed"``, ``"fitted"`` to a crystal,
         ``"instrument"`` (remembered of a microscope), or ``"doubtful"``, which is a fit that one should not trust.
@@ -98,6 +101,11 @@ class Calibration:
                 )
         if not math.isfinite(self.rotation):
             raise UserError(f"The calibration's rotation is {self.rotation}; it must be a number of degrees.")
+        if self.rotation_from not in ROTATION_FROM:
+            raise UserError(
+                f"The calibration's rotation comes from {self.rotation_from!r}; it must be one of "
+                f"{', '.join(ROTATION_FROM)}."
+            )
         if self.voltage is not None and not VOLTAGES[0] <= self.voltage <= VOLTAGES[1]:
             raise UserError(_no_such_voltage(self.voltage))
         if not 0 <= self.precession < 10:

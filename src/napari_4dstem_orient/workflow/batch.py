@@ -70,10 +70,13 @@ def recipe(session: Session) -> tuple[Job, Results]:
     if not records:
         raise UserError("No map was made here yet; map the open scan first, the others are mapped like it.")
     made, known = max(records, key=lambda record: record.made).job, session.calibration
-    names = [item.name for item in fields(Calibration) if item.name not in ("q_pixel_from", "unclear")]
+    apart = ("q_pixel_from", "rotation_from", "unclear")
+    names = [item.name for item in fields(Calibration) if item.name not in apart]
     told = {name: getattr(known, name) for name in names if session.known_from(name) in TOLD}
     if "q_pixel" in told:
         told["q_pixel_from"] = known.q_pixel_from
+    if told.keys() & {"rotation", "flip"}:
+        told["rotation_from"] = known.rotation_from
     scan = session.record(Stage.SCAN)
     dataset = scan.job.dataset if scan is not None else None  # not that of a file of disks
     like = replace(made, path=None, sample=None, dataset=dataset, part=None)

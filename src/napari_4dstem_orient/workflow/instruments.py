@@ -99,7 +99,8 @@ class Instrument:
             found["q_pixel_from"] = "instrument"
         if not known.precession and self.precession:
             found["precession"] = self.precession
-        if self.rotation_known and not known.rotation_is_known:
+        turned = self.rotation_known or self.rotation or self.flip  # older files tell only the numbers
+        if turned and not known.rotation_is_known:
             found |= {"rotation": self.rotation, "flip": self.flip, "rotation_from": "instrument"}
         if alike and known.distortion == (0.0, 0.0) != self.distortion:
             found["distortion"] = self.distortion

@@ -223,10 +223,14 @@ def _view(told: dict[str, Any]) -> View:
 def _job_or_nothing(told: dict[str, Any], what: str, warnings: list[str]) -> Job:
     """Return a job that holds what it should; else an empty one, and say so."""
     try:
-        return Job.from_dict(told)
+        job = Job.from_dict(told)
     except (KeyError, TypeError, ValueError, UserError) as error:
         warnings.append(one_line(f"The project's {what} cannot be read ({error}) and are left out.", LONGEST))
         return Job()
+    if "q_pixel_from" not in job.calibration:
+        return job
+    # A whole calibration, of which older projects do not say who told the rotation.
+    return replace(job, calibration={"rotation_from": "unknown", **job.calibration})
 
 
 def _session(project: Project, beside: Path) -> dict[str, Any]:

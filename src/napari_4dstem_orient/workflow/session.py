@@ -46,6 +46,7 @@ NEEDS_CALIBRATION: dict[str, tuple[Stage, ...]] = {
 """Which results were made with which field of the calibration."""
 _STEPS = ("r_pixel", "r_aspect")
 """The fields that decide nothing in a map, and that it has all the same."""
+_TURN = ("rotation", "flip")
 _OF_DISKS = (
     "q_pixel_from",
     "rotation_from",
@@ -302,19 +303,24 @@ class Session:
         for size, about in (("q_pixel", "q_pixel_from"), ("r_pixel", "r_aspect")):
             if size not in unknown and about in unknown:
                 unknown.remove(about)
-        news = {name: getattr(told, name) for name in unknown}
+        turned = (
+            {*_TURN, "rotation_from"} if known.rotation_is_known else set()
+        )  # known together: 0 may be typed
+        news = {name: getattr(told, name) for name in unknown if name not in turned}
         self._read_calibration = self._read_calibration.with_(**news)
         self.set_calibration(known.with_(**news))
 
     def known_from(self, field: str) -> str:
-        """Tell where a field of the calibration comes from: "file", "typed", "fitted" or "unknown"."""
+        """Tell where a field of the calibration comes from: "file", "typed", "fitted", "instrument" or "unknown"."""
         value = getattr(self._calibration, field)
         if value is None:
             return "unknown"
         if field == "q_pixel":
             return self._calibration.q_pixel_from
-        if field == "rotation" and not self._calibration.rotation_is_known:
+        if field in _TURN and not self._calibration.rotation_is_known:
             return "unknown"
+        if field in _TURN and self._calibration.rotation_from != "unknown":
+            return self._calibration.rotation_from
         return "file" if value == getattr(self._read_calibration, field) else "typed"
 
     @property
